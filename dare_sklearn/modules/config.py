@@ -1,0 +1,107 @@
+"""What defines a model: its size, its grid, and the scale of the signals that it reads."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
+
+
+@dataclass(frozen=True)
+class DAREConfig:
+    """Shape of one DARE-EEG model and the signal scale that it was trained on.
+
+    Parameters
+    ----------
+    embed_num : int
+        Number E of summary tokens per patch.
+    embed_dim : int
+        Width D of a token.
+    depth : tuple of int, length 3
+        Blocks of the encoder, the predictor and the reconstructor.
+    num_heads : int
+        Attention heads H.
+    patch_size : int, default=64
+        Samples P per patch.
+    sfreq : float, default=256.0
+        Sampling rate in Hz of the signals that the encoder reads.
+    amplitude_uv : float, default=1.0
+        Microvolts that become 1.0 at the encoder's input. An encoder must be fed on the scale
+        that it was pretrained with, so the scale travels with the weights.
+    center : bool, default=False
+        Whether the mean of each channel over the epoch is removed at the encoder's input.
+    """
+
+    embed_num: int
+    embed_dim: int
+    depth: tuple[int, int, int]
+    num_heads: int
+    patch_size: int = 64
+    sfreq: float = 256.0
+    amplitude_uv: float = 1.0
+    center: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "depth", tuple(int(n) for n in self.depth))
+        counts = {
+            "embed_num": self.embed_num,
+            "embed_dim": self.embed_dim,
+            "num_heads": self.num_heads,
+            "patch_size": self.patch_size,
+        }
+        for name, value in counts.items():
+            if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 2**16:
+                raise ValueError(f"{name} must be an integer from 1 to 65536, got {value!r}.")
+        if len(self.depth) != 3 or not all(1 <= n <= 256 for n in self.depth):
+            raise ValueError(f"depth must hold three integers from 1 to 256, got {self.depth!r}.")
+        if self.embed_dim % (4 * self.num_heads):
+            raise ValueError(
+                f"embed_dim must be a multiple of 4 * num_heads (rotary pairs), got "
+                f"{self.embed_dim} with {self.num_heads} heads."
+            )
+        for name in ("sfreq", "amplitude_uv"):
+            value = getattr(self, name)
+            if not isinstance(value, int | float) or not 0 < value < float("inf"):
+                raise ValueError(f"{name} must be a positive number, got {value!r}.")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain dictionary for ``config.json``."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> DAREConfig:
+        """Inverse of `to_dict`; unknown and missing entries are refused by name."""
+        known = {field.name for field in fields(cls)}
+        unknown = sorted(set(values) - known)
+        if unknown:
+            raise ValueError(f"Unknown entries in the model's configuration: {unknown}.")
+        try:
+            return cls(**values)
+        except TypeError as error:
+            raise ValueError(f"The model's configuration is incomplete: {error}.") from None
+
+
+# The sizes of the paper. The scale is ours: EEG of about 10 microvolts becomes of order one, where
+# a patch and its channel embedding (both initialised with 0.02) are of comparable size.
+_OURS = {"amplitude_uv": 10.0, "center": True}
+SIZES: dict[str, DAREConfig] = {
+    "nano": DAREConfig(1, 64, (2, 2, 4), 4, **_OURS),
+    "light": DAREConfig(1, 128, (6, 6, 6), 4, **_OURS),
+    "small": DAREConfig(1, 256, (6, 6, 6), 4, **_OURS),
+    "base": DAREConfig(4, 256, (8, 8, 8), 4, **_OURS),
+    "deep": DAREConfig(4, 512, (8, 8, 8), 8, **_OURS),
+}
+
+
+def get_config(size: str | DAREConfig, **changes: Any) -> DAREConfig:
+    """Configuration of a named size, with `changes` applied.
+
+    Raises
+    ------
+    ValueError
+        If the size is not one of `SIZES`.
+    """
+    if isinstance(size, DAREConfig):
+        return replace(size, **changes)
+    if size not in SIZES:
+        raise ValueError(f"size must be one of {sorted(SIZES)}, got {size!r}.")
+    return replace(SIZES[size], **changes)

@@ -1,0 +1,1 @@
+"""Pretraining: masks, losses and schedules (pure functions) and the objective that joins them."""

@@ -1,0 +1,14 @@
+"""The loss terms of DARE-EEG, one pure function per file."""
+
+from .activation import activation_penalty
+from .anchor_alignment import anchor_alignment_loss
+from .mask_alignment import mask_alignment_loss
+from .reconstruction import reconstruction_loss, reconstruction_targets
+
+__all__ = [
+    "activation_penalty",
+    "anchor_alignment_loss",
+    "mask_alignment_loss",
+    "reconstruction_loss",
+    "reconstruction_targets",
+]

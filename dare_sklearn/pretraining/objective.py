@@ -1,0 +1,114 @@
+"""The whole pretraining model: networks, momentum encoder and the weighted sum of losses."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import Tensor, nn
+
+from ..modules.config import DAREConfig
+from ..modules.encoder import Encoder, to_patches
+from ..modules.init import init_weights
+from ..modules.predictor import Predictor
+from ..modules.projection import ProjectionHead
+from ..modules.reconstructor import Reconstructor
+from .losses import (
+    activation_penalty,
+    anchor_alignment_loss,
+    mask_alignment_loss,
+    reconstruction_loss,
+    reconstruction_targets,
+)
+from .losses.activation import WEIGHT as PENALTY_WEIGHT
+from .masks import Masks
+
+
+class PretrainingModel(nn.Module):
+    """DARE-EEG pretraining: masked reconstruction, anchor alignment and mask alignment.
+
+    Parameters
+    ----------
+    config : DAREConfig
+    reconstruction, anchor_alignment, mask_alignment : float, default=1.0, 1.0, 0.1
+        Weights of the loss terms. Zero switches a term off (two ablations of the paper).
+    target_norm : bool, default=True
+        Layer norm on the targets of anchor alignment and reconstruction; False is an ablation.
+    skip_connection : bool, default=True
+        The encoder's own output at visible patches of the combined sequence; False is an ablation.
+
+    Attributes
+    ----------
+    encoder : Encoder
+        Trained by gradients.
+    target_encoder : Encoder
+        Momentum average of `encoder`: what embeddings are made with.
+    """
+
+    def __init__(
+        self,
+        config: DAREConfig,
+        *,
+        reconstruction: float = 1.0,
+        anchor_alignment: float = 1.0,
+        mask_alignment: float = 0.1,
+        target_norm: bool = True,
+        skip_connection: bool = True,
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.weights = {
+            "reconstruction": reconstruction,
+            "anchor_alignment": anchor_alignment,
+            "mask_alignment": mask_alignment,
+            "activation_penalty": PENALTY_WEIGHT,
+        }
+        self.target_norm = target_norm
+        self.encoder = Encoder(config)
+        self.predictor = Predictor(config, skip_connection)
+        self.reconstructor = Reconstructor(config)
+        self.projection = ProjectionHead(config)
+        init_weights(self)
+        self.target_encoder = copy.deepcopy(self.encoder).requires_grad_(False)
+
+    def forward(self, x: Tensor, channels: Tensor, masks: Masks) -> dict[str, Tensor]:
+        """Loss terms of one batch, and their weighted sum under ``"loss"``.
+
+        Parameters
+        ----------
+        x : Tensor, shape (n_epochs, n_chans, n_times)
+            Microvolts at the encoder's sampling rate.
+        channels : LongTensor, shape (n_chans,)
+        masks : Masks
+
+        Returns
+        -------
+        dict of str to scalar Tensor
+        """
+        x = self.encoder.normalize(x)
+        patches = to_patches(x, self.config.patch_size)
+        first = self.encoder(x, channels, masks.visible)
+        second = self.encoder(x, channels, masks.second_view)
+        visible_patches = masks.visible[:, 0] // channels.shape[0]
+        predicted, combined = self.predictor(first, visible_patches, patches.shape[1])
+        terms = {"activation_penalty": activation_penalty(first, second)}
+        if self.weights["reconstruction"]:
+            raw = reconstruction_targets(patches, masks.targets, self.target_norm)
+            reconstructed = self.reconstructor(combined, masks.targets, channels)
+            terms["reconstruction"] = reconstruction_loss(reconstructed, raw)
+        if self.weights["anchor_alignment"]:
+            with torch.no_grad():
+                anchor = self.target_encoder(x, channels)
+            terms["anchor_alignment"] = anchor_alignment_loss(predicted, anchor, self.target_norm)
+        if self.weights["mask_alignment"]:
+            terms["mask_alignment"] = mask_alignment_loss(
+                self.projection(first), self.projection(second)
+            )
+        terms["loss"] = sum(self.weights[name] * value for name, value in terms.items())
+        return terms
+
+    @torch.no_grad()
+    def update_target(self, momentum: float) -> None:
+        """Move the momentum encoder towards the trained one: m · target + (1 - m) · encoder."""
+        target = list(self.target_encoder.parameters())
+        torch._foreach_lerp_(target, list(self.encoder.parameters()), 1.0 - momentum)

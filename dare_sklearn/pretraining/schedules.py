@@ -1,0 +1,59 @@
+"""Schedules as pure functions of the step, so that a resumed run follows the same course."""
+
+from __future__ import annotations
+
+import math
+
+
+def one_cycle(
+    step: int,
+    n_steps: int,
+    *,
+    warmup: float = 0.2,
+    start: float = 0.5,
+    end: float = 0.0625,
+) -> float:
+    """Share of the peak learning rate at `step` of `n_steps`: up, then down, by cosines.
+
+    The paper's cycle: from half the peak (2.5e-4) to the peak (5e-4) at 20 % of the steps, and
+    down to an eighth of the start.
+
+    Examples
+    --------
+    >>> [round(one_cycle(step, 101), 4) for step in (0, 20, 100)]
+    [0.5, 1.0, 0.0625]
+    """
+    last = max(n_steps - 1, 1)
+    peak = warmup * last
+    if step <= peak and peak > 0:
+        return _cosine(start, 1.0, step / peak)
+    return _cosine(1.0, end, min((step - peak) / (last - peak), 1.0))
+
+
+def warmup_cosine(step: int, n_steps: int, *, n_warmup: int, end: float = 0.0) -> float:
+    """Share of the peak learning rate: linear warm-up, then a half cosine down to `end`.
+
+    Examples
+    --------
+    >>> [round(warmup_cosine(step, 21, n_warmup=10), 2) for step in (0, 9, 10, 20)]
+    [0.1, 1.0, 1.0, 0.0]
+    """
+    n_warmup = min(n_warmup, max(n_steps - 1, 0))
+    if step < n_warmup:
+        return (step + 1) / n_warmup
+    return _cosine(1.0, end, min((step - n_warmup) / max(n_steps - 1 - n_warmup, 1), 1.0))
+
+
+def linear(step: int, n_steps: int, first: float, last: float) -> float:
+    """Straight line from `first` at step 0 to `last` at the final step.
+
+    Examples
+    --------
+    >>> linear(5, 11, 0.996, 1.0)
+    0.998
+    """
+    return first + (last - first) * min(step / max(n_steps - 1, 1), 1.0)
+
+
+def _cosine(first: float, last: float, share: float) -> float:
+    return last + (first - last) * 0.5 * (1 + math.cos(math.pi * share))

@@ -1,0 +1,1 @@
+"""Signals: electrodes, units, validation, readers and resampling."""

@@ -1,0 +1,55 @@
+"""The one form in which all later layers see signals."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+
+@dataclass
+class Signals:
+    """Epochs of one montage, rate and length.
+
+    Attributes
+    ----------
+    data : ndarray of float32, shape (n_epochs, n_chans, n_times)
+        Microvolts.
+    sfreq : float
+        Sampling rate in Hz.
+    ch_names : tuple of str, or None
+        Canonical channel names; None for an array that came without any.
+    y : ndarray, shape (n_epochs,), or None
+        The data set's own targets.
+    unit : str
+        "uV" or "V": what the values were read as.
+    ignored : tuple of str
+        Channels of the input that are no EEG (or marked bad) and were left out.
+    positions : dict of str to ndarray, shape (3,)
+        Electrode positions in metres (head coordinates) where the input has them.
+    """
+
+    data: np.ndarray
+    sfreq: float
+    ch_names: tuple[str, ...] | None
+    y: np.ndarray | None = None
+    unit: str = "uV"
+    ignored: tuple[str, ...] = ()
+    positions: dict[str, np.ndarray] = field(default_factory=dict)
+
+    @property
+    def n_epochs(self) -> int:
+        return self.data.shape[0]
+
+    @property
+    def n_chans(self) -> int:
+        return self.data.shape[1]
+
+    @property
+    def n_times(self) -> int:
+        return self.data.shape[2]
+
+    def layout(self) -> tuple[Any, ...]:
+        """What epochs must share to stand in one array."""
+        return self.ch_names, self.n_chans, self.sfreq, self.n_times

@@ -1,0 +1,98 @@
+"""Electrode positions, and spherical-spline maps between montages (Perrin et al., 1989)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+
+import numpy as np
+
+from .electrodes import canonical_name
+
+# Centre, in head coordinates (metres), of the sphere that electrodes are projected on.
+_CENTRE = np.array([0.0, 0.0, 0.04])
+
+
+@lru_cache(maxsize=1)
+def template_positions() -> dict[str, np.ndarray]:
+    """Positions (metres, head coordinates) of the electrodes of the 10-05 system."""
+    import mne
+
+    montage = mne.channels.make_standard_montage("colin27_1005")
+    info = mne.create_info(montage.ch_names, 256.0, "eeg")
+    info.set_montage(montage)
+    return {canonical_name(ch["ch_name"]): ch["loc"][:3].copy() for ch in info["chs"]}
+
+
+def electrode_positions(
+    names: Sequence[str], own: Mapping[str, np.ndarray] | None = None
+) -> dict[str, np.ndarray]:
+    """Positions of `names`: the 10-05 template's by name, else the recording's `own`.
+
+    Electrodes that neither knows are missing in the answer.
+    """
+    template = template_positions()
+    own = own or {}
+    found = {}
+    for name in names:
+        position = template.get(canonical_name(name), own.get(canonical_name(name)))
+        if position is not None:
+            found[name] = position
+    return found
+
+
+def directions(positions: np.ndarray) -> np.ndarray:
+    """Unit vectors ``(n, 3)`` from the centre of the head."""
+    away = np.asarray(positions, dtype=float) - _CENTRE
+    return away / np.linalg.norm(away, axis=-1, keepdims=True)
+
+
+def spline_matrix(
+    source: Mapping[str, np.ndarray], target: Mapping[str, np.ndarray]
+) -> np.ndarray:
+    """Matrix that interpolates signals at `source` electrodes to `target` electrodes.
+
+    Where an electrode of `target` is among `source` (by name), its row copies that channel.
+    The other rows are MNE's spherical splines, read off by interpolating unit signals.
+
+    Parameters
+    ----------
+    source, target : mapping of str to ndarray of shape (3,)
+        Positions in metres, head coordinates.
+
+    Returns
+    -------
+    ndarray of float32, shape (n_target, n_source)
+    """
+    names = {canonical_name(name): i for i, name in enumerate(source)}
+    matrix = np.zeros((len(target), len(source)), dtype=np.float32)
+    missing = [name for name in target if canonical_name(name) not in names]
+    if missing:
+        spline = _mne_spline(source, {name: target[name] for name in missing})
+    for row, name in enumerate(target):
+        if name in missing:
+            matrix[row] = spline[missing.index(name)]
+        else:
+            matrix[row, names[canonical_name(name)]] = 1.0
+    return matrix
+
+
+def _mne_spline(source, target) -> np.ndarray:
+    import mne
+
+    if len(source) == 1:  # a spline through one point is that constant
+        return np.ones((len(target), 1), dtype=np.float32)
+    names = [f"S{i}" for i in range(len(source))]
+    info = mne.create_info(names, 256.0, "eeg")
+    info.set_montage(
+        mne.channels.make_dig_montage(
+            dict(zip(names, source.values(), strict=True)), coord_frame="head"
+        )
+    )
+    evoked = mne.EvokedArray(np.eye(len(names)), info, verbose="error")
+    montage = mne.channels.make_dig_montage(
+        {f"T{i}": position for i, position in enumerate(target.values())}, coord_frame="head"
+    )
+    with mne.utils.use_log_level("error"):
+        moved = evoked.interpolate_to(montage, origin=tuple(_CENTRE), method="spline")
+    return moved.get_data().astype(np.float32)

@@ -1,0 +1,82 @@
+"""Microvolts, whatever the values came in."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+
+UNITS = ("auto", "uV", "V")
+
+# Spread (median over channels of the standard deviation) that EEG can have, in microvolts: from
+# z-scored or heavily filtered signals up to unfiltered ones with drifts and movement.
+PLAUSIBLE_UV = (0.05, 5_000.0)
+
+
+def spread(data: np.ndarray) -> float:
+    """Median over channels and epochs of the standard deviation in time, offsets left out."""
+    return float(np.median(data.std(axis=-1, dtype=np.float64)))
+
+
+def decide_unit(data: np.ndarray, unit: str, owner: str, *, volts_by_definition: bool = False):
+    """Unit of the values: as told, or decided from their amplitude.
+
+    Parameters
+    ----------
+    data : ndarray, shape (n_epochs, n_chans, n_times)
+    unit : {"auto", "uV", "V"}
+    owner : str
+        Who asks, for messages.
+    volts_by_definition : bool, default=False
+        Whether "auto" means volts, as it does for MNE objects.
+
+    Returns
+    -------
+    str
+        "uV" or "V".
+
+    Raises
+    ------
+    ValueError
+        If the amplitude fits neither unit, or not the one that was told.
+    """
+    if unit not in UNITS:
+        raise ValueError(f"unit of {owner} must be one of {list(UNITS)}, got {unit!r}.")
+    size = spread(data)
+    low, high = PLAUSIBLE_UV
+    fits = {"uV": low <= size <= high, "V": low <= size * 1e6 <= high}
+    if unit == "auto" and volts_by_definition:
+        if not fits["V"]:
+            hint = " These look like microvolts: pass unit='uV'." if fits["uV"] else ""
+            raise ValueError(
+                f"{owner} got an MNE object whose signals have a typical standard deviation of "
+                f"{size:.3g} V, which is not EEG: expected {low} to {high:g} µV.{hint}"
+            )
+        return "V"
+    if unit == "auto":
+        for name in ("uV", "V"):
+            if fits[name]:
+                warnings.warn(
+                    f"{owner} read the values as {name} (unit='auto'): their typical standard "
+                    f"deviation is {size:.3g}. Pass unit={name!r} to confirm, or the right unit.",
+                    UserWarning,
+                    stacklevel=2,
+                )
+                return name
+        raise ValueError(
+            f"{owner} cannot tell the unit of the values (unit='auto'): their typical standard "
+            f"deviation of {size:.3g} fits neither EEG in microvolts ({low} to {high:g}) nor in "
+            "volts. Scale them to one of the two and pass unit='uV' or unit='V'."
+        )
+    if not fits[unit]:
+        raise ValueError(
+            f"{owner} was told unit={unit!r}, but the values have a typical standard deviation of "
+            f"{size:.3g} {unit}, which is not EEG: expected {low} to {high:g} µV. "
+            "Pass the right unit, or scale the values."
+        )
+    return unit
+
+
+def to_microvolts(data: np.ndarray, unit: str) -> np.ndarray:
+    """A float32 array in microvolts; never the caller's own memory."""
+    return np.array(data * 1e6 if unit == "V" else data, dtype=np.float32, order="C")

@@ -1,0 +1,83 @@
+"""Checkpoints of the authors' training code (PyTorch Lightning ``.ckpt``), read without running
+anything: only tensors and plain containers are unpickled."""
+
+from __future__ import annotations
+
+import pickle
+import re
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ..modules.config import DAREConfig
+from ..pretraining.losses.mask_alignment import TEMPERATURE
+
+# Theirs -> ours; the first rule that matches a name applies.
+_RENAMES = (
+    (r"^(encoder|target_encoder)\.patch_embed\.proj\.", r"\1.patch_embed."),
+    (r"^(encoder|target_encoder|reconstructor)\.chan_embed\.", r"\1.channel_embed."),
+    (r"^(predictor|reconstructor)\.\1_(embed|blocks|norm|proj)\.", r"\1.\2."),
+    (r"^(predictor|reconstructor)\.time_embed\.", r"\1.rotary."),
+    (r"^loss_mc\.projection_head\.0\.", r"projection.fc1."),
+    (r"^loss_mc\.projection_head\.2\.", r"projection.fc2."),
+)
+
+
+def read_lightning(path: str | Path) -> tuple[DAREConfig, dict[str, Tensor]]:
+    """Configuration and tensors, under this library's names, of a Lightning checkpoint.
+
+    The sizes are read off the tensors' shapes. The authors' input scale is not part of their
+    files, so signals enter such an encoder as they are (``amplitude_uv=1``, not centred).
+
+    Raises
+    ------
+    ValueError
+        If the file is damaged, holds anything but tensors and plain containers, or lacks a part.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ValueError(
+            f"{str(path)!r} is not a checkpoint of tensors and plain containers ({reason}); "
+            "nothing in it was run."
+        ) from None
+    state = content.get("state_dict") if isinstance(content, dict) else None
+    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
+        raise ValueError(f"{str(path)!r} has no 'state_dict' of tensors.")
+    tensors = {_rename(str(name)): tensor for name, tensor in state.items()}
+    temperature = tensors.pop("loss_mc.temperature", None)
+    if temperature is not None and abs(float(temperature) - TEMPERATURE) > 1e-6:
+        raise ValueError(
+            f"{str(path)!r} was trained with the temperature {float(temperature):g}; "
+            f"this library has {TEMPERATURE:g}."
+        )
+    for part in ("encoder", "target_encoder"):
+        name = f"{part}.patch_embed.weight"
+        if name in tensors:  # a convolution over (1, P) there: (D, 1, 1, P)
+            tensors[name] = tensors[name].flatten(1)
+    return _infer_config(tensors, str(path)), tensors
+
+
+def _rename(name: str) -> str:
+    for pattern, replacement in _RENAMES:
+        renamed, n_found = re.subn(pattern, replacement, name)
+        if n_found:
+            return renamed
+    return name
+
+
+def _infer_config(tensors: dict[str, Tensor], path: str) -> DAREConfig:
+    try:
+        _, embed_num, embed_dim = tensors["target_encoder.summary_token"].shape
+        patch_size = tensors["target_encoder.patch_embed.weight"].shape[1]
+        n_freqs = tensors["predictor.rotary.freqs"].shape[0]
+    except (KeyError, ValueError, IndexError) as error:
+        raise ValueError(f"{path!r} lacks a part of the model, or it is misshapen: {error}.") from None
+    depth = tuple(
+        len({m[1] for name in tensors if (m := re.match(rf"{part}\.blocks\.(\d+)\.", name))})
+        for part in ("target_encoder", "predictor", "reconstructor")
+    )
+    # R/2 frequencies, R = (D / H) / 2
+    return DAREConfig(embed_num, embed_dim, depth, max(embed_dim // (4 * n_freqs), 1), patch_size)
