@@ -14,19 +14,25 @@ __version__ = "0.1.0"
 _HOMES = {
     "DAREPretrainer": "transformers",
     "DAREEmbedder": "transformers",
-    "EuclideanAligner": "transformers",
     "DAREClassifier": "estimators",
     "DARERegressor": "estimators",
     "load_encoder": "weights",
     "simulate_epochs": "simulation",
 }
 
-__all__ = list(_HOMES)
+__all__ = [
+    "DAREPretrainer",
+    "DAREEmbedder",
+    "DAREClassifier",
+    "DARERegressor",
+    "load_encoder",
+    "simulate_epochs",
+]
 
 if TYPE_CHECKING:
     from .estimators import DAREClassifier, DARERegressor
     from .simulation import simulate_epochs
-    from .transformers import DAREEmbedder, DAREPretrainer, EuclideanAligner
+    from .transformers import DAREEmbedder, DAREPretrainer
     from .weights import load_encoder
 
 

@@ -80,9 +80,9 @@ class DAREConfig:
             raise ValueError(f"The model's configuration is incomplete: {error}.") from None
 
 
-# The sizes of the paper. The scale is ours: EEG of about 10 microvolts becomes of order one, where
-# a patch and its channel embedding (both initialised with 0.02) are of comparable size.
-_OURS = {"amplitude_uv": 10.0, "center": True}
+# The sizes of the paper. The scale is ours: with 30 microvolts as the unit, the embedding of a
+# patch of typical EEG (5 to 20 microvolts) is about as large as its channel's (both start at 0.02).
+_OURS = {"amplitude_uv": 30.0, "center": True}
 SIZES: dict[str, DAREConfig] = {
     "nano": DAREConfig(1, 64, (2, 2, 4), 4, **_OURS),
     "light": DAREConfig(1, 128, (6, 6, 6), 4, **_OURS),

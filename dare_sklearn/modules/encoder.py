@@ -65,7 +65,8 @@ class Encoder(nn.Module):
         tokens = tokens.flatten(0, 1)  # (B * Nv, Cv, D)
         summary = self.summary_token.expand(tokens.shape[0], -1, -1)
         tokens = torch.cat((tokens, summary), dim=1)  # (B * Nv, Cv + E, D)
-        for block in self.blocks:
+        for block in self.blocks[:-1]:
             tokens = block(tokens)
-        summary = self.norm(tokens[:, -self.config.embed_num :])
+        # only the summary tokens are read from the last block: the others are not computed there
+        summary = self.norm(self.blocks[-1](tokens, n_read=self.config.embed_num))
         return summary.unflatten(0, (n_epochs, n_patches))  # (B, Nv, E, D)

@@ -78,9 +78,7 @@ def draw_masks(n_patches: int, n_chans: int, generator: Generator) -> Masks:
     patches = torch.nonzero(~hidden)  # (n_visible_patches, 1)
     order = order[~hidden]
     n_shared = _n_shared_channels(n_visible, n_chans, generator)
-    second = torch.cat(
-        (order[:, :n_shared], order[:, n_visible : 2 * n_visible - n_shared]), dim=1
-    )
+    second = torch.cat((order[:, :n_shared], order[:, n_visible : 2 * n_visible - n_shared]), dim=1)
     return Masks(
         visible=patches * n_chans + order[:, :n_visible],
         second_view=patches * n_chans + second,

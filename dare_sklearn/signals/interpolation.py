@@ -47,9 +47,7 @@ def directions(positions: np.ndarray) -> np.ndarray:
     return away / np.linalg.norm(away, axis=-1, keepdims=True)
 
 
-def spline_matrix(
-    source: Mapping[str, np.ndarray], target: Mapping[str, np.ndarray]
-) -> np.ndarray:
+def spline_matrix(source: Mapping[str, np.ndarray], target: Mapping[str, np.ndarray]) -> np.ndarray:
     """Matrix that interpolates signals at `source` electrodes to `target` electrodes.
 
     Where an electrode of `target` is among `source` (by name), its row copies that channel.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.utils import check_array
@@ -22,14 +22,39 @@ ACCEPTED = (
 )
 
 
+class Layout(NamedTuple):
+    """What a fitted estimator knows of its input."""
+
+    ch_names: Sequence[str] | None
+    sfreq: float
+    unit: str
+
+
+class _Defaults(NamedTuple):
+    """What is known of an array, which carries neither names nor rate."""
+
+    ch_names: Sequence[str] | None
+    sfreq: float | None
+    like: Layout | None
+
+    def for_array(self, n_chans: int) -> tuple[float | None, Sequence[str] | None]:
+        sfreq, names = self.sfreq, self.ch_names
+        if self.like is not None:
+            sfreq = self.like.sfreq if sfreq is None else sfreq
+            fitted = self.like.ch_names
+            if names is None and fitted is not None and len(fitted) == n_chans:
+                names = fitted  # a wrong number of channels is told by the caller
+        return sfreq, names
+
+
 def read_signals(
     X: Any,
     *,
     ch_names: Sequence[str] | None = None,
     sfreq: float | None = None,
     unit: str = "auto",
+    like: Layout | None = None,
     owner: str = "dare_sklearn",
-    warn: bool = True,
 ) -> Signals:
     """Read any accepted input that has one montage, rate and length.
 
@@ -40,10 +65,10 @@ def read_signals(
         Channel names and sampling rate (Hz) of inputs that do not carry their own.
     unit : {"auto", "uV", "V"}
         Unit of the values. MNE objects hold volts, and "auto" takes them so.
+    like : Layout, optional
+        What an earlier ``fit`` saw: names, rate and unit of inputs that do not carry their own.
     owner : str
         Who asks, for messages.
-    warn : bool, default=True
-        Whether to name channels that were left out.
 
     Returns
     -------
@@ -56,11 +81,8 @@ def read_signals(
     ValueError
         If its parts do not share one layout, or the values are no EEG.
     """
-    parts = list(read_parts(X, ch_names=ch_names, sfreq=sfreq, unit=unit, owner=owner))
-    merged = merge(parts, owner)
-    if warn:
-        warn_ignored(merged, owner)
-    return merged
+    parts = read_parts(X, ch_names=ch_names, sfreq=sfreq, unit=unit, like=like, owner=owner)
+    return merge(list(parts), owner)
 
 
 def warn_ignored(signals: Signals, owner: str) -> None:
@@ -118,6 +140,7 @@ def read_parts(
     ch_names: Sequence[str] | None = None,
     sfreq: float | None = None,
     unit: str = "auto",
+    like: Layout | None = None,
     owner: str = "dare_sklearn",
 ) -> Iterator[Signals]:
     """Read any accepted input, part by part; the parts may differ in layout.
@@ -125,11 +148,13 @@ def read_parts(
     Beside what `read_signals` takes, continuous ``mne.io.Raw`` objects and braindecode's
     ``RawDataset`` are read here, as one long epoch each.
     """
-    for source in _sources(X, ch_names, sfreq, owner):
+    for source in _sources(X, _Defaults(ch_names, sfreq, like), owner):
         values, own_names, own_sfreq, targets, ignored, positions, volts = source
         names = None if own_names is None else canonical_names(own_names, f"The input of {owner}")
+        _check_agreement(names, own_sfreq, ch_names, sfreq, owner)
         check_values(values, names, owner)
-        decided = decide_unit(values, unit, owner, volts_by_definition=volts)
+        told = like.unit if like is not None and unit == "auto" and not volts else unit
+        decided = decide_unit(values, told, owner, volts_by_definition=volts)
         yield Signals(
             data=to_microvolts(values, decided),
             sfreq=float(own_sfreq),
@@ -141,7 +166,24 @@ def read_parts(
         )
 
 
-def _sources(X, ch_names, sfreq, owner):
+def _check_agreement(names, own_sfreq, ch_names, sfreq, owner) -> None:
+    """Refuse parameters that contradict what the input says of itself."""
+    if sfreq is not None and not np.isclose(own_sfreq, sfreq):
+        raise ValueError(
+            f"{owner} has sfreq={sfreq:g}, but X was sampled at {own_sfreq:g} Hz: resample X, or "
+            "leave sfreq=None to take the rate that X carries."
+        )
+    if ch_names is not None and names is not None:
+        told = set(canonical_names(ch_names))
+        if told != set(names):
+            raise ValueError(
+                f"ch_names of {owner} and the channels of X differ in "
+                f"{', '.join(sorted(told ^ set(names)))}: pick the channels of X first, or leave "
+                "ch_names=None to take those that X carries."
+            )
+
+
+def _sources(X, defaults, owner):
     """Raw values of each part: (values, names, sfreq, targets, ignored, positions, volts)."""
     mne = sys.modules.get("mne")  # an MNE object exists only where mne is imported
     if mne is not None and isinstance(X, mne.BaseEpochs | mne.io.BaseRaw):
@@ -149,26 +191,26 @@ def _sources(X, ch_names, sfreq, owner):
     elif _is_dataset(X):
         yield from _from_dataset(X, owner)
     elif isinstance(X, list | tuple) and len(X) and not isinstance(X[0], int | float | str):
-        yield from _from_list(list(X), ch_names, sfreq, owner)
+        yield from _from_list(list(X), defaults, owner)
     else:
-        yield _from_array(X, None, ch_names, sfreq, owner)
+        yield _from_array(X, None, defaults, owner)
 
 
-def _from_list(items, ch_names, sfreq, owner):
+def _from_list(items, defaults, owner):
     mne = sys.modules.get("mne")
     if mne is not None and all(isinstance(x, mne.BaseEpochs | mne.io.BaseRaw) for x in items):
         for group in _by_layout(items):
             yield _from_mne(group, owner)
-    elif all(_is_dataset(item) for item in items):
+    elif items and all(_is_dataset(item) for item in items):
         for item in items:
             yield from _from_dataset(item, owner)
     elif all(isinstance(item, tuple) and len(item) >= 2 for item in items):
         # what scikit-learn's splitters make of a braindecode data set
         values = np.stack([np.asarray(item[0]) for item in items])
         targets = np.asarray([item[1] for item in items])
-        yield _from_array(values, targets, ch_names, sfreq, owner)
+        yield _from_array(values, targets, defaults, owner)
     else:
-        yield _from_array(items, None, ch_names, sfreq, owner)
+        yield _from_array(items, None, defaults, owner)
 
 
 def _by_layout(objects):
@@ -279,7 +321,7 @@ def _leaves(dataset, index):
         yield dataset, index
 
 
-def _from_array(X, targets, ch_names, sfreq, owner):
+def _from_array(X, targets, defaults, owner):
     """Values of an array, which carries neither names nor rate."""
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(X, torch.Tensor):
@@ -302,6 +344,7 @@ def _from_array(X, targets, ch_names, sfreq, owner):
         )
     if 0 in values.shape:
         raise ValueError(f"{owner} got an empty array of shape {values.shape}.")
+    sfreq, ch_names = defaults.for_array(values.shape[1])
     if sfreq is None:
         raise ValueError(
             f"{owner} got signals without a sampling rate: pass sfreq=... in Hz (or mne.Epochs, "
@@ -310,6 +353,11 @@ def _from_array(X, targets, ch_names, sfreq, owner):
     if not np.isfinite(sfreq) or sfreq <= 0:
         raise ValueError(f"sfreq of {owner} must be a positive number of Hz, got {sfreq!r}.")
     if ch_names is not None and len(ch_names) != values.shape[1]:
+        if defaults.like is not None:
+            raise ValueError(
+                f"X has {values.shape[1]} channels, but {owner} was fitted on {len(ch_names)}: "
+                "pass the same channels in the same order."
+            )
         raise ValueError(
             f"ch_names of {owner} holds {len(ch_names)} names, but X has {values.shape[1]} "
             "channels: pass one name per channel, in order."

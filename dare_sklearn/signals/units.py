@@ -60,7 +60,7 @@ def decide_unit(data: np.ndarray, unit: str, owner: str, *, volts_by_definition:
                     f"{owner} read the values as {name} (unit='auto'): their typical standard "
                     f"deviation is {size:.3g}. Pass unit={name!r} to confirm, or the right unit.",
                     UserWarning,
-                    stacklevel=2,
+                    stacklevel=3,
                 )
                 return name
         raise ValueError(

@@ -74,7 +74,9 @@ def _infer_config(tensors: dict[str, Tensor], path: str) -> DAREConfig:
         patch_size = tensors["target_encoder.patch_embed.weight"].shape[1]
         n_freqs = tensors["predictor.rotary.freqs"].shape[0]
     except (KeyError, ValueError, IndexError) as error:
-        raise ValueError(f"{path!r} lacks a part of the model, or it is misshapen: {error}.") from None
+        raise ValueError(
+            f"{path!r} lacks a part of the model, or it is misshapen: {error}."
+        ) from None
     depth = tuple(
         len({m[1] for name in tensors if (m := re.match(rf"{part}\.blocks\.(\d+)\.", name))})
         for part in ("target_encoder", "predictor", "reconstructor")

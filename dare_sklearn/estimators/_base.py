@@ -1,0 +1,355 @@
+"""What the classifier and the regressor share: reading, training and running a probe."""
+
+from __future__ import annotations
+
+import copy
+import os
+from functools import partial
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import _check_sample_weight, check_consistent_length, check_is_fitted
+from skorch.callbacks import EarlyStopping
+from skorch.dataset import Dataset
+from skorch.helper import predefined_split
+
+from ..modules.adapters import SpatialAdapter, TemporalAdapter
+from ..modules.heads import LinearHead
+from ..modules.probe import ConvLinearProbe
+from ..pretraining.schedules import one_cycle, warmup_cosine
+from ..signals.channels import UNKNOWN_CHANNELS
+from ..signals.container import Signals
+from ..signals.electrodes import TEN_TWENTY, canonical_names, electrode_index
+from ..signals.interpolation import electrode_positions, spline_matrix, template_positions
+from ..signals.units import UNITS
+from ..transformers._compute import PRECISIONS, autocast, resolve_device
+from ..transformers._embedding import POOLINGS, embed, pool
+from ..transformers._encoders import ENCODER_CONSTRAINTS, resolve_encoder
+from ..transformers._grid import to_grid, to_patches_grid
+from ..transformers._input import SignalInputMixin
+from ..transformers._net import history_frame, make_callbacks
+from ..transformers._randomness import draw_seeds, torch_generator, torch_seed
+from ._probe_net import ProbeNet
+
+ADAPTATIONS = ("conv-linear", "linear", "finetune")
+SPATIAL_INITS = ("spline", "random")
+FINETUNE_WEIGHT_DECAY = 0.05
+FINETUNE_WARMUP_EPOCHS = 5
+
+
+class ProbeEstimator(SignalInputMixin, BaseEstimator):
+    """Base of `DAREClassifier` and `DARERegressor`; not for users."""
+
+    _parameter_constraints: dict = {
+        "encoder": ENCODER_CONSTRAINTS,
+        "adaptation": [StrOptions(set(ADAPTATIONS))],
+        "ch_names": ["array-like", tuple, None],
+        "sfreq": [Interval(Real, 0, None, closed="neither"), None],
+        "unit": [StrOptions(set(UNITS))],
+        "unknown_channels": [StrOptions(set(UNKNOWN_CHANNELS))],
+        "target_channels": ["array-like", tuple, None],
+        "spatial_init": [StrOptions(set(SPATIAL_INITS))],
+        "spatial_layers": [Interval(Integral, 1, 4, closed="both")],
+        "temporal_kernel": [Interval(Integral, 1, None, closed="left"), None],
+        "pooling": [StrOptions(set(POOLINGS))],
+        "max_epochs": [Interval(Integral, 1, None, closed="left")],
+        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "lr": [Interval(Real, 0, None, closed="neither")],
+        "weight_decay": [Interval(Real, 0, None, closed="left"), None],
+        "layer_decay": [Interval(Real, 0, 1, closed="right")],
+        "dropout": [Interval(Real, 0, 1, closed="left")],
+        "validation_fraction": [Interval(Real, 0, 1, closed="left")],
+        "patience": [Interval(Integral, 1, None, closed="left")],
+        "device": [str],
+        "precision": [StrOptions(set(PRECISIONS))],
+        "callbacks": [list, None],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
+    @property
+    def _needs_ch_names(self) -> bool:
+        return self.adaptation == "linear"
+
+    # what a subclass decides -------------------------------------------------------------------
+
+    def _encode_targets(self, y: Any) -> np.ndarray:
+        """Targets as the networks read them; stores what `predict` needs."""
+        raise NotImplementedError
+
+    def _n_outputs(self) -> int:
+        raise NotImplementedError
+
+    def _criterion(self) -> torch.nn.Module:
+        """A criterion with one loss per epoch."""
+        raise NotImplementedError
+
+    def _linear_model(self) -> Any:
+        """The closed-form estimator of ``adaptation="linear"``."""
+        raise NotImplementedError
+
+    def _epoch_weights(self, y: np.ndarray, sample_weight: np.ndarray) -> np.ndarray:
+        return sample_weight
+
+    # fit ---------------------------------------------------------------------------------------
+
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None):
+        """Fit on labelled epochs.
+
+        Parameters
+        ----------
+        X : array, mne.Epochs or braindecode data set
+            Signals, in any of the library's input types.
+        y : array-like, shape (n_epochs,), or None
+            Targets; None takes those of the data set (the event codes of ``mne.Epochs``).
+        sample_weight : array-like, shape (n_epochs,), or None
+            Weight of each epoch in the loss.
+
+        Returns
+        -------
+        self
+        """
+        self._validate_params()
+        owner = type(self).__name__
+        signals = self._read(X, reset=True)
+        if y is None:
+            y = signals.y
+        if y is None:
+            raise ValueError(
+                f"{owner} requires y to be passed, but the target y is None: pass one target per "
+                "epoch (only mne.Epochs and braindecode data sets carry their own)."
+            )
+        check_consistent_length(signals.data, y)
+        targets = self._encode_targets(y)
+        weight = _check_sample_weight(sample_weight, signals.data, dtype=np.float64)
+        if (weight < 0).any() or not weight.any():
+            raise ValueError("sample_weight must be non-negative, and positive for some epoch.")
+        self.encoder_ = resolve_encoder(self, X)
+        if self.adaptation == "linear":
+            self._fit_linear(signals, targets, weight)
+        else:
+            self._fit_probe(signals, targets, self._epoch_weights(targets, weight))
+        return self
+
+    def _fit_linear(self, signals: Signals, targets: np.ndarray, weight: np.ndarray) -> None:
+        self._forget("net_", "module_")
+        features = self._features(signals)
+        model = self._linear_model()
+        self.linear_: Pipeline = make_pipeline(StandardScaler(), model)
+        self.linear_.fit(
+            features,
+            targets,
+            # class weights shape the decision, not the scale of the features
+            standardscaler__sample_weight=weight,
+            **{f"{self.linear_.steps[-1][0]}__sample_weight": self._epoch_weights(targets, weight)},
+        )
+        self.n_iter_ = int(np.max(getattr(model, "n_iter_", None) or 1))
+        self.history_ = history_frame([], {"train_loss": "loss"})
+
+    def _fit_probe(self, signals: Signals, targets: np.ndarray, weight: np.ndarray) -> None:
+        self._forget("linear_")
+        device = resolve_device(self.device)
+        init_seed, order_seed, split_seed = draw_seeds(self.random_state, 3)
+        x = self._grid(signals)
+        train, valid = self._split(targets, split_seed)
+        finetune = self.adaptation == "finetune"
+        batch_size = min(self.batch_size, len(train))
+        n_batches = -(-len(train) // batch_size)
+        n_steps = self.max_epochs * n_batches
+        if finetune:
+            schedule = partial(
+                warmup_cosine, n_steps=n_steps, n_warmup=FINETUNE_WARMUP_EPOCHS * n_batches
+            )
+        else:
+            schedule = partial(one_cycle, n_steps=n_steps)
+        own = list(self.callbacks or ())
+        columns = {"train_loss": "loss"}
+        if len(valid):
+            own.append(EarlyStopping(patience=self.patience, load_best=True, sink=_silent))
+            columns["valid_loss"] = "valid_loss"
+        weight_decay = self.weight_decay
+        if weight_decay is None:
+            weight_decay = FINETUNE_WEIGHT_DECAY if finetune else 0.01
+        with torch_seed(init_seed):
+            net = ProbeNet(
+                self._make_probe(signals, x.shape[-1]),
+                criterion=self._criterion(),
+                max_epochs=self.max_epochs,
+                batch_size=batch_size,
+                lr=self.lr,
+                weight_decay=weight_decay,
+                layer_decay=self.layer_decay if finetune else None,
+                precision=self.precision,
+                device=str(device),
+                iterator_train__shuffle=True,
+                iterator_train__generator=torch_generator(order_seed),
+                train_split=predefined_split(_dataset(x, targets, weight, valid))
+                if len(valid)
+                else None,
+                callbacks=make_callbacks(
+                    schedule, (), self.verbose, own, n_batches, valid=bool(len(valid))
+                ),
+                verbose=self.verbose,
+            )
+            net.fit(_dataset(x, targets, weight, train), None)
+        net.set_params(device="cpu")  # a model that was fitted on a GPU loads on any machine
+        self.module_ = net.module_.to("cpu").eval()
+        self.net_ = net
+        if finetune:
+            self.encoder_ = self.module_.encoder
+        self.history_ = history_frame(net.history, columns)
+        self.n_iter_ = len(self.history_)
+
+    def _split(self, targets: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """Training and validation epochs."""
+        everything = np.arange(len(targets))
+        if not self.validation_fraction:
+            return everything, everything[:0]
+        from sklearn.model_selection import train_test_split
+
+        return train_test_split(
+            everything,
+            test_size=self.validation_fraction,
+            random_state=seed,
+            stratify=self._strata(targets),
+        )
+
+    def _strata(self, targets: np.ndarray) -> np.ndarray | None:
+        return None
+
+    def _make_probe(self, signals: Signals, n_times: int) -> ConvLinearProbe:
+        encoder = copy.deepcopy(self.encoder_)  # the probe may train it, and others share it
+        config = encoder.config
+        names = self._target_names(signals)
+        spatial = SpatialAdapter(
+            signals.n_chans, len(names), self.spatial_layers, self._spatial_start(signals, names)
+        )
+        if self.temporal_kernel is not None and self.temporal_kernel % 2 == 0:
+            raise ValueError(
+                f"The 'temporal_kernel' parameter of {type(self).__name__} must be odd or None, "
+                f"got {self.temporal_kernel}."
+            )
+        return ConvLinearProbe(
+            encoder,
+            spatial,
+            None
+            if self.temporal_kernel is None
+            else TemporalAdapter(len(names), self.temporal_kernel),
+            LinearHead(
+                n_times // config.patch_size,
+                config.embed_num * config.embed_dim,
+                self._n_outputs(),
+                dropout=self.dropout,
+            ),
+            [electrode_index(name) for name in names],
+            train_encoder=self.adaptation == "finetune",
+        )
+
+    def _target_names(self, signals: Signals) -> tuple[str, ...]:
+        names = TEN_TWENTY if self.target_channels is None else self.target_channels
+        names = canonical_names(names, "target_channels")
+        unknown = [name for name in names if electrode_index(name) is None]
+        if unknown or not names:
+            raise ValueError(
+                f"target_channels of {type(self).__name__} must be electrodes of the encoder's "
+                f"table, got {', '.join(unknown) or 'none'}."
+            )
+        return names
+
+    def _spatial_start(self, signals: Signals, names: tuple[str, ...]) -> torch.Tensor | None:
+        """Spherical-spline interpolation onto the targets, where all positions are known."""
+        if self.spatial_init == "random" or self.spatial_layers > 1 or signals.ch_names is None:
+            return None
+        source = electrode_positions(signals.ch_names, signals.positions)
+        if len(source) < signals.n_chans:
+            return None
+        template = template_positions()
+        return torch.from_numpy(spline_matrix(source, {name: template[name] for name in names}))
+
+    # predict -----------------------------------------------------------------------------------
+
+    def _scores(self, X: Any) -> np.ndarray:
+        """Outputs of the probe's network, ``(n_epochs, n_outputs)``."""
+        check_is_fitted(self, "encoder_")
+        signals = self._read(X, reset=False)
+        return self._run(self._grid(signals))
+
+    @torch.inference_mode()
+    def _run(self, x: np.ndarray) -> np.ndarray:
+        device = resolve_device(self.device)
+        module = self.module_ if device.type == "cpu" else copy.deepcopy(self.module_).to(device)
+        done = []
+        with autocast(device, self.precision):
+            for start in range(0, len(x), self.batch_size):
+                batch = torch.from_numpy(x[start : start + self.batch_size]).to(device)
+                done.append(module(batch).float().cpu())
+        return torch.cat(done).numpy()
+
+    def _linear_features(self, X: Any) -> np.ndarray:
+        check_is_fitted(self, "encoder_")
+        return self._features(self._read(X, reset=False))
+
+    # shared ------------------------------------------------------------------------------------
+
+    def _grid(self, signals: Signals) -> np.ndarray:
+        """The recorded channels at the encoder's rate, in whole patches."""
+        return to_patches_grid(signals, self.encoder_.config, owner=type(self).__name__)
+
+    def _features(self, signals: Signals) -> np.ndarray:
+        data, index = to_grid(
+            signals, self.encoder_.config, unknown=self.unknown_channels, owner=type(self).__name__
+        )
+        tokens = embed(
+            self.encoder_,
+            data,
+            index,
+            batch_size=self.batch_size,
+            device=resolve_device(self.device),
+            precision=self.precision,
+        )
+        return pool(tokens, self.pooling).astype(np.float64)
+
+    def _forget(self, *names: str) -> None:
+        for name in names:
+            vars(self).pop(name, None)
+
+    def save_pretrained(self, folder: str | os.PathLike) -> None:
+        """Write the fitted estimator as ``config.json`` and ``model.safetensors``.
+
+        The files hold no training data and can run no code. Raises ValueError for
+        ``adaptation="linear"``, whose scikit-learn part has no such form.
+        """
+        from ._persistence import save_probe
+
+        check_is_fitted(self, "encoder_")
+        save_probe(folder, self)
+
+    @classmethod
+    def from_pretrained(cls, source: str | os.PathLike, **params: Any):
+        """A fitted estimator from a folder that `save_pretrained` wrote.
+
+        Parameters
+        ----------
+        source : str or path
+            Such a folder; or the name, folder or ``.ckpt`` of an encoder, which gives an unfitted
+            estimator on that encoder.
+        **params
+            Parameters that replace the saved ones.
+        """
+        from ._persistence import load_probe
+
+        return load_probe(cls, source, params)
+
+
+def _dataset(x: np.ndarray, y: np.ndarray, weight: np.ndarray, index: np.ndarray) -> Dataset:
+    return Dataset({"x": x[index], "weight": weight[index].astype(np.float32)}, y[index])
+
+
+def _silent(message: str) -> None:
+    """Sink of early stopping: the history tells where it stopped."""

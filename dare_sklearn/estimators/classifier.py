@@ -1,0 +1,267 @@
+"""DAREClassifier: conv-linear probe, linear probe or fine-tuning of an encoder."""
+
+from __future__ import annotations
+
+from numbers import Real
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.special import softmax
+from sklearn.base import ClassifierMixin
+from sklearn.linear_model import LogisticRegression
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, column_or_1d
+
+from ._base import ProbeEstimator
+
+
+class DAREClassifier(ClassifierMixin, ProbeEstimator):
+    """Classify EEG epochs with a frozen or fine-tuned DARE-EEG encoder.
+
+    Parameters
+    ----------
+    encoder : str, path, DAREPretrainer or None, default="nano"
+        Shipped name, folder or ``.ckpt`` file, a pretrainer (an unfitted one is pretrained on the
+        signals of ``fit``), or None for an untrained nano encoder.
+    adaptation : {"conv-linear", "linear", "finetune"}, default="conv-linear"
+        "conv-linear" trains a spatial (and optionally temporal) convolution before the frozen
+        encoder and a linear head after it. "linear" is logistic regression on frozen embeddings.
+        "finetune" trains the encoder too, its lower layers more slowly.
+    ch_names : sequence of str or None, default=None
+        Channel names of arrays. "conv-linear" and "finetune" can do without.
+    sfreq : float or None, default=None
+        Sampling rate in Hz of arrays, which carry none.
+    unit : {"auto", "uV", "V"}, default="auto"
+        Unit of arrays and braindecode windows; "auto" decides from the amplitude and warns.
+    unknown_channels : {"interpolate", "drop", "error"}, default="interpolate"
+        For "linear": what becomes of channels that are not among the encoder's 62 electrodes. The
+        other modes take any channel as it is.
+    target_channels : sequence of str or None, default=None
+        Electrodes that the spatial convolution maps to; None: the 19 of the 10-20 system.
+    spatial_init : {"spline", "random"}, default="spline"
+        Start of the spatial convolution: spherical-spline interpolation from the recorded
+        electrodes (where their positions are known), or random as in the paper.
+    spatial_layers : int, default=1
+        Number of pointwise convolutions; two or more start at random.
+    temporal_kernel : int or None, default=None
+        Odd length in samples (at 256 Hz) of a depthwise temporal convolution after the spatial
+        one, with batch norm and GELU (15 in the paper); None: no such layer.
+    pooling : {"mean", "mean_std", "flatten"}, default="flatten"
+        For "linear": how tokens of an epoch's patches are pooled.
+    C : float, default=1.0
+        For "linear": inverse strength of the L2 penalty.
+    max_epochs : int, default=100
+        Passes through the training epochs.
+    batch_size : int, default=64
+        Epochs in a batch.
+    lr : float, default=5e-4
+        Peak of the learning rate.
+    weight_decay : float or None, default=None
+        AdamW's; None: 0.01, and 0.05 for "finetune".
+    layer_decay : float, default=0.75
+        For "finetune": ratio of the rates of neighbouring encoder layers.
+    dropout : float, default=0.5
+        Before the head.
+    class_weight : {"balanced", "smooth"}, dict or None, default=None
+        Weights of the classes. "smooth" is the paper's (mean frequency / frequency) ** 0.5,
+        normalised to a mean of 1.
+    label_smoothing : float, default=0.0
+        Share of every label that is spread over all classes; the paper goes up to 0.1.
+    validation_fraction : float, default=0.0
+        Share of the training epochs that is held out to stop early and keep the best weights.
+    patience : int, default=20
+        Epochs without improvement before the training stops.
+    device : str, default="auto"
+        Device of torch; "auto" takes CUDA, then MPS, then the CPU.
+    precision : {"auto", "float32", "bfloat16"}, default="auto"
+        Precision of the networks; "auto" is float32.
+    callbacks : list of skorch callbacks or None, default=None
+        Called during training beside our own.
+    random_state : int, RandomState or None, default=None
+        Seeds initial weights, order of epochs, dropout and the validation split.
+    verbose : int, default=0
+        1 shows a progress bar and a line of losses per epoch.
+
+    Attributes
+    ----------
+    classes_ : ndarray, shape (n_classes,)
+    encoder_ : Encoder
+        The encoder; fine-tuned for "finetune", otherwise as it came.
+    module_ : ConvLinearProbe
+        The fitted network (not for "linear").
+    net_ : skorch.NeuralNet
+        The net that trained it (not for "linear").
+    linear_ : sklearn.pipeline.Pipeline
+        Scaler and logistic regression (for "linear").
+    history_ : pandas.DataFrame
+        One row per epoch: epoch, loss, valid_loss where held out, lr, seconds.
+    n_iter_ : int
+    ch_names_in_, sfreq_in_, n_chans_in_, n_times_in_, n_features_in_
+        The layout of the training signals.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If signals or labels are unusable, in one sentence that says which and what to do.
+
+    Notes
+    -----
+    ``fit`` never sees anything but its `X` and `y`: early stopping holds out a part of them.
+    With recordings of several subjects that part holds epochs of the same subjects.
+
+    References
+    ----------
+    .. [1] Shao, Gong, Dai, Zhang (2026). DARE-EEG. arXiv:2605.18298.
+
+    Examples
+    --------
+    >>> from dare_sklearn import DAREClassifier, simulate_epochs
+    >>> epochs = simulate_epochs("motor", n_subjects=1, n_epochs=20, random_state=0)
+    >>> y = epochs.metadata["label"].to_numpy()
+    >>> clf = DAREClassifier(None, max_epochs=2, random_state=0).fit(epochs, y)
+    >>> clf.predict_proba(epochs).shape
+    (20, 2)
+    """
+
+    _parameter_constraints: dict = {
+        **ProbeEstimator._parameter_constraints,
+        "C": [Interval(Real, 0, None, closed="neither")],
+        "class_weight": [StrOptions({"balanced", "smooth"}), dict, None],
+        "label_smoothing": [Interval(Real, 0, 1, closed="left")],
+    }
+
+    def __init__(
+        self,
+        encoder="nano",
+        *,
+        adaptation: str = "conv-linear",
+        ch_names=None,
+        sfreq: float | None = None,
+        unit: str = "auto",
+        unknown_channels: str = "interpolate",
+        target_channels=None,
+        spatial_init: str = "spline",
+        spatial_layers: int = 1,
+        temporal_kernel: int | None = None,
+        pooling: str = "flatten",
+        C: float = 1.0,
+        max_epochs: int = 100,
+        batch_size: int = 64,
+        lr: float = 5e-4,
+        weight_decay: float | None = None,
+        layer_decay: float = 0.75,
+        dropout: float = 0.5,
+        class_weight=None,
+        label_smoothing: float = 0.0,
+        validation_fraction: float = 0.0,
+        patience: int = 20,
+        device: str = "auto",
+        precision: str = "auto",
+        callbacks: list | None = None,
+        random_state=None,
+        verbose: int = 0,
+    ) -> None:
+        self.encoder = encoder
+        self.adaptation = adaptation
+        self.ch_names = ch_names
+        self.sfreq = sfreq
+        self.unit = unit
+        self.unknown_channels = unknown_channels
+        self.target_channels = target_channels
+        self.spatial_init = spatial_init
+        self.spatial_layers = spatial_layers
+        self.temporal_kernel = temporal_kernel
+        self.pooling = pooling
+        self.C = C
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.lr = lr
+        self.weight_decay = weight_decay
+        self.layer_decay = layer_decay
+        self.dropout = dropout
+        self.class_weight = class_weight
+        self.label_smoothing = label_smoothing
+        self.validation_fraction = validation_fraction
+        self.patience = patience
+        self.device = device
+        self.precision = precision
+        self.callbacks = callbacks
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Labels, ``(n_epochs,)``, as they stood in the `y` of ``fit``."""
+        best = self.predict_proba(X).argmax(axis=1)
+        return self.classes_[best]
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Probabilities ``(n_epochs, n_classes)`` in the order of ``classes_``."""
+        check_is_fitted(self, "encoder_")
+        if self.adaptation == "linear":
+            return self.linear_.predict_proba(self._linear_features(X))
+        return softmax(self._scores(X).astype(np.float64), axis=1)
+
+    def decision_function(self, X: Any) -> np.ndarray:
+        """Scores: ``(n_epochs,)`` for two classes (positive: the second), else one per class."""
+        check_is_fitted(self, "encoder_")
+        if self.adaptation == "linear":
+            return self.linear_.decision_function(self._linear_features(X))
+        scores = self._scores(X).astype(np.float64)
+        return scores[:, 1] - scores[:, 0] if len(self.classes_) == 2 else scores
+
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
+        """Mean accuracy; ``y=None`` takes the data set's own labels."""
+        return super().score(X, self._own_targets(X) if y is None else y, sample_weight)
+
+    def _own_targets(self, X: Any) -> np.ndarray:
+        y = self._read(X, reset=False).y
+        if y is None:
+            raise ValueError("score needs y: X carries no labels of its own.")
+        return y
+
+    def _encode_targets(self, y: Any) -> np.ndarray:
+        y = column_or_1d(y, warn=True)
+        check_classification_targets(y)
+        self.classes_, codes = np.unique(y, return_inverse=True)
+        if len(self.classes_) < 2:
+            raise ValueError(
+                f"DAREClassifier needs samples of at least 2 classes in the data, but y contains "
+                f"only one class: {self.classes_[0]!r}."
+            )
+        if isinstance(self.class_weight, dict):
+            unknown = set(self.class_weight) - set(self.classes_.tolist())
+            if unknown:
+                raise ValueError(
+                    f"class_weight of DAREClassifier names classes that y lacks: {sorted(unknown)}."
+                )
+        return codes.astype(np.int64)
+
+    def _n_outputs(self) -> int:
+        return len(self.classes_)
+
+    def _criterion(self) -> torch.nn.Module:
+        return torch.nn.CrossEntropyLoss(reduction="none", label_smoothing=self.label_smoothing)
+
+    def _epoch_weights(self, y: np.ndarray, sample_weight: np.ndarray) -> np.ndarray:
+        return sample_weight * self._class_weights(y, sample_weight)[y]
+
+    def _class_weights(self, y: np.ndarray, sample_weight: np.ndarray) -> np.ndarray:
+        """Weight of each class, in the order of ``classes_``; an epoch of weight 2 counts twice."""
+        if isinstance(self.class_weight, dict):
+            return np.array([self.class_weight.get(label, 1.0) for label in self.classes_.tolist()])
+        if self.class_weight is None:
+            return np.ones(len(self.classes_))
+        counts = np.bincount(y, weights=sample_weight, minlength=len(self.classes_))
+        ratio = counts.mean() / np.where(counts, counts, np.inf)
+        if self.class_weight == "balanced":
+            return ratio
+        smooth = np.sqrt(ratio)
+        return smooth / smooth.mean()
+
+    def _linear_model(self) -> LogisticRegression:
+        return LogisticRegression(C=self.C, max_iter=5_000)
+
+    def _strata(self, targets: np.ndarray) -> np.ndarray:
+        return targets

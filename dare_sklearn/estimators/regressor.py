@@ -1,0 +1,157 @@
+"""DARERegressor: the probe with a continuous target."""
+
+from __future__ import annotations
+
+from numbers import Real
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.base import RegressorMixin
+from sklearn.linear_model import Ridge
+from sklearn.utils._param_validation import Interval
+from sklearn.utils.validation import check_is_fitted, column_or_1d
+
+from ._base import ProbeEstimator
+
+
+class DARERegressor(RegressorMixin, ProbeEstimator):
+    """Predict a continuous target from EEG epochs, with a DARE-EEG encoder.
+
+    The same as `DAREClassifier`, with the mean squared error as its loss and ridge regression for
+    ``adaptation="linear"``. The target is standardised for the training and brought back in
+    ``predict``.
+
+    Parameters
+    ----------
+    encoder : str, path, DAREPretrainer or None, default="nano"
+    adaptation : {"conv-linear", "linear", "finetune"}, default="conv-linear"
+    ch_names, sfreq, unit, unknown_channels, target_channels, spatial_init, spatial_layers, \
+temporal_kernel, pooling, max_epochs, batch_size, lr, weight_decay, layer_decay, dropout, \
+validation_fraction, patience, device, precision, callbacks, random_state, verbose
+        As `DAREClassifier`.
+    alpha : float, default=1.0
+        For "linear": strength of the L2 penalty.
+
+    Attributes
+    ----------
+    encoder_, module_, net_, linear_, history_, n_iter_, ch_names_in_, sfreq_in_, n_chans_in_, \
+n_times_in_, n_features_in_
+        As `DAREClassifier`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As `DAREClassifier`.
+
+    Examples
+    --------
+    >>> from dare_sklearn import DARERegressor, simulate_epochs
+    >>> epochs = simulate_epochs("motor", n_subjects=1, n_epochs=20, random_state=0)
+    >>> amplitude = epochs.get_data().std(axis=(1, 2)) * 1e6
+    >>> reg = DARERegressor(None, adaptation="linear", random_state=0).fit(epochs, amplitude)
+    >>> reg.predict(epochs).shape
+    (20,)
+    """
+
+    _parameter_constraints: dict = {
+        **ProbeEstimator._parameter_constraints,
+        "alpha": [Interval(Real, 0, None, closed="left")],
+    }
+
+    def __init__(
+        self,
+        encoder="nano",
+        *,
+        adaptation: str = "conv-linear",
+        ch_names=None,
+        sfreq: float | None = None,
+        unit: str = "auto",
+        unknown_channels: str = "interpolate",
+        target_channels=None,
+        spatial_init: str = "spline",
+        spatial_layers: int = 1,
+        temporal_kernel: int | None = None,
+        pooling: str = "flatten",
+        alpha: float = 1.0,
+        max_epochs: int = 100,
+        batch_size: int = 64,
+        lr: float = 5e-4,
+        weight_decay: float | None = None,
+        layer_decay: float = 0.75,
+        dropout: float = 0.5,
+        validation_fraction: float = 0.0,
+        patience: int = 20,
+        device: str = "auto",
+        precision: str = "auto",
+        callbacks: list | None = None,
+        random_state=None,
+        verbose: int = 0,
+    ) -> None:
+        self.encoder = encoder
+        self.adaptation = adaptation
+        self.ch_names = ch_names
+        self.sfreq = sfreq
+        self.unit = unit
+        self.unknown_channels = unknown_channels
+        self.target_channels = target_channels
+        self.spatial_init = spatial_init
+        self.spatial_layers = spatial_layers
+        self.temporal_kernel = temporal_kernel
+        self.pooling = pooling
+        self.alpha = alpha
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.lr = lr
+        self.weight_decay = weight_decay
+        self.layer_decay = layer_decay
+        self.dropout = dropout
+        self.validation_fraction = validation_fraction
+        self.patience = patience
+        self.device = device
+        self.precision = precision
+        self.callbacks = callbacks
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Predicted targets, ``(n_epochs,)``."""
+        check_is_fitted(self, "encoder_")
+        if self.adaptation == "linear":
+            scaled = self.linear_.predict(self._linear_features(X))
+        else:
+            scaled = self._scores(X)[:, 0].astype(np.float64)
+        return scaled * self.y_scale_ + self.y_mean_
+
+    def _encode_targets(self, y: Any) -> np.ndarray:
+        y = column_or_1d(y, warn=True)
+        if not np.issubdtype(y.dtype, np.number) or np.iscomplexobj(y):
+            y = self._to_numbers(y)
+        y = y.astype(np.float64)
+        if not np.isfinite(y).all():
+            raise ValueError("The target y of DARERegressor contains NaN or infinity.")
+        self.y_mean_, self.y_scale_ = float(y.mean()), float(y.std()) or 1.0
+        return ((y - self.y_mean_) / self.y_scale_).astype(np.float32)
+
+    @staticmethod
+    def _to_numbers(y: np.ndarray) -> np.ndarray:
+        try:
+            return y.astype(np.float64)
+        except (TypeError, ValueError):
+            raise ValueError("The target y of DARERegressor must hold real numbers.") from None
+
+    def _n_outputs(self) -> int:
+        return 1
+
+    def _criterion(self) -> torch.nn.Module:
+        return _SquaredError()
+
+    def _linear_model(self) -> Ridge:
+        return Ridge(alpha=self.alpha)
+
+
+class _SquaredError(torch.nn.Module):
+    """Squared error of each epoch."""
+
+    def forward(self, predicted: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        return (predicted[:, 0] - target).square()

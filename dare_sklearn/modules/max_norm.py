@@ -1,0 +1,30 @@
+"""Layers whose weights have a bounded norm per output unit."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+
+class MaxNormLinear(nn.Linear):
+    """Linear map with rows of length at most `max_norm`, once `project_max_norm` was called."""
+
+    def __init__(self, *args, max_norm: float, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self.max_norm = max_norm
+
+
+class MaxNormConv1d(nn.Conv1d):
+    """Convolution with filters of length at most `max_norm`, once `project_max_norm` was called."""
+
+    def __init__(self, *args, max_norm: float, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self.max_norm = max_norm
+
+
+@torch.no_grad()
+def project_max_norm(module: nn.Module) -> None:
+    """Shorten weights that have grown over their bound; called after each optimizer step."""
+    for part in module.modules():
+        if isinstance(part, MaxNormLinear | MaxNormConv1d):
+            part.weight.copy_(torch.renorm(part.weight, p=2, dim=0, maxnorm=part.max_norm))

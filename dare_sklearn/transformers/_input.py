@@ -1,0 +1,101 @@
+"""How every estimator of this library reads its ``X``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.utils import Tags
+from sklearn.utils.validation import validate_data
+
+from ..signals.container import Signals
+from ..signals.readers import Layout, read_signals, warn_ignored
+
+
+class SignalInputMixin:
+    """Read signals in ``fit``, and hold later ones against what ``fit`` saw.
+
+    Expects the parameters ``ch_names``, ``sfreq`` and ``unit``.
+    """
+
+    _needs_ch_names = True
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = True
+        tags.input_tags.three_d_array = True
+        return tags
+
+    def _read(self, X: Any, *, reset: bool) -> Signals:
+        """Signals of `X`; with ``reset`` their layout is stored, otherwise compared."""
+        owner = type(self).__name__
+        if not reset:
+            self._check_table(X, reset=False)
+        signals = read_signals(
+            X,
+            ch_names=self.ch_names,
+            sfreq=self.sfreq,
+            unit=self.unit,
+            like=None if reset else Layout(self.ch_names_in_, self.sfreq_in_, self.unit_),
+            owner=owner,
+        )
+        if not reset:
+            return self._to_fitted_layout(signals)
+        warn_ignored(signals, owner)
+        self._store_layout(signals)
+        self.n_features_in_ = signals.n_chans
+        self._check_table(X, reset=True)
+        return signals
+
+    def _check_table(self, X: Any, *, reset: bool) -> None:
+        """scikit-learn's own check of a 2-D input: number and names of its columns (samples)."""
+        if len(getattr(X, "shape", ())) == 2:
+            validate_data(self, X, skip_check_array=True, reset=reset)
+        elif reset and hasattr(self, "feature_names_in_"):
+            del self.feature_names_in_
+
+    def _store_layout(self, signals: Signals) -> None:
+        if signals.ch_names is None and self._needs_ch_names:
+            raise ValueError(
+                f"{type(self).__name__} got {signals.n_chans} channel(s) without names: pass "
+                "ch_names=[...], one electrode name per channel (or mne.Epochs, which carry them)."
+            )
+        self.ch_names_in_ = None if signals.ch_names is None else list(signals.ch_names)
+        self.sfreq_in_ = signals.sfreq
+        self.n_chans_in_ = signals.n_chans
+        self.n_times_in_ = signals.n_times
+        self.unit_ = signals.unit
+        self.ignored_ch_names_ = list(signals.ignored)
+
+    def _to_fitted_layout(self, signals: Signals) -> Signals:
+        """The signals in the fitted order of channels, or one clear error."""
+        owner = type(self).__name__
+        fitted = self.ch_names_in_
+        if signals.ch_names is not None and fitted is not None:
+            missing = [name for name in fitted if name not in signals.ch_names]
+            extra = [name for name in signals.ch_names if name not in fitted]
+            if missing or extra:
+                raise ValueError(
+                    f"{owner} was fitted on the channels {', '.join(fitted)}; in X, "
+                    f"{', '.join(missing) or 'none'} are missing and {', '.join(extra) or 'none'} "
+                    "are new: pick the fitted channels."
+                )
+            if list(signals.ch_names) != fitted:
+                order = [signals.ch_names.index(name) for name in fitted]
+                signals.data, signals.ch_names = signals.data[:, order], tuple(fitted)
+        if signals.n_chans != self.n_chans_in_:
+            raise ValueError(
+                f"X has {signals.n_chans} channels, but {owner} was fitted on {self.n_chans_in_}: "
+                "pass the same channels in the same order."
+            )
+        if not np.isclose(signals.sfreq, self.sfreq_in_):
+            raise ValueError(
+                f"X was sampled at {signals.sfreq:g} Hz, but {owner} was fitted on "
+                f"{self.sfreq_in_:g} Hz: resample X."
+            )
+        if signals.n_times != self.n_times_in_:
+            raise ValueError(
+                f"X has {signals.n_times} samples per epoch, but {owner} was fitted on "
+                f"{self.n_times_in_}: cut epochs of the same length."
+            )
+        return signals

@@ -1,0 +1,98 @@
+"""What the skorch nets of this library share: the course of the learning rate, and their bars."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import partial
+
+import pandas as pd
+import torch
+from skorch.callbacks import Callback, EpochTimer, PassthroughScoring, PrintLog, ProgressBar
+from torch import nn
+
+
+class StepSchedule(Callback):
+    """Set every parameter group's rate to its peak times ``factor(step)``, a pure function."""
+
+    def __init__(self, factor: Callable[[int], float]) -> None:
+        self.factor = factor
+
+    def on_train_begin(self, net, **kwargs) -> None:
+        self.step_ = 0
+        self.peaks_ = [group["lr"] for group in net.optimizer_.param_groups]
+
+    def on_batch_begin(self, net, training=False, **kwargs) -> None:
+        if training:
+            factor = self.factor(self.step_)
+            for group, peak in zip(net.optimizer_.param_groups, self.peaks_, strict=True):
+                group["lr"] = peak * factor
+            net.history.record_batch("lr", max(g["lr"] for g in net.optimizer_.param_groups))
+
+    def on_batch_end(self, net, training=False, **kwargs) -> None:
+        if training:
+            self.step_ += 1
+
+
+def make_callbacks(
+    schedule: partial,
+    terms: Iterable[str],
+    verbose: int,
+    own: Iterable | None,
+    n_batches: int,
+    *,
+    valid: bool = False,
+) -> list[tuple[str, Callback]]:
+    """Callbacks of a fit: the schedule, the mean of each loss term, time, progress, the user's."""
+    callbacks: list[tuple[str, Callback]] = [
+        ("schedule", StepSchedule(schedule)),
+        ("epoch_timer", EpochTimer()),
+        ("lr", PassthroughScoring("lr", on_train=True)),
+    ]
+    losses = [("train_loss", True), ("valid_loss", False)][: 1 + valid]
+    callbacks += [(name, PassthroughScoring(name, on_train=train)) for name, train in losses]
+    callbacks += [(term, PassthroughScoring(term, on_train=True)) for term in terms]
+    if verbose:
+        callbacks += [
+            ("progress", ProgressBar(batches_per_epoch=n_batches)),
+            ("print_log", PrintLog()),
+        ]
+    for number, callback in enumerate(own or ()):
+        named = callback if isinstance(callback, tuple) else (f"user_{number}", callback)
+        callbacks.append(named)
+    return callbacks
+
+
+def param_groups(module: nn.Module, lr: float, weight_decay: float) -> list[dict]:
+    """AdamW groups of the trainable parameters: no decay on biases and other 1-D parameters."""
+    trainable = [(name, p) for name, p in module.named_parameters() if p.requires_grad]
+    decayed = [p for name, p in trainable if p.ndim > 1]
+    plain = [p for name, p in trainable if p.ndim <= 1]
+    return [
+        {"params": params, "lr": lr, "weight_decay": decay}
+        for params, decay in ((decayed, weight_decay), (plain, 0.0))
+        if params
+    ]
+
+
+def history_frame(history, renames: dict[str, str]) -> pd.DataFrame:
+    """One row per finished epoch: epoch, each loss term, lr, seconds."""
+    columns = {"epoch": "epoch", **renames, "lr": "lr", "dur": "seconds"}
+    done = [row for row in history if "dur" in row]
+    return pd.DataFrame(
+        {
+            new: [row[old] for row in done]
+            for old, new in columns.items()
+            if all(old in r for r in done)
+        }
+        if done
+        else {new: [] for new in columns.values()}
+    )
+
+
+def check_finite(loss: torch.Tensor, owner: str) -> None:
+    """Stop at once where training has diverged."""
+    if not torch.isfinite(loss):
+        raise FloatingPointError(
+            f"The loss of {owner} is {loss.item()}: training diverged. Lower lr, or look for "
+            "artefacts of extreme amplitude in X."
+        )

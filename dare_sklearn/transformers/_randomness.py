@@ -1,0 +1,29 @@
+"""Independent random streams from one ``random_state``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from sklearn.utils import check_random_state
+
+
+def draw_seeds(random_state: Any, n_seeds: int) -> list[int]:
+    """Seeds of `n_seeds` streams; a generator passed as `random_state` moves on."""
+    rng = check_random_state(random_state)
+    return [int(seed) for seed in rng.randint(2**31 - 1, size=n_seeds)]
+
+
+@contextmanager
+def torch_seed(seed: int) -> Iterator[None]:
+    """Seed torch inside the block and leave its global generators as they were found."""
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        torch.manual_seed(seed)
+        yield
+
+
+def torch_generator(seed: int) -> torch.Generator:
+    """A generator of its own on the CPU."""
+    return torch.Generator().manual_seed(seed)

@@ -1,0 +1,186 @@
+"""DAREEmbedder: embeddings from a frozen encoder."""
+
+from __future__ import annotations
+
+import os
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted
+
+from ..signals.channels import UNKNOWN_CHANNELS
+from ..signals.units import UNITS
+from ..weights.load import save_encoder
+from ._compute import PRECISIONS, resolve_device
+from ._embedding import POOLINGS, embed, pool
+from ._encoders import ENCODER_CONSTRAINTS, resolve_encoder
+from ._grid import to_grid
+from ._input import SignalInputMixin
+from .pretrainer import fitted_feature_names
+
+
+class DAREEmbedder(SignalInputMixin, TransformerMixin, BaseEstimator):
+    """Embeddings of EEG epochs from a frozen DARE-EEG encoder.
+
+    ``fit`` reads the layout of the signals and gets the encoder; it does not train it, unless
+    `encoder` is an unfitted `DAREPretrainer`.
+
+    Parameters
+    ----------
+    encoder : str, path, DAREPretrainer or None, default="nano"
+        Shipped name, folder or ``.ckpt`` file, a pretrainer (an unfitted one is pretrained on the
+        signals of ``fit``), or None for an untrained nano encoder.
+    ch_names : sequence of str or None, default=None
+        Channel names of arrays, which carry none.
+    sfreq : float or None, default=None
+        Sampling rate in Hz of arrays, which carry none.
+    unit : {"auto", "uV", "V"}, default="auto"
+        Unit of arrays and braindecode windows; "auto" decides from the amplitude and warns.
+    unknown_channels : {"interpolate", "drop", "error"}, default="interpolate"
+        What becomes of channels that are not among the encoder's 62 electrodes.
+    pooling : {"mean", "mean_std", "flatten"}, default="mean"
+        "mean" averages tokens over patches, "mean_std" adds their standard deviation, "flatten"
+        keeps every patch (250 ms), and with it the time course.
+    batch_size : int, default=64
+        Epochs that are embedded at once.
+    device : str, default="auto"
+        Device of torch; "auto" takes CUDA, then MPS, then the CPU.
+    precision : {"auto", "float32", "bfloat16"}, default="auto"
+        Precision of the encoder; "auto" is float32.
+    random_state : int, RandomState or None, default=None
+        Seeds an untrained encoder (``encoder=None``).
+
+    Attributes
+    ----------
+    encoder_ : Encoder
+        The frozen encoder.
+    ch_names_in_, sfreq_in_, n_chans_in_, n_times_in_, n_features_in_
+        The layout of the signals.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As `DAREPretrainer`.
+
+    Examples
+    --------
+    >>> from dare_sklearn import DAREEmbedder, simulate_epochs
+    >>> epochs = simulate_epochs("motor", n_subjects=1, n_epochs=8, random_state=0)
+    >>> DAREEmbedder(None, pooling="flatten", random_state=0).fit_transform(epochs).shape
+    (8, 256)
+    """
+
+    _parameter_constraints: dict = {
+        "encoder": ENCODER_CONSTRAINTS,
+        "ch_names": ["array-like", tuple, None],
+        "sfreq": [Interval(Real, 0, None, closed="neither"), None],
+        "unit": [StrOptions(set(UNITS))],
+        "unknown_channels": [StrOptions(set(UNKNOWN_CHANNELS))],
+        "pooling": [StrOptions(set(POOLINGS))],
+        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "device": [str],
+        "precision": [StrOptions(set(PRECISIONS))],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        encoder="nano",
+        *,
+        ch_names=None,
+        sfreq: float | None = None,
+        unit: str = "auto",
+        unknown_channels: str = "interpolate",
+        pooling: str = "mean",
+        batch_size: int = 64,
+        device: str = "auto",
+        precision: str = "auto",
+        random_state=None,
+    ) -> None:
+        self.encoder = encoder
+        self.ch_names = ch_names
+        self.sfreq = sfreq
+        self.unit = unit
+        self.unknown_channels = unknown_channels
+        self.pooling = pooling
+        self.batch_size = batch_size
+        self.device = device
+        self.precision = precision
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any = None) -> DAREEmbedder:
+        """Read the layout of the signals and get the encoder.
+
+        Parameters
+        ----------
+        X : array, mne.Epochs or braindecode data set
+            Signals, in any of the library's input types.
+        y : ignored
+
+        Returns
+        -------
+        DAREEmbedder
+            Itself.
+        """
+        self._validate_params()
+        signals = self._read(X, reset=True)
+        self.encoder_ = resolve_encoder(self, X)
+        self._to_grid(signals)  # refuse now what transform could not read
+        return self
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Embed signals of the fitted layout.
+
+        Parameters
+        ----------
+        X : array, mne.Epochs or braindecode data set
+
+        Returns
+        -------
+        ndarray of float32, shape (n_epochs, n_features)
+            ``embed_num * embed_dim`` features for "mean", twice as many for "mean_std", and
+            ``n_patches`` times as many for "flatten".
+        """
+        check_is_fitted(self, "encoder_")
+        return self._embed(self._read(X, reset=False))
+
+    def fit_transform(self, X: Any, y: Any = None, **fit_params: Any) -> np.ndarray:
+        """`fit` and `transform` in one, reading `X` once."""
+        self._validate_params()
+        signals = self._read(X, reset=True)
+        self.encoder_ = resolve_encoder(self, X)
+        return self._embed(signals)
+
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """Names of the columns of `transform`, such as ``dare_s0_d012``."""
+        check_is_fitted(self, "encoder_")
+        return fitted_feature_names(self)
+
+    def save_pretrained(self, folder: str | os.PathLike) -> None:
+        """Write the encoder as ``config.json`` and ``model.safetensors``; it holds no data."""
+        check_is_fitted(self, "encoder_")
+        save_encoder(folder, self.encoder_, kind="DAREEmbedder")
+
+    @classmethod
+    def from_pretrained(cls, source: str | os.PathLike, **params: Any) -> DAREEmbedder:
+        """An embedder of a saved encoder: the same as ``DAREEmbedder(source, **params)``."""
+        return cls(source, **params)
+
+    def _to_grid(self, signals) -> tuple[np.ndarray, np.ndarray]:
+        owner = type(self).__name__
+        return to_grid(signals, self.encoder_.config, unknown=self.unknown_channels, owner=owner)
+
+    def _embed(self, signals) -> np.ndarray:
+        data, index = self._to_grid(signals)
+        tokens = embed(
+            self.encoder_,
+            data,
+            index,
+            batch_size=self.batch_size,
+            device=resolve_device(self.device),
+            precision=self.precision,
+        )
+        return pool(tokens, self.pooling)

@@ -1,0 +1,434 @@
+"""DAREPretrainer: self-supervised pretraining as a scikit-learn transformer."""
+
+from __future__ import annotations
+
+import copy
+import os
+import tempfile
+from functools import partial
+from numbers import Integral, Real
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator, TransformerMixin, clone
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted
+from skorch.callbacks import Callback
+
+from ..modules.config import SIZES, DAREConfig, get_config
+from ..modules.encoder import Encoder
+from ..pretraining.objective import PretrainingModel
+from ..pretraining.schedules import one_cycle
+from ..signals.channels import UNKNOWN_CHANNELS
+from ..signals.readers import read_parts, warn_ignored
+from ..signals.units import UNITS
+from ..weights.load import load_pretraining_model, save_pretraining_model
+from ._compute import PRECISIONS, resolve_device
+from ._corpus import build_corpus, make_loader
+from ._embedding import POOLINGS, embed, feature_names, pool
+from ._grid import to_grid
+from ._input import SignalInputMixin
+from ._net import history_frame, make_callbacks
+from ._pretrain_net import PretrainNet, momentum_course
+from ._randomness import draw_seeds, torch_generator, torch_seed
+
+TERMS = ("reconstruction", "anchor_alignment", "mask_alignment", "activation_penalty")
+
+# Parameters that do not change what is learned: they may differ from those of the fit.
+_FREE = {"pooling", "device", "precision", "verbose", "callbacks", "checkpoint_dir"}
+
+
+class DAREPretrainer(SignalInputMixin, TransformerMixin, BaseEstimator):
+    """Self-supervised pretraining of a DARE-EEG encoder.
+
+    ``fit`` learns from signals alone: masked reconstruction, mask alignment (contrastive, between
+    two masked views of a sample) and anchor alignment (against a momentum encoder of the complete
+    signal). ``transform`` embeds signals with the momentum encoder.
+
+    Parameters
+    ----------
+    size : {"nano", "light", "small", "base", "deep"}, default="nano"
+        Size of the model, from 0.6 to 78 million parameters.
+    weights : str, path or None, default=None
+        Start from these weights (a shipped name, a folder that `save_pretrained` wrote, or a
+        ``.ckpt`` of the authors' code) in place of fresh ones. `size` is ignored then.
+    ch_names : sequence of str or None, default=None
+        Channel names of arrays, which carry none.
+    sfreq : float or None, default=None
+        Sampling rate in Hz of arrays, which carry none.
+    unit : {"auto", "uV", "V"}, default="auto"
+        Unit of arrays and braindecode windows; "auto" decides from the amplitude and warns. MNE
+        objects are in volts.
+    unknown_channels : {"interpolate", "drop", "error"}, default="interpolate"
+        What becomes of channels that are not among the encoder's 62 electrodes: interpolated onto
+        the nearest electrodes that were not recorded (with a warning), left out, or refused.
+    window_s : float, default=4.0
+        Length in seconds of the windows that are cut from longer epochs or recordings.
+    max_epochs : int, default=200
+        Passes through the corpus.
+    batch_size : int, default=216
+        Windows in a batch, all of one montage.
+    lr : float, default=5e-4
+        Peak of the one-cycle learning rate.
+    weight_decay : float, default=1e-6
+        AdamW's, on weights with two or more dimensions.
+    momentum : tuple of float, default=(0.996, 1.0)
+        First and last momentum of the momentum encoder; it rises linearly.
+    mask_alignment, anchor_alignment, reconstruction : float, default=0.1, 1.0, 1.0
+        Weights of the loss terms; zero switches a term off.
+    target_norm : bool, default=True
+        Layer norm on the targets of reconstruction and anchor alignment. False is an ablation.
+    skip_connection : bool, default=True
+        The encoder's own output at visible patches of the combined sequence. False is an ablation.
+    pooling : {"mean", "mean_std", "flatten"}, default="mean"
+        How `transform` pools the tokens of an epoch's patches.
+    device : str, default="auto"
+        Device of torch; "auto" takes CUDA, then MPS, then the CPU.
+    precision : {"auto", "float32", "bfloat16"}, default="auto"
+        Precision of the networks; "auto" is float32.
+    checkpoint_dir : path or None, default=None
+        Folder that holds the model after each epoch, in the format of `save_pretrained`; go on
+        from it with ``weights=checkpoint_dir``.
+    callbacks : list of skorch callbacks or None, default=None
+        Called during pretraining beside our own.
+    random_state : int, RandomState or None, default=None
+        Seeds the initial weights, the order of the windows and the masks. The same integer gives
+        the same bits on a CPU.
+    verbose : int, default=0
+        1 shows a progress bar and a line of losses per epoch.
+
+    Attributes
+    ----------
+    encoder_ : Encoder
+        The momentum encoder, frozen.
+    model_ : PretrainingModel
+        All networks.
+    net_ : skorch.NeuralNet
+        The net that trained them.
+    history_ : pandas.DataFrame
+        One row per epoch: epoch, each loss term, lr, seconds.
+    n_iter_ : int
+        Number of finished epochs.
+    ch_names_in_, sfreq_in_, n_chans_in_, n_times_in_, n_features_in_
+        The layout of the corpus; of its first part where it is mixed.
+
+    Raises
+    ------
+    ValueError
+        From ``fit`` and ``transform``, if signals are unusable: NaN, constant or duplicate
+        channels, an implausible amplitude, epochs shorter than a patch of 250 ms.
+
+    See Also
+    --------
+    DAREEmbedder : embeddings from an encoder that is there already.
+    DAREClassifier : a conv-linear probe on an encoder.
+
+    Notes
+    -----
+    A fitted pretrainer that is passed as ``encoder=`` to another estimator keeps its weights
+    through `sklearn.base.clone` and cross-validation; an unfitted one, or one whose parameters
+    were changed after its fit, is pretrained in every fold on that fold's training data alone.
+
+    References
+    ----------
+    .. [1] Shao, Gong, Dai, Zhang (2026). DARE-EEG. arXiv:2605.18298.
+
+    Examples
+    --------
+    >>> from dare_sklearn import DAREPretrainer, simulate_epochs
+    >>> epochs = simulate_epochs("motor", n_subjects=1, n_epochs=8, random_state=0)
+    >>> pretrainer = DAREPretrainer(max_epochs=1, random_state=0).fit(epochs)
+    >>> pretrainer.transform(epochs).shape
+    (8, 64)
+    """
+
+    _parameter_constraints: dict = {
+        "size": [StrOptions(set(SIZES))],
+        "weights": [str, os.PathLike, None],
+        "ch_names": ["array-like", tuple, None],
+        "sfreq": [Interval(Real, 0, None, closed="neither"), None],
+        "unit": [StrOptions(set(UNITS))],
+        "unknown_channels": [StrOptions(set(UNKNOWN_CHANNELS))],
+        "window_s": [Interval(Real, 0, None, closed="neither")],
+        "max_epochs": [Interval(Integral, 0, None, closed="left")],
+        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "lr": [Interval(Real, 0, None, closed="neither")],
+        "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "momentum": [tuple, list],
+        "mask_alignment": [Interval(Real, 0, None, closed="left")],
+        "anchor_alignment": [Interval(Real, 0, None, closed="left")],
+        "reconstruction": [Interval(Real, 0, None, closed="left")],
+        "target_norm": ["boolean"],
+        "skip_connection": ["boolean"],
+        "pooling": [StrOptions(set(POOLINGS))],
+        "device": [str],
+        "precision": [StrOptions(set(PRECISIONS))],
+        "checkpoint_dir": [str, os.PathLike, None],
+        "callbacks": [list, None],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
+    def __init__(
+        self,
+        size: str = "nano",
+        *,
+        weights: str | os.PathLike | None = None,
+        ch_names=None,
+        sfreq: float | None = None,
+        unit: str = "auto",
+        unknown_channels: str = "interpolate",
+        window_s: float = 4.0,
+        max_epochs: int = 200,
+        batch_size: int = 216,
+        lr: float = 5e-4,
+        weight_decay: float = 1e-6,
+        momentum: tuple[float, float] = (0.996, 1.0),
+        mask_alignment: float = 0.1,
+        anchor_alignment: float = 1.0,
+        reconstruction: float = 1.0,
+        target_norm: bool = True,
+        skip_connection: bool = True,
+        pooling: str = "mean",
+        device: str = "auto",
+        precision: str = "auto",
+        checkpoint_dir: str | os.PathLike | None = None,
+        callbacks: list | None = None,
+        random_state=None,
+        verbose: int = 0,
+    ) -> None:
+        self.size = size
+        self.weights = weights
+        self.ch_names = ch_names
+        self.sfreq = sfreq
+        self.unit = unit
+        self.unknown_channels = unknown_channels
+        self.window_s = window_s
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.lr = lr
+        self.weight_decay = weight_decay
+        self.momentum = momentum
+        self.mask_alignment = mask_alignment
+        self.anchor_alignment = anchor_alignment
+        self.reconstruction = reconstruction
+        self.target_norm = target_norm
+        self.skip_connection = skip_connection
+        self.pooling = pooling
+        self.device = device
+        self.precision = precision
+        self.checkpoint_dir = checkpoint_dir
+        self.callbacks = callbacks
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def fit(self, X: Any, y: Any = None) -> DAREPretrainer:
+        """Pretrain on unlabelled signals.
+
+        Parameters
+        ----------
+        X : array, mne.Epochs, braindecode data set, or a list of them
+            Signals, in any of the library's input types. A list may mix montages, rates and
+            lengths, and may hold continuous ``mne.io.Raw`` recordings.
+        y : ignored
+            For scikit-learn's pipelines.
+
+        Returns
+        -------
+        DAREPretrainer
+            Itself. `KeyboardInterrupt` ends the training early and leaves a usable object.
+        """
+        self._validate_params()
+        momentum = self._check_momentum()
+        owner = type(self).__name__
+        parts = list(
+            read_parts(X, ch_names=self.ch_names, sfreq=self.sfreq, unit=self.unit, owner=owner)
+        )
+        for part in parts:
+            self._store_layout(part)
+        warn_ignored(parts[0], owner)
+        self._store_layout(parts[0])
+        self.n_features_in_ = self.n_chans_in_
+        self._check_table(X, reset=True)
+        # a corpus of several layouts is no template for what transform may be given
+        self._mixed = len({part.layout() for part in parts}) > 1
+
+        device = resolve_device(self.device)
+        init_seed, order_seed, mask_seed = draw_seeds(self.random_state, 3)
+        with torch_seed(init_seed):
+            model = self._make_model()
+            corpus = build_corpus(
+                parts,
+                model.config,
+                window_s=self.window_s,
+                unknown=self.unknown_channels,
+                owner=owner,
+            )
+            loader = make_loader(corpus, self.batch_size, np.random.default_rng(order_seed))
+            n_steps = self.max_epochs * len(loader)
+            active = [t for t in TERMS[:3] if getattr(self, t)] + [TERMS[3]]
+            own = [*(self.callbacks or ()), *self._checkpoints()]
+            net = PretrainNet(
+                model,
+                criterion=torch.nn.Identity,
+                max_epochs=self.max_epochs,
+                lr=self.lr,
+                weight_decay=self.weight_decay,
+                momentum=momentum_course(*momentum, n_steps),
+                generator=torch_generator(mask_seed),
+                precision=self.precision,
+                device=str(device),
+                train_split=None,
+                callbacks=make_callbacks(
+                    partial(one_cycle, n_steps=n_steps), active, self.verbose, own, len(loader)
+                ),
+                verbose=self.verbose,
+            )
+            net.fit(loader)
+        self._store_result(net)
+        return self
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Embed signals with the momentum encoder.
+
+        Parameters
+        ----------
+        X : array, mne.Epochs or braindecode data set
+            Signals in the layout of ``fit`` (in any known layout after a mixed corpus).
+
+        Returns
+        -------
+        ndarray of float32, shape (n_epochs, n_features)
+        """
+        check_is_fitted(self, "encoder_")
+        signals = self._read(X, reset=False)
+        data, index = to_grid(
+            signals, self.encoder_.config, unknown=self.unknown_channels, owner=type(self).__name__
+        )
+        tokens = embed(
+            self.encoder_,
+            data,
+            index,
+            batch_size=self.batch_size,
+            device=resolve_device(self.device),
+            precision=self.precision,
+        )
+        return pool(tokens, self.pooling)
+
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """Names of the columns of `transform`, such as ``dare_s0_d012``."""
+        check_is_fitted(self, "encoder_")
+        return fitted_feature_names(self)
+
+    def save_pretrained(self, folder: str | os.PathLike) -> None:
+        """Write ``config.json`` and ``model.safetensors`` into `folder`.
+
+        The files hold all networks and no data of the corpus.
+        """
+        check_is_fitted(self, "model_")
+        save_pretraining_model(folder, self.model_, kind="DAREPretrainer")
+
+    @classmethod
+    def from_pretrained(cls, source: str | os.PathLike, **params: Any) -> DAREPretrainer:
+        """A pretrainer that goes on from saved weights when it is fitted.
+
+        Parameters
+        ----------
+        source : str or path
+            Shipped name, folder of `save_pretrained`, or ``.ckpt`` file.
+        **params
+            Parameters of the pretrainer.
+        """
+        load_pretraining_model(source)  # refuse a bad source now, not in fit
+        return cls(weights=source, **params)
+
+    def _check_momentum(self) -> tuple[float, float]:
+        momentum = tuple(self.momentum)
+        if len(momentum) != 2 or not all(isinstance(m, Real) and 0.0 <= m <= 1.0 for m in momentum):
+            raise ValueError(
+                "The 'momentum' parameter of DAREPretrainer must be two numbers from 0 to 1 (first "
+                f"and last), got {self.momentum!r} instead."
+            )
+        return momentum
+
+    def _make_model(self) -> PretrainingModel:
+        objective = {
+            "reconstruction": self.reconstruction,
+            "anchor_alignment": self.anchor_alignment,
+            "mask_alignment": self.mask_alignment,
+            "target_norm": self.target_norm,
+            "skip_connection": self.skip_connection,
+        }
+        if self.weights is not None:
+            return load_pretraining_model(self.weights, **objective)
+        return PretrainingModel(self._config(), **objective)
+
+    def _config(self) -> DAREConfig:
+        return get_config(self.size)
+
+    def _checkpoints(self) -> list[Callback]:
+        return [] if self.checkpoint_dir is None else [_Checkpoint(Path(self.checkpoint_dir))]
+
+    def _store_result(self, net: PretrainNet) -> None:
+        self.model_ = net.module_.to("cpu").eval()
+        net.set_params(device="cpu")  # a model that was fitted on a GPU loads on any machine
+        self.net_ = net
+        self.encoder_ = copy.deepcopy(self.model_.target_encoder).requires_grad_(False)
+        self.history_ = history_frame(net.history, {**{t: t for t in TERMS}, "train_loss": "total"})
+        self.n_iter_ = len(self.history_)
+        self._fitted_params = _learning_params(self)
+
+    def _to_fitted_layout(self, signals):
+        return signals if self._mixed else super()._to_fitted_layout(signals)
+
+    def __sklearn_clone__(self) -> DAREPretrainer:
+        """A clone; a fitted pretrainer keeps its weights (see Notes)."""
+        twin = type(self)(
+            **{k: clone(v, safe=False) for k, v in self.get_params(deep=False).items()}
+        )
+        if is_fitted_for_use(self):
+            params = twin.get_params(deep=False)
+            twin.__dict__.update({k: v for k, v in vars(self).items() if k not in params})
+        return twin
+
+
+def is_fitted_for_use(pretrainer: DAREPretrainer) -> bool:
+    """Whether a pretrainer is fitted, and with the parameters that it has now."""
+    fitted = vars(pretrainer).get("_fitted_params")
+    return fitted is not None and fitted == _learning_params(pretrainer)
+
+
+def _learning_params(pretrainer: DAREPretrainer) -> str:
+    params = pretrainer.get_params(deep=False)
+    return repr(sorted((name, repr(value)) for name, value in params.items() if name not in _FREE))
+
+
+def fitted_feature_names(estimator: Any) -> np.ndarray:
+    """Feature names of a fitted estimator with an ``encoder_`` and a ``pooling``."""
+    config = estimator.encoder_.config
+    n_patches = (
+        round(estimator.n_times_in_ * config.sfreq / estimator.sfreq_in_) // config.patch_size
+    )
+    return feature_names(n_patches, config.embed_num, config.embed_dim, estimator.pooling)
+
+
+class _Checkpoint(Callback):
+    """Write the model after each epoch; the folder is complete at any moment."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def on_epoch_end(self, net, **kwargs) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=self.folder.parent) as scratch:
+            save_pretraining_model(scratch, net.module_, kind="DAREPretrainer")
+            for file in sorted(Path(scratch).iterdir()):
+                os.replace(file, self.folder / file.name)
+
+
+def fresh_encoder(seed: int, config: DAREConfig) -> Encoder:
+    """An untrained encoder."""
+    with torch_seed(seed):
+        return PretrainingModel(config).target_encoder.eval().requires_grad_(False)

@@ -1,0 +1,123 @@
+"""Channels, resampling and windows: onto the encoder's grid."""
+
+from __future__ import annotations
+
+import warnings
+
+import mne
+import numpy as np
+import pytest
+
+from dare_sklearn.signals.channels import plan_channels
+from dare_sklearn.signals.electrodes import ELECTRODES, PAPER_ELECTRODES, TEN_TWENTY
+from dare_sklearn.signals.interpolation import spline_matrix, template_positions
+from dare_sklearn.signals.resampling import resample, whole_patches
+from dare_sklearn.signals.windows import cut_windows
+
+
+def test_the_table():
+    assert len(ELECTRODES) == 62 and len(set(ELECTRODES)) == 62
+    assert len(PAPER_ELECTRODES) == 58
+    assert len(TEN_TWENTY) == 19 and set(TEN_TWENTY) < set(PAPER_ELECTRODES)
+    assert set(ELECTRODES) <= set(template_positions())
+    assert (ELECTRODES[0], ELECTRODES[29], ELECTRODES[61]) == ("FP1", "CZ", "O2")
+
+
+def test_known_channels_pass_as_they_are():
+    plan = plan_channels(["OZ", "CZ"])
+    assert plan.matrix is None
+    assert [ELECTRODES[i] for i in plan.index] == ["OZ", "CZ"]
+
+
+def test_unknown_channels_are_interpolated_and_named():
+    with pytest.warns(UserWarning, match="TP9 -> TP7, TP10 -> TP8|TP10 -> TP8, TP9 -> TP7"):
+        plan = plan_channels(["TP9", "AF7", "AF8", "TP10"])
+    assert set(plan.names) == {"AF7", "AF8", "TP7", "TP8"}
+    data = np.random.default_rng(0).normal(size=(2, 4, 10)).astype(np.float32)
+    moved = dict(zip(plan.names, plan.apply(data).swapaxes(0, 1), strict=True))
+    np.testing.assert_allclose(moved["AF7"], data[:, 1], rtol=1e-6)  # recorded: untouched
+    assert np.corrcoef(moved["TP7"].ravel(), data[:, 0].ravel())[0, 1] > 0.9
+
+
+def test_a_stranger_never_takes_a_recorded_electrodes_name():
+    with pytest.warns(UserWarning, match=r"TP9 \(TP7\) only help to interpolate"):
+        plan = plan_channels(["TP9", "TP7", "CZ"])
+    assert plan.names == ("TP7", "CZ")
+    np.testing.assert_array_equal(plan.matrix, [[0, 1, 0], [0, 0, 1]])
+
+
+def test_two_strangers_do_not_share_an_electrode():
+    with pytest.warns(UserWarning, match="interpolates"):
+        plan = plan_channels(["PO1", "POO1", "CZ", "FZ"])
+    assert len(set(plan.names)) == len(plan.names)
+
+
+def test_drop_and_error():
+    with pytest.warns(UserWarning, match="leaves out .* TP9"):
+        plan = plan_channels(["TP9", "CZ"], unknown="drop")
+    assert plan.names == ("CZ",)
+    np.testing.assert_array_equal(plan.apply(np.array([[[1.0], [2.0]]])), [[[2.0]]])
+    with pytest.raises(ValueError, match="does not know the channels TP9"):
+        plan_channels(["TP9", "CZ"], unknown="error")
+    with pytest.raises(ValueError, match="knows none of the channels"):
+        plan_channels(["TP9"], unknown="drop")
+    with pytest.raises(ValueError, match="unknown_channels"):
+        plan_channels(["CZ"], unknown="guess")
+
+
+def test_unknown_positions():
+    with pytest.raises(ValueError, match="neither the channels E17 nor their positions"):
+        plan_channels(["E17", "CZ"])
+    where = {"E17": template_positions()["OZ"] + 0.002}
+    with pytest.warns(UserWarning, match="E17 -> OZ"):
+        assert plan_channels(["E17", "CZ"], positions=where).names == ("CZ", "OZ")
+
+
+def test_spline_is_mnes():
+    positions = template_positions()
+    source = {name: positions[name] for name in TEN_TWENTY}
+    target = {name: positions[name] for name in ("FCZ", "CZ", "PO7")}
+    matrix = spline_matrix(source, target)
+    np.testing.assert_array_equal(matrix[1], np.eye(19)[TEN_TWENTY.index("CZ")])
+    # a field that varies slowly over the head is interpolated well
+    field = np.array([p[1] for p in source.values()])
+    truth = np.array([p[1] for p in target.values()])
+    np.testing.assert_allclose(matrix @ field, truth, atol=0.012)
+
+
+@pytest.mark.parametrize("sfreq", [100.0, 128.0, 160.0, 250.0, 500.0, 1000.0])
+def test_resampling_keeps_what_it_can_and_folds_nothing(sfreq):
+    times = np.arange(int(4 * sfreq)) / sfreq
+    slow = np.sin(2 * np.pi * 10 * times)
+    data = resample(np.float32(slow)[None, None], sfreq, 256.0)
+    assert data.shape == (1, 1, 1024) and data.dtype == np.float32
+    expected = np.sin(2 * np.pi * 10 * np.arange(1024) / 256)
+    np.testing.assert_allclose(data[0, 0, 100:-100], expected[100:-100], atol=0.01)
+    if sfreq > 400:  # 200 Hz lies above the new Nyquist frequency and would fold to 56 Hz
+        fast = np.float32(np.sin(2 * np.pi * 200 * times))[None, None]
+        assert np.abs(resample(fast, sfreq, 256.0)[0, 0, 100:-100]).max() < 0.02
+
+
+def test_whole_patches():
+    data = np.zeros((2, 3, 257), np.float32)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        cut = whole_patches(data, 64, 256.0, "X", original_sfreq=256.0)  # MNE's inclusive end
+    assert cut.shape[-1] == 256
+    with pytest.warns(UserWarning, match=r"the last 0\.172 s .* are not used"):
+        whole_patches(data[..., :236], 64, 256.0, "X", original_sfreq=256.0)
+    with pytest.raises(ValueError, match=r"shorter than one patch of 0\.25 s"):
+        whole_patches(data[..., :63], 64, 256.0, "X", original_sfreq=256.0)
+
+
+@pytest.mark.parametrize(("n_times", "expected"), [(10, 1), (20, 1), (40, 2), (50, 3)])
+def test_windows_cover_everything(n_times, expected):
+    data = np.arange(2 * n_times).reshape(2, 1, n_times)
+    windows = cut_windows(data, 20)
+    assert windows.shape == (2 * expected, 1, min(20, n_times))
+    assert set(windows.ravel()) == set(data.ravel())
+
+
+def test_template_is_mnes():
+    montage = mne.channels.make_standard_montage("colin27_1005")
+    assert "Cz" in montage.ch_names

@@ -1,0 +1,239 @@
+"""Every input type becomes the same float32 microvolts, or one clear error."""
+
+from __future__ import annotations
+
+import warnings
+
+import mne
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from dare_sklearn.signals.readers import read_parts, read_signals
+
+NAMES = ["Fp1", "Cz", "O2"]
+
+
+@pytest.fixture
+def microvolts():
+    return np.random.default_rng(0).normal(scale=12.0, size=(5, 3, 64))
+
+
+def make_epochs(microvolts, names=NAMES, types="eeg", sfreq=64.0):
+    info = mne.create_info(list(names), sfreq, types)
+    events = np.column_stack([np.arange(5) * 100, np.zeros(5, int), [1, 2, 1, 2, 1]])
+    return mne.EpochsArray(microvolts * 1e-6, info, events=events, verbose="error")
+
+
+def read(X, **kwargs):
+    return read_signals(X, **{"unit": "uV", "sfreq": 64.0, "ch_names": NAMES, **kwargs})
+
+
+@pytest.fixture
+def epochs(microvolts):
+    return make_epochs(microvolts)
+
+
+def windows_dataset(epochs):
+    from braindecode.datasets import BaseConcatDataset, WindowsDataset
+
+    parts = []
+    for chosen in (slice(0, 2), slice(2, 5)):
+        part = epochs[chosen].copy()
+        n = len(part)
+        part.metadata = pd.DataFrame(
+            {
+                "i_window_in_trial": range(n),
+                "i_start_in_trial": [0] * n,
+                "i_stop_in_trial": [64] * n,
+                "target": part.events[:, 2],
+            }
+        )
+        parts.append(WindowsDataset(part))
+    return BaseConcatDataset(parts)
+
+
+def eeg_windows_dataset(microvolts, epochs):
+    from braindecode.datasets import EEGWindowsDataset
+
+    raw = mne.io.RawArray(np.hstack(list(microvolts)) * 1e-6, epochs.info, verbose="error")
+    metadata = pd.DataFrame(
+        {
+            "i_window_in_trial": range(5),
+            "i_start_in_trial": np.arange(5) * 64,
+            "i_stop_in_trial": np.arange(1, 6) * 64,
+            "target": [1, 2, 1, 2, 1],
+        }
+    )
+    return EEGWindowsDataset(raw, metadata)
+
+
+def test_all_inputs_read_alike(microvolts, epochs):
+    concat = windows_dataset(epochs)
+    own = {"ch_names": None, "sfreq": None}
+    inputs = {
+        "array": (microvolts, {}),
+        "float32": (microvolts.astype(np.float32), {}),
+        "fortran": (np.asfortranarray(microvolts), {}),
+        "volts": (microvolts * 1e-6, {"unit": "V"}),
+        "tensor": (torch.tensor(microvolts), {}),
+        "list": (list(microvolts), {}),
+        "epochs": (epochs, {**own, "unit": "auto"}),
+        "one-epoch list": ([epochs[i] for i in range(5)], {**own, "unit": "auto"}),
+        "windows": (concat, {**own, "unit": "V"}),
+        "subset": (torch.utils.data.Subset(concat, [0, 1, 2, 3, 4]), {**own, "unit": "V"}),
+        "recording": ([concat.datasets[0], concat.datasets[1]], {**own, "unit": "V"}),
+        "items": ([concat[i] for i in range(5)], {"unit": "V"}),
+        "raw windows": (eeg_windows_dataset(microvolts, epochs), {**own, "unit": "V"}),
+    }
+    for name, (X, params) in inputs.items():
+        signals = read(X, **params)
+        assert signals.data.dtype == np.float32, name
+        np.testing.assert_allclose(signals.data, microvolts, rtol=1e-5, atol=1e-5, err_msg=name)
+        assert signals.ch_names == ("FP1", "CZ", "O2"), name
+        assert signals.sfreq == 64.0, name
+
+
+def test_targets_travel(microvolts, epochs):
+    own = {"ch_names": None, "sfreq": None, "unit": "V"}
+    concat = windows_dataset(epochs)
+    subset = torch.utils.data.Subset(concat, [4, 0, 3])
+    assert read(epochs, **own).y.tolist() == [1, 2, 1, 2, 1]
+    assert read(concat, **own).y.tolist() == [1, 2, 1, 2, 1]
+    assert read(subset, **own).y.tolist() == [1, 1, 2]
+    np.testing.assert_allclose(read(subset, **own).data, microvolts[[4, 0, 3]], rtol=1e-5)
+    assert read(microvolts).y is None
+
+
+def test_two_dimensions_are_one_channel(microvolts):
+    signals = read(microvolts[:, 0], ch_names=["Cz"])
+    assert signals.data.shape == (5, 1, 64)
+
+
+def test_the_callers_data_are_left_alone(microvolts):
+    data = microvolts.astype(np.float32)
+    before = data.copy()
+    signals = read(data)
+    assert not np.shares_memory(signals.data, data)
+    signals.data[:] = 0
+    np.testing.assert_array_equal(data, before)
+
+
+def test_only_eeg_is_used(microvolts):
+    epochs = make_epochs(
+        np.repeat(microvolts, 2, axis=1),
+        "Fp1 EOG Cz STI O2 X".split(),
+        ["eeg", "eog", "eeg", "stim", "eeg", "misc"],
+    )
+    signals = read(epochs, ch_names=None, sfreq=None, unit="auto")
+    assert signals.ch_names == ("FP1", "CZ", "O2")
+    assert signals.ignored == ("EOG", "STI", "X")
+    epochs.info["bads"] = ["Cz"]
+    assert read(epochs, ch_names=None, sfreq=None, unit="auto").ch_names == ("FP1", "O2")
+
+
+def test_names_match_in_any_spelling(microvolts):
+    assert read(microvolts, ch_names=["Fc5.", "t3", "OZ.."]).ch_names == ("FC5", "T7", "OZ")
+    with pytest.raises(ValueError, match=r"T7 twice \(as 'T3' and 'T7'\)"):
+        read(microvolts, ch_names=["T3", "T7", "Oz"])
+
+
+@pytest.mark.parametrize(("factor", "unit"), [(1.0, "uV"), (1e-6, "V")])
+def test_unit_is_decided_and_said(microvolts, factor, unit):
+    with pytest.warns(UserWarning, match=f"read the values as {unit} .* Pass unit='{unit}'"):
+        signals = read(microvolts * factor, unit="auto")
+    assert signals.unit == unit
+    np.testing.assert_allclose(signals.data, microvolts, rtol=1e-5)
+
+
+def test_offsets_do_not_mislead_the_unit(microvolts):
+    with pytest.warns(UserWarning, match="read the values as uV"):
+        read(microvolts + 20_000.0, unit="auto")
+
+
+@pytest.mark.parametrize("factor", [1e-3, 1e4])
+def test_amplitude_that_fits_neither(microvolts, factor):
+    with pytest.raises(ValueError, match="cannot tell the unit"):
+        read(microvolts * factor, unit="auto")
+
+
+def test_wrong_unit_is_refused(microvolts, epochs):
+    with pytest.raises(ValueError, match="told unit='V'"):
+        read(microvolts, unit="V")
+    with pytest.raises(ValueError, match="told unit='uV'"):
+        read(microvolts * 1e-6, unit="uV")
+    scaled = make_epochs(microvolts * 1e6)  # microvolts in an MNE object, as some do
+    own = {"ch_names": None, "sfreq": None}
+    with pytest.raises(ValueError, match="look like microvolts: pass unit='uV'"):
+        read(scaled, unit="auto", **own)
+    np.testing.assert_allclose(read(scaled, unit="uV", **own).data, microvolts, rtol=1e-5)
+    with pytest.raises(ValueError, match="unit of dare_sklearn must be one of"):
+        read(microvolts, unit="mV")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_values_that_are_not_finite(microvolts, value):
+    microvolts[2, 1, 10] = value
+    with pytest.raises(ValueError, match="NaN or infinite .* channels CZ, epochs 2"):
+        read(microvolts)
+
+
+def test_constant_channels(microvolts):
+    once = microvolts.copy()
+    once[3, 1] = 7.0
+    with pytest.warns(UserWarning, match="1 of 5 epochs with a constant signal in channels CZ"):
+        read(once)
+    microvolts[:, 1] = 7.0
+    with pytest.raises(ValueError, match="constant signal in channels CZ"):
+        read(microvolts)
+
+
+def bad_inputs():
+    x = np.random.default_rng(0).normal(scale=10, size=(5, 3, 64))
+    return {
+        "no rate": (x, {"sfreq": None}, ValueError, "without a sampling rate"),
+        "too few names": (x, {"ch_names": ["Cz"]}, ValueError, "1 names, but X has 3 channels"),
+        "four dimensions": (x[None], {}, ValueError, "4 dimensions"),
+        "empty": (x[:0], {}, ValueError, "0 sample"),
+        "complex": (x + 1j, {}, ValueError, "Complex"),
+        "text": ("epochs", {}, TypeError, "cannot read a str"),
+        "nothing": (None, {}, TypeError, "cannot read a NoneType"),
+        "mapping": ({"x": x}, {}, TypeError, "cannot read a dict"),
+        "torch data set": (
+            torch.utils.data.TensorDataset(torch.zeros(3)),
+            {},
+            TypeError,
+            "cannot read a Tensor",
+        ),
+    }
+
+
+@pytest.mark.parametrize("case", bad_inputs())
+def test_bad_inputs(case):
+    X, params, error, message = bad_inputs()[case]
+    with pytest.raises(error, match=message):
+        read(X, **params)
+
+
+def test_parameters_that_contradict_the_input(epochs):
+    with pytest.raises(ValueError, match="sfreq=100, but X was sampled at 64 Hz"):
+        read(epochs, sfreq=100.0, unit="auto")
+    with pytest.raises(ValueError, match="ch_names .* differ in OZ"):
+        read(epochs, ch_names=[*NAMES, "Oz"], unit="auto")
+
+
+def test_mixed_parts(microvolts, epochs):
+    other = make_epochs(microvolts[:, :2], NAMES[:2])
+    with pytest.raises(ValueError, match="differ in channels"):
+        read([epochs, other], ch_names=None, sfreq=None, unit="auto")
+    parts = list(read_parts([epochs, other, epochs]))
+    assert sorted(part.data.shape for part in parts) == [(5, 2, 64), (10, 3, 64)]
+
+
+def test_dropped_epochs(epochs):
+    epochs.drop([0, 3], verbose="error")
+    assert read(epochs, ch_names=None, sfreq=None, unit="auto").n_epochs == 3
+    epochs.drop([0, 1, 2], verbose="error")
+    with warnings.catch_warnings(), pytest.raises(ValueError, match="0 sample"):
+        read(epochs, ch_names=None, sfreq=None, unit="auto")

@@ -1,0 +1,71 @@
+"""Who may import whom, and what importing the package costs."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import dare_sklearn
+
+PACKAGE = Path(dare_sklearn.__file__).parent
+# A layer may import itself and those before it.
+ORDER = ["signals", "simulation", "modules", "pretraining", "weights", "transformers", "estimators"]
+TORCH_ONLY = {"modules", "pretraining"}
+FORBIDDEN = {"sklearn", "skorch", "mne", "braindecode", "pandas"}
+FILES = sorted(path for layer in ORDER for path in (PACKAGE / layer).rglob("*.py"))
+
+
+def imports_of(path: Path) -> set[str]:
+    """Absolute dotted names of everything that a file imports, at any depth of its code."""
+    package = list(path.relative_to(PACKAGE.parent).parts[:-1])
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            names.add(".".join([*base, *(node.module or "").split(".")]).rstrip("."))
+    return names
+
+
+def test_every_folder_is_a_layer():
+    folders = {p.parent.name for p in PACKAGE.glob("*/__init__.py")}
+    assert folders == set(ORDER)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_imports_point_up_only(path):
+    layer = path.relative_to(PACKAGE).parts[0]
+    allowed = set(ORDER[: ORDER.index(layer) + 1])
+    for name in imports_of(path):
+        top, *rest = name.split(".")
+        if top == "dare_sklearn" and rest:
+            assert rest[0] in allowed, f"{layer} imports {name}"
+        if layer in TORCH_ONLY:
+            assert top not in FORBIDDEN, f"{layer} imports {name}"
+        if layer not in {"transformers", "estimators"}:
+            assert top != "skorch", f"{layer} imports {name}"
+
+
+def test_import_is_lazy():
+    code = (
+        "import sys, dare_sklearn; "
+        "print([m for m in ('torch', 'mne', 'braindecode', 'sklearn') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("name", dare_sklearn.__all__)
+def test_public_names_resolve(name):
+    assert getattr(dare_sklearn, name).__name__ == name
+    assert name in dir(dare_sklearn)
+
+
+def test_unknown_name():
+    with pytest.raises(AttributeError, match="no attribute 'DAREBanana'"):
+        _ = dare_sklearn.DAREBanana

@@ -1,0 +1,113 @@
+"""DAREEmbedder: the same numbers whatever the container, and honest layouts."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import cross_val_score
+from sklearn.pipeline import make_pipeline
+
+from dare_sklearn import DAREEmbedder, simulate_epochs
+
+
+@pytest.fixture(scope="module")
+def epochs():
+    return simulate_epochs(
+        "motor", n_subjects=2, n_epochs=10, ch_names=["Fz", "C3", "Cz", "C4", "Pz"], random_state=0
+    )
+
+
+def embedder(**params):
+    return DAREEmbedder(None, **{"random_state": 0, **params})
+
+
+def test_arrays_and_epochs_agree(epochs):
+    Z = embedder().fit_transform(epochs)
+    assert Z.shape == (20, 64) and Z.dtype == np.float32
+    array = embedder(ch_names=epochs.ch_names, sfreq=256.0, unit="V")
+    np.testing.assert_allclose(array.fit_transform(epochs.get_data()), Z, atol=1e-5)
+    np.testing.assert_array_equal(embedder().fit(epochs).transform(epochs), Z)
+    mixed = embedder().fit(epochs)  # fitted on Epochs, then given microvolts of the same layout
+    np.testing.assert_allclose(mixed.set_params(unit="uV").transform(epochs.get_data() * 1e6), Z,
+                               atol=1e-5)  # fmt: skip
+
+
+def test_embedding_is_per_epoch(epochs):
+    fitted = embedder(batch_size=7).fit(epochs)
+    Z = fitted.transform(epochs)
+    np.testing.assert_allclose(fitted.transform(epochs[3]), Z[3:4], atol=1e-5)
+    np.testing.assert_allclose(clone(fitted).set_params(batch_size=1).fit_transform(epochs), Z,
+                               atol=1e-5)  # fmt: skip
+
+
+def test_channels_are_matched_by_name(epochs):
+    fitted = embedder().fit(epochs)
+    shuffled = epochs.copy().reorder_channels(["Pz", "Cz", "C4", "C3", "Fz"])
+    np.testing.assert_allclose(fitted.transform(shuffled), fitted.transform(epochs), atol=1e-5)
+    with pytest.raises(ValueError, match="FZ are missing and none are new"):
+        fitted.transform(epochs.copy().pick(["C3", "Cz", "C4", "Pz"]))
+
+
+@pytest.mark.parametrize(
+    ("pooling", "n_features"), [("mean", 64), ("mean_std", 128), ("flatten", 256)]
+)
+def test_pooling(epochs, pooling, n_features):
+    fitted = embedder(pooling=pooling)
+    Z = fitted.fit_transform(epochs)
+    names = fitted.get_feature_names_out()
+    assert Z.shape == (20, n_features) and len(set(names)) == n_features
+    tokens = embedder(pooling="flatten").fit_transform(epochs).reshape(20, 4, 64)
+    if pooling == "mean":
+        np.testing.assert_allclose(Z, tokens.mean(1), atol=1e-6)
+    elif pooling == "mean_std":
+        np.testing.assert_allclose(Z[:, 64:], tokens.std(1), atol=1e-6)
+        assert names[64 + 12] == "dare_std_s0_d012"
+    else:
+        assert names[64 + 12] == "dare_p01_s0_d012"
+
+
+def test_pandas_output(epochs):
+    frame = embedder().set_output(transform="pandas").fit_transform(epochs)
+    assert list(frame.columns[:2]) == ["dare_s0_d000", "dare_s0_d001"]
+
+
+def test_seeds_of_an_untrained_encoder(epochs):
+    Z = embedder().fit_transform(epochs)
+    np.testing.assert_array_equal(embedder().fit_transform(epochs), Z)
+    assert not np.allclose(embedder(random_state=1).fit_transform(epochs), Z)
+
+
+def test_in_a_pipeline_over_epochs(epochs):
+    y = epochs.metadata["label"].to_numpy()
+    model = make_pipeline(embedder(), LogisticRegression(max_iter=1000))
+    scores = cross_val_score(model, epochs, y, cv=3, error_score="raise")
+    assert scores.shape == (3,)
+
+
+def test_sampling_rates_meet_on_one_grid():
+    params = {"n_subjects": 1, "n_epochs": 4, "random_state": 0, "duration": 2.0}
+    fast = simulate_epochs("motor", sfreq=512.0, **params)
+    slow = fast.copy().resample(128.0, verbose="error")
+    fast.resample(256.0, verbose="error").filter(None, 45.0, verbose="error")
+    slow.filter(None, 45.0, verbose="error")
+    a, b = embedder().fit_transform(fast), embedder().fit_transform(slow)
+    assert np.abs(a - b).mean() < 0.1 * a.std()
+
+
+def test_unknown_source_and_unfitted(epochs):
+    with pytest.raises(FileNotFoundError, match="no encoder 'nowhere'"):
+        DAREEmbedder("nowhere").fit(epochs)
+    with pytest.raises(NotFittedError):
+        embedder().transform(epochs)
+    with pytest.raises(ValueError, match="'encoder' parameter"):
+        DAREEmbedder(3).fit(epochs)
+
+
+def test_what_is_left_out_is_named(epochs):
+    mixed = epochs.copy().set_channel_types({"Fz": "eog"}, verbose="error")
+    with pytest.warns(UserWarning, match="left out Fz"):
+        fitted = embedder().fit(mixed)
+    assert fitted.ignored_ch_names_ == ["Fz"] and fitted.ch_names_in_ == ["C3", "CZ", "C4", "PZ"]

@@ -1,0 +1,157 @@
+"""Weights are read strictly, and no file can run code."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from dare_sklearn import load_encoder
+from dare_sklearn.modules.config import DAREConfig
+from dare_sklearn.pretraining.objective import PretrainingModel
+from dare_sklearn.weights.load import load_pretraining_model, save_encoder, save_pretraining_model
+
+TINY = DAREConfig(1, 16, (1, 1, 1), 2, amplitude_uv=20.0, center=True)
+
+
+@pytest.fixture
+def model():
+    torch.manual_seed(0)
+    return PretrainingModel(TINY)
+
+
+@pytest.fixture
+def folder(model, tmp_path):
+    model.encoder.patch_embed.weight.data += 1.0  # unlike the momentum encoder
+    save_pretraining_model(tmp_path / "model", model)
+    return tmp_path / "model"
+
+
+def test_round_trip(model, folder):
+    again = load_pretraining_model(folder)
+    assert again.config == TINY
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, again.state_dict()[name]), name
+    encoder = load_encoder(folder)
+    assert torch.equal(encoder.patch_embed.weight, model.target_encoder.patch_embed.weight)
+
+
+def test_loading_leaves_the_global_generator(folder):
+    torch.manual_seed(1)
+    expected = torch.rand(3)
+    torch.manual_seed(1)
+    load_encoder(folder)
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_an_encoder_alone_cannot_go_on_pretraining(model, tmp_path):
+    save_encoder(tmp_path, model.target_encoder)
+    assert load_encoder(tmp_path).config == TINY
+    with pytest.raises(ValueError, match="holds an encoder only"):
+        load_pretraining_model(tmp_path)
+
+
+def test_unknown_source():
+    with pytest.raises(FileNotFoundError, match="neither a shipped name .* nor a path"):
+        load_encoder("no-such-encoder")
+
+
+def change_tensor(folder, change):
+    tensors = load_file(folder / "model.safetensors")
+    change(tensors)
+    save_file(tensors, folder / "model.safetensors")
+
+
+NAME = "target_encoder.norm.bias"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: t.pop(NAME), "missing"),
+        (lambda t: t.update({"target_encoder.extra": torch.zeros(1)}), "unknown"),
+        (lambda t: t.update({NAME: torch.zeros(17)}), "expected"),
+        (lambda t: t.update({NAME: torch.zeros(16, dtype=torch.float64)}), "expected"),
+        (lambda t: t.update({NAME: torch.full((16,), torch.nan)}), "NaN"),
+    ],
+    ids=["missing", "unknown", "shape", "dtype", "nan"],
+)
+def test_wrong_tensors(folder, change, message):
+    change_tensor(folder, change)
+    with pytest.raises(ValueError, match=message):
+        load_encoder(folder)
+
+
+def test_damaged_files(folder):
+    weights = folder / "model.safetensors"
+    content = weights.read_bytes()
+    for damaged in (content[: len(content) // 2], b"\xff" * 8 + content[8:], b""):
+        weights.write_bytes(damaged)
+        with pytest.raises(ValueError, match="not a readable safetensors file"):
+            load_encoder(folder)
+    (folder / "config.json").write_text("{")
+    with pytest.raises(ValueError, match="not valid JSON"):
+        load_encoder(folder)
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ({"library": "other"}, "does not describe"),
+        ({"format": 99}, "format 99"),
+        ({"model": {"embed_dim": 16}}, "incomplete"),
+        ({"model": {**TINY.to_dict(), "embed_dim": 17}}, "embed_dim"),
+        ({"model": {**TINY.to_dict(), "surprise": 1}}, "Unknown entries"),
+        ({"model": None}, 'lacks the entry "model"'),
+    ],
+)
+def test_wrong_configuration(folder, entry, message):
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, **entry}))
+    with pytest.raises(ValueError, match=message):
+        load_encoder(folder)
+
+
+class Malicious:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.path),)
+
+
+def test_a_malicious_checkpoint_runs_nothing(tmp_path):
+    trace = tmp_path / "was_run"
+    path = tmp_path / "evil.ckpt"
+    torch.save({"state_dict": {}, "payload": Malicious(trace)}, path)
+    with pytest.raises(ValueError, match="nothing in it was run"):
+        load_encoder(path)
+    path.write_bytes(pickle.dumps(Malicious(trace)))
+    with pytest.raises(ValueError, match="nothing in it was run"):
+        load_encoder(path)
+    assert not trace.exists()
+
+
+def test_checkpoint_that_is_no_model(tmp_path):
+    path = tmp_path / "x.ckpt"
+    torch.save({"state_dict": {"a": torch.zeros(1)}}, path)
+    with pytest.raises(ValueError, match="lacks a part"):
+        load_encoder(path)
+    torch.save([1, 2], path)
+    with pytest.raises(ValueError, match="no 'state_dict'"):
+        load_encoder(path)
+    path.write_bytes(b"not a checkpoint")
+    with pytest.raises(ValueError, match="not a checkpoint"):
+        load_encoder(path)
+
+
+def test_strictness_of_lightning_checkpoints(parity_folder, tmp_path):
+    content = torch.load(parity_folder / "parity_tiny.ckpt", weights_only=True)
+    content["state_dict"]["encoder.stranger"] = torch.zeros(1)
+    torch.save(content, tmp_path / "changed.ckpt")
+    with pytest.raises(ValueError, match="unknown .*encoder.stranger"):
+        load_pretraining_model(tmp_path / "changed.ckpt")
