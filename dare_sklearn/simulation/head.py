@@ -1,0 +1,235 @@
+"""Spherical heads: electrodes, cortical dipoles and what each dipole does at each electrode."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import mne
+import numpy as np
+
+# Electrodes that every forward solution holds besides the requested ones: the 10-20 system, on
+# which amplitudes are defined, so that a source is as strong whatever montage is asked for.
+# fmt: off
+SCALE_NAMES = (
+    "Fp1", "Fpz", "Fp2", "F7", "F3", "Fz", "F4", "F8", "FCz",
+    "T7", "C3", "Cz", "C4", "T8", "CPz", "P7", "P3", "Pz",
+    "P4", "P8", "PO7", "POz", "PO8", "O1", "Oz", "O2",
+)
+# fmt: on
+
+N_CORTEX = 220  # dipoles of the background
+CORTEX_DEPTH = (0.70, 0.88)  # distance from the centre relative to the head's radius
+SMOOTHNESS = 0.014  # standard deviation (m) of the activity shared by neighbouring dipoles
+
+
+@dataclass(frozen=True)
+class Region:
+    """Cortex that carries one rhythm or evoked component.
+
+    `under` names the electrodes that the sources lie under, one source each. `spread` (m) is how
+    far people differ in the place, `depth` the distance from the centre relative to the radius,
+    `tilt` (radians) the typical angle to the radial direction. Sources of a `coherent` region
+    act as one.
+    """
+
+    under: tuple[str, ...]
+    depth: float = 0.82
+    tilt: float = 0.4
+    spread: float = 0.006
+    coherent: bool = False
+
+
+REGIONS: dict[str, Region] = {
+    "alpha_left": Region(("PO3", "O1", "P3", "PO7"), 0.72, 0.5),
+    "alpha_right": Region(("PO4", "O2", "P4", "PO8"), 0.72, 0.5),
+    "alpha_middle": Region(("POz", "Oz"), 0.70, 0.5),
+    "hand_left": Region(("C3", "CP3", "C5", "FC3"), 0.73, 0.3),
+    "hand_right": Region(("C4", "CP4", "C6", "FC4"), 0.73, 0.3),
+    "foot": Region(("Cz", "CCPz"), 0.72, 0.3),
+    "theta": Region(("Fz", "FFCz", "FCz"), 0.62, 0.2, coherent=True),
+    "p1_left": Region(("PO7", "PO5"), 0.74, 0.3, coherent=True),
+    "p1_right": Region(("PO8", "PO6"), 0.74, 0.3, coherent=True),
+    "n1_left": Region(("P7", "PO7"), 0.72, 0.3, coherent=True),
+    "n1_right": Region(("P8", "PO8"), 0.72, 0.3, coherent=True),
+    "p2": Region(("FCz", "Cz"), 0.60, 0.2, coherent=True),
+    "n2": Region(("FCz", "Fz"), 0.60, 0.2, coherent=True),
+    "p3": Region(("Pz", "CPz", "P3", "P4", "Cz"), 0.58, 0.15, coherent=True),
+    "steady": Region(("Oz", "O1", "O2", "POz"), 0.74, 0.4),
+}
+
+
+@dataclass(frozen=True)
+class Head:
+    """One person's head as seen by the electrodes.
+
+    Attributes
+    ----------
+    ch_names : tuple of str
+        The electrodes, in the order of the rows below.
+    positions : ndarray, shape (n_chans, 3)
+        Where they sit, in head coordinates (m).
+    cortex : ndarray of float32, shape (n_chans, N_CORTEX)
+        Background: µV per unit of activity, the potential's mean power over the scalp being 1.
+    cortex_directions : ndarray, shape (N_CORTEX, 3)
+        Unit vectors from the head's centre to the dipoles.
+    regions : dict of str to ndarray of float32, shape (n_chans, n_sources)
+        Potential of each source, 1 µV at the electrode that sees the region best.
+    """
+
+    ch_names: tuple[str, ...]
+    positions: np.ndarray
+    cortex: np.ndarray
+    cortex_directions: np.ndarray
+    regions: dict[str, np.ndarray]
+
+
+def template_montage() -> mne.channels.DigMontage:
+    """Mne's 10-05 electrodes on a template head (called standard_1005 before mne 1.12)."""
+    built_in = mne.channels.get_builtin_montages()
+    name = "colin27_1005" if "colin27_1005" in built_in else "standard_1005"
+    return mne.channels.make_standard_montage(name)
+
+
+@lru_cache(maxsize=1)
+def _template() -> tuple[tuple[str, ...], np.ndarray, np.ndarray, float]:
+    """Names, positions in head coordinates (m), and the sphere (centre, radius) through them."""
+    montage = template_montage()
+    info = mne.create_info(montage.ch_names, 256.0, "eeg", verbose="error")
+    info.set_montage(montage, verbose="error")
+    positions = np.array([ch["loc"][:3] for ch in info["chs"]])
+    design = np.c_[2.0 * positions, np.ones(len(positions))]
+    solution = np.linalg.lstsq(design, (positions**2).sum(axis=1), rcond=None)[0]
+    centre = solution[:3]
+    radius = float(np.sqrt(solution[3] + centre @ centre))
+    for array in (positions, centre):
+        array.setflags(write=False)
+    return tuple(info["ch_names"]), positions, centre, radius
+
+
+def electrode_names() -> tuple[str, ...]:
+    """Every electrode that can be simulated."""
+    return _template()[0]
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+
+
+def _rotation(angles: np.ndarray) -> np.ndarray:
+    """Rotation matrix of small turns about the three axes (radians)."""
+    cos, sin = np.cos(angles), np.sin(angles)
+    about_x = np.array([[1, 0, 0], [0, cos[0], -sin[0]], [0, sin[0], cos[0]]])
+    about_y = np.array([[cos[1], 0, sin[1]], [0, 1, 0], [-sin[1], 0, cos[1]]])
+    about_z = np.array([[cos[2], -sin[2], 0], [sin[2], cos[2], 0], [0, 0, 1]])
+    return about_z @ about_y @ about_x
+
+
+def _cortex_directions(rng: np.random.Generator, n_dipoles: int) -> np.ndarray:
+    """Evenly spread unit vectors over the part of a sphere that cortex fills."""
+    golden = np.pi * (3.0 - np.sqrt(5.0))
+    lowest = -0.45
+    height = lowest + (1.0 - lowest) * (np.arange(n_dipoles) + 0.5) / n_dipoles
+    angle = golden * np.arange(n_dipoles) + rng.uniform(0.0, 2.0 * np.pi)
+    ring = np.sqrt(1.0 - height**2)
+    directions = np.c_[ring * np.cos(angle), ring * np.sin(angle), height]
+    return _unit(directions + rng.normal(0.0, 0.03, directions.shape))
+
+
+def _tilted(rng: np.random.Generator, radial: np.ndarray, tilt: float) -> np.ndarray:
+    """Unit orientations at an angle of about `tilt` radians to the radial direction."""
+    tangential = rng.standard_normal(radial.shape)
+    tangential -= (tangential * radial).sum(axis=1, keepdims=True) * radial
+    angle = np.abs(rng.normal(tilt, 0.4 * tilt, (len(radial), 1)))
+    return np.cos(angle) * radial + np.sin(angle) * _unit(tangential)
+
+
+def _leadfield(
+    ch_names: tuple[str, ...],
+    positions: np.ndarray,
+    centre: np.ndarray,
+    radius: float,
+    dipoles: np.ndarray,
+    orientations: np.ndarray,
+) -> np.ndarray:
+    """Potentials (n_chans, n_dipoles) of unit dipoles in a four-shell sphere (mne)."""
+    info = mne.create_info(list(ch_names), 256.0, "eeg", verbose="error")
+    montage = mne.channels.make_dig_montage(
+        dict(zip(ch_names, positions, strict=True)), coord_frame="head"
+    )
+    info.set_montage(montage, verbose="error")
+    sphere = mne.make_sphere_model(r0=centre, head_radius=radius, verbose="error")
+    sources = mne.setup_volume_source_space(
+        pos={"rr": dipoles, "nn": orientations}, sphere=sphere, verbose="error"
+    )
+    forward = mne.make_forward_solution(
+        info, None, sources, sphere, meg=False, eeg=True, mindist=0.0, verbose="error"
+    )
+    xyz = forward["sol"]["data"].reshape(len(ch_names), len(dipoles), 3)
+    return np.einsum("cdk,dk->cd", xyz, orientations)
+
+
+def make_head(rng: np.random.Generator, ch_names: tuple[str, ...]) -> Head:
+    """Draw one person's head and cap, and compute its forward solution.
+
+    Head size and proportions, the sphere's centre, the tilt of the cap, the place of each
+    electrode and each dipole's place and orientation are all individual. The electrodes are
+    `ch_names`; the drawn numbers do not depend on them.
+    """
+    names, template, template_centre, template_radius = _template()
+    # The head: its size, proportions and centre.
+    proportions = rng.normal(1.0, 0.03, 3) * rng.normal(1.0, 0.035)
+    centre = template_centre + rng.normal(0.0, 0.003, 3)
+    radius = template_radius * proportions.mean()
+    # The cap: tilted, and each electrode a few millimetres off.
+    cap = _rotation(rng.normal(0.0, [0.05, 0.03, 0.03]))
+    offsets = (template - template_centre) * proportions
+    electrodes = centre + offsets @ cap.T + rng.normal(0.0, 0.0025, template.shape)
+    # The cortex, which does not move with the cap.
+    radial = _cortex_directions(rng, N_CORTEX)
+    depth = rng.uniform(*CORTEX_DEPTH, (N_CORTEX, 1))
+    places = [centre + radius * depth * radial]
+    orientations = [_tilted(rng, radial, 0.5)]
+    sizes = [N_CORTEX]
+    index = {name: i for i, name in enumerate(names)}
+    for region in REGIONS.values():
+        above = offsets[[index[name] for name in region.under]]
+        shift = rng.normal(0.0, region.spread, 3)  # the whole region, and each source in it
+        jitter = rng.normal(0.0, 0.5 * region.spread, above.shape)
+        direction = _unit(above + shift + jitter)
+        places.append(centre + radius * region.depth * direction)
+        orientations.append(_tilted(rng, direction, region.tilt))
+        sizes.append(len(direction))
+
+    used = tuple(dict.fromkeys([*ch_names, *SCALE_NAMES]))
+    positions = electrodes[[index[name] for name in used]]
+    field = _leadfield(
+        used, positions, centre, radius, np.concatenate(places), np.concatenate(orientations)
+    )
+    parts = np.split(field, np.cumsum(sizes)[:-1], axis=1)
+    scale_rows = [used.index(name) for name in SCALE_NAMES]
+    rows = slice(0, len(ch_names))
+
+    # Neighbouring dipoles share activity: mix independent sources with a Gaussian kernel.
+    distance = np.linalg.norm(places[0][:, None] - places[0][None], axis=-1)
+    mixing = np.exp(-0.5 * (distance / SMOOTHNESS) ** 2)
+    mixing /= np.sqrt((mixing**2).sum(axis=1, keepdims=True))
+    # Front and back are more active than the middle, and everyone's map is their own.
+    strength = 0.8 + 0.5 * np.abs(radial[:, 1]) + radial @ rng.normal(0.0, 0.1, 3)
+    cortex = parts[0] @ (strength[:, None] * mixing)
+    on_scalp = cortex[scale_rows] - cortex[scale_rows].mean(axis=0)
+    cortex /= np.sqrt((on_scalp**2).sum(axis=1).mean())
+
+    regions = {}
+    for (name, region), gain in zip(REGIONS.items(), parts[1:], strict=True):
+        if region.coherent:
+            gain = gain.mean(axis=1, keepdims=True)
+        peak = np.sqrt((gain[scale_rows] ** 2).sum(axis=1).max())
+        regions[name] = (gain[rows] / peak).astype(np.float32)
+    return Head(
+        ch_names=tuple(ch_names),
+        positions=positions[rows],
+        cortex=cortex[rows].astype(np.float32),
+        cortex_directions=radial,
+        regions=regions,
+    )

@@ -1,0 +1,283 @@
+"""Putting a simulated recording together: people, paradigm, artifacts, reference."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import mne
+import numpy as np
+import pandas as pd
+
+from dare_sklearn.signals.electrodes import ELECTRODES
+from dare_sklearn.simulation import artifacts as artefact
+from dare_sklearn.simulation.background import (
+    alpha_and_theta,
+    aperiodic_background,
+    sensorimotor_rhythms,
+)
+from dare_sklearn.simulation.head import electrode_names, make_head, template_montage
+from dare_sklearn.simulation.paradigms import (
+    CLASSES,
+    draw_labels,
+    evoked_responses,
+    motor_gains,
+    steady_responses,
+)
+from dare_sklearn.simulation.subjects import draw_traits
+from dare_sklearn.simulation.validation import (
+    check_count,
+    check_fraction,
+    check_names,
+    check_number,
+    root_entropy,
+)
+
+_MASTOIDS = ("M1", "M2")
+_DRAWN_REFERENCES: tuple[tuple[str, ...], ...] = ((), _MASTOIDS, ("M1",), ("FCCz",))
+_EPOCHS_PER_RUN = 50
+_ALPHA = {"motor": 1.0, "erp": 0.75, "steady_state": 0.75}  # people watch in the latter two
+
+
+def simulate_epochs(
+    paradigm: str = "motor",
+    *,
+    n_subjects: int = 4,
+    n_epochs: int = 100,
+    duration: float = 1.0,
+    sfreq: float = 256.0,
+    ch_names: Sequence[str] | None = None,
+    effect: float = 1.0,
+    artifacts: float = 1.0,
+    target_fraction: float = 0.25,
+    reference: str | Sequence[str] | None = "average",
+    random_state: int | np.random.Generator | np.random.RandomState | None = None,
+) -> mne.EpochsArray:
+    """Simulate the EEG of several people in one of three paradigms.
+
+    Every person has an individual head (size, proportions, cap placement; the potentials come
+    from mne's forward solution in a spherical head model [1]_), cortical dipoles with 1/f
+    activity [2]_, posterior alpha, sensorimotor mu and beta, frontal midline theta, blinks, eye
+    movements, muscle activity, drifts, sensor noise and a trace of the power line. Each person's
+    trials follow each other without gaps in one continuous recording.
+
+    Parameters
+    ----------
+    paradigm : {"motor", "erp", "steady_state"}, default="motor"
+        What the classes are.
+
+        - "motor": "left_hand" and "right_hand", told apart by the desynchronisation of mu and
+          beta over the other side's hand area [3]_.
+        - "erp": "nontarget" and "target" stimuli at time 0; targets evoke a larger P3b [4]_.
+        - "steady_state": "10 Hz", "12 Hz" and "15 Hz" flicker from time 0, which the visual
+          cortex follows with its harmonics [5]_.
+    n_subjects : int, default=4
+        Number of people. Person k is the same whatever this number is.
+    n_epochs : int, default=100
+        Number of epochs per person.
+    duration : float, default=1.0
+        Length of an epoch (s), at least 0.1; epochs start at time 0.
+    sfreq : float, default=256.0
+        Sampling frequency (Hz), at least 64.
+    ch_names : sequence of str, default=None
+        Electrodes, in any case, among the 343 of mne's 10-05 montage; None stands for the 62
+        that the shipped encoders know.
+    effect : float, default=1.0
+        Strength of what differs between the classes: 0 leaves no class information, 1 is about
+        as hard as real single trials.
+    artifacts : float, default=1.0
+        Multiplies the rate of blinks, eye movements and muscle bursts; 0 leaves none (drifts,
+        sensor noise and the power line stay).
+    target_fraction : float, default=0.25
+        Share of targets, between 0 and 1, for "erp" only.
+    reference : {"average", "random"}, str, sequence of str or None, default="average"
+        What the potentials are measured against: the average of `ch_names`, one electrode or the
+        mean of several (recorded or not, such as ``("M1", "M2")`` for the mastoids), a choice
+        that differs between people ("random": average, mastoids, left mastoid or vertex), or a
+        point at infinity (None). An electrode that is its own reference is flat.
+    random_state : int, numpy Generator, numpy RandomState or None, default=None
+        Source of all random numbers. The same integer gives the same signals bit for bit on the
+        same machine; a generator is advanced by one number per call; None differs each time.
+
+    Returns
+    -------
+    epochs : mne.EpochsArray, shape (n_subjects * n_epochs, n_chans, round(duration * sfreq))
+        In volts, as mne has it, with mne's spelling of the electrodes and the template montage.
+        `events` and `event_id` hold the classes. `metadata` has one row per epoch:
+
+        - ``subject`` : str, "S001", "S002", ...
+        - ``run`` : int, from 1; blocks of up to 50 consecutive epochs of one person
+        - ``trial`` : int, from 0, position in the person's recording
+        - ``label`` : str, the class
+
+    Raises
+    ------
+    ValueError
+        If a parameter is outside what is described above.
+
+    Notes
+    -----
+    The seed also fixes the people: the same `random_state` gives person k the same head and the
+    same habits (alpha peak, blink rate, ...) in all paradigms, montages and sampling rates.
+    A person's recording is drawn as a whole, so that its epochs differ when `n_epochs`,
+    `duration`, `sfreq` or the number of electrodes differs. Only `effect` and `reference` leave
+    all drawn numbers as they are.
+
+    References
+    ----------
+    .. [1] Berg & Scherg (1994). A fast method for forward computation of multiple-shell spherical
+       head models. Electroencephalography and Clinical Neurophysiology, 90, 58-64.
+    .. [2] Donoghue et al. (2020). Parameterizing neural power spectra into periodic and aperiodic
+       components. Nature Neuroscience, 23, 1655-1665.
+    .. [3] Pfurtscheller & Lopes da Silva (1999). Event-related EEG/MEG synchronization and
+       desynchronization: basic principles. Clinical Neurophysiology, 110, 1842-1857.
+    .. [4] Polich (2007). Updating P300: an integrative theory of P3a and P3b. Clinical
+       Neurophysiology, 118, 2128-2148.
+    .. [5] Norcia et al. (2015). The steady-state visual evoked potential in vision research: a
+       review. Journal of Vision, 15(6), 4.
+
+    Examples
+    --------
+    >>> from dare_sklearn import simulate_epochs
+    >>> epochs = simulate_epochs("motor", n_subjects=2, n_epochs=10, random_state=0)
+    >>> epochs.get_data(copy=False).shape
+    (20, 62, 256)
+    >>> sorted(epochs.metadata["label"].unique())
+    ['left_hand', 'right_hand']
+    """
+    if not isinstance(paradigm, str) or paradigm not in CLASSES:
+        raise ValueError(
+            f"paradigm of simulate_epochs must be one of {list(CLASSES)}, got {paradigm!r}."
+        )
+    n_subjects = check_count(n_subjects, "n_subjects")
+    n_epochs = check_count(n_epochs, "n_epochs")
+    duration = check_number(duration, "duration", 0.1, "the length of an epoch in seconds", 3600.0)
+    sfreq = check_number(sfreq, "sfreq", 64.0, "samples per second", 20000.0)
+    effect = check_number(effect, "effect", 0.0, "0 leaves no class information", 10.0)
+    rate = check_number(artifacts, "artifacts", 0.0, "0 leaves no artifacts", 100.0)
+    target_fraction = check_fraction(target_fraction, "target_fraction", "the share of targets")
+    known = electrode_names()
+    names = check_names(ELECTRODES if ch_names is None else ch_names, "ch_names", known)
+    against = _check_reference(reference, known)
+    entropy = root_entropy(random_state)
+
+    n_times = round(duration * sfreq)
+    classes = CLASSES[paradigm]
+    data = np.empty((n_subjects * n_epochs, len(names), n_times))
+    labels = np.empty(n_subjects * n_epochs, dtype=int)
+    for subject in range(n_subjects):
+        rows = slice(subject * n_epochs, (subject + 1) * n_epochs)
+        data[rows], labels[rows] = _simulate_subject(
+            entropy,
+            subject,
+            paradigm,
+            names,
+            n_epochs=n_epochs,
+            n_times=n_times,
+            sfreq=sfreq,
+            effect=effect,
+            rate=rate,
+            target_fraction=target_fraction,
+            against=against,
+        )
+
+    trial = np.tile(np.arange(n_epochs), n_subjects)
+    metadata = pd.DataFrame(
+        {
+            "subject": np.repeat([f"S{k + 1:03d}" for k in range(n_subjects)], n_epochs),
+            "run": 1 + trial // _EPOCHS_PER_RUN,
+            "trial": trial,
+            "label": np.array(classes)[labels],
+        }
+    )
+    events = np.c_[np.arange(len(labels)) * n_times, np.zeros(len(labels), dtype=int), labels + 1]
+    return mne.EpochsArray(
+        data,
+        _make_info(names, sfreq, against),
+        events=events,
+        tmin=0.0,
+        event_id={name: i + 1 for i, name in enumerate(classes) if (labels == i).any()},
+        metadata=metadata,
+        verbose="error",
+    )
+
+
+def _check_reference(reference: Any, known: Sequence[str]) -> str | tuple[str, ...] | None:
+    """One of "average", "random", None, or the names of the reference electrodes."""
+    if reference is None:
+        return None
+    if isinstance(reference, str):
+        if reference in ("average", "random"):
+            return reference
+        reference = (reference,)
+    return check_names(reference, "reference", known)
+
+
+def _make_info(
+    names: tuple[str, ...], sfreq: float, against: str | tuple[str, ...] | None
+) -> mne.Info:
+    """Measurement info with the template montage that tells mne of the reference."""
+    info = mne.create_info(list(names), sfreq, "eeg", verbose="error")
+    info.set_montage(template_montage(), verbose="error")
+    if against is None:
+        return info
+    silent = mne.EvokedArray(np.zeros((len(names), 2)), info, verbose="error")
+    channels = "average" if against == "average" else []  # []: referenced, mne need not know how
+    return mne.set_eeg_reference(silent, channels, copy=False, verbose="error")[0].info
+
+
+def _simulate_subject(
+    entropy: int,
+    subject: int,
+    paradigm: str,
+    names: tuple[str, ...],
+    *,
+    n_epochs: int,
+    n_times: int,
+    sfreq: float,
+    effect: float,
+    rate: float,
+    target_fraction: float,
+    against: str | tuple[str, ...] | None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """One person's epochs (n_epochs, n_chans, n_times) in volts, and their class indices."""
+
+    def generator(*key: int) -> np.random.Generator:
+        return np.random.default_rng(np.random.SeedSequence(entropy, spawn_key=(subject, *key)))
+
+    traits = draw_traits(generator(0))
+    if against == "random":
+        choice = int(generator(1).integers(len(_DRAWN_REFERENCES)))
+        against = _DRAWN_REFERENCES[choice] or "average"
+    electrodes = against if isinstance(against, tuple) else ()
+    recorded = tuple(dict.fromkeys([*names, *electrodes]))
+    head = make_head(generator(2), recorded)
+
+    # One generator per ingredient: (subject, 3 + paradigm, ingredient).
+    session = 3 + list(CLASSES).index(paradigm)
+    n_total = n_epochs * n_times
+    times = np.arange(n_times) / sfreq
+    labels = draw_labels(generator(session, 0), paradigm, n_epochs, target_fraction)
+    gains = None
+    if paradigm == "motor":
+        gains = motor_gains(generator(session, 1), traits, labels, times, effect)
+
+    x = aperiodic_background(generator(session, 2), head, traits, n_total, sfreq)
+    x += alpha_and_theta(generator(session, 3), head, traits, n_total, sfreq, _ALPHA[paradigm])
+    x += sensorimotor_rhythms(generator(session, 4), head, traits, n_total, sfreq, gains)
+    if paradigm == "erp":
+        x += evoked_responses(generator(session, 1), head, traits, labels, times, effect)
+    elif paradigm == "steady_state":
+        x += steady_responses(generator(session, 1), head, traits, labels, times, sfreq, effect)
+    x *= np.float32(traits.scale)
+    if rate > 0:
+        for ingredient, add in enumerate((artefact.blinks, artefact.saccades, artefact.muscles), 5):
+            x += add(generator(session, ingredient), head, traits, n_total, sfreq, rate)
+    x += artefact.instrument(generator(session, 8), head, traits, n_total, sfreq)
+
+    if against == "average":
+        x -= x.mean(axis=0)
+    elif electrodes:
+        x -= x[[recorded.index(name) for name in electrodes]].mean(axis=0)
+    x = x[: len(names)].reshape(len(names), n_epochs, n_times).transpose(1, 0, 2)
+    return x * 1e-6, labels
