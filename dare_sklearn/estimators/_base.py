@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+import warnings
 from functools import partial
 from numbers import Integral, Real
 from typing import Any
@@ -63,6 +64,7 @@ class ProbeEstimator(SignalInputMixin, BaseEstimator):
         "lr": [Interval(Real, 0, None, closed="neither")],
         "weight_decay": [Interval(Real, 0, None, closed="left"), None],
         "layer_decay": [Interval(Real, 0, 1, closed="right")],
+        "adapter_dropout": [Interval(Real, 0, 1, closed="left")],
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "validation_fraction": [Interval(Real, 0, 1, closed="left")],
         "patience": [Interval(Integral, 1, None, closed="left")],
@@ -118,6 +120,7 @@ class ProbeEstimator(SignalInputMixin, BaseEstimator):
         self._validate_params()
         owner = type(self).__name__
         signals = self._read(X, reset=True)
+        self._fitted_with = (self.adaptation, self.pooling)
         if y is None:
             y = signals.y
         if y is None:
@@ -198,6 +201,7 @@ class ProbeEstimator(SignalInputMixin, BaseEstimator):
                 verbose=self.verbose,
             )
             net.fit(_dataset(x, targets, weight, train), None)
+        net.train_split = None  # it holds the validation epochs, which no saved model should
         net.set_params(device="cpu")  # a model that was fitted on a GPU loads on any machine
         self.module_ = net.module_.to("cpu").eval()
         self.net_ = net
@@ -213,12 +217,18 @@ class ProbeEstimator(SignalInputMixin, BaseEstimator):
             return everything, everything[:0]
         from sklearn.model_selection import train_test_split
 
-        return train_test_split(
-            everything,
-            test_size=self.validation_fraction,
-            random_state=seed,
-            stratify=self._strata(targets),
-        )
+        try:
+            return train_test_split(
+                everything,
+                test_size=self.validation_fraction,
+                random_state=seed,
+                stratify=self._strata(targets),
+            )
+        except ValueError as error:
+            raise ValueError(
+                f"validation_fraction={self.validation_fraction:g} of {type(self).__name__} cannot "
+                f"split {len(targets)} epochs: {error}"
+            ) from None
 
     def _strata(self, targets: np.ndarray) -> np.ndarray | None:
         return None
@@ -248,6 +258,7 @@ class ProbeEstimator(SignalInputMixin, BaseEstimator):
                 dropout=self.dropout,
             ),
             [electrode_index(name) for name in names],
+            adapter_dropout=self.adapter_dropout,
             train_encoder=self.adaptation == "finetune",
         )
 
@@ -267,16 +278,37 @@ class ProbeEstimator(SignalInputMixin, BaseEstimator):
         if self.spatial_init == "random" or self.spatial_layers > 1 or signals.ch_names is None:
             return None
         source = electrode_positions(signals.ch_names, signals.positions)
-        if len(source) < signals.n_chans:
+        unknown = [name for name in signals.ch_names if name not in source]
+        if unknown:
+            warnings.warn(
+                f"{type(self).__name__} does not know where {', '.join(unknown)} are, so its "
+                "spatial convolution starts at random: rename them to electrodes of the 10-05 "
+                "system, set a montage, or pass spatial_init='random'.",
+                UserWarning,
+                stacklevel=2,
+            )
             return None
         template = template_positions()
         return torch.from_numpy(spline_matrix(source, {name: template[name] for name in names}))
 
     # predict -----------------------------------------------------------------------------------
 
+    def _check_unchanged(self) -> None:
+        check_is_fitted(self, "encoder_")
+        if self._fitted_with != (self.adaptation, self.pooling):
+            raise ValueError(
+                f"adaptation or pooling of {type(self).__name__} was changed after its fit "
+                f"(fitted with {self._fitted_with}): fit it again."
+            )
+
+    def _own_targets(self, X: Any) -> np.ndarray:
+        y = self._read(X, reset=False).y
+        if y is None:
+            raise ValueError("score needs y: X carries no targets of its own.")
+        return y
+
     def _scores(self, X: Any) -> np.ndarray:
         """Outputs of the probe's network, ``(n_epochs, n_outputs)``."""
-        check_is_fitted(self, "encoder_")
         signals = self._read(X, reset=False)
         return self._run(self._grid(signals))
 
@@ -292,7 +324,6 @@ class ProbeEstimator(SignalInputMixin, BaseEstimator):
         return torch.cat(done).numpy()
 
     def _linear_features(self, X: Any) -> np.ndarray:
-        check_is_fitted(self, "encoder_")
         return self._features(self._read(X, reset=False))
 
     # shared ------------------------------------------------------------------------------------
@@ -348,6 +379,9 @@ class ProbeEstimator(SignalInputMixin, BaseEstimator):
 
 
 def _dataset(x: np.ndarray, y: np.ndarray, weight: np.ndarray, index: np.ndarray) -> Dataset:
+    """Epochs with weights of mean 1, so that a weight means the same in every batch."""
+    weight = weight / weight[index].mean() if weight[index].any() else weight
+    y = y.astype(np.float32) if np.issubdtype(y.dtype, np.floating) else y
     return Dataset({"x": x[index], "weight": weight[index].astype(np.float32)}, y[index])
 
 

@@ -13,10 +13,18 @@ from ..signals.container import Signals
 from ..transformers.pretrainer import fresh_encoder
 from ..weights.files import CONFIG_NAME, load_strict, read_folder, write_folder
 
-_LAYOUT = ("ch_names_in_", "sfreq_in_", "n_chans_in_", "n_times_in_", "n_features_in_", "unit_")
+_LAYOUT = (
+    "ch_names_in_",
+    "sfreq_in_",
+    "n_chans_in_",
+    "n_times_in_",
+    "n_features_in_",
+    "unit_",
+    "n_iter_",
+)
 _TARGET = ("classes_", "y_mean_", "y_scale_")
-# Objects that are not plain data: a loaded probe carries its encoder, and is no seed's heir.
-_NOT_SAVED = {"encoder", "callbacks", "random_state"}
+# Not plain data. A loaded probe takes its encoder from its own folder.
+_NOT_SAVED = {"encoder", "callbacks"}
 
 
 def save_probe(folder: str | os.PathLike, probe: Any) -> None:
@@ -26,7 +34,10 @@ def save_probe(folder: str | os.PathLike, probe: Any) -> None:
             "adaptation='linear' ends in a scikit-learn model, which has no safetensors form: "
             "save it with skops or joblib, or use adaptation='conv-linear'."
         )
+    probe._check_unchanged()
     params = {k: v for k, v in probe.get_params(deep=False).items() if k not in _NOT_SAVED}
+    if not isinstance(params["random_state"], int):
+        params["random_state"] = None
     fitted = {k: _plain(getattr(probe, k)) for k in (*_LAYOUT, *_TARGET) if hasattr(probe, k)}
     n_patches = probe.module_.head.output.in_features // probe.module_.head.per_patch.out_features
     config = {
@@ -46,16 +57,26 @@ def load_probe(cls: type, source: str | os.PathLike, params: dict[str, Any]) -> 
     config, tensors = read_folder(source)
     if config.get("kind") not in {"DAREClassifier", "DARERegressor"}:
         return cls(source, **params)
-    if config["kind"] != cls.__name__:
+    kind = config["kind"]
+    if kind != cls.__name__:
         raise ValueError(
-            f"{str(source)!r} holds a {config['kind']}, not a {cls.__name__}: "
-            f"call {config['kind']}.from_pretrained."
+            f"{str(source)!r} holds a {kind}, not a {cls.__name__}: call {kind}.from_pretrained."
         )
     try:
         saved, fitted, n_patches = config["params"], config["fitted"], int(config["n_patches"])
-        probe = cls(**{**{k: _from_plain(v) for k, v in saved.items()}, **params})
+        saved = {k: _from_plain(v) for k, v in saved.items()}
+        probe = cls(**{"encoder": os.fspath(source), **saved, **params})
         for name in fitted.keys() & {*_LAYOUT, *_TARGET}:
             setattr(probe, name, _from_plain(fitted[name]))
+        probe._fitted_with = (probe.adaptation, probe.pooling)
+        probe._fitted_on_table = False
+        names, needed = probe.ch_names_in_, _TARGET[:1] if kind == "DAREClassifier" else _TARGET[1:]
+        if (
+            probe.unit_ not in {"uV", "V"}
+            or any(not hasattr(probe, name) for name in needed)
+            or (names is not None and len(names) != probe.n_chans_in_)
+        ):
+            raise KeyError("what fit learned contradicts itself")
         probe.encoder_ = fresh_encoder(0, DAREConfig.from_dict(config["model"]))
         layout = Signals(
             np.empty((0, probe.n_chans_in_, probe.n_times_in_), np.float32),

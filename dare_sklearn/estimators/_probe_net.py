@@ -41,8 +41,7 @@ class ProbeNet(NeuralNet):
 
     def get_loss(self, y_pred, y_true, X=None, training=False) -> torch.Tensor:
         losses = self.criterion_(y_pred, y_true.to(self.device))
-        weight = X["weight"].to(self.device)
-        loss = (losses * weight).sum() / weight.sum().clamp_min(torch.finfo(weight.dtype).tiny)
+        loss = (losses * X["weight"].to(self.device)).mean()
         check_finite(loss, "the probe")
         return loss
 

@@ -12,7 +12,7 @@ from sklearn.base import ClassifierMixin
 from sklearn.linear_model import LogisticRegression
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, column_or_1d
+from sklearn.utils.validation import column_or_1d
 
 from ._base import ProbeEstimator
 
@@ -62,6 +62,8 @@ class DAREClassifier(ClassifierMixin, ProbeEstimator):
         AdamW's; None: 0.01, and 0.05 for "finetune".
     layer_decay : float, default=0.75
         For "finetune": ratio of the rates of neighbouring encoder layers.
+    adapter_dropout : float, default=0.0
+        Between the convolutions and the encoder.
     dropout : float, default=0.5
         Before the head.
     class_weight : {"balanced", "smooth"}, dict or None, default=None
@@ -152,6 +154,7 @@ class DAREClassifier(ClassifierMixin, ProbeEstimator):
         lr: float = 5e-4,
         weight_decay: float | None = None,
         layer_decay: float = 0.75,
+        adapter_dropout: float = 0.0,
         dropout: float = 0.5,
         class_weight=None,
         label_smoothing: float = 0.0,
@@ -180,6 +183,7 @@ class DAREClassifier(ClassifierMixin, ProbeEstimator):
         self.lr = lr
         self.weight_decay = weight_decay
         self.layer_decay = layer_decay
+        self.adapter_dropout = adapter_dropout
         self.dropout = dropout
         self.class_weight = class_weight
         self.label_smoothing = label_smoothing
@@ -198,14 +202,14 @@ class DAREClassifier(ClassifierMixin, ProbeEstimator):
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Probabilities ``(n_epochs, n_classes)`` in the order of ``classes_``."""
-        check_is_fitted(self, "encoder_")
+        self._check_unchanged()
         if self.adaptation == "linear":
             return self.linear_.predict_proba(self._linear_features(X))
         return softmax(self._scores(X).astype(np.float64), axis=1)
 
     def decision_function(self, X: Any) -> np.ndarray:
         """Scores: ``(n_epochs,)`` for two classes (positive: the second), else one per class."""
-        check_is_fitted(self, "encoder_")
+        self._check_unchanged()
         if self.adaptation == "linear":
             return self.linear_.decision_function(self._linear_features(X))
         scores = self._scores(X).astype(np.float64)
@@ -214,12 +218,6 @@ class DAREClassifier(ClassifierMixin, ProbeEstimator):
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Mean accuracy; ``y=None`` takes the data set's own labels."""
         return super().score(X, self._own_targets(X) if y is None else y, sample_weight)
-
-    def _own_targets(self, X: Any) -> np.ndarray:
-        y = self._read(X, reset=False).y
-        if y is None:
-            raise ValueError("score needs y: X carries no labels of its own.")
-        return y
 
     def _encode_targets(self, y: Any) -> np.ndarray:
         y = column_or_1d(y, warn=True)
@@ -234,7 +232,13 @@ class DAREClassifier(ClassifierMixin, ProbeEstimator):
             unknown = set(self.class_weight) - set(self.classes_.tolist())
             if unknown:
                 raise ValueError(
-                    f"class_weight of DAREClassifier names classes that y lacks: {sorted(unknown)}."
+                    "class_weight of DAREClassifier names classes that y lacks: "
+                    f"{sorted(unknown, key=str)}."
+                )
+            if not all(w > 0 and np.isfinite(w) for w in self.class_weight.values()):
+                raise ValueError(
+                    "class_weight of DAREClassifier must hold positive numbers, got "
+                    f"{self.class_weight!r}."
                 )
         return codes.astype(np.int64)
 
@@ -249,12 +253,17 @@ class DAREClassifier(ClassifierMixin, ProbeEstimator):
 
     def _class_weights(self, y: np.ndarray, sample_weight: np.ndarray) -> np.ndarray:
         """Weight of each class, in the order of ``classes_``; an epoch of weight 2 counts twice."""
+        counts = np.bincount(y, weights=sample_weight, minlength=len(self.classes_))
+        if not counts.all():
+            raise ValueError(
+                "sample_weight is zero for all epochs of class "
+                f"{self.classes_.tolist()[counts.argmin()]!r}: leave the class out of y."
+            )
         if isinstance(self.class_weight, dict):
             return np.array([self.class_weight.get(label, 1.0) for label in self.classes_.tolist()])
         if self.class_weight is None:
             return np.ones(len(self.classes_))
-        counts = np.bincount(y, weights=sample_weight, minlength=len(self.classes_))
-        ratio = counts.mean() / np.where(counts, counts, np.inf)
+        ratio = counts.mean() / counts
         if self.class_weight == "balanced":
             return ratio
         smooth = np.sqrt(ratio)

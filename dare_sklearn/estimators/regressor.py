@@ -10,7 +10,7 @@ import torch
 from sklearn.base import RegressorMixin
 from sklearn.linear_model import Ridge
 from sklearn.utils._param_validation import Interval
-from sklearn.utils.validation import check_is_fitted, column_or_1d
+from sklearn.utils.validation import column_or_1d
 
 from ._base import ProbeEstimator
 
@@ -27,7 +27,8 @@ class DARERegressor(RegressorMixin, ProbeEstimator):
     encoder : str, path, DAREPretrainer or None, default="nano"
     adaptation : {"conv-linear", "linear", "finetune"}, default="conv-linear"
     ch_names, sfreq, unit, unknown_channels, target_channels, spatial_init, spatial_layers, \
-temporal_kernel, pooling, max_epochs, batch_size, lr, weight_decay, layer_decay, dropout, \
+temporal_kernel, pooling, max_epochs, batch_size, lr, weight_decay, layer_decay, \
+adapter_dropout, dropout, \
 validation_fraction, patience, device, precision, callbacks, random_state, verbose
         As `DAREClassifier`.
     alpha : float, default=1.0
@@ -79,6 +80,7 @@ n_times_in_, n_features_in_
         lr: float = 5e-4,
         weight_decay: float | None = None,
         layer_decay: float = 0.75,
+        adapter_dropout: float = 0.0,
         dropout: float = 0.5,
         validation_fraction: float = 0.0,
         patience: int = 20,
@@ -105,6 +107,7 @@ n_times_in_, n_features_in_
         self.lr = lr
         self.weight_decay = weight_decay
         self.layer_decay = layer_decay
+        self.adapter_dropout = adapter_dropout
         self.dropout = dropout
         self.validation_fraction = validation_fraction
         self.patience = patience
@@ -116,12 +119,16 @@ n_times_in_, n_features_in_
 
     def predict(self, X: Any) -> np.ndarray:
         """Predicted targets, ``(n_epochs,)``."""
-        check_is_fitted(self, "encoder_")
+        self._check_unchanged()
         if self.adaptation == "linear":
             scaled = self.linear_.predict(self._linear_features(X))
         else:
             scaled = self._scores(X)[:, 0].astype(np.float64)
         return scaled * self.y_scale_ + self.y_mean_
+
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
+        """Coefficient of determination; ``y=None`` takes the data set's own targets."""
+        return super().score(X, self._own_targets(X) if y is None else y, sample_weight)
 
     def _encode_targets(self, y: Any) -> np.ndarray:
         y = column_or_1d(y, warn=True)
@@ -131,7 +138,7 @@ n_times_in_, n_features_in_
         if not np.isfinite(y).all():
             raise ValueError("The target y of DARERegressor contains NaN or infinity.")
         self.y_mean_, self.y_scale_ = float(y.mean()), float(y.std()) or 1.0
-        return ((y - self.y_mean_) / self.y_scale_).astype(np.float32)
+        return (y - self.y_mean_) / self.y_scale_
 
     @staticmethod
     def _to_numbers(y: np.ndarray) -> np.ndarray:

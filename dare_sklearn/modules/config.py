@@ -58,6 +58,8 @@ class DAREConfig:
                 f"embed_dim must be a multiple of 4 * num_heads (rotary pairs), got "
                 f"{self.embed_dim} with {self.num_heads} heads."
             )
+        if not isinstance(self.center, bool):
+            raise ValueError(f"center must be True or False, got {self.center!r}.")
         for name in ("sfreq", "amplitude_uv"):
             value = getattr(self, name)
             if not isinstance(value, int | float) or not 0 < value < float("inf"):
@@ -80,9 +82,9 @@ class DAREConfig:
             raise ValueError(f"The model's configuration is incomplete: {error}.") from None
 
 
-# The sizes of the paper. The scale is ours: with 30 microvolts as the unit, the embedding of a
-# patch of typical EEG (5 to 20 microvolts) is about as large as its channel's (both start at 0.02).
-_OURS = {"amplitude_uv": 30.0, "center": True}
+# The sizes of the paper. The scale is ours: with 10 microvolts as the unit, typical EEG (5 to 20
+# microvolts) is of order one at the encoder's input.
+_OURS = {"amplitude_uv": 10.0, "center": True}
 SIZES: dict[str, DAREConfig] = {
     "nano": DAREConfig(1, 64, (2, 2, 4), 4, **_OURS),
     "light": DAREConfig(1, 128, (6, 6, 6), 4, **_OURS),

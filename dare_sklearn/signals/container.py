@@ -52,4 +52,4 @@ class Signals:
 
     def layout(self) -> tuple[Any, ...]:
         """What epochs must share to stand in one array."""
-        return self.ch_names, self.n_chans, self.sfreq, self.n_times
+        return self.ch_names, self.n_chans, round(self.sfreq, 6), self.n_times

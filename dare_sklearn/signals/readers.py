@@ -5,14 +5,16 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.utils import check_array
 
 from .container import Signals
 from .electrodes import canonical_names
-from .units import decide_unit, to_microvolts
+from .units import check_fitted_unit, decide_unit, to_microvolts
 from .validation import check_values
 
 ACCEPTED = (
@@ -104,6 +106,8 @@ def merge(parts: Sequence[Signals], owner: str) -> Signals:
     ValueError
         If they differ in channels, rate or length.
     """
+    if not parts:
+        raise ValueError(f"{owner} got 0 sample(s), and at least 1 is required.")
     first = parts[0]
     for part in parts[1:]:
         if part.layout() != first.layout():
@@ -152,11 +156,16 @@ def read_parts(
         values, own_names, own_sfreq, targets, ignored, positions, volts = source
         names = None if own_names is None else canonical_names(own_names, f"The input of {owner}")
         _check_agreement(names, own_sfreq, ch_names, sfreq, owner)
-        check_values(values, names, owner)
-        told = like.unit if like is not None and unit == "auto" and not volts else unit
-        decided = decide_unit(values, told, owner, volts_by_definition=volts)
+        if ch_names is not None and names is not None:  # the order that the parameter gives
+            order = [names.index(name) for name in canonical_names(ch_names)]
+            values, names = values[:, order], tuple(names[i] for i in order)
+        check_values(values, names, owner, fitted=like is not None)
+        if like is not None and not volts:
+            decided = check_fitted_unit(values, like.unit if unit == "auto" else unit, owner)
+        else:
+            decided = decide_unit(values, unit, owner, volts_by_definition=volts)
         yield Signals(
-            data=to_microvolts(values, decided),
+            data=to_microvolts(values, decided, owner),
             sfreq=float(own_sfreq),
             ch_names=names,
             y=targets,
@@ -204,7 +213,7 @@ def _from_list(items, defaults, owner):
     elif items and all(_is_dataset(item) for item in items):
         for item in items:
             yield from _from_dataset(item, owner)
-    elif all(isinstance(item, tuple) and len(item) >= 2 for item in items):
+    elif all(isinstance(x, tuple) and len(x) >= 2 and np.ndim(x[0]) == 2 for x in items):
         # what scikit-learn's splitters make of a braindecode data set
         values = np.stack([np.asarray(item[0]) for item in items])
         targets = np.asarray([item[1] for item in items])
@@ -214,13 +223,20 @@ def _from_list(items, defaults, owner):
 
 
 def _by_layout(objects):
-    """Group MNE objects that can be stacked, in order of first appearance."""
-    groups: dict[Any, list] = {}
-    for obj in objects:
+    """Runs of neighbours that can be stacked; the order of the epochs is that of the labels."""
+    import mne
+
+    def layout(obj):
         info = obj.info
-        layout = (tuple(info["ch_names"]), tuple(info["bads"]), info["sfreq"], len(obj.times))
-        groups.setdefault((type(obj).__name__.startswith("Raw"), layout), []).append(obj)
-    return groups.values()
+        return (
+            isinstance(obj, mne.io.BaseRaw),
+            tuple(zip(info["ch_names"], obj.get_channel_types(), strict=True)),
+            frozenset(info["bads"]),
+            info["sfreq"],
+            len(obj.times),
+        )
+
+    return [list(run) for _, run in groupby(objects, key=layout)]
 
 
 def _from_mne(objects, owner):
@@ -268,7 +284,7 @@ def _from_dataset(dataset, owner):
     """Values of braindecode data sets and torch Subsets of them, one part per recording."""
     from braindecode.datasets import EEGWindowsDataset, RawDataset, WindowsDataset
 
-    for leaf, index in _leaves(dataset, None):
+    for leaf, index, transforms in _leaves(dataset, None):
         if isinstance(leaf, WindowsDataset):
             info = leaf.windows.info
         elif isinstance(leaf, EEGWindowsDataset | RawDataset):
@@ -283,7 +299,10 @@ def _from_dataset(dataset, owner):
         else:
             items = [leaf[i] for i in (range(len(leaf)) if index is None else index)]
             values = np.stack([np.asarray(item[0]) for item in items])
-            targets = np.asarray([item[1] for item in items])
+            targets = [item[1] for item in items]
+            for transform in transforms:
+                targets = [transform(target) for target in targets]
+            targets = np.asarray(targets)
         import mne
 
         channels = np.arange(len(info["ch_names"]))
@@ -291,42 +310,67 @@ def _from_dataset(dataset, owner):
             channels = np.setdiff1d(channels, mne.pick_types(info, misc=True))
         picks = mne.pick_types(info, eeg=True, exclude="bads")
         if not len(picks):
-            raise ValueError(f"{owner} found no EEG channel in the data set: set channel types.")
+            raise ValueError(
+                f"{owner} found no EEG channel in the data set (types: "
+                f"{sorted(set(info.get_channel_types()))}): call set_channel_types on its "
+                "recordings; braindecode's create_from_X_y makes all channels 'misc'."
+            )
         values = values[:, np.searchsorted(channels, picks)]
         names = [info["ch_names"][i] for i in picks]
         ignored = tuple(name for name in info["ch_names"] if name not in names)
         yield values, names, info["sfreq"], targets, ignored, _positions(info, picks), False
 
 
-def _leaves(dataset, index):
-    """Recordings of a nested data set, each with the window numbers asked for (None: all)."""
+def _leaves(dataset, index, transforms=()):
+    """Recordings of a nested data set: (recording, window numbers or None for all, transforms of
+    the targets)."""
     import torch
 
+    if index is not None:
+        n_items = len(dataset)
+        index = [i + n_items if i < 0 else i for i in index]
     if isinstance(dataset, torch.utils.data.Subset):
-        inner = dataset.indices if index is None else [dataset.indices[i] for i in index]
-        yield from _leaves(dataset.dataset, [int(i) for i in inner])
+        inner = [int(i) for i in dataset.indices]
+        inner = inner if index is None else [inner[i] for i in index]
+        yield from _leaves(dataset.dataset, inner, transforms)
     elif isinstance(dataset, torch.utils.data.ConcatDataset):
+        own = getattr(dataset, "target_transform", None)
+        transforms = transforms if own is None else (own, *transforms)
         if index is None:
             for part in dataset.datasets:
-                yield from _leaves(part, None)
+                yield from _leaves(part, None, transforms)
             return
         ends = np.asarray(dataset.cumulative_sizes)
         which = np.searchsorted(ends, index, side="right")
         # runs of neighbours from one recording, so that the order of the windows is kept
         for run in np.split(np.arange(len(index)), np.flatnonzero(np.diff(which)) + 1):
+            if not len(run):
+                return
             part = int(which[run[0]])
             start = 0 if part == 0 else int(ends[part - 1])
-            yield from _leaves(dataset.datasets[part], [index[i] - start for i in run])
-    else:
-        yield dataset, index
+            yield from _leaves(dataset.datasets[part], [index[i] - start for i in run], transforms)
+    elif index is None or len(index):
+        yield dataset, index, transforms
+
+
+def _holds_objects(X) -> bool:
+    """Whether a list holds anything but numbers, arrays and tensors."""
+    while isinstance(X, list | tuple) and len(X):
+        X = X[0]
+    return not (hasattr(X, "__array__") or isinstance(X, int | float | complex | list | tuple))
 
 
 def _from_array(X, targets, defaults, owner):
     """Values of an array, which carries neither names nor rate."""
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(X, torch.Tensor):
-        X = X.detach().cpu().numpy()
-    if isinstance(X, dict | set | str | bytes) or X is None:
+        X = X.detach().cpu()
+        X = (X.float() if X.dtype == torch.bfloat16 else X).numpy()
+    if issparse(X):
+        raise TypeError(f"{owner} does not support sparse input: pass X.toarray().")
+    if isinstance(X, str | bytes) or not (
+        hasattr(X, "__array__") or (isinstance(X, list | tuple) and not _holds_objects(X))
+    ):
         raise TypeError(f"{owner} cannot read a {type(X).__name__} as X: expected {ACCEPTED}.")
     values = check_array(
         X,
@@ -336,6 +380,8 @@ def _from_array(X, targets, defaults, owner):
         estimator=owner,
         input_name="X",
     )
+    if values.dtype == bool:
+        values = values.astype(np.float32)
     if values.ndim == 2:
         values = values[:, None, :]
     if values.ndim != 3:
@@ -347,8 +393,8 @@ def _from_array(X, targets, defaults, owner):
     sfreq, ch_names = defaults.for_array(values.shape[1])
     if sfreq is None:
         raise ValueError(
-            f"{owner} got signals without a sampling rate: pass sfreq=... in Hz (or mne.Epochs, "
-            "which carry it)."
+            f"{owner} got signals without a sampling rate: pass sfreq=... in Hz (mne.Epochs carry "
+            "it; arrays and the items of a data set do not)."
         )
     if not np.isfinite(sfreq) or sfreq <= 0:
         raise ValueError(f"sfreq of {owner} must be a positive number of Hz, got {sfreq!r}.")

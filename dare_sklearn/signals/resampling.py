@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from fractions import Fraction
+from math import ceil
 
 import numpy as np
 from scipy.signal import resample_poly
@@ -27,10 +28,21 @@ def resample(data: np.ndarray, sfreq: float, target: float) -> np.ndarray:
     """
     if np.isclose(sfreq, target, rtol=1e-9):
         return data
-    ratio = Fraction(target / sfreq).limit_denominator(10_000)
+    ratio = _ratio(sfreq, target)
     return resample_poly(data, ratio.numerator, ratio.denominator, axis=-1, padtype="line").astype(
         np.float32, copy=False
     )
+
+
+def resampled_length(n_times: int, sfreq: float, target: float) -> int:
+    """Number of samples that `resample` makes of `n_times`."""
+    return (
+        n_times if np.isclose(sfreq, target, rtol=1e-9) else ceil(n_times * _ratio(sfreq, target))
+    )
+
+
+def _ratio(sfreq: float, target: float) -> Fraction:
+    return Fraction(target / sfreq).limit_denominator(10_000)
 
 
 def whole_patches(

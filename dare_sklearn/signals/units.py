@@ -45,14 +45,14 @@ def decide_unit(data: np.ndarray, unit: str, owner: str, *, volts_by_definition:
     size = spread(data)
     low, high = PLAUSIBLE_UV
     fits = {"uV": low <= size <= high, "V": low <= size * 1e6 <= high}
-    if unit == "auto" and volts_by_definition:
-        if not fits["V"]:
-            hint = " These look like microvolts: pass unit='uV'." if fits["uV"] else ""
-            raise ValueError(
-                f"{owner} got an MNE object whose signals have a typical standard deviation of "
-                f"{size:.3g} V, which is not EEG: expected {low} to {high:g} µV.{hint}"
-            )
-        return "V"
+    if volts_by_definition and fits["V"]:
+        return "V"  # `unit` tells of arrays
+    if volts_by_definition and not (unit == "uV" and fits["uV"]):
+        hint = " These look like microvolts: pass unit='uV'." if fits["uV"] else ""
+        raise ValueError(
+            f"{owner} got an MNE object whose signals have a typical standard deviation of "
+            f"{size:.3g} V, which is not EEG: expected {low} to {high:g} µV.{hint}"
+        )
     if unit == "auto":
         for name in ("uV", "V"):
             if fits[name]:
@@ -77,6 +77,35 @@ def decide_unit(data: np.ndarray, unit: str, owner: str, *, volts_by_definition:
     return unit
 
 
-def to_microvolts(data: np.ndarray, unit: str) -> np.ndarray:
-    """A float32 array in microvolts; never the caller's own memory."""
-    return np.array(data * 1e6 if unit == "V" else data, dtype=np.float32, order="C")
+def check_fitted_unit(data: np.ndarray, unit: str, owner: str) -> str:
+    """Unit of later values: that of ``fit``, unless their amplitude says that it is the other one.
+
+    A quiet or noisy epoch alone is no reason to refuse it: only values that would be EEG in the
+    other unit are.
+    """
+    size = spread(data)
+    low, high = PLAUSIBLE_UV
+    other = "V" if unit == "uV" else "uV"
+    if low <= size * (1e6 if other == "V" else 1.0) <= high:
+        raise ValueError(
+            f"X looks like {other} (typical standard deviation {size:.3g}), but {owner} reads "
+            f"arrays as {unit}, as in fit: scale X, or pass the right unit."
+        )
+    return unit
+
+
+def to_microvolts(data: np.ndarray, unit: str, owner: str) -> np.ndarray:
+    """A float32 array in microvolts; never the caller's own memory.
+
+    Raises
+    ------
+    ValueError
+        If a value does not fit float32.
+    """
+    with np.errstate(over="ignore"):
+        if unit == "V":
+            data = np.multiply(data, 1e6, dtype=np.float64)
+        result = np.array(data, dtype=np.float32, order="C")
+    if not np.isfinite(result).all():
+        raise ValueError(f"{owner} got values beyond the range of float32 (infinite there).")
+    return result

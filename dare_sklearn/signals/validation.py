@@ -7,7 +7,9 @@ import warnings
 import numpy as np
 
 
-def check_values(data: np.ndarray, ch_names: tuple[str, ...] | None, owner: str) -> None:
+def check_values(
+    data: np.ndarray, ch_names: tuple[str, ...] | None, owner: str, *, fitted: bool = False
+) -> None:
     """Refuse NaN, infinite values and channels without any signal.
 
     Parameters
@@ -17,11 +19,19 @@ def check_values(data: np.ndarray, ch_names: tuple[str, ...] | None, owner: str)
     owner : str
         Who asks, for messages.
 
+    fitted : bool, default=False
+        Whether a model is there already: a single epoch with a flat channel is predicted with a
+        warning then, as it would be among others.
+
     Raises
     ------
     ValueError
         Naming the channels.
     """
+    if data.shape[-1] < 2:
+        raise ValueError(
+            f"{owner} got epochs of a single sample (n_features = 1): cut longer ones."
+        )
     finite = np.isfinite(data).all(axis=-1)  # (n_epochs, n_chans)
     if not finite.all():
         bad_epochs = np.flatnonzero(~finite.all(axis=1))
@@ -30,7 +40,7 @@ def check_values(data: np.ndarray, ch_names: tuple[str, ...] | None, owner: str)
             f"epochs {_short(bad_epochs)}: drop these epochs or interpolate the channels first."
         )
     flat = np.ptp(data, axis=-1) == 0  # (n_epochs, n_chans)
-    if flat.all(axis=0).any():
+    if flat.all(axis=0).any() and not (fitted and len(flat) == 1):
         raise ValueError(
             f"{owner} got a constant signal in {_names(flat.all(axis=0), ch_names)}: drop or "
             "interpolate what was not recorded."

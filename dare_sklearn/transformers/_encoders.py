@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from typing import Any
 
 from sklearn.base import clone
@@ -30,6 +31,13 @@ def resolve_encoder(owner: Any, X: Any) -> Encoder:
     if isinstance(encoder, DAREPretrainer):
         if is_fitted_for_use(encoder):
             return encoder.encoder_
+        if hasattr(encoder, "encoder_"):
+            warnings.warn(
+                f"The pretrainer of {type(owner).__name__} was changed after its fit "
+                "(set_params), so it is pretrained anew on the training data.",
+                UserWarning,
+                stacklevel=3,
+            )
         inherited = {
             name: getattr(owner, name)
             for name in ("ch_names", "sfreq")

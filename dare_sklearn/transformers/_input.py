@@ -24,6 +24,8 @@ class SignalInputMixin:
         tags = super().__sklearn_tags__()
         tags.input_tags.two_d_array = True
         tags.input_tags.three_d_array = True
+        if tags.transformer_tags is not None:
+            tags.transformer_tags.preserves_dtype = []  # always float32
         return tags
 
     def _read(self, X: Any, *, reset: bool) -> Signals:
@@ -49,7 +51,10 @@ class SignalInputMixin:
 
     def _check_table(self, X: Any, *, reset: bool) -> None:
         """scikit-learn's own check of a 2-D input: number and names of its columns (samples)."""
-        if len(getattr(X, "shape", ())) == 2:
+        is_table = len(getattr(X, "shape", ())) == 2
+        if reset:
+            self._fitted_on_table = is_table
+        if is_table and self._fitted_on_table:
             validate_data(self, X, skip_check_array=True, reset=reset)
         elif reset and hasattr(self, "feature_names_in_"):
             del self.feature_names_in_

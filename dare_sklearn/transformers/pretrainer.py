@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import os
 import tempfile
+import warnings
 from functools import partial
 from numbers import Integral, Real
 from pathlib import Path
@@ -23,6 +24,7 @@ from ..pretraining.objective import PretrainingModel
 from ..pretraining.schedules import one_cycle
 from ..signals.channels import UNKNOWN_CHANNELS
 from ..signals.readers import read_parts, warn_ignored
+from ..signals.resampling import resampled_length
 from ..signals.units import UNITS
 from ..weights.load import load_pretraining_model, save_pretraining_model
 from ._compute import PRECISIONS, resolve_device
@@ -90,7 +92,7 @@ class DAREPretrainer(SignalInputMixin, TransformerMixin, BaseEstimator):
         Precision of the networks; "auto" is float32.
     checkpoint_dir : path or None, default=None
         Folder that holds the model after each epoch, in the format of `save_pretrained`; go on
-        from it with ``weights=checkpoint_dir``.
+        from its weights with ``weights=checkpoint_dir`` (optimizer and schedules start anew).
     callbacks : list of skorch callbacks or None, default=None
         Called during pretraining beside our own.
     random_state : int, RandomState or None, default=None
@@ -266,6 +268,8 @@ class DAREPretrainer(SignalInputMixin, TransformerMixin, BaseEstimator):
                 unknown=self.unknown_channels,
                 owner=owner,
             )
+            if len(corpus) < 2:
+                _warn_single_window()
             loader = make_loader(corpus, self.batch_size, np.random.default_rng(order_seed))
             n_steps = self.max_epochs * len(loader)
             active = [t for t in TERMS[:3] if getattr(self, t)] + [TERMS[3]]
@@ -332,7 +336,7 @@ class DAREPretrainer(SignalInputMixin, TransformerMixin, BaseEstimator):
 
     @classmethod
     def from_pretrained(cls, source: str | os.PathLike, **params: Any) -> DAREPretrainer:
-        """A pretrainer that goes on from saved weights when it is fitted.
+        """A fitted pretrainer from saved weights; its ``fit`` goes on from them.
 
         Parameters
         ----------
@@ -341,8 +345,14 @@ class DAREPretrainer(SignalInputMixin, TransformerMixin, BaseEstimator):
         **params
             Parameters of the pretrainer.
         """
-        load_pretraining_model(source)  # refuse a bad source now, not in fit
-        return cls(weights=source, **params)
+        pretrainer = cls(weights=source, **params)
+        with torch_seed(0):
+            pretrainer._store_model(load_pretraining_model(source))
+        pretrainer._mixed = True  # the files do not tell the layout of the corpus
+        pretrainer._fitted_on_table = False
+        pretrainer.ch_names_in_, pretrainer.sfreq_in_ = None, None
+        pretrainer.unit_ = "auto"
+        return pretrainer
 
     def _check_momentum(self) -> tuple[float, float]:
         momentum = tuple(self.momentum)
@@ -372,12 +382,16 @@ class DAREPretrainer(SignalInputMixin, TransformerMixin, BaseEstimator):
         return [] if self.checkpoint_dir is None else [_Checkpoint(Path(self.checkpoint_dir))]
 
     def _store_result(self, net: PretrainNet) -> None:
-        self.model_ = net.module_.to("cpu").eval()
+        net.module_.to("cpu")
         net.set_params(device="cpu")  # a model that was fitted on a GPU loads on any machine
         self.net_ = net
-        self.encoder_ = copy.deepcopy(self.model_.target_encoder).requires_grad_(False)
         self.history_ = history_frame(net.history, {**{t: t for t in TERMS}, "train_loss": "total"})
         self.n_iter_ = len(self.history_)
+        self._store_model(net.module_)
+
+    def _store_model(self, model: PretrainingModel) -> None:
+        self.model_ = model.eval()
+        self.encoder_ = copy.deepcopy(model.target_encoder).requires_grad_(False)
         self._fitted_params = _learning_params(self)
 
     def _to_fitted_layout(self, signals):
@@ -402,20 +416,32 @@ def is_fitted_for_use(pretrainer: DAREPretrainer) -> bool:
 
 def _learning_params(pretrainer: DAREPretrainer) -> str:
     params = pretrainer.get_params(deep=False)
+    if isinstance(params["random_state"], np.random.RandomState):
+        params["random_state"] = "RandomState"  # its repr is an address, which a copy does not keep
     return repr(sorted((name, repr(value)) for name, value in params.items() if name not in _FREE))
 
 
 def fitted_feature_names(estimator: Any) -> np.ndarray:
     """Feature names of a fitted estimator with an ``encoder_`` and a ``pooling``."""
     config = estimator.encoder_.config
-    n_patches = (
-        round(estimator.n_times_in_ * config.sfreq / estimator.sfreq_in_) // config.patch_size
-    )
+    n_times = 0
+    if estimator.pooling == "flatten":
+        n_times = resampled_length(estimator.n_times_in_, estimator.sfreq_in_, config.sfreq)
+    n_patches = n_times // config.patch_size
     return feature_names(n_patches, config.embed_num, config.embed_dim, estimator.pooling)
 
 
+def _warn_single_window() -> None:
+    warnings.warn(
+        "DAREPretrainer got a single window: mask alignment has nothing to contrast it with. Pass "
+        "more epochs, or a smaller window_s.",
+        UserWarning,
+        stacklevel=3,
+    )
+
+
 class _Checkpoint(Callback):
-    """Write the model after each epoch; the folder is complete at any moment."""
+    """Write the model after each epoch; each file is replaced in one step."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

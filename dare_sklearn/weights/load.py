@@ -95,6 +95,9 @@ def _read(source: str | Path) -> tuple[DAREConfig, dict[str, torch.Tensor]]:
         model = config.get("model")
         if not isinstance(model, dict):
             raise ValueError(f'{str(path)!r}: {CONFIG_NAME} lacks the entry "model".')
+        if config.get("kind") in {"DAREClassifier", "DARERegressor"}:  # a probe holds its encoder
+            inside = with_prefix(tensors, "encoder")
+            tensors = {f"target_encoder.{name}": tensor for name, tensor in inside.items()}
         return DAREConfig.from_dict(model), tensors
     if path.is_file() and path.suffix == ".ckpt":
         return read_lightning(path)

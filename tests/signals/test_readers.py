@@ -163,6 +163,7 @@ def test_wrong_unit_is_refused(microvolts, epochs):
         read(microvolts, unit="V")
     with pytest.raises(ValueError, match="told unit='uV'"):
         read(microvolts * 1e-6, unit="uV")
+    assert read(epochs, unit="uV", ch_names=None, sfreq=None).unit == "V"  # tells of arrays only
     scaled = make_epochs(microvolts * 1e6)  # microvolts in an MNE object, as some do
     own = {"ch_names": None, "sfreq": None}
     with pytest.raises(ValueError, match="look like microvolts: pass unit='uV'"):
@@ -228,7 +229,7 @@ def test_mixed_parts(microvolts, epochs):
     with pytest.raises(ValueError, match="differ in channels"):
         read([epochs, other], ch_names=None, sfreq=None, unit="auto")
     parts = list(read_parts([epochs, other, epochs]))
-    assert sorted(part.data.shape for part in parts) == [(5, 2, 64), (10, 3, 64)]
+    assert sorted(part.data.shape for part in parts) == [(5, 2, 64), (5, 3, 64), (5, 3, 64)]
 
 
 def test_dropped_epochs(epochs):

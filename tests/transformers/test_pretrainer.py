@@ -94,7 +94,9 @@ def test_a_fitted_pretrainer_keeps_its_weights_through_clone(X, fitted):
 
 def test_changed_parameters_make_it_unfitted_for_others(X, fitted):
     changed = clone(fitted).set_params(random_state=5, max_epochs=1)
-    embedder = DAREEmbedder(changed, ch_names=PARAMS["ch_names"], sfreq=128.0, unit="uV").fit(X)
+    embedder = DAREEmbedder(changed, ch_names=PARAMS["ch_names"], sfreq=128.0, unit="uV")
+    with pytest.warns(UserWarning, match="changed after its fit .* pretrained anew"):
+        embedder.fit(X)
     assert not np.array_equal(embedder.transform(X), fitted.transform(X))
     assert not hasattr(clone(changed), "encoder_")
     # a parameter of no consequence for the weights leaves it fitted
@@ -148,7 +150,9 @@ def test_save_and_go_on(X, fitted, tmp_path):
         tmp_path / "a", ch_names=PARAMS["ch_names"], sfreq=128.0, unit="uV"
     )
     np.testing.assert_array_equal(embedder.fit_transform(X), fitted.transform(X))
-    resumed = DAREPretrainer.from_pretrained(tmp_path / "a", max_epochs=0, **PARAMS).fit(X)
+    loaded = DAREPretrainer.from_pretrained(tmp_path / "a", max_epochs=0, **PARAMS)
+    np.testing.assert_array_equal(loaded.transform(X), fitted.transform(X))
+    resumed = loaded.fit(X)
     np.testing.assert_array_equal(resumed.transform(X), fitted.transform(X))
     with pytest.raises(FileNotFoundError):
         DAREPretrainer.from_pretrained(tmp_path / "nowhere")

@@ -1,0 +1,170 @@
+"""Faults that were found once, each in its smallest form."""
+
+from __future__ import annotations
+
+import pickle
+
+import mne
+import numpy as np
+import pytest
+import torch
+from scipy.sparse import csr_array
+from sklearn.base import clone
+
+from dare_sklearn import DAREClassifier, DAREEmbedder, DAREPretrainer, DARERegressor
+from dare_sklearn.signals.readers import read_signals
+from dare_sklearn.transformers.pretrainer import is_fitted_for_use
+
+NAMES = ["C3", "C4", "Cz", "Pz", "Oz"]
+PARAMS = {"ch_names": NAMES, "sfreq": 256.0, "unit": "uV"}
+
+
+@pytest.fixture
+def X():
+    return np.random.default_rng(0).normal(scale=10, size=(12, 5, 128))
+
+
+def recording(X, code, bads=(), types="eeg"):
+    info = mne.create_info(NAMES, 256.0, types)
+    info["bads"] = list(bads)
+    events = np.column_stack([np.arange(len(X)), np.zeros(len(X), int), [code] * len(X)])
+    return mne.EpochsArray(X * 1e-6, info, events=events, verbose="error")
+
+
+def test_a_list_of_epochs_keeps_its_order(X):
+    parts = [
+        recording(X[i : i + 1], i + 1, bads)
+        for i, bads in enumerate([("Pz", "Oz"), ("Oz", "Pz"), ("Pz", "Oz")])
+    ]
+    signals = read_signals(parts)
+    assert signals.y.tolist() == [1, 2, 3]
+    np.testing.assert_allclose(signals.data, X[:3, :3], rtol=1e-5)
+
+
+def test_channel_types_of_every_part_count(X):
+    eog = ["eeg", "eeg", "eeg", "eeg", "eog"]
+    with pytest.raises(ValueError, match="differ in channels"):
+        read_signals([recording(X, 1), recording(X, 2, types=eog)])
+
+
+def test_a_random_state_object_does_not_unfit(X):
+    pretrainer = DAREPretrainer(max_epochs=0, random_state=np.random.RandomState(0), **PARAMS)
+    pretrainer.fit(X)
+    assert is_fitted_for_use(clone(pretrainer))
+    assert is_fitted_for_use(pickle.loads(pickle.dumps(pretrainer)))
+
+
+def test_a_loaded_probe_keeps_its_encoder(X, tmp_path):
+    y = np.arange(12) % 2
+    fitted = DAREClassifier(None, max_epochs=2, random_state=3, **PARAMS).fit(X, y)
+    fitted.save_pretrained(tmp_path)
+    loaded = DAREClassifier.from_pretrained(tmp_path)
+    assert loaded.n_iter_ == 2 and loaded.random_state == 3
+    again = clone(loaded).fit(X, y)
+    for name, value in fitted.encoder_.state_dict().items():
+        assert torch.equal(again.encoder_.state_dict()[name], value)
+
+
+def test_half_precision_and_overflow(X):
+    volts = DAREEmbedder(None, random_state=0, **{**PARAMS, "unit": "V"})
+    exact = volts.fit_transform(X * 1e-6)
+    assert np.abs(volts.fit_transform((X * 1e-6).astype(np.float16)) - exact).max() < 0.1
+    X[0, 0, 0] = 1e39
+    with pytest.raises(ValueError, match="float32"):
+        DAREEmbedder(None, **PARAMS).fit(X)
+
+
+def test_ch_names_decides_the_order(X):
+    epochs = recording(X, 1)
+    embedder = DAREEmbedder(None, ch_names=NAMES[::-1], random_state=0).fit(epochs)
+    assert embedder.ch_names_in_ == [name.upper() for name in NAMES[::-1]]
+    Z = embedder.transform(epochs)
+    np.testing.assert_allclose(embedder.transform(epochs.get_data()[:, ::-1]), Z, atol=1e-5)
+
+
+def test_weights_hold_in_batches_of_one(X):
+    y = np.arange(12) % 2
+    weight = np.where(y == 1, 100.0, 1.0)
+    clf = DAREClassifier(None, max_epochs=5, batch_size=1, lr=5e-3, random_state=0, **PARAMS)
+    even = clone(clf).fit(X, y).predict_proba(X)[:, 1].mean()
+    assert clone(clf).fit(X, y, sample_weight=weight).predict_proba(X)[:, 1].mean() > even + 0.1
+
+
+@pytest.mark.parametrize("class_weight", [{0: -1.0, 1: 2.0}, {0: 0.0, 1: 0.0}])
+def test_class_weights_are_positive(X, class_weight):
+    with pytest.raises(ValueError, match="class_weight .* positive"):
+        DAREClassifier(None, class_weight=class_weight, **PARAMS).fit(X, np.arange(12) % 2)
+
+
+def test_a_class_of_no_weight(X):
+    y = np.arange(12) % 2
+    with pytest.raises(ValueError, match="sample_weight is zero for all epochs of class 1"):
+        DAREClassifier(None, **PARAMS).fit(X, y, sample_weight=1 - y)
+
+
+def test_one_epoch_is_predicted_as_among_others(X):
+    embedder = DAREEmbedder(None, random_state=0, **PARAMS).fit(X)
+    X[0, 1] = 0.0
+    X[1] *= 1e-3
+    with pytest.warns(UserWarning, match="constant signal"):
+        Z = embedder.transform(X)
+    with pytest.warns(UserWarning, match="constant signal"):
+        np.testing.assert_allclose(embedder.transform(X[:1]), Z[:1], atol=1e-5)
+    np.testing.assert_allclose(embedder.transform(X[1:2]), Z[1:2], atol=1e-5)
+    with pytest.raises(ValueError, match="X looks like V .* reads arrays as uV"):
+        embedder.transform(X[2:] * 1e-6)
+
+
+def test_one_channel_in_two_or_three_dimensions(X):
+    one = DAREEmbedder(None, random_state=0, **{**PARAMS, "ch_names": ["Cz"]})
+    Z = one.fit_transform(X[:, :1])
+    np.testing.assert_array_equal(one.transform(X[:, 0]), Z)
+    np.testing.assert_array_equal(one.fit(X[:, 0]).transform(X[:, :1]), Z)
+
+
+@pytest.mark.parametrize(("n_times", "sfreq"), [(249, 500.0), (187, 250.0), (998, 1000.0)])
+def test_names_match_columns_at_any_rate(n_times, sfreq):
+    X = np.random.default_rng(0).normal(scale=10, size=(3, 5, n_times))
+    embedder = DAREEmbedder(None, pooling="flatten", **{**PARAMS, "sfreq": sfreq})
+    assert embedder.fit_transform(X).shape[1] == len(embedder.get_feature_names_out())
+
+
+def test_regressor_scores_own_targets(X):
+    epochs = recording(X, 1)
+    epochs.events[:, 2] = np.arange(12) + 1
+    reg = DARERegressor(None, adaptation="linear", random_state=0).fit(epochs)
+    assert reg.score(epochs) == reg.score(epochs, np.arange(12) + 1)
+
+
+def test_a_changed_adaptation_wants_a_new_fit(X):
+    clf = DAREClassifier(None, adaptation="linear", **PARAMS).fit(X, np.arange(12) % 2)
+    with pytest.raises(ValueError, match="was changed after its fit"):
+        clf.set_params(adaptation="conv-linear").predict(X)
+
+
+def test_odd_containers(X):
+    embedder = DAREEmbedder(None, **PARAMS)
+    evoked = recording(X, 1).average()
+    for bad in (evoked, [evoked], (x for x in X), torch.utils.data.DataLoader(list(X))):
+        with pytest.raises(TypeError, match="cannot read a"):
+            embedder.fit(bad)
+    with pytest.raises(TypeError, match="sparse"):
+        embedder.fit(csr_array(X[:, 0]))
+    read_signals(X > 0, **{**PARAMS, "unit": "uV"})
+    read_signals(torch.tensor(X).bfloat16(), **PARAMS)
+
+
+def test_validation_that_cannot_be_split(X):
+    with pytest.raises(ValueError, match="validation_fraction=0.05 of DAREClassifier"):
+        DAREClassifier(None, validation_fraction=0.05, **PARAMS).fit(X, np.arange(12) % 2)
+
+
+def test_no_epochs_in_a_fitted_model(X):
+    clf = DAREClassifier(None, max_epochs=1, validation_fraction=0.3, random_state=0, **PARAMS)
+    assert clf.fit(X, np.arange(12) % 2).net_.train_split is None
+
+
+def test_unknown_places_are_said(X):
+    params = {**PARAMS, "ch_names": ["EEG C3-Ref", *NAMES[1:]]}
+    with pytest.warns(UserWarning, match="does not know where EEG C3-REF are"):
+        DAREClassifier(None, max_epochs=1, **params).fit(X, np.arange(12) % 2)
