@@ -132,7 +132,8 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--encoder", help="folder of save_pretrained; default: untrained")
     parser.add_argument("--epochs", type=int, default=100)
-    parser.add_argument("--lr", type=float, default=5e-4)
+    parser.add_argument("--lr", type=float, help="default: that of DAREClassifier")
+    parser.add_argument("--models", nargs="*", help="words in the names of the models to run")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--tasks", nargs="*", default=list(TASKS), choices=list(TASKS))
     args = parser.parse_args()
@@ -143,6 +144,8 @@ def main() -> None:
         setup = TASKS[task](args.data)
         models = {"classical": setup.pop("classical"), **probes(args.encoder, args)}
         for name, model in models.items():
+            if args.models and not any(word in name for word in args.models):
+                continue
             start = time.perf_counter()
             scores = cross_val_score(
                 model,

@@ -40,7 +40,9 @@ from ._probe_net import ProbeNet
 
 ADAPTATIONS = ("conv-linear", "linear", "finetune")
 SPATIAL_INITS = ("spline", "random")
-FINETUNE_WEIGHT_DECAY = 0.05
+# Peak learning rate and weight decay, where the parameters leave them open.
+PROBE_RATES = (5e-3, 0.01)
+FINETUNE_RATES = (5e-4, 0.05)
 FINETUNE_WARMUP_EPOCHS = 5
 
 
@@ -61,7 +63,7 @@ class ProbeEstimator(SignalInputMixin, BaseEstimator):
         "pooling": [StrOptions(set(POOLINGS))],
         "max_epochs": [Interval(Integral, 1, None, closed="left")],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
-        "lr": [Interval(Real, 0, None, closed="neither")],
+        "lr": [Interval(Real, 0, None, closed="neither"), None],
         "weight_decay": [Interval(Real, 0, None, closed="left"), None],
         "layer_decay": [Interval(Real, 0, 1, closed="right")],
         "adapter_dropout": [Interval(Real, 0, 1, closed="left")],
@@ -176,16 +178,16 @@ class ProbeEstimator(SignalInputMixin, BaseEstimator):
         if len(valid):
             own.append(EarlyStopping(patience=self.patience, load_best=True, sink=_silent))
             columns["valid_loss"] = "valid_loss"
-        weight_decay = self.weight_decay
-        if weight_decay is None:
-            weight_decay = FINETUNE_WEIGHT_DECAY if finetune else 0.01
+        lr, weight_decay = FINETUNE_RATES if finetune else PROBE_RATES
+        lr = lr if self.lr is None else self.lr
+        weight_decay = weight_decay if self.weight_decay is None else self.weight_decay
         with torch_seed(init_seed):
             net = ProbeNet(
                 self._make_probe(signals, x.shape[-1]),
                 criterion=self._criterion(),
                 max_epochs=self.max_epochs,
                 batch_size=batch_size,
-                lr=self.lr,
+                lr=lr,
                 weight_decay=weight_decay,
                 layer_decay=self.layer_decay if finetune else None,
                 precision=self.precision,

@@ -56,8 +56,10 @@ class DAREClassifier(ClassifierMixin, ProbeEstimator):
         Passes through the training epochs.
     batch_size : int, default=64
         Epochs in a batch.
-    lr : float, default=5e-4
-        Peak of the learning rate.
+    lr : float or None, default=None
+        Peak of the learning rate. None: 5e-3 for "conv-linear" and 5e-4 for "finetune". The
+        paper's 5e-4 for "conv-linear" suits data sets of thousands of epochs; on a few dozen,
+        100 passes at that rate end near the start.
     weight_decay : float or None, default=None
         AdamW's; None: 0.01, and 0.05 for "finetune".
     layer_decay : float, default=0.75
@@ -151,7 +153,7 @@ class DAREClassifier(ClassifierMixin, ProbeEstimator):
         C: float = 1.0,
         max_epochs: int = 100,
         batch_size: int = 64,
-        lr: float = 5e-4,
+        lr: float | None = None,
         weight_decay: float | None = None,
         layer_decay: float = 0.75,
         adapter_dropout: float = 0.0,

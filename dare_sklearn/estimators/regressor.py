@@ -77,7 +77,7 @@ n_times_in_, n_features_in_
         alpha: float = 1.0,
         max_epochs: int = 100,
         batch_size: int = 64,
-        lr: float = 5e-4,
+        lr: float | None = None,
         weight_decay: float | None = None,
         layer_decay: float = 0.75,
         adapter_dropout: float = 0.0,
