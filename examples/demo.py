@@ -57,11 +57,11 @@ def make_pipelines(pretrainer: DAREPretrainer) -> dict:
     array = FunctionTransformer(as_array)
 
     def regression():
-        return LogisticRegression(C=0.1, max_iter=5_000)
+        return LogisticRegression(C=0.01, max_iter=5_000)
 
     return {
         "DARE embeddings + logistic regression": make_pipeline(
-            DAREEmbedder(pretrainer, pooling="mean_std"), StandardScaler(), regression()
+            DAREEmbedder(pretrainer, pooling="flatten"), StandardScaler(), regression()
         ),
         "DARE conv-linear probe": DAREClassifier(pretrainer, max_epochs=40, random_state=0),
         "Band power + logistic regression": make_pipeline(
@@ -162,9 +162,8 @@ def main() -> None:
         print(f"  {name}: {scores[name].mean():.3f}")
     table = pd.DataFrame(rows).T
     write_report(args.report, table, pretrainer.history_, scores)
-    print(
-        f"\nSimulated {args.paradigm} EEG, {args.subjects} people, one left out at a time, area under the ROC curve:\n"
-    )
+    print(f"\nSimulated {args.paradigm} EEG, {args.subjects} people, one left out at a time,")
+    print("area under the ROC curve:\n")
     print(table.to_string(float_format="%.3f"))
     print(f"\nReport: {args.report / 'report.html'}")
 
