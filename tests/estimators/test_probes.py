@@ -25,7 +25,7 @@ def make_data(n_epochs=40, seed=0):
     rng = np.random.default_rng(seed)
     X = rng.normal(scale=10, size=(n_epochs, 6, 128))
     strength = np.tile([0.0, 1.0], n_epochs // 2)
-    X[:, 1] += 25 * strength[:, None] * np.sin(np.arange(128) / 128 * 2 * np.pi * 2)
+    X[:, 1] += 40 * strength[:, None] * np.sin(np.arange(128) / 128 * 2 * np.pi * 2)
     return X, strength
 
 
