@@ -30,9 +30,9 @@ from ..signals.electrodes import TEN_TWENTY, canonical_names, electrode_index
 from ..signals.interpolation import electrode_positions, spline_matrix, template_positions
 from ..signals.units import UNITS
 from ..transformers._compute import PRECISIONS, autocast, resolve_device
-from ..transformers._embedding import POOLINGS, embed, pool
+from ..transformers._embedding import POOLINGS, embed_signals
 from ..transformers._encoders import ENCODER_CONSTRAINTS, resolve_encoder
-from ..transformers._grid import to_grid, to_patches_grid
+from ..transformers._grid import to_patches_grid
 from ..transformers._input import SignalInputMixin
 from ..transformers._net import history_frame, make_callbacks
 from ..transformers._randomness import draw_seeds, torch_generator, torch_seed
@@ -335,18 +335,7 @@ class ProbeEstimator(SignalInputMixin, BaseEstimator):
         return to_patches_grid(signals, self.encoder_.config, owner=type(self).__name__)
 
     def _features(self, signals: Signals) -> np.ndarray:
-        data, index = to_grid(
-            signals, self.encoder_.config, unknown=self.unknown_channels, owner=type(self).__name__
-        )
-        tokens = embed(
-            self.encoder_,
-            data,
-            index,
-            batch_size=self.batch_size,
-            device=resolve_device(self.device),
-            precision=self.precision,
-        )
-        return pool(tokens, self.pooling).astype(np.float64)
+        return embed_signals(self, signals).astype(np.float64)
 
     def _forget(self, *names: str) -> None:
         for name in names:

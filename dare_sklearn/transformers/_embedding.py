@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import copy
+from typing import Any
+
 import numpy as np
 import torch
 
 from ..modules.encoder import Encoder
-from ._compute import autocast
+from ..signals.container import Signals
+from ._compute import autocast, resolve_device
+from ._grid import to_grid
 
 POOLINGS = ("mean", "mean_std", "flatten")
 
@@ -46,13 +51,30 @@ def embed(
     return torch.cat(done).numpy()
 
 
+def embed_signals(estimator: Any, signals: Signals) -> np.ndarray:
+    """Pooled embeddings ``(n_epochs, n_features)``, as the parameters of a fitted estimator say."""
+    data, index = to_grid(
+        signals,
+        estimator.encoder_.config,
+        unknown=estimator.unknown_channels,
+        owner=type(estimator).__name__,
+    )
+    tokens = embed(
+        estimator.encoder_,
+        data,
+        index,
+        batch_size=estimator.batch_size,
+        device=resolve_device(estimator.device),
+        precision=estimator.precision,
+    )
+    return pool(tokens, estimator.pooling)
+
+
 def _device_of(module: torch.nn.Module) -> torch.device:
     return next(module.parameters()).device
 
 
 def _copy_to(encoder: Encoder, device: torch.device) -> Encoder:
-    import copy
-
     return copy.deepcopy(encoder).to(device)
 
 

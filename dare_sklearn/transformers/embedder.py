@@ -14,8 +14,8 @@ from sklearn.utils.validation import check_is_fitted
 from ..signals.channels import UNKNOWN_CHANNELS
 from ..signals.units import UNITS
 from ..weights.load import save_encoder
-from ._compute import PRECISIONS, resolve_device
-from ._embedding import POOLINGS, embed, pool
+from ._compute import PRECISIONS
+from ._embedding import POOLINGS, embed_signals
 from ._encoders import ENCODER_CONSTRAINTS, resolve_encoder
 from ._grid import to_grid
 from ._input import SignalInputMixin
@@ -174,13 +174,4 @@ class DAREEmbedder(SignalInputMixin, TransformerMixin, BaseEstimator):
         return to_grid(signals, self.encoder_.config, unknown=self.unknown_channels, owner=owner)
 
     def _embed(self, signals) -> np.ndarray:
-        data, index = self._to_grid(signals)
-        tokens = embed(
-            self.encoder_,
-            data,
-            index,
-            batch_size=self.batch_size,
-            device=resolve_device(self.device),
-            precision=self.precision,
-        )
-        return pool(tokens, self.pooling)
+        return embed_signals(self, signals)

@@ -29,8 +29,7 @@ from ..signals.units import UNITS
 from ..weights.load import load_pretraining_model, save_pretraining_model
 from ._compute import PRECISIONS, resolve_device
 from ._corpus import build_corpus, make_loader
-from ._embedding import POOLINGS, embed, feature_names, pool
-from ._grid import to_grid
+from ._embedding import POOLINGS, embed_signals, feature_names
 from ._input import SignalInputMixin
 from ._net import history_frame, make_callbacks
 from ._pretrain_net import PretrainNet, momentum_course
@@ -308,18 +307,7 @@ class DAREPretrainer(SignalInputMixin, TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self, "encoder_")
         signals = self._read(X, reset=False)
-        data, index = to_grid(
-            signals, self.encoder_.config, unknown=self.unknown_channels, owner=type(self).__name__
-        )
-        tokens = embed(
-            self.encoder_,
-            data,
-            index,
-            batch_size=self.batch_size,
-            device=resolve_device(self.device),
-            precision=self.precision,
-        )
-        return pool(tokens, self.pooling)
+        return embed_signals(self, signals)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Names of the columns of `transform`, such as ``dare_s0_d012``."""
