@@ -78,21 +78,25 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=2_000)
     parser.add_argument("--batch-size", type=int, default=64)
-    parser.add_argument("--subjects", type=int, default=20)
-    parser.add_argument("--epochs", type=int, default=50, help="simulated epochs per subject")
+    parser.add_argument("--subjects", type=int, default=24)
+    parser.add_argument("--epochs", type=int, default=25, help="simulated epochs per subject")
     parser.add_argument("--mask-alignment", type=float, default=0.1)
-    parser.add_argument("--window", type=float, default=2.0, help="seconds")
+    parser.add_argument("--duration", type=float, default=2.0, help="seconds per simulated epoch")
+    parser.add_argument("--window", type=float, default=1.0, help="seconds")
+    parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, help="where to save the pretrained model")
     args = parser.parse_args()
 
-    corpus = simulated_corpus(args.subjects, args.epochs, args.window, args.seed)
-    steps_per_epoch = -(-sum(len(part) for part in corpus) // args.batch_size)
+    corpus = simulated_corpus(args.subjects, args.epochs, args.duration, args.seed)
+    n_windows = sum(len(part) for part in corpus) * max(1, int(args.duration // args.window))
+    steps_per_epoch = -(-n_windows // args.batch_size)
     pretrainer = DAREPretrainer(
         "nano",
         max_epochs=max(1, round(args.steps / steps_per_epoch)),
         batch_size=args.batch_size,
         window_s=args.window,
+        lr=args.lr,
         mask_alignment=args.mask_alignment,
         random_state=args.seed,
         verbose=1,
