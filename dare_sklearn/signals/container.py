@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+
+from .lazy import LazyEpochs
 
 
 @dataclass
@@ -14,7 +17,7 @@ class Signals:
 
     Attributes
     ----------
-    data : ndarray of float32, shape (n_epochs, n_chans, n_times)
+    data : ndarray of float32 or LazyEpochs, shape (n_epochs, n_chans, n_times)
         Microvolts.
     sfreq : float
         Sampling rate in Hz.
@@ -30,7 +33,7 @@ class Signals:
         Electrode positions in metres (head coordinates) where the input has them.
     """
 
-    data: np.ndarray
+    data: np.ndarray | LazyEpochs
     sfreq: float
     ch_names: tuple[str, ...] | None
     y: np.ndarray | None = None
@@ -49,6 +52,25 @@ class Signals:
     @property
     def n_times(self) -> int:
         return self.data.shape[2]
+
+    @property
+    def lazy(self) -> bool:
+        """Whether the epochs still lie in their files."""
+        return isinstance(self.data, LazyEpochs)
+
+    def blocks(self, n_epochs: int) -> Iterator[np.ndarray]:
+        """Arrays of at most `n_epochs` epochs, in order."""
+        for start in range(0, self.n_epochs, n_epochs):
+            yield self.data[start : start + n_epochs]
+
+    def reorder(self, ch_names: Sequence[str]) -> Signals:
+        """The same signals with the channels in the order of `ch_names`."""
+        order = [self.ch_names.index(name) for name in ch_names]
+        if order == list(range(self.n_chans)):
+            return self
+        ch_names = tuple(ch_names)
+        data = self.data.take_channels(order, ch_names) if self.lazy else self.data[:, order]
+        return replace(self, data=data, ch_names=ch_names)
 
     def layout(self) -> tuple[Any, ...]:
         """What epochs must share to stand in one array."""

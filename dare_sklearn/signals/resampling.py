@@ -46,18 +46,27 @@ def _ratio(sfreq: float, target: float) -> Fraction:
 
 
 def whole_patches(
-    data: np.ndarray, patch_size: int, sfreq: float, owner: str, *, original_sfreq: float
-) -> np.ndarray:
-    """Cut the end that does not fill a patch, and say so.
+    n_times: int, patch_size: int, sfreq: float, owner: str, *, original_sfreq: float
+) -> int:
+    """Number of samples in whole patches, and a word about the end that does not fill one.
 
     The one sample more that MNE's inclusive ``tmax`` brings goes without a word.
+
+    Parameters
+    ----------
+    n_times : int
+        Samples at `sfreq`.
+    patch_size : int
+    sfreq, original_sfreq : float
+        Rate of the encoder and of the recording, in Hz.
+    owner : str
+        Who asks, for messages.
 
     Raises
     ------
     ValueError
         If the signal is shorter than one patch.
     """
-    n_times = data.shape[-1]
     n_patches, rest = divmod(n_times, patch_size)
     if n_patches == 0:
         raise ValueError(
@@ -72,4 +81,4 @@ def whole_patches(
             UserWarning,
             stacklevel=2,
         )
-    return data[..., : n_patches * patch_size]
+    return n_patches * patch_size

@@ -8,22 +8,19 @@ import numpy as np
 
 UNITS = ("auto", "uV", "V")
 
-# Spread (median over channels of the standard deviation) that EEG can have, in microvolts: from
-# z-scored or heavily filtered signals up to unfiltered ones with drifts and movement.
+# Spread (median over channels and epochs of the standard deviation) that EEG can have, in
+# microvolts: from z-scored or heavily filtered signals up to unfiltered ones with drifts and
+# movement.
 PLAUSIBLE_UV = (0.05, 5_000.0)
 
 
-def spread(data: np.ndarray) -> float:
-    """Median over channels and epochs of the standard deviation in time, offsets left out."""
-    return float(np.median(data.std(axis=-1, dtype=np.float64)))
-
-
-def decide_unit(data: np.ndarray, unit: str, owner: str, *, volts_by_definition: bool = False):
+def decide_unit(size: float, unit: str, owner: str, *, volts_by_definition: bool = False) -> str:
     """Unit of the values: as told, or decided from their amplitude.
 
     Parameters
     ----------
-    data : ndarray, shape (n_epochs, n_chans, n_times)
+    size : float
+        Typical standard deviation of the values: median over epochs and channels.
     unit : {"auto", "uV", "V"}
     owner : str
         Who asks, for messages.
@@ -42,7 +39,6 @@ def decide_unit(data: np.ndarray, unit: str, owner: str, *, volts_by_definition:
     """
     if unit not in UNITS:
         raise ValueError(f"unit of {owner} must be one of {list(UNITS)}, got {unit!r}.")
-    size = spread(data)
     low, high = PLAUSIBLE_UV
     fits = {"uV": low <= size <= high, "V": low <= size * 1e6 <= high}
     if volts_by_definition and fits["V"]:
@@ -77,13 +73,12 @@ def decide_unit(data: np.ndarray, unit: str, owner: str, *, volts_by_definition:
     return unit
 
 
-def check_fitted_unit(data: np.ndarray, unit: str, owner: str) -> str:
+def check_fitted_unit(size: float, unit: str, owner: str) -> str:
     """Unit of later values: that of ``fit``, unless their amplitude says that it is the other one.
 
     A quiet or noisy epoch alone is no reason to refuse it: only values that would be EEG in the
     other unit are.
     """
-    size = spread(data)
     low, high = PLAUSIBLE_UV
     other = "V" if unit == "uV" else "uV"
     if low <= size * (1e6 if other == "V" else 1.0) <= high:

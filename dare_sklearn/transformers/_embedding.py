@@ -11,63 +11,34 @@ import torch
 from ..modules.encoder import Encoder
 from ..signals.container import Signals
 from ._compute import autocast, resolve_device
-from ._grid import to_grid
+from ._grid import Grid
 
 POOLINGS = ("mean", "mean_std", "flatten")
 
 
-@torch.inference_mode()
-def embed(
-    encoder: Encoder,
-    data: np.ndarray,
-    index: np.ndarray,
-    *,
-    batch_size: int,
-    device: torch.device,
-    precision: str,
-) -> np.ndarray:
-    """Summary tokens of every epoch.
+def embed_signals(estimator: Any, signals: Signals) -> np.ndarray:
+    """Pooled embeddings ``(n_epochs, n_features)``, as the parameters of a fitted estimator say.
 
-    Parameters
-    ----------
-    encoder : Encoder
-    data : ndarray of float32, shape (n_epochs, n_chans, n_times)
-        Microvolts at the encoder's sampling rate, whole patches.
-    index : ndarray of int64, shape (n_chans,)
-        Rows of the channels in the table of electrodes.
-
-    Returns
-    -------
-    ndarray of float32, shape (n_epochs, n_patches, embed_num, embed_dim)
+    Signals are read, resampled and embedded batch by batch: memory does not grow with their number.
     """
+    encoder = estimator.encoder_
+    grid = Grid(
+        signals,
+        encoder.config,
+        owner=type(estimator).__name__,
+        unknown=estimator.unknown_channels,
+    )
+    device = resolve_device(estimator.device)
     # read in evaluation mode without touching the module, which several estimators may share
     moved = encoder if _device_of(encoder) == device else _copy_to(encoder, device)
-    channels = torch.from_numpy(index).to(device)
+    channels = torch.from_numpy(grid.index).to(device)
     done = []
-    with autocast(device, precision):
-        for start in range(0, len(data), batch_size):
-            x = torch.from_numpy(data[start : start + batch_size]).to(device)
-            done.append(moved(moved.normalize(x), channels).float().cpu())
-    return torch.cat(done).numpy()
-
-
-def embed_signals(estimator: Any, signals: Signals) -> np.ndarray:
-    """Pooled embeddings ``(n_epochs, n_features)``, as the parameters of a fitted estimator say."""
-    data, index = to_grid(
-        signals,
-        estimator.encoder_.config,
-        unknown=estimator.unknown_channels,
-        owner=type(estimator).__name__,
-    )
-    tokens = embed(
-        estimator.encoder_,
-        data,
-        index,
-        batch_size=estimator.batch_size,
-        device=resolve_device(estimator.device),
-        precision=estimator.precision,
-    )
-    return pool(tokens, estimator.pooling)
+    with torch.inference_mode(), autocast(device, estimator.precision):
+        for block in signals.blocks(estimator.batch_size):
+            x = torch.from_numpy(grid.apply(block)).to(device)
+            tokens = moved(moved.normalize(x), channels).float().cpu()  # (B, N, E, D)
+            done.append(pool(tokens.numpy(), estimator.pooling))
+    return np.concatenate(done)
 
 
 def _device_of(module: torch.nn.Module) -> torch.device:

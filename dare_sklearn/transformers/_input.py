@@ -9,7 +9,8 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import validate_data
 
 from ..signals.container import Signals
-from ..signals.readers import Layout, read_signals, warn_ignored
+from ..signals.readers import read_signals, warn_ignored
+from ..signals.sources import Layout
 
 
 class SignalInputMixin:
@@ -85,9 +86,7 @@ class SignalInputMixin:
                     f"{', '.join(missing) or 'none'} are missing and {', '.join(extra) or 'none'} "
                     "are new: pick the fitted channels."
                 )
-            if list(signals.ch_names) != fitted:
-                order = [signals.ch_names.index(name) for name in fitted]
-                signals.data, signals.ch_names = signals.data[:, order], tuple(fitted)
+            signals = signals.reorder(fitted)
         if signals.n_chans != self.n_chans_in_:
             raise ValueError(
                 f"X has {signals.n_chans} channels, but {owner} was fitted on {self.n_chans_in_}: "

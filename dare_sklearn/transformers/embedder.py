@@ -17,12 +17,13 @@ from ..weights.load import save_encoder
 from ._compute import PRECISIONS
 from ._embedding import POOLINGS, embed_signals
 from ._encoders import ENCODER_CONSTRAINTS, resolve_encoder
-from ._grid import to_grid
+from ._grid import Grid
 from ._input import SignalInputMixin
+from ._state import PlainStateMixin
 from .pretrainer import fitted_feature_names
 
 
-class DAREEmbedder(SignalInputMixin, TransformerMixin, BaseEstimator):
+class DAREEmbedder(SignalInputMixin, PlainStateMixin, TransformerMixin, BaseEstimator):
     """Embeddings of EEG epochs from a frozen DARE-EEG encoder.
 
     ``fit`` reads the layout of the signals and gets the encoder; it does not train it, unless
@@ -128,7 +129,12 @@ class DAREEmbedder(SignalInputMixin, TransformerMixin, BaseEstimator):
         self._validate_params()
         signals = self._read(X, reset=True)
         self.encoder_ = resolve_encoder(self, X)
-        self._to_grid(signals)  # refuse now what transform could not read
+        Grid(  # refuse now what transform could not read
+            signals,
+            self.encoder_.config,
+            owner=type(self).__name__,
+            unknown=self.unknown_channels,
+        )
         return self
 
     def transform(self, X: Any) -> np.ndarray:
@@ -145,14 +151,14 @@ class DAREEmbedder(SignalInputMixin, TransformerMixin, BaseEstimator):
             ``n_patches`` times as many for "flatten".
         """
         check_is_fitted(self, "encoder_")
-        return self._embed(self._read(X, reset=False))
+        return embed_signals(self, self._read(X, reset=False))
 
     def fit_transform(self, X: Any, y: Any = None, **fit_params: Any) -> np.ndarray:
         """`fit` and `transform` in one, reading `X` once."""
         self._validate_params()
         signals = self._read(X, reset=True)
         self.encoder_ = resolve_encoder(self, X)
-        return self._embed(signals)
+        return embed_signals(self, signals)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Names of the columns of `transform`, such as ``dare_s0_d012``."""
@@ -168,10 +174,3 @@ class DAREEmbedder(SignalInputMixin, TransformerMixin, BaseEstimator):
     def from_pretrained(cls, source: str | os.PathLike, **params: Any) -> DAREEmbedder:
         """An embedder of a saved encoder: the same as ``DAREEmbedder(source, **params)``."""
         return cls(source, **params)
-
-    def _to_grid(self, signals) -> tuple[np.ndarray, np.ndarray]:
-        owner = type(self).__name__
-        return to_grid(signals, self.encoder_.config, unknown=self.unknown_channels, owner=owner)
-
-    def _embed(self, signals) -> np.ndarray:
-        return embed_signals(self, signals)

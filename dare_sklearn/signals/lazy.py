@@ -1,0 +1,95 @@
+"""Epochs that stay in their files until they are needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+
+from .units import to_microvolts
+from .validation import check_finite
+
+# Reads the epochs of one recording with these numbers: values, (n, n_chans, n_times).
+Reader = Callable[[np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True)
+class LazyEpochs:
+    """Epochs of one layout, read block by block.
+
+    Indexing with a slice or an array of numbers reads those epochs, as a float32 array in
+    microvolts, ``(n, n_chans, n_times)``.
+
+    Attributes
+    ----------
+    readers : tuple of Reader
+        One per recording.
+    counts : tuple of int
+        Epochs of each recording.
+    n_chans, n_times : int
+    unit : {"uV", "V"}
+        Unit of what the readers give.
+    order : tuple of int, or None
+        Channels to take, in order.
+    ch_names : tuple of str, or None
+        For messages.
+    owner : str
+        Who asks, for messages.
+    """
+
+    readers: tuple[Reader, ...]
+    counts: tuple[int, ...]
+    n_chans: int
+    n_times: int
+    unit: str = "uV"
+    order: tuple[int, ...] | None = None
+    ch_names: tuple[str, ...] | None = None
+    owner: str = "dare_sklearn"
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return sum(self.counts), self.n_chans, self.n_times
+
+    def __len__(self) -> int:
+        return sum(self.counts)
+
+    def __getitem__(self, index: slice | np.ndarray) -> np.ndarray:
+        index = np.arange(len(self))[index]
+        values = self.read(index)
+        check_finite(np.isfinite(values).all(axis=-1), self.ch_names, self.owner, index)
+        return to_microvolts(values, self.unit, self.owner)
+
+    def read(self, index: np.ndarray) -> np.ndarray:
+        """Values of these epochs as they are stored, in the order of the channels."""
+        bounds = np.cumsum([0, *self.counts])
+        done = None
+        for reader, (start, stop) in zip(self.readers, pairwise(bounds), strict=True):
+            rows = np.flatnonzero((index >= start) & (index < stop))
+            if not len(rows):
+                continue
+            values = np.asarray(reader(index[rows] - start))
+            if values.shape[1:] != (self.n_chans, self.n_times):
+                raise ValueError(
+                    f"{self.owner} got epochs that differ in channels or length: "
+                    f"{(self.n_chans, self.n_times)} and {values.shape[1:]}. Cut them alike first."
+                )
+            if done is None:
+                done = np.empty((len(index), *values.shape[1:]), values.dtype)
+            done[rows] = values
+        return done if self.order is None else done[:, list(self.order)]
+
+    def take_channels(self, order: Sequence[int], ch_names: tuple[str, ...]) -> LazyEpochs:
+        """The same epochs with the channels `order` of these."""
+        mine = range(self.n_chans) if self.order is None else self.order
+        return replace(self, order=tuple(mine[i] for i in order), ch_names=ch_names)
+
+
+def join(parts: Sequence[LazyEpochs]) -> LazyEpochs:
+    """Epochs of several recordings that agree in everything else."""
+    return replace(
+        parts[0],
+        readers=tuple(reader for part in parts for reader in part.readers),
+        counts=tuple(count for part in parts for count in part.counts),
+    )

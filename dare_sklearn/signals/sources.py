@@ -1,0 +1,348 @@
+"""Each kind of input, and where its values, names, rate and targets lie."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from functools import partial
+from itertools import groupby
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.sparse import issparse
+from sklearn.utils import check_array
+
+from .electrodes import canonical_name
+from .lazy import LazyEpochs
+
+ACCEPTED = (
+    "an array or tensor (n_epochs, n_chans, n_times), a 2-D array (n_epochs, n_times) of one "
+    "channel, mne.Epochs or a list of them, a braindecode data set of windows, a torch Subset or "
+    "skorch SliceDataset of one, or a list of its (x, y, ...) items"
+)
+
+
+class Layout(NamedTuple):
+    """What a fitted estimator knows of its input."""
+
+    ch_names: Sequence[str] | None
+    sfreq: float
+    unit: str
+
+
+class Source(NamedTuple):
+    """Epochs of one recording, or of several that agree, as they came.
+
+    Attributes
+    ----------
+    values : ndarray or LazyEpochs, shape (n_epochs, n_chans, n_times)
+    ch_names : list of str, or None
+    sfreq : float
+    targets : ndarray, shape (n_epochs,), or None
+    ignored : tuple of str
+        Channels that were left out.
+    positions : dict of str to ndarray, shape (3,)
+    volts : bool
+        Whether values are volts by definition.
+    """
+
+    values: np.ndarray | LazyEpochs
+    ch_names: list[str] | None
+    sfreq: float
+    targets: np.ndarray | None = None
+    ignored: tuple[str, ...] = ()
+    positions: dict[str, np.ndarray] = {}
+    volts: bool = False
+
+
+class Defaults(NamedTuple):
+    """What is known of an array, which carries neither names nor rate."""
+
+    ch_names: Sequence[str] | None
+    sfreq: float | None
+    like: Layout | None
+
+    def for_array(self, n_chans: int) -> tuple[float | None, Sequence[str] | None]:
+        sfreq, names = self.sfreq, self.ch_names
+        if self.like is not None:
+            sfreq = self.like.sfreq if sfreq is None else sfreq
+            fitted = self.like.ch_names
+            if names is None and fitted is not None and len(fitted) == n_chans:
+                names = fitted  # a wrong number of channels is told by the caller
+        return sfreq, names
+
+
+def find_sources(X: Any, defaults: Defaults, owner: str) -> Iterator[Source]:
+    """The parts of any accepted input.
+
+    Raises
+    ------
+    TypeError
+        If `X` is of no accepted kind.
+    ValueError
+        If it holds no EEG, or lacks names or a rate.
+    """
+    mne = sys.modules.get("mne")  # an MNE object exists only where mne is imported
+    X = _unwrap(X, owner)
+    if mne is not None and isinstance(X, mne.BaseEpochs | mne.io.BaseRaw):
+        yield _from_mne([X], owner)
+    elif _is_dataset(X):
+        yield from _from_dataset(X, owner)
+    elif isinstance(X, list | tuple) and len(X) and not isinstance(X[0], int | float | str):
+        yield from _from_list(list(X), defaults, owner)
+    else:
+        yield _from_array(X, None, defaults, owner)
+
+
+def _unwrap(X: Any, owner: str) -> Any:
+    """The data set under skorch's ``SliceDataset``, by which scikit-learn splits it lazily."""
+    helper = sys.modules.get("skorch.helper")
+    if helper is None or not isinstance(X, helper.SliceDataset) or not _is_dataset(X.dataset):
+        return X
+    if X.idx != 0:
+        raise ValueError(
+            f"{owner} got a SliceDataset of element idx={X.idx} as X: the signals are idx=0."
+        )
+    import torch
+
+    return torch.utils.data.Subset(X.dataset, X.indices_)
+
+
+def _from_list(items: list, defaults: Defaults, owner: str) -> Iterator[Source]:
+    mne = sys.modules.get("mne")
+    if mne is not None and all(isinstance(x, mne.BaseEpochs | mne.io.BaseRaw) for x in items):
+        for group in _by_layout(items):
+            yield _from_mne(group, owner)
+    elif items and all(_is_dataset(item) for item in items):
+        for item in items:
+            yield from _from_dataset(item, owner)
+    elif all(isinstance(x, tuple) and len(x) >= 2 and np.ndim(x[0]) == 2 for x in items):
+        # what scikit-learn's splitters make of a braindecode data set
+        if len({np.shape(item[0]) for item in items}) > 1:
+            raise ValueError(f"{owner} got windows of different shapes: cut them alike first.")
+        values = np.stack([np.asarray(item[0]) for item in items])
+        targets = np.asarray([item[1] for item in items])
+        yield _from_array(values, targets, defaults, owner)
+    else:
+        yield _from_array(items, None, defaults, owner)
+
+
+def _by_layout(objects: list) -> list[list]:
+    """Runs of neighbours that can be stacked; the order of the epochs is that of the labels."""
+    import mne
+
+    def layout(obj):
+        info = obj.info
+        return (
+            isinstance(obj, mne.io.BaseRaw),
+            tuple(zip(info["ch_names"], obj.get_channel_types(), strict=True)),
+            frozenset(info["bads"]),
+            info["sfreq"],
+            len(obj.times),
+        )
+
+    return [list(run) for _, run in groupby(objects, key=layout)]
+
+
+def _from_mne(objects: list, owner: str) -> Source:
+    """MNE objects that share one layout."""
+    import mne
+
+    first = objects[0]
+    picks = mne.pick_types(first.info, eeg=True, exclude="bads")
+    if not len(picks):
+        raise ValueError(
+            f"{owner} found no EEG channel in the MNE object (channel types: "
+            f"{sorted(set(first.get_channel_types()))}): set them with set_channel_types."
+        )
+    names = [first.ch_names[i] for i in picks]
+    ignored = tuple(name for name in first.ch_names if name not in names)
+    if isinstance(first, mne.BaseEpochs):
+        # epochs that break the object's own rejection rules are no part of it (MNE finds them
+        # when it first reads them); the caller's object stays as it is
+        objects = [e if e._bad_dropped else e.copy().drop_bad(verbose="error") for e in objects]
+        counts = tuple(len(epochs) for epochs in objects)
+        if not sum(counts):
+            raise ValueError(f"{owner} got 0 sample(s): all epochs are dropped, and 1 is required.")
+        targets = np.concatenate([epochs.events[:, 2] for epochs in objects])
+        readers = tuple(partial(_read_epochs, epochs, picks) for epochs in objects)
+        if all(epochs.preload for epochs in objects):
+            blocks = [reader(None) for reader in readers]
+            values = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
+        else:
+            values = LazyEpochs(readers, counts, len(picks), len(first.times))
+    else:
+        values = np.concatenate([raw.get_data(picks, verbose="error")[None] for raw in objects])
+        targets = None
+    return Source(
+        values, names, first.info["sfreq"], targets, ignored, _positions(first.info, picks), True
+    )
+
+
+def _read_epochs(epochs: Any, picks: np.ndarray, index: np.ndarray | None) -> np.ndarray:
+    return epochs.get_data(picks=picks, item=index, copy=False, verbose="error")
+
+
+def _positions(info: Any, picks: np.ndarray) -> dict[str, np.ndarray]:
+    located = {}
+    for i in picks:
+        xyz = np.asarray(info["chs"][i]["loc"][:3], dtype=float)
+        if np.isfinite(xyz).all() and xyz.any():
+            located[canonical_name(info["ch_names"][i])] = xyz
+    return located
+
+
+def _is_dataset(X: Any) -> bool:
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(X, torch.utils.data.Dataset)
+
+
+def _from_dataset(dataset: Any, owner: str) -> Iterator[Source]:
+    """braindecode data sets and torch Subsets of them, one part per recording."""
+    import mne
+    from braindecode.datasets import EEGWindowsDataset, RawDataset, WindowsDataset
+
+    for leaf, index, transforms in _leaves(dataset, None):
+        if not isinstance(leaf, WindowsDataset | EEGWindowsDataset | RawDataset):
+            raise TypeError(
+                f"{owner} cannot read a {type(leaf).__name__}, which carries neither channel names "
+                f"nor a sampling rate: expected {ACCEPTED}."
+            )
+        source = leaf.windows if isinstance(leaf, WindowsDataset) else leaf.raw
+        info = source.info
+        channels = np.arange(len(info["ch_names"]))
+        if getattr(leaf, "targets_from", "metadata") == "channels":  # misc channels are the targets
+            channels = np.setdiff1d(channels, mne.pick_types(info, misc=True))
+        picks = mne.pick_types(info, eeg=True, exclude="bads")
+        if not len(picks):
+            raise ValueError(
+                f"{owner} found no EEG channel in the data set (types: "
+                f"{sorted(set(info.get_channel_types()))}): call set_channel_types on its "
+                "recordings; braindecode's create_from_X_y makes all channels 'misc'."
+            )
+        rows = np.searchsorted(channels, picks)
+        names = [info["ch_names"][i] for i in picks]
+        ignored = tuple(name for name in info["ch_names"] if name not in names)
+        if isinstance(leaf, RawDataset):
+            values, targets = leaf.raw.get_data(verbose="error")[None][:, rows], None
+        else:
+            index = np.arange(len(leaf)) if index is None else np.asarray(index)
+            reader = partial(_read_windows, leaf, index, rows)
+            targets = _targets(leaf, index, transforms)
+            if source.preload:
+                values = reader(np.arange(len(index)))
+            else:
+                shape = reader(np.arange(1)).shape
+                values = LazyEpochs((reader,), (len(index),), *shape[1:])
+        yield Source(values, names, info["sfreq"], targets, ignored, _positions(info, picks))
+
+
+def _read_windows(leaf: Any, index: np.ndarray, rows: np.ndarray, which: np.ndarray) -> np.ndarray:
+    windows = [np.asarray(leaf[int(i)][0]) for i in index[which]]
+    if len({window.shape for window in windows}) > 1:
+        raise ValueError(
+            f"The windows of a {type(leaf).__name__} differ in length: cut them alike first "
+            "(window_size_samples)."
+        )
+    return np.stack(windows)[:, rows]
+
+
+def _targets(leaf: Any, index: np.ndarray, transforms: Sequence) -> np.ndarray:
+    if leaf.targets_from == "metadata":
+        targets = [leaf.y[i] for i in index]
+    else:  # they lie in the signals
+        targets = [leaf[int(i)][1] for i in index]
+    for transform in transforms:
+        targets = [transform(target) for target in targets]
+    return np.asarray(targets)
+
+
+def _leaves(dataset, index, transforms=()):
+    """Recordings of a nested data set: (recording, window numbers or None for all, transforms of
+    the targets)."""
+    import torch
+
+    if index is not None:
+        n_items = len(dataset)
+        index = [i + n_items if i < 0 else i for i in index]
+    if isinstance(dataset, torch.utils.data.Subset):
+        inner = [int(i) for i in dataset.indices]
+        inner = inner if index is None else [inner[i] for i in index]
+        yield from _leaves(dataset.dataset, inner, transforms)
+    elif isinstance(dataset, torch.utils.data.ConcatDataset):
+        own = getattr(dataset, "target_transform", None)
+        transforms = transforms if own is None else (own, *transforms)
+        if index is None:
+            for part in dataset.datasets:
+                yield from _leaves(part, None, transforms)
+            return
+        ends = np.asarray(dataset.cumulative_sizes)
+        which = np.searchsorted(ends, index, side="right")
+        # runs of neighbours from one recording, so that the order of the windows is kept
+        for run in np.split(np.arange(len(index)), np.flatnonzero(np.diff(which)) + 1):
+            if not len(run):
+                return
+            part = int(which[run[0]])
+            start = 0 if part == 0 else int(ends[part - 1])
+            yield from _leaves(dataset.datasets[part], [index[i] - start for i in run], transforms)
+    elif index is None or len(index):
+        yield dataset, index, transforms
+
+
+def _holds_objects(X) -> bool:
+    """Whether a list holds anything but numbers, arrays and tensors."""
+    while isinstance(X, list | tuple) and len(X):
+        X = X[0]
+    return not (hasattr(X, "__array__") or isinstance(X, int | float | complex | list | tuple))
+
+
+def _from_array(X: Any, targets: np.ndarray | None, defaults: Defaults, owner: str) -> Source:
+    """An array, which carries neither names nor rate."""
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(X, torch.Tensor):
+        X = X.detach().cpu()
+        X = (X.float() if X.dtype == torch.bfloat16 else X).numpy()
+    if issparse(X):
+        raise TypeError(f"{owner} does not support sparse input: pass X.toarray().")
+    if isinstance(X, str | bytes) or not (
+        hasattr(X, "__array__") or (isinstance(X, list | tuple) and not _holds_objects(X))
+    ):
+        raise TypeError(f"{owner} cannot read a {type(X).__name__} as X: expected {ACCEPTED}.")
+    values = check_array(
+        X,
+        dtype="numeric",
+        allow_nd=True,
+        ensure_all_finite=False,  # check_values names the channels
+        estimator=owner,
+        input_name="X",
+    )
+    if values.dtype == bool:
+        values = values.astype(np.float32)
+    if values.ndim == 2:
+        values = values[:, None, :]
+    if values.ndim != 3:
+        raise ValueError(
+            f"{owner} got an array of {values.ndim} dimensions {values.shape}: expected {ACCEPTED}."
+        )
+    if 0 in values.shape:
+        raise ValueError(f"{owner} got an empty array of shape {values.shape}.")
+    sfreq, ch_names = defaults.for_array(values.shape[1])
+    if sfreq is None:
+        raise ValueError(
+            f"{owner} got signals without a sampling rate: pass sfreq=... in Hz (mne.Epochs carry "
+            "it; arrays and the items of a data set do not)."
+        )
+    if not np.isfinite(sfreq) or sfreq <= 0:
+        raise ValueError(f"sfreq of {owner} must be a positive number of Hz, got {sfreq!r}.")
+    if ch_names is not None and len(ch_names) != values.shape[1]:
+        if defaults.like is not None:
+            raise ValueError(
+                f"X has {values.shape[1]} channels, but {owner} was fitted on {len(ch_names)}: "
+                "pass the same channels in the same order."
+            )
+        raise ValueError(
+            f"ch_names of {owner} holds {len(ch_names)} names, but X has {values.shape[1]} "
+            "channels: pass one name per channel, in order."
+        )
+    names = None if ch_names is None else list(ch_names)
+    return Source(values, names, sfreq, targets)
