@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -53,6 +54,22 @@ class ConvLinearProbe(nn.Module):
         self.register_buffer("targets", torch.as_tensor(targets, dtype=torch.long))
         project_max_norm(self)
 
+    def spec(self) -> dict[str, Any]:
+        """Plain arguments with which `build_probe` makes a probe of the same shape."""
+        kernel = None if self.temporal is None else self.temporal.conv.kernel_size[0]
+        hidden = self.head.per_patch.out_features
+        return {
+            "n_chans": self.spatial.layers[0].in_channels,
+            "targets": self.targets.tolist(),
+            "n_patches": self.head.output.in_features // hidden,
+            "n_outputs": self.head.output.out_features,
+            "spatial_layers": len(self.spatial.layers),
+            "temporal_kernel": kernel,
+            "adapter_dropout": self.dropout.p,
+            "dropout": self.head.dropout.p,
+            "train_encoder": self.train_encoder,
+        }
+
     def train(self, mode: bool = True) -> ConvLinearProbe:
         super().train(mode)
         if not self.train_encoder:
@@ -66,3 +83,48 @@ class ConvLinearProbe(nn.Module):
             x = self.temporal(x)
         tokens = self.encoder(self.dropout(x), self.targets)  # (B, N, E, D)
         return self.head(tokens)
+
+
+def build_probe(
+    encoder: Encoder,
+    *,
+    n_chans: int,
+    targets: Sequence[int],
+    n_patches: int,
+    n_outputs: int,
+    spatial_layers: int = 1,
+    spatial_start: Tensor | None = None,
+    temporal_kernel: int | None = None,
+    adapter_dropout: float = 0.0,
+    dropout: float = 0.5,
+    train_encoder: bool = False,
+) -> ConvLinearProbe:
+    """A probe with fresh adapters and head on `encoder`, which it owns from then on.
+
+    Parameters
+    ----------
+    encoder : Encoder
+    n_chans : int
+        Recorded channels.
+    targets : sequence of int
+        Rows of the target electrodes in the encoder's table.
+    n_patches, n_outputs : int
+    spatial_layers : int, default=1
+    spatial_start : Tensor, shape (n_targets, n_chans), optional
+        Start of a single spatial layer.
+    temporal_kernel : int or None, default=None
+        Odd; None leaves the temporal convolution out.
+    adapter_dropout, dropout : float, default=0.0, 0.5
+        Between adapter and encoder, and in the head.
+    train_encoder : bool, default=False
+    """
+    config = encoder.config
+    return ConvLinearProbe(
+        encoder,
+        SpatialAdapter(n_chans, len(targets), spatial_layers, spatial_start),
+        None if temporal_kernel is None else TemporalAdapter(len(targets), temporal_kernel),
+        LinearHead(n_patches, config.embed_num * config.embed_dim, n_outputs, dropout=dropout),
+        targets,
+        adapter_dropout=adapter_dropout,
+        train_encoder=train_encoder,
+    )

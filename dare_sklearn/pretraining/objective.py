@@ -64,6 +64,7 @@ class PretrainingModel(nn.Module):
             "activation_penalty": PENALTY_WEIGHT,
         }
         self.target_norm = target_norm
+        self.skip_connection = skip_connection
         self.encoder = Encoder(config)
         self.predictor = Predictor(config, skip_connection)
         self.reconstructor = Reconstructor(config)
@@ -106,6 +107,15 @@ class PretrainingModel(nn.Module):
             )
         terms["loss"] = sum(self.weights[name] * value for name, value in terms.items())
         return terms
+
+    def spec(self) -> dict[str, float | bool]:
+        """Plain arguments, beside `config`, with which a model of the same objective is made."""
+        weights = {k: v for k, v in self.weights.items() if k != "activation_penalty"}
+        return {
+            **weights,
+            "target_norm": self.target_norm,
+            "skip_connection": self.skip_connection,
+        }
 
     @torch.no_grad()
     def update_target(self, momentum: float) -> None:

@@ -34,6 +34,7 @@ from ._input import SignalInputMixin
 from ._net import history_frame, make_callbacks
 from ._pretrain_net import PretrainNet, momentum_course
 from ._randomness import draw_seeds, torch_generator, torch_seed
+from ._state import PlainStateMixin
 
 TERMS = ("reconstruction", "anchor_alignment", "mask_alignment", "activation_penalty")
 
@@ -41,7 +42,7 @@ TERMS = ("reconstruction", "anchor_alignment", "mask_alignment", "activation_pen
 _FREE = {"pooling", "device", "precision", "verbose", "callbacks", "checkpoint_dir"}
 
 
-class DAREPretrainer(SignalInputMixin, TransformerMixin, BaseEstimator):
+class DAREPretrainer(SignalInputMixin, PlainStateMixin, TransformerMixin, BaseEstimator):
     """Self-supervised pretraining of a DARE-EEG encoder.
 
     ``fit`` learns from signals alone: masked reconstruction, mask alignment (contrastive, between
@@ -107,7 +108,7 @@ class DAREPretrainer(SignalInputMixin, TransformerMixin, BaseEstimator):
     model_ : PretrainingModel
         All networks.
     net_ : skorch.NeuralNet
-        The net that trained them.
+        The net that trained them; pickles leave it out.
     history_ : pandas.DataFrame
         One row per epoch: epoch, each loss term, lr, seconds.
     n_iter_ : int

@@ -1,0 +1,44 @@
+"""Pickled form of fitted estimators: parameters, numbers, arrays and scikit-learn models."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from torch import nn
+
+from ..weights.plain import KIND, from_plain, to_plain
+
+TABLE = "dare_sklearn_table"
+
+
+class PlainStateMixin:
+    """Pickle networks as arrays and tables as lists (see `weights.plain`).
+
+    The skorch net of the training, ``net_``, is not kept: it holds the optimizer, and on a GPU
+    its memory. Everything that predicting and embedding need is.
+    """
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = {k: v for k, v in super().__getstate__().items() if k != "net_"}
+        return {name: _pack(value) for name, value in state.items()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__({name: _unpack(value) for name, value in state.items()})
+
+
+def _pack(value: Any) -> Any:
+    if isinstance(value, nn.Module):
+        return to_plain(value)
+    if isinstance(value, pd.DataFrame):
+        return {TABLE: {name: column.to_numpy() for name, column in value.items()}}
+    return value
+
+
+def _unpack(value: Any) -> Any:
+    if isinstance(value, dict) and KIND in value:
+        return from_plain(value)
+    if isinstance(value, dict) and TABLE in value:
+        return pd.DataFrame({name: np.asarray(column) for name, column in value[TABLE].items()})
+    return value
