@@ -156,12 +156,13 @@ def test_odd_containers(X):
 
 def test_validation_that_cannot_be_split(X):
     with pytest.raises(ValueError, match="validation_fraction=0.05 of DAREClassifier"):
-        DAREClassifier(None, validation_fraction=0.05, **PARAMS).fit(X, np.arange(12) % 2)
+        clf = DAREClassifier(None, validation_fraction=0.05, **PARAMS)
+        clf.fit(X, np.arange(12) % 2, groups=np.ones(12))
 
 
 def test_no_epochs_in_a_fitted_model(X):
     clf = DAREClassifier(None, max_epochs=1, validation_fraction=0.3, random_state=0, **PARAMS)
-    assert clf.fit(X, np.arange(12) % 2).net_.train_split is None
+    assert clf.fit(X, np.arange(12) % 2, groups=np.arange(12)).net_.train_split is None
 
 
 def test_unknown_places_are_said(X):

@@ -10,19 +10,23 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from sklearn.base import BaseEstimator
+from sklearn.model_selection import GroupShuffleSplit, train_test_split
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import _check_sample_weight, check_consistent_length, check_is_fitted
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    check_consistent_length,
+    check_is_fitted,
+    column_or_1d,
+)
 from skorch.callbacks import EarlyStopping
-from skorch.dataset import Dataset
 from skorch.helper import predefined_split
 
-from ..modules.adapters import SpatialAdapter, TemporalAdapter
-from ..modules.heads import LinearHead
-from ..modules.probe import ConvLinearProbe
+from ..modules.probe import ConvLinearProbe, build_probe
 from ..pretraining.schedules import one_cycle, warmup_cosine
 from ..signals.channels import UNKNOWN_CHANNELS
 from ..signals.container import Signals
@@ -32,11 +36,12 @@ from ..signals.units import UNITS
 from ..transformers._compute import PRECISIONS, autocast, resolve_device
 from ..transformers._embedding import POOLINGS, embed_signals
 from ..transformers._encoders import ENCODER_CONSTRAINTS, resolve_encoder
-from ..transformers._grid import to_patches_grid
+from ..transformers._grid import Grid, GridEpochs
 from ..transformers._input import SignalInputMixin
 from ..transformers._net import history_frame, make_callbacks
 from ..transformers._randomness import draw_seeds, torch_generator, torch_seed
-from ._probe_net import ProbeNet
+from ..transformers._state import PlainStateMixin
+from ._probe_net import ProbeData, ProbeNet, as_batch
 
 ADAPTATIONS = ("conv-linear", "linear", "finetune")
 SPATIAL_INITS = ("spline", "random")
@@ -44,9 +49,10 @@ SPATIAL_INITS = ("spline", "random")
 PROBE_RATES = (5e-3, 0.01)
 FINETUNE_RATES = (5e-4, 0.05)
 FINETUNE_WARMUP_EPOCHS = 5
+GROUP_DRAWS = 20  # until every class keeps training epochs
 
 
-class ProbeEstimator(SignalInputMixin, BaseEstimator):
+class ProbeEstimator(SignalInputMixin, PlainStateMixin, BaseEstimator):
     """Base of `DAREClassifier` and `DARERegressor`; not for users."""
 
     _parameter_constraints: dict = {
@@ -77,6 +83,9 @@ class ProbeEstimator(SignalInputMixin, BaseEstimator):
         "verbose": ["verbose"],
     }
 
+    # groups that a meta-estimator is given reach `fit` without being asked for
+    __metadata_request__fit = {"groups": True}
+
     @property
     def _needs_ch_names(self) -> bool:
         return self.adaptation == "linear"
@@ -103,7 +112,7 @@ class ProbeEstimator(SignalInputMixin, BaseEstimator):
 
     # fit ---------------------------------------------------------------------------------------
 
-    def fit(self, X: Any, y: Any = None, sample_weight: Any = None):
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None, groups: Any = None):
         """Fit on labelled epochs.
 
         Parameters
@@ -114,6 +123,10 @@ class ProbeEstimator(SignalInputMixin, BaseEstimator):
             Targets; None takes those of the data set (the event codes of ``mne.Epochs``).
         sample_weight : array-like, shape (n_epochs,), or None
             Weight of each epoch in the loss.
+        groups : array-like, shape (n_epochs,), or None
+            Subject, session or recording of each epoch. With ``validation_fraction > 0`` whole
+            groups are held out. Through cross-validation they come by scikit-learn's metadata
+            routing (``sklearn.set_config(enable_metadata_routing=True)``).
 
         Returns
         -------
@@ -135,11 +148,12 @@ class ProbeEstimator(SignalInputMixin, BaseEstimator):
         weight = _check_sample_weight(sample_weight, signals.data, dtype=np.float64)
         if (weight < 0).any() or not weight.any():
             raise ValueError("sample_weight must be non-negative, and positive for some epoch.")
+        groups = self._check_groups(groups, signals)
         self.encoder_ = resolve_encoder(self, X)
         if self.adaptation == "linear":
             self._fit_linear(signals, targets, weight)
         else:
-            self._fit_probe(signals, targets, self._epoch_weights(targets, weight))
+            self._fit_probe(signals, targets, self._epoch_weights(targets, weight), groups)
         return self
 
     def _fit_linear(self, signals: Signals, targets: np.ndarray, weight: np.ndarray) -> None:
@@ -157,12 +171,18 @@ class ProbeEstimator(SignalInputMixin, BaseEstimator):
         self.n_iter_ = int(np.max(getattr(model, "n_iter_", None) or 1))
         self.history_ = history_frame([], {"train_loss": "loss"})
 
-    def _fit_probe(self, signals: Signals, targets: np.ndarray, weight: np.ndarray) -> None:
+    def _fit_probe(
+        self,
+        signals: Signals,
+        targets: np.ndarray,
+        weight: np.ndarray,
+        groups: np.ndarray | None,
+    ) -> None:
         self._forget("linear_")
         device = resolve_device(self.device)
         init_seed, order_seed, split_seed = draw_seeds(self.random_state, 3)
         x = self._grid(signals)
-        train, valid = self._split(targets, split_seed)
+        train, valid = self._split(targets, groups, split_seed)
         finetune = self.adaptation == "finetune"
         batch_size = min(self.batch_size, len(train))
         n_batches = -(-len(train) // batch_size)
@@ -194,7 +214,9 @@ class ProbeEstimator(SignalInputMixin, BaseEstimator):
                 device=str(device),
                 iterator_train__shuffle=True,
                 iterator_train__generator=torch_generator(order_seed),
-                train_split=predefined_split(_dataset(x, targets, weight, valid))
+                iterator_train__collate_fn=as_batch,
+                iterator_valid__collate_fn=as_batch,
+                train_split=predefined_split(ProbeData(x, targets, weight, valid))
                 if len(valid)
                 else None,
                 callbacks=make_callbacks(
@@ -202,7 +224,7 @@ class ProbeEstimator(SignalInputMixin, BaseEstimator):
                 ),
                 verbose=self.verbose,
             )
-            net.fit(_dataset(x, targets, weight, train), None)
+            net.fit(ProbeData(x, targets, weight, train), None)
         net.train_split = None  # it holds the validation epochs, which no saved model should
         net.set_params(device="cpu")  # a model that was fitted on a GPU loads on any machine
         self.module_ = net.module_.to("cpu").eval()
@@ -212,55 +234,87 @@ class ProbeEstimator(SignalInputMixin, BaseEstimator):
         self.history_ = history_frame(net.history, columns)
         self.n_iter_ = len(self.history_)
 
-    def _split(self, targets: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        """Training and validation epochs."""
+    def _check_groups(self, groups: Any, signals: Signals) -> np.ndarray | None:
+        owner = type(self).__name__
+        if groups is not None:
+            groups = column_or_1d(groups, dtype=None, input_name="groups")
+            if len(groups) != signals.n_epochs:
+                raise ValueError(
+                    f"{owner} got {len(groups)} groups for {signals.n_epochs} epochs: pass one "
+                    "group per epoch."
+                )
+            if pd.isna(groups).any():
+                raise ValueError(f"groups of {owner} must not hold missing values (NaN, None).")
+        elif self.validation_fraction and self.adaptation != "linear":
+            warnings.warn(
+                f"validation_fraction={self.validation_fraction:g} of {owner} holds out epochs at "
+                "random, so that training and validation share subjects: pass groups to fit (in "
+                "cross-validation, sklearn.set_config(enable_metadata_routing=True) and "
+                "params={'groups': groups} bring them there).",
+                UserWarning,
+                stacklevel=3,
+            )
+        return groups
+
+    def _split(
+        self, targets: np.ndarray, groups: np.ndarray | None, seed: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Training and validation epochs; whole groups where they are known."""
         everything = np.arange(len(targets))
         if not self.validation_fraction:
             return everything, everything[:0]
-        from sklearn.model_selection import train_test_split
-
         try:
-            return train_test_split(
-                everything,
-                test_size=self.validation_fraction,
-                random_state=seed,
-                stratify=self._strata(targets),
-            )
+            if groups is None:
+                return train_test_split(
+                    everything,
+                    test_size=self.validation_fraction,
+                    random_state=seed,
+                    stratify=self._strata(targets),
+                )
+            return self._split_groups(targets, groups, seed)
         except ValueError as error:
             raise ValueError(
                 f"validation_fraction={self.validation_fraction:g} of {type(self).__name__} cannot "
                 f"split {len(targets)} epochs: {error}"
             ) from None
 
+    def _split_groups(
+        self, targets: np.ndarray, groups: np.ndarray, seed: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        draws = GroupShuffleSplit(
+            GROUP_DRAWS, test_size=self.validation_fraction, random_state=seed
+        )
+        strata = self._strata(targets)
+        for train, valid in draws.split(targets, groups=groups):
+            if strata is None or len(np.unique(strata[train])) == len(np.unique(strata)):
+                return train, valid
+        raise ValueError(
+            "without the held-out groups, some class has no epochs left. Pass "
+            "validation_fraction=0, or groups that hold several classes."
+        )
+
     def _strata(self, targets: np.ndarray) -> np.ndarray | None:
         return None
 
     def _make_probe(self, signals: Signals, n_times: int) -> ConvLinearProbe:
         encoder = copy.deepcopy(self.encoder_)  # the probe may train it, and others share it
-        config = encoder.config
         names = self._target_names(signals)
-        spatial = SpatialAdapter(
-            signals.n_chans, len(names), self.spatial_layers, self._spatial_start(signals, names)
-        )
         if self.temporal_kernel is not None and self.temporal_kernel % 2 == 0:
             raise ValueError(
                 f"The 'temporal_kernel' parameter of {type(self).__name__} must be odd or None, "
                 f"got {self.temporal_kernel}."
             )
-        return ConvLinearProbe(
+        return build_probe(
             encoder,
-            spatial,
-            None
-            if self.temporal_kernel is None
-            else TemporalAdapter(len(names), self.temporal_kernel),
-            LinearHead(
-                n_times // config.patch_size,
-                config.embed_num * config.embed_dim,
-                self._n_outputs(),
-                dropout=self.dropout,
-            ),
-            [electrode_index(name) for name in names],
+            n_chans=signals.n_chans,
+            targets=[electrode_index(name) for name in names],
+            n_patches=n_times // encoder.config.patch_size,
+            n_outputs=self._n_outputs(),
+            spatial_layers=self.spatial_layers,
+            spatial_start=self._spatial_start(signals, names),
+            temporal_kernel=self.temporal_kernel,
             adapter_dropout=self.adapter_dropout,
+            dropout=self.dropout,
             train_encoder=self.adaptation == "finetune",
         )
 
@@ -315,7 +369,7 @@ class ProbeEstimator(SignalInputMixin, BaseEstimator):
         return self._run(self._grid(signals))
 
     @torch.inference_mode()
-    def _run(self, x: np.ndarray) -> np.ndarray:
+    def _run(self, x: GridEpochs) -> np.ndarray:
         device = resolve_device(self.device)
         module = self.module_ if device.type == "cpu" else copy.deepcopy(self.module_).to(device)
         done = []
@@ -330,9 +384,10 @@ class ProbeEstimator(SignalInputMixin, BaseEstimator):
 
     # shared ------------------------------------------------------------------------------------
 
-    def _grid(self, signals: Signals) -> np.ndarray:
+    def _grid(self, signals: Signals) -> GridEpochs:
         """The recorded channels at the encoder's rate, in whole patches."""
-        return to_patches_grid(signals, self.encoder_.config, owner=type(self).__name__)
+        owner = type(self).__name__
+        return GridEpochs(signals, Grid(signals, self.encoder_.config, owner=owner, unknown=None))
 
     def _features(self, signals: Signals) -> np.ndarray:
         return embed_signals(self, signals).astype(np.float64)
@@ -367,13 +422,6 @@ class ProbeEstimator(SignalInputMixin, BaseEstimator):
         from ._persistence import load_probe
 
         return load_probe(cls, source, params)
-
-
-def _dataset(x: np.ndarray, y: np.ndarray, weight: np.ndarray, index: np.ndarray) -> Dataset:
-    """Epochs with weights of mean 1, so that a weight means the same in every batch."""
-    weight = weight / weight[index].mean() if weight[index].any() else weight
-    y = y.astype(np.float32) if np.issubdtype(y.dtype, np.floating) else y
-    return Dataset({"x": x[index], "weight": weight[index].astype(np.float32)}, y[index])
 
 
 def _silent(message: str) -> None:

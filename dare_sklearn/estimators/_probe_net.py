@@ -5,13 +5,41 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import numpy as np
 import torch
 from skorch import NeuralNet
 from torch import nn
+from torch.utils.data import Dataset
 
 from ..modules.max_norm import project_max_norm
 from ..transformers._compute import autocast
 from ..transformers._net import check_finite, param_groups
+
+
+class ProbeData(Dataset):
+    """Some of the epochs with targets and weights, fetched a batch at a time.
+
+    Weights are brought to mean 1, so that a weight means the same in every batch.
+    """
+
+    def __init__(self, x: Any, y: np.ndarray, weight: np.ndarray, index: np.ndarray) -> None:
+        weight = weight / weight[index].mean() if weight[index].any() else weight
+        y = y.astype(np.float32) if np.issubdtype(y.dtype, np.floating) else y
+        self.x, self.index = x, index
+        self.y, self.weight = torch.from_numpy(y), torch.from_numpy(weight.astype(np.float32))
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __getitems__(self, numbers: list[int]) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+        rows = self.index[numbers]
+        x = torch.from_numpy(self.x[rows])
+        return {"x": x, "weight": self.weight[rows]}, self.y[rows]
+
+
+def as_batch(batch: Any) -> Any:
+    """What `ProbeData` gives is a batch already."""
+    return batch
 
 
 class ProbeNet(NeuralNet):

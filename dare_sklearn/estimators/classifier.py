@@ -10,6 +10,7 @@ import torch
 from scipy.special import softmax
 from sklearn.base import ClassifierMixin
 from sklearn.linear_model import LogisticRegression
+from sklearn.utils import assert_all_finite
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
@@ -74,7 +75,8 @@ class DAREClassifier(ClassifierMixin, ProbeEstimator):
     label_smoothing : float, default=0.0
         Share of every label that is spread over all classes; the paper goes up to 0.1.
     validation_fraction : float, default=0.0
-        Share of the training epochs that is held out to stop early and keep the best weights.
+        Share of the training epochs (of their groups, where ``fit`` is given ``groups``) that is
+        held out to stop early and keep the best weights.
     patience : int, default=20
         Epochs without improvement before the training stops.
     device : str, default="auto"
@@ -96,7 +98,7 @@ class DAREClassifier(ClassifierMixin, ProbeEstimator):
     module_ : ConvLinearProbe
         The fitted network (not for "linear").
     net_ : skorch.NeuralNet
-        The net that trained it (not for "linear").
+        The net that trained it (not for "linear"); pickles leave it out.
     linear_ : sklearn.pipeline.Pipeline
         Scaler and logistic regression (for "linear").
     history_ : pandas.DataFrame
@@ -112,8 +114,8 @@ class DAREClassifier(ClassifierMixin, ProbeEstimator):
 
     Notes
     -----
-    ``fit`` never sees anything but its `X` and `y`: early stopping holds out a part of them.
-    With recordings of several subjects that part holds epochs of the same subjects.
+    ``fit`` never sees anything but its `X` and `y`: early stopping holds out a part of them, by
+    whole groups (subjects, sessions) where ``fit`` is given ``groups``.
 
     References
     ----------
@@ -223,12 +225,13 @@ class DAREClassifier(ClassifierMixin, ProbeEstimator):
 
     def _encode_targets(self, y: Any) -> np.ndarray:
         y = column_or_1d(y, warn=True)
+        assert_all_finite(y, input_name="y", estimator_name=type(self).__name__)
         check_classification_targets(y)
         self.classes_, codes = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
             raise ValueError(
                 f"DAREClassifier needs samples of at least 2 classes in the data, but y contains "
-                f"only one class: {self.classes_[0]!r}."
+                f"only one class: {self.classes_.tolist()[0]!r}."
             )
         if isinstance(self.class_weight, dict):
             unknown = set(self.class_weight) - set(self.classes_.tolist())
