@@ -16,15 +16,19 @@ _HOMES = {
     "DAREEmbedder": "transformers",
     "DAREClassifier": "estimators",
     "DARERegressor": "estimators",
+    "EuclideanAligner": "transformers",
     "load_encoder": "weights",
     "simulate_epochs": "simulation",
 }
+
+_LAYERS = {"transformers", "estimators", "inspection", "signals", "weights", "simulation"}
 
 __all__ = [
     "DAREPretrainer",
     "DAREEmbedder",
     "DAREClassifier",
     "DARERegressor",
+    "EuclideanAligner",
     "load_encoder",
     "simulate_epochs",
 ]
@@ -32,7 +36,7 @@ __all__ = [
 if TYPE_CHECKING:
     from .estimators import DAREClassifier, DARERegressor
     from .simulation import simulate_epochs
-    from .transformers import DAREEmbedder, DAREPretrainer
+    from .transformers import DAREEmbedder, DAREPretrainer, EuclideanAligner
     from .weights import load_encoder
 
 
@@ -41,7 +45,7 @@ def __getattr__(name: str) -> Any:
         value = getattr(import_module(f".{_HOMES[name]}", __name__), name)
         globals()[name] = value
         return value
-    if name in {"transformers", "estimators", "signals", "weights", "simulation"}:
+    if name in _LAYERS:
         return import_module(f".{name}", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

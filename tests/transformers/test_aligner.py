@@ -1,0 +1,187 @@
+"""Euclidean alignment."""
+
+from __future__ import annotations
+
+import mne
+import numpy as np
+import pytest
+import sklearn
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import LeaveOneGroupOut, cross_val_score
+from sklearn.pipeline import make_pipeline
+
+from dare_sklearn import DAREClassifier, DAREEmbedder, EuclideanAligner, simulate_epochs
+
+NAMES = ["Fz", "C3", "Cz", "C4", "Pz"]
+
+
+@pytest.fixture(scope="module")
+def signals():
+    """Three subjects whose channels are mixed differently."""
+    rng = np.random.default_rng(0)
+    groups = np.repeat(["a", "b", "c"], 20)
+    mixing = {g: rng.normal(size=(4, 4)) * 10.0**i for i, g in enumerate("abc")}
+    X = np.stack([mixing[g] @ rng.normal(size=(4, 64)) + 7.0 for g in groups])
+    return X, groups
+
+
+@pytest.fixture(scope="module")
+def epochs():
+    return simulate_epochs(
+        "motor", n_subjects=3, n_epochs=8, duration=1.0, sfreq=128.0, ch_names=NAMES, random_state=0
+    )
+
+
+def mean_covariance(X):
+    return np.mean([np.cov(epoch) for epoch in X], axis=0)
+
+
+@pytest.mark.parametrize("amplitude", [1.0, 10.0])
+def test_mean_covariance_of_every_group_is_the_identity(signals, amplitude):
+    X, groups = signals
+    aligner = EuclideanAligner(amplitude)
+    aligned = aligner.fit_transform(X, groups=groups)
+    for group in "abc":
+        np.testing.assert_allclose(
+            mean_covariance(aligned[groups == group]),
+            amplitude**2 * np.eye(4),
+            atol=1e-8 * amplitude**2,
+        )
+    np.testing.assert_array_equal(aligned, aligner.transform(X, groups=groups))
+    assert aligner.groups_.tolist() == ["a", "b", "c"]
+    assert aligner.whiteners_.shape == (3, 4, 4)
+
+
+def test_groups_of_fit_keep_what_they_learned(signals):
+    X, groups = signals
+    first = np.arange(60) % 20 < 10
+    aligner = EuclideanAligner().fit(X[first], groups=groups[first])
+    later = aligner.transform(X[~first], groups=groups[~first])
+    alone = aligner.transform(X[~first][:1], groups=["a"])  # one trial of a known subject is fine
+    np.testing.assert_allclose(later[:1], alone)
+    assert not np.allclose(mean_covariance(later[:10]), np.eye(4), atol=1e-3)
+
+
+def test_an_unseen_group_is_aligned_with_its_own_data(signals):
+    X, groups = signals
+    seen = groups != "c"
+    aligner = EuclideanAligner().fit(X[seen], groups=groups[seen])
+    new = aligner.transform(X[~seen], groups=groups[~seen])
+    np.testing.assert_allclose(mean_covariance(new), np.eye(4), atol=1e-8)
+    with pytest.warns(UserWarning, match="aligned as one group that fit did not see"):
+        unnamed = aligner.transform(X[~seen])
+    np.testing.assert_array_equal(new, unnamed)
+
+
+def test_without_groups_there_is_one(signals):
+    X, _ = signals
+    aligner = EuclideanAligner().fit(X[:20])
+    assert aligner.groups_ is None
+    np.testing.assert_allclose(mean_covariance(aligner.transform(X[:20])), np.eye(4), atol=1e-8)
+    np.testing.assert_allclose(aligner.transform(X[:1])[0], aligner.transform(X[:20])[0])
+
+
+def test_dtypes_and_tables(signals):
+    X, _ = signals
+    assert EuclideanAligner().fit_transform(X.astype(np.float32)).dtype == np.float32
+    assert EuclideanAligner().fit_transform((X * 100).astype(np.int16)).dtype == np.float64
+    table = EuclideanAligner().fit_transform(X[:, 0])
+    assert table.shape == (60, 64)
+    np.testing.assert_allclose(table.var(axis=1, ddof=1).mean(), 1.0)
+
+
+def test_epochs_in_and_out(epochs):
+    groups = epochs.metadata["subject"].to_numpy()
+    before = epochs.get_data(copy=True)
+    aligned = EuclideanAligner(10.0).fit_transform(epochs, groups=groups)
+    assert isinstance(aligned, mne.BaseEpochs)
+    assert aligned.ch_names == epochs.ch_names
+    assert aligned.metadata.equals(epochs.metadata)
+    np.testing.assert_array_equal(aligned.events, epochs.events)
+    assert aligned.tmin == epochs.tmin
+    # an average reference leaves four directions, which stay as strong as each other
+    for group in np.unique(groups):
+        power = np.linalg.eigvalsh(mean_covariance(aligned[groups == group].get_data(units="uV")))
+        np.testing.assert_allclose(power, [0, 100, 100, 100, 100], atol=1e-4)
+    np.testing.assert_array_equal(epochs.get_data(), before)
+    listed = EuclideanAligner(10.0, group_by="subject").fit_transform(
+        [e for e in (epochs[:8], epochs[8:])]
+    )
+    assert [len(part) for part in listed] == [8, 16]
+    np.testing.assert_allclose(listed[0].get_data(), aligned[:8].get_data())
+
+
+def test_other_channels_stay(epochs):
+    mixed = epochs.copy().load_data()
+    mixed.set_channel_types({"Pz": "eog"}, verbose="error")
+    mixed.info["bads"] = ["Fz"]
+    aligned = EuclideanAligner().fit_transform(mixed)
+    for name in ("Pz", "Fz"):
+        np.testing.assert_array_equal(aligned.get_data(picks=[name]), mixed.get_data(picks=[name]))
+    assert not np.allclose(aligned.get_data(picks="C3"), mixed.get_data(picks="C3"))
+
+
+def test_channels_are_matched_by_name(epochs):
+    aligner = EuclideanAligner().fit(epochs)
+    turned = epochs.copy().load_data().reorder_channels(NAMES[::-1])
+    np.testing.assert_allclose(
+        aligner.transform(turned).get_data(picks=["C3"]),
+        aligner.transform(epochs).get_data(picks=["C3"]),
+        atol=1e-12,
+    )
+    with pytest.raises(ValueError, match="X differs in PZ"):
+        aligner.transform(epochs.copy().load_data().drop_channels(["Pz"]))
+    with pytest.raises(ValueError, match="X has 4 channels, but EuclideanAligner was fitted on 5"):
+        aligner.transform(epochs.get_data()[:, :4])
+
+
+@pytest.mark.parametrize(
+    ("groups", "message"),
+    [(["a"] * 59, "59 groups for 60 epochs"), ([None] + ["a"] * 59, "missing values")],
+)
+def test_bad_groups(signals, groups, message):
+    with pytest.raises(ValueError, match=message):
+        EuclideanAligner().fit(signals[0], groups=groups)
+
+
+def test_bad_signals(signals, epochs):
+    X = signals[0].copy()
+    X[3, 1] = np.nan
+    with pytest.raises(ValueError, match="EuclideanAligner got NaN .* channels 1, epochs 3"):
+        EuclideanAligner().fit(X)
+    with pytest.raises(
+        ValueError, match="group_by='session', which needs mne.Epochs whose metadata"
+    ):
+        EuclideanAligner(group_by="session").fit(epochs)
+    with pytest.raises(ValueError, match="group_by='subject', which needs mne.Epochs"):
+        EuclideanAligner(group_by="subject").fit(signals[0])
+
+
+def test_through_cross_validation(epochs):
+    y = epochs.metadata["label"].to_numpy()
+    groups = epochs.metadata["subject"].to_numpy()
+    params = {"max_epochs": 1, "random_state": 0}
+    by_metadata = make_pipeline(
+        EuclideanAligner(10.0, group_by="subject"), DAREClassifier(None, **params)
+    )
+    scores = cross_val_score(by_metadata, epochs, y, groups=groups, cv=LeaveOneGroupOut())
+    with sklearn.config_context(enable_metadata_routing=True):
+        routed = make_pipeline(EuclideanAligner(10.0), DAREClassifier(None, **params))
+        params = {"params": {"groups": groups}, "cv": LeaveOneGroupOut()}
+        np.testing.assert_array_equal(scores, cross_val_score(routed, epochs, y, **params))
+        # named scorers pass no groups on, and every test fold is one unseen subject here
+        with pytest.warns(UserWarning, match="one group that fit did not see"):
+            same = cross_val_score(routed, epochs, y, scoring="accuracy", **params)
+        routed.fit(epochs, y, groups=groups)
+        assert routed[0].groups_.tolist() == sorted(set(groups.tolist()))
+        assert len(routed.predict(epochs, groups=groups)) == len(y)
+    np.testing.assert_array_equal(scores, same)
+
+
+def test_before_an_embedder_on_arrays(signals):
+    X, groups = signals
+    embedder = DAREEmbedder(None, ch_names=NAMES[:4], sfreq=64.0, unit="uV")
+    model = make_pipeline(EuclideanAligner(10.0), embedder, LogisticRegression())
+    with sklearn.config_context(enable_metadata_routing=True):
+        model.fit(X, np.arange(60) % 2, groups=groups)
+        assert model.predict(X, groups=groups).shape == (60,)
