@@ -17,11 +17,12 @@ _HOMES = {
     "DAREClassifier": "estimators",
     "DARERegressor": "estimators",
     "EuclideanAligner": "transformers",
+    "DAREModel": "models",
     "load_encoder": "weights",
     "simulate_epochs": "simulation",
 }
 
-_LAYERS = {"transformers", "estimators", "inspection", "signals", "weights", "simulation"}
+_LAYERS = {"transformers", "estimators", "inspection", "models", "signals", "weights", "simulation"}
 
 __all__ = [
     "DAREPretrainer",
@@ -29,12 +30,14 @@ __all__ = [
     "DAREClassifier",
     "DARERegressor",
     "EuclideanAligner",
+    "DAREModel",
     "load_encoder",
     "simulate_epochs",
 ]
 
 if TYPE_CHECKING:
     from .estimators import DAREClassifier, DARERegressor
+    from .models import DAREModel
     from .simulation import simulate_epochs
     from .transformers import DAREEmbedder, DAREPretrainer, EuclideanAligner
     from .weights import load_encoder

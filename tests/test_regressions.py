@@ -168,4 +168,7 @@ def test_no_epochs_in_a_fitted_model(X):
 def test_unknown_places_are_said(X):
     params = {**PARAMS, "ch_names": ["EEG C3-Ref", *NAMES[1:]]}
     with pytest.warns(UserWarning, match="does not know where EEG C3-REF are"):
-        DAREClassifier(None, max_epochs=1, **params).fit(X, np.arange(12) % 2)
+        clf = DAREClassifier(None, max_epochs=1, lr=1e-12, **params).fit(X, np.arange(12) % 2)
+    start = clf.module_.spatial.layers[0].weight[..., 0]
+    assert start[:, 0].abs().max() < 1e-6  # the others keep their spline
+    assert start[:, 1:].abs().max() > 0.5

@@ -30,8 +30,8 @@ from ..modules.probe import ConvLinearProbe, build_probe
 from ..pretraining.schedules import one_cycle, warmup_cosine
 from ..signals.channels import UNKNOWN_CHANNELS
 from ..signals.container import Signals
-from ..signals.electrodes import TEN_TWENTY, canonical_names, electrode_index
-from ..signals.interpolation import electrode_positions, spline_matrix, template_positions
+from ..signals.electrodes import electrode_index, target_electrodes
+from ..signals.interpolation import spline_start
 from ..signals.units import UNITS
 from ..transformers._compute import PRECISIONS, autocast, resolve_device
 from ..transformers._embedding import POOLINGS, embed_signals
@@ -298,7 +298,7 @@ class ProbeEstimator(SignalInputMixin, PlainStateMixin, BaseEstimator):
 
     def _make_probe(self, signals: Signals, n_times: int) -> ConvLinearProbe:
         encoder = copy.deepcopy(self.encoder_)  # the probe may train it, and others share it
-        names = self._target_names(signals)
+        names = target_electrodes(self.target_channels, type(self).__name__)
         if self.temporal_kernel is not None and self.temporal_kernel % 2 == 0:
             raise ValueError(
                 f"The 'temporal_kernel' parameter of {type(self).__name__} must be odd or None, "
@@ -318,34 +318,12 @@ class ProbeEstimator(SignalInputMixin, PlainStateMixin, BaseEstimator):
             train_encoder=self.adaptation == "finetune",
         )
 
-    def _target_names(self, signals: Signals) -> tuple[str, ...]:
-        names = TEN_TWENTY if self.target_channels is None else self.target_channels
-        names = canonical_names(names, "target_channels")
-        unknown = [name for name in names if electrode_index(name) is None]
-        if unknown or not names:
-            raise ValueError(
-                f"target_channels of {type(self).__name__} must be electrodes of the encoder's "
-                f"table, got {', '.join(unknown) or 'none'}."
-            )
-        return names
-
     def _spatial_start(self, signals: Signals, names: tuple[str, ...]) -> torch.Tensor | None:
-        """Spherical-spline interpolation onto the targets, where all positions are known."""
+        """Spherical-spline interpolation onto the targets, where positions are known."""
         if self.spatial_init == "random" or self.spatial_layers > 1 or signals.ch_names is None:
             return None
-        source = electrode_positions(signals.ch_names, signals.positions)
-        unknown = [name for name in signals.ch_names if name not in source]
-        if unknown:
-            warnings.warn(
-                f"{type(self).__name__} does not know where {', '.join(unknown)} are, so its "
-                "spatial convolution starts at random: rename them to electrodes of the 10-05 "
-                "system, set a montage, or pass spatial_init='random'.",
-                UserWarning,
-                stacklevel=2,
-            )
-            return None
-        template = template_positions()
-        return torch.from_numpy(spline_matrix(source, {name: template[name] for name in names}))
+        start = spline_start(signals.ch_names, signals.positions, names, type(self).__name__)
+        return None if start is None else torch.from_numpy(start)
 
     # predict -----------------------------------------------------------------------------------
 

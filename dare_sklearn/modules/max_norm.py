@@ -22,9 +22,11 @@ class MaxNormConv1d(nn.Conv1d):
         self.max_norm = max_norm
 
 
-@torch.no_grad()
 def project_max_norm(module: nn.Module) -> None:
     """Shorten weights that have grown over their bound; called after each optimizer step."""
     for part in module.modules():
         if isinstance(part, MaxNormLinear | MaxNormConv1d):
-            part.weight.copy_(torch.renorm(part.weight, p=2, dim=0, maxnorm=part.max_norm))
+            # .data: between two forward passes and one backward pass this is no change of the
+            # weights, which are within their bounds then already
+            weight = part.weight.data
+            weight.copy_(torch.renorm(weight, p=2, dim=0, maxnorm=part.max_norm))

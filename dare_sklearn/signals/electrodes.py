@@ -67,3 +67,21 @@ def canonical_names(names: Sequence[str], owner: str = "ch_names") -> tuple[str,
 def electrode_index(name: str) -> int | None:
     """Row of `name` in the encoder's channel embedding, or None if the encoder lacks it."""
     return _INDEX.get(canonical_name(name))
+
+
+def target_electrodes(names: Sequence[str] | None, owner: str) -> tuple[str, ...]:
+    """Canonical names of a ``target_channels`` parameter; None is the 19 of the 10-20 system.
+
+    Raises
+    ------
+    ValueError
+        If there are none, or some are not in the encoder's table.
+    """
+    names = canonical_names(TEN_TWENTY if names is None else names, "target_channels")
+    unknown = [name for name in names if electrode_index(name) is None]
+    if unknown or not names:
+        raise ValueError(
+            f"target_channels of {owner} must be electrodes of the encoder's table, got "
+            f"{', '.join(unknown) or 'none'}."
+        )
+    return names

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
@@ -72,6 +73,50 @@ def spline_matrix(source: Mapping[str, np.ndarray], target: Mapping[str, np.ndar
             matrix[row] = spline[missing.index(name)]
         else:
             matrix[row, names[canonical_name(name)]] = 1.0
+    return matrix
+
+
+def spline_start(
+    ch_names: Sequence[str],
+    own: Mapping[str, np.ndarray] | None,
+    targets: Sequence[str],
+    owner: str,
+) -> np.ndarray | None:
+    """Start of a spatial convolution: interpolation from channels onto target electrodes.
+
+    Channels whose position nobody knows start with weight zero, and a warning says so.
+
+    Parameters
+    ----------
+    ch_names : sequence of str
+        Canonical names.
+    own : mapping of str to ndarray of shape (3,), or None
+        Positions of the recording's own electrodes.
+    targets : sequence of str
+    owner : str
+        Who asks, for messages.
+
+    Returns
+    -------
+    ndarray of float32, shape (n_targets, n_chans), or None if no position is known
+    """
+    source = electrode_positions(ch_names, own)
+    known = [i for i, name in enumerate(ch_names) if name in source]
+    unknown = [name for name in ch_names if name not in source]
+    if unknown:
+        start = "with weight zero" if known else "at random"
+        warnings.warn(
+            f"{owner} does not know where {', '.join(unknown)} are, so they start {start} "
+            "in its spatial convolution: rename them to electrodes of the 10-05 system, set a "
+            "montage, or pass spatial_init='random'.",
+            UserWarning,
+            stacklevel=2,
+        )
+    if not known:
+        return None
+    template = template_positions()
+    matrix = np.zeros((len(targets), len(ch_names)), dtype=np.float32)
+    matrix[:, known] = spline_matrix(source, {name: template[name] for name in targets})
     return matrix
 
 

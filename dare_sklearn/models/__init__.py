@@ -1,0 +1,5 @@
+"""The DARE network as a braindecode model."""
+
+from .dare_model import DAREModel
+
+__all__ = ["DAREModel"]

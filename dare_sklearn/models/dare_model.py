@@ -1,0 +1,305 @@
+"""The conv-linear probe on a DARE-EEG encoder, as a braindecode model."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+import torch
+from braindecode.models.base import EEGModuleMixin
+from torch import Tensor, nn
+
+from ..modules.config import DAREConfig, get_config
+from ..modules.encoder import Encoder
+from ..modules.heads import LinearHead
+from ..modules.init import init_weights
+from ..modules.max_norm import project_max_norm
+from ..modules.probe import build_probe
+from ..signals.electrodes import canonical_names, electrode_index, target_electrodes
+from ..signals.interpolation import spline_start
+from ..signals.resampling import resample, resampled_length, whole_patches
+from ..signals.units import PLAUSIBLE_UV
+from ..weights.load import load_encoder
+
+Adaptation = Literal["conv-linear", "finetune"]
+SpatialInit = Literal["spline", "random"]
+Unit = Literal["uV", "V"]
+
+
+class DAREModel(EEGModuleMixin, nn.Module):
+    """DARE-EEG encoder with adapters and a linear head, for braindecode's trainers.
+
+    The input is mapped onto the encoder's electrodes by a learned spatial convolution and onto its
+    sampling rate by a fixed polyphase filter. A head of two linear maps reads the encoder's tokens
+    [1]_. `DAREClassifier` trains the same network with the paper's schedule.
+
+    The input has the shape ``(batch, n_chans, n_times)``. braindecode's trainers turn
+    ``mne.Epochs`` into microvolts, but windows of its data sets keep their unit, which is volts
+    unless a preprocessor scaled them: pass ``unit="V"`` then.
+
+    Parameters
+    ----------
+    n_outputs : int
+        Classes, or targets of a regression.
+    n_chans : int, optional
+        Channels; by default those of `chs_info`.
+    chs_info : list of dict, optional
+        ``info["chs"]`` of an ``mne.Info``: names and positions of the channels.
+    n_times : int, optional
+        Samples per window; by default from `input_window_seconds` and `sfreq`.
+    input_window_seconds : float, optional
+        Length of the window.
+    sfreq : float, optional
+        Sampling rate of the input in Hz. It must be known, or follow from the two above:
+        braindecode's trainers read it off ``mne.Epochs`` but not off arrays and data sets.
+    encoder : str, Path or None, default=None
+        Name or path of a pretrained encoder, as in `dare_sklearn.load_encoder`; None is an
+        untrained one.
+    size : str or dict, default="nano"
+        Size of an untrained encoder: "nano", "light", "small", "base", "deep", or its whole
+        configuration. Not used with `encoder`.
+    adaptation : {"conv-linear", "finetune"}, default="conv-linear"
+        Whether the encoder stays frozen and in evaluation mode, or is trained too.
+    target_channels : list of str or None, default=None
+        Electrodes that the spatial convolution leads to; None is the 19 of the 10-20 system.
+    spatial_init : {"spline", "random"}, default="spline"
+        Start of a single spatial layer. "spline" interpolates onto the targets where `chs_info`
+        tells names or positions, and is "random" elsewhere.
+    spatial_layers : int, default=1
+        Number of spatial convolutions.
+    temporal_kernel : int or None, default=None
+        Length, odd, of a depthwise temporal convolution at the encoder's rate; None leaves it out.
+    adapter_dropout : float, default=0.0
+        Dropout between the adapters and the encoder.
+    drop_prob : float, default=0.5
+        Dropout in the head.
+    unit : {"uV", "V"}, default="uV"
+        Unit of the input.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is missing or wrong, or the window is shorter than one patch of the encoder
+        (250 ms).
+
+    Notes
+    -----
+    The resampling filter is one matrix of ``n_times`` by the samples at 256 Hz (4 MB for 4 s at
+    250 Hz, 92 MB for 30 s at 100 Hz). It follows from the parameters and is not saved.
+
+    References
+    ----------
+    .. [1] Shao, Gong, Dai, Zhang (2026). DARE-EEG. arXiv:2605.18298.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from dare_sklearn.models import DAREModel
+    >>> model = DAREModel(n_outputs=2, n_chans=22, n_times=1000, sfreq=250.0)
+    >>> model(10 * torch.randn(8, 22, 1000)).shape
+    torch.Size([8, 2])
+    """
+
+    # braindecode would append its own, which import the model from braindecode
+    _HUB_NOTES_TEMPLATE = ""
+
+    resampling: Tensor | None
+
+    def __init__(
+        self,
+        n_outputs: int | None = None,
+        n_chans: int | None = None,
+        chs_info: list[dict[str, Any]] | None = None,
+        n_times: int | None = None,
+        input_window_seconds: float | None = None,
+        sfreq: float | None = None,
+        *,
+        encoder: str | Path | None = None,
+        size: str | dict[str, Any] = "nano",
+        adaptation: Adaptation = "conv-linear",
+        target_channels: list[str] | None = None,
+        spatial_init: SpatialInit = "spline",
+        spatial_layers: int = 1,
+        temporal_kernel: int | None = None,
+        adapter_dropout: float = 0.0,
+        drop_prob: float = 0.5,
+        unit: Unit = "uV",
+    ) -> None:
+        super().__init__(
+            n_outputs=n_outputs,
+            n_chans=n_chans,
+            chs_info=chs_info,
+            n_times=n_times,
+            input_window_seconds=input_window_seconds,
+            sfreq=sfreq,
+        )
+        del n_outputs, n_chans, chs_info, n_times, input_window_seconds, sfreq
+        _check_choice("adaptation", adaptation, Adaptation)
+        _check_choice("spatial_init", spatial_init, SpatialInit)
+        _check_choice("unit", unit, Unit)
+        if spatial_layers < 1:
+            raise ValueError(f"spatial_layers of DAREModel must be positive, got {spatial_layers}.")
+        if temporal_kernel is not None and (temporal_kernel < 1 or temporal_kernel % 2 == 0):
+            raise ValueError(
+                f"temporal_kernel of DAREModel must be odd and positive, or None, got "
+                f"{temporal_kernel}."
+            )
+        self.drop_prob = drop_prob
+        self.unit = unit
+        self._scale_checked = False
+
+        network = _untrained(size) if encoder is None else load_encoder(encoder)
+        config = network.config
+        if encoder is not None:
+            # Another machine has no such path, and the weights are in the state dict: what is
+            # saved of this model must build the same shapes without the encoder's file.
+            for saved in (self._braindecode_init_kwargs, getattr(self, "_hub_mixin_config", None)):
+                if saved is not None:
+                    saved.update(encoder=None, size=config.to_dict())
+
+        targets = target_electrodes(target_channels, "DAREModel")
+        start = None
+        if spatial_init == "spline" and spatial_layers == 1 and self._chs_info is not None:
+            start = _spatial_start(self._chs_info, targets)
+        self.n_samples = whole_patches(
+            resampled_length(self.n_times, self.sfreq, config.sfreq),
+            config.patch_size,
+            config.sfreq,
+            "DAREModel",
+            original_sfreq=self.sfreq,
+        )
+        self.register_buffer(
+            "resampling",
+            _resampling_matrix(self.n_times, self.sfreq, config.sfreq, self.n_samples),
+            persistent=False,
+        )
+        probe = build_probe(
+            network,
+            n_chans=self.n_chans,
+            targets=[electrode_index(name) for name in targets],
+            n_patches=self.n_samples // config.patch_size,
+            n_outputs=self.n_outputs,
+            spatial_layers=spatial_layers,
+            spatial_start=start,
+            temporal_kernel=temporal_kernel,
+            adapter_dropout=adapter_dropout,
+            dropout=drop_prob,
+            train_encoder=adaptation == "finetune",
+        )
+        # braindecode finds the head of every model under the name final_layer
+        head, probe.head = probe.head, nn.Identity()
+        self.backbone = probe
+        self.final_layer = head
+        self.train()
+
+    def reset_head(self, n_outputs: int) -> None:
+        """Replace the head by a fresh one for another number of outputs."""
+        self._set_n_outputs(n_outputs)
+        config, weight = self.backbone.encoder.config, self.final_layer.output.weight
+        head = LinearHead(
+            self.n_samples // config.patch_size,
+            config.embed_num * config.embed_dim,
+            n_outputs,
+            dropout=self.drop_prob,
+        )
+        project_max_norm(head)
+        self.final_layer = head.to(weight.device, weight.dtype).train(self.training)
+
+    def train(self, mode: bool = True) -> DAREModel:
+        project_max_norm(self)  # after the last optimizer step, before the model is used
+        return super().train(mode)
+
+    def forward(
+        self, x: Tensor, return_features: bool = False
+    ) -> Tensor | dict[str, Tensor | None]:
+        """Scores of windows of EEG.
+
+        Parameters
+        ----------
+        x : Tensor, shape (batch, n_chans, n_times)
+            Signals in `unit`.
+        return_features : bool, default=False
+            Whether to return the encoder's tokens instead.
+
+        Returns
+        -------
+        Tensor, shape (batch, n_outputs)
+            Scores; or a dictionary of "features", shape (batch, n_patches, embed_num * embed_dim),
+            and "cls_token", which is None.
+        """
+        if x.ndim != 3 or x.shape[1:] != self.input_shape[1:]:
+            raise ValueError(
+                f"DAREModel was made for input of shape (batch, {self.n_chans} channels, "
+                f"{self.n_times} samples), got {tuple(x.shape)}."
+            )
+        if self.unit == "V":
+            x = x * 1e6
+        if self.training:
+            # DAREClassifier does so after each step, for which braindecode's trainer (or a user's
+            # own loop) has no place; a parametrization would need no care, but cannot be pickled
+            project_max_norm(self)
+            if not self._scale_checked and not torch.compiler.is_compiling():
+                self._scale_checked = True
+                _warn_of_scale(x, self.unit)
+        # (B, C, T) -> (B, C, N * P)
+        x = x[..., : self.n_samples] if self.resampling is None else x @ self.resampling
+        tokens = self.backbone(x)  # (B, N, E, D)
+        if return_features:
+            return {"features": tokens.flatten(2), "cls_token": None}
+        return self.final_layer(tokens)
+
+
+def _spatial_start(chs_info: list[dict[str, Any]], targets: tuple[str, ...]) -> Tensor | None:
+    names = canonical_names([channel["ch_name"] for channel in chs_info], "chs_info")
+    own = {}
+    for name, channel in zip(names, chs_info, strict=True):
+        loc = channel.get("loc")
+        xyz = np.asarray([] if loc is None else loc, dtype=float)[:3]
+        if xyz.size == 3 and np.isfinite(xyz).all() and xyz.any():
+            own[name] = xyz
+    start = spline_start(names, own, targets, "DAREModel")
+    return None if start is None else torch.from_numpy(start)
+
+
+def _untrained(size: str | dict[str, Any]) -> Encoder:
+    encoder = Encoder(DAREConfig.from_dict(size) if isinstance(size, dict) else get_config(size))
+    init_weights(encoder)
+    return encoder
+
+
+def _resampling_matrix(n_times: int, sfreq: float, target: float, n_samples: int) -> Tensor | None:
+    """What `resample` does, which is linear, as a matrix; None where the rates are the same."""
+    if np.isclose(sfreq, target, rtol=1e-9):  # as in `resample`
+        return None
+    matrix = np.empty((n_times, n_samples), dtype=np.float32)
+    for start in range(0, n_times, 512):  # in blocks, since long windows make it large
+        rows = np.eye(min(512, n_times - start), n_times, k=start, dtype=np.float32)
+        matrix[start : start + 512] = resample(rows, sfreq, target)[:, :n_samples]
+    return torch.from_numpy(matrix)
+
+
+def _warn_of_scale(x: Tensor, unit: str) -> None:
+    """Say that the first batch of training is no EEG in `unit`."""
+    spread = float(x.detach().float().std(dim=-1, correction=0).median())
+    low, high = PLAUSIBLE_UV
+    if spread and not low <= spread <= high:
+        other = "V" if unit == "uV" else "uV"
+        if low <= (spread * 1e6 if other == "V" else spread / 1e6) <= high:
+            advice = f"pass unit={other!r} (module__unit={other!r} to braindecode's trainers)"
+        else:
+            advice = "scale it"
+        warnings.warn(
+            f"DAREModel reads its input in {unit}, and the first batch has a typical standard "
+            f"deviation of {spread:.3g} µV, which is not EEG ({low} to {high:g} µV): {advice}.",
+            UserWarning,
+            stacklevel=3,
+        )
+
+
+def _check_choice(name: str, value: Any, choices: Any) -> None:
+    if value not in get_args(choices):
+        raise ValueError(
+            f"{name} of DAREModel must be one of {list(get_args(choices))}, got {value!r}."
+        )
