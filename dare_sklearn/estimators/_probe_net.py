@@ -60,7 +60,7 @@ class ProbeNet(NeuralNet):
             groups = param_groups(self.module_, self.lr, self.weight_decay)
         else:
             groups = layerwise_groups(self.module_, self.lr, self.weight_decay, self.layer_decay)
-        self.optimizer_ = torch.optim.AdamW(groups, lr=self.lr)
+        self.optimizer_ = torch.optim.AdamW(groups, lr=self.lr, fused=True)
         return self
 
     def infer(self, x: dict[str, torch.Tensor], **fit_params) -> torch.Tensor:
@@ -70,7 +70,7 @@ class ProbeNet(NeuralNet):
     def get_loss(self, y_pred, y_true, X=None, training=False) -> torch.Tensor:
         losses = self.criterion_(y_pred, y_true.to(self.device))
         loss = (losses * X["weight"].to(self.device)).mean()
-        check_finite(loss, "the probe")
+        check_finite(loss.item(), "the probe")
         return loss
 
     def train_step(self, batch: Any, **fit_params) -> dict[str, Any]:

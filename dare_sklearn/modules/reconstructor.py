@@ -45,13 +45,14 @@ class Reconstructor(nn.Module):
         -------
         Tensor, shape (n_epochs, n_targets, patch_size)
         """
-        n_epochs, n_patches, embed_num, _ = combined.shape
+        _, n_patches, embed_num, _ = combined.shape
         n_chans = channels.shape[0]
         tokens = self.embed(combined.flatten(1, 2))  # (B, N * E, D)
         queries = self.mask_token + self.channel_embed(channels[targets % n_chans])  # (1, K, D)
-        tokens = torch.cat((tokens, queries.expand(n_epochs, -1, -1).to(tokens.dtype)), dim=1)
         patch_index = torch.arange(n_patches, device=targets.device).repeat_interleave(embed_num)
         rotary = self.rotary(torch.cat((patch_index, targets // n_chans)))
-        for block in self.blocks:
+        # queries know nothing of their sample yet, so the first block computes much of them once
+        tokens = self.blocks[0].forward_shared(tokens, queries.to(tokens.dtype), rotary)
+        for block in self.blocks[1:]:
             tokens = block(tokens, rotary)
         return self.proj(self.norm(tokens[:, n_patches * embed_num :]))  # (B, K, P)

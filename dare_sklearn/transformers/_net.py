@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from functools import partial
 
 import pandas as pd
-import torch
 from skorch.callbacks import Callback, EpochTimer, PassthroughScoring, PrintLog, ProgressBar
 from torch import nn
 
@@ -89,10 +89,10 @@ def history_frame(history, renames: dict[str, str]) -> pd.DataFrame:
     )
 
 
-def check_finite(loss: torch.Tensor, owner: str) -> None:
+def check_finite(loss: float, owner: str) -> None:
     """Stop at once where training has diverged."""
-    if not torch.isfinite(loss):
+    if not math.isfinite(loss):
         raise FloatingPointError(
-            f"The loss of {owner} is {loss.item()}: training diverged. Lower lr, or look for "
+            f"The loss of {owner} is {loss}: training diverged. Lower lr, or look for "
             "artefacts of extreme amplitude in X."
         )

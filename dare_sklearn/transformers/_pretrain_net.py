@@ -33,7 +33,7 @@ class PretrainNet(NeuralNet):
 
     def initialize_optimizer(self, *args, **kwargs):
         groups = param_groups(self.module_, self.lr, self.weight_decay)
-        self.optimizer_ = torch.optim.AdamW(groups, lr=self.lr)
+        self.optimizer_ = torch.optim.AdamW(groups, lr=self.lr, fused=True)
         return self
 
     def get_dataset(self, X, y=None):
@@ -53,12 +53,15 @@ class PretrainNet(NeuralNet):
         masks = draw_masks(x.shape[2] // patch_size, x.shape[1], self.generator).to(self.device)
         with autocast(torch.device(self.device), self.precision):
             terms = self.module_(x, channels, masks)
-        loss = terms.pop("loss")
+        terms["loss"].backward()
+        # one transfer from the device for all terms
+        values = torch.stack([term.detach().float() for term in terms.values()]).tolist()
+        values = dict(zip(terms, values, strict=True))
+        loss = values.pop("loss")
         check_finite(loss, "DAREPretrainer")
-        loss.backward()
-        for name, value in terms.items():
-            self.history.record_batch(name, value.item())
-        return {"loss": loss.detach(), "y_pred": None}
+        for name, value in values.items():
+            self.history.record_batch(name, value)
+        return {"loss": torch.tensor(loss), "y_pred": None}
 
     def train_step(self, batch: tuple, **fit_params) -> dict[str, Any]:
         step = super().train_step(batch, **fit_params)
