@@ -43,7 +43,7 @@ OFFSETS = (
 
 
 def expected_failures(estimator) -> dict[str, str]:
-    """Checks that cannot pass, with the reason; each must still fail (strict xfail)."""
+    """Checks that cannot pass, with the reason."""
     reasons = {}
     linear = getattr(estimator, "adaptation", None) == "linear"
     if not isinstance(estimator, EuclideanAligner):
@@ -57,13 +57,18 @@ def expected_failures(estimator) -> dict[str, str]:
 
 # scikit-learn's tables hold rows of equal numbers, which are flat signals to us
 @pytest.mark.filterwarnings("ignore:.*epochs with a constant signal:UserWarning")
-@parametrize_with_checks(
-    ESTIMATORS,
-    expected_failed_checks=expected_failures,
-    xfail_strict=True,
-)
+@parametrize_with_checks(ESTIMATORS)
 def test_scikit_learns_checks(estimator, check):
-    check(estimator)
+    reason = expected_failures(estimator).get(check.func.__name__)
+    if reason is None:
+        check(estimator)
+        return
+    try:
+        check(estimator)
+    except AssertionError:
+        pytest.xfail(reason)
+    # rounding may agree by chance on some machine; everything else must still fail
+    assert reason is ROUNDING, "this check passes now: take it off the expected failures"
 
 
 def test_the_battery_is_not_cut_short():

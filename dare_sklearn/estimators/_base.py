@@ -40,8 +40,9 @@ from ..transformers._grid import Grid, GridEpochs
 from ..transformers._input import SignalInputMixin
 from ..transformers._net import history_frame, make_callbacks
 from ..transformers._randomness import draw_seeds, torch_generator, torch_seed
-from ..transformers._state import PlainStateMixin
+from ..transformers._state import PlainStateMixin, whole_or_not_at_all
 from ._probe_net import ProbeData, ProbeNet, as_batch
+from ._targets import read_targets
 
 ADAPTATIONS = ("conv-linear", "linear", "finetune")
 SPATIAL_INITS = ("spline", "random")
@@ -92,7 +93,7 @@ class ProbeEstimator(SignalInputMixin, PlainStateMixin, BaseEstimator):
 
     # what a subclass decides -------------------------------------------------------------------
 
-    def _encode_targets(self, y: Any) -> np.ndarray:
+    def _encode_targets(self, y: np.ndarray) -> np.ndarray:
         """Targets as the networks read them; stores what `predict` needs."""
         raise NotImplementedError
 
@@ -112,6 +113,7 @@ class ProbeEstimator(SignalInputMixin, PlainStateMixin, BaseEstimator):
 
     # fit ---------------------------------------------------------------------------------------
 
+    @whole_or_not_at_all
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None, groups: Any = None):
         """Fit on labelled epochs.
 
@@ -143,6 +145,7 @@ class ProbeEstimator(SignalInputMixin, PlainStateMixin, BaseEstimator):
                 f"{owner} requires y to be passed, but the target y is None: pass one target per "
                 "epoch (only mne.Epochs and braindecode data sets carry their own)."
             )
+        y = read_targets(y, owner)
         check_consistent_length(signals.data, y)
         targets = self._encode_targets(y)
         weight = _check_sample_weight(sample_weight, signals.data, dtype=np.float64)

@@ -10,10 +10,8 @@ import torch
 from scipy.special import softmax
 from sklearn.base import ClassifierMixin
 from sklearn.linear_model import LogisticRegression
-from sklearn.utils import assert_all_finite
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import column_or_1d
 
 from ._base import ProbeEstimator
 
@@ -223,11 +221,15 @@ class DAREClassifier(ClassifierMixin, ProbeEstimator):
         """Mean accuracy; ``y=None`` takes the data set's own labels."""
         return super().score(X, self._own_targets(X) if y is None else y, sample_weight)
 
-    def _encode_targets(self, y: Any) -> np.ndarray:
-        y = column_or_1d(y, warn=True)
-        assert_all_finite(y, input_name="y", estimator_name=type(self).__name__)
-        check_classification_targets(y)
-        self.classes_, codes = np.unique(y, return_inverse=True)
+    def _encode_targets(self, y: np.ndarray) -> np.ndarray:
+        try:
+            check_classification_targets(y)
+            self.classes_, codes = np.unique(y, return_inverse=True)
+        except TypeError as error:  # they cannot be ordered
+            raise ValueError(
+                f"y of DAREClassifier mixes labels of several types ({error}): make them all "
+                "strings, or all numbers."
+            ) from None
         if len(self.classes_) < 2:
             raise ValueError(
                 f"DAREClassifier needs samples of at least 2 classes in the data, but y contains "
@@ -240,7 +242,8 @@ class DAREClassifier(ClassifierMixin, ProbeEstimator):
                     "class_weight of DAREClassifier names classes that y lacks: "
                     f"{sorted(unknown, key=str)}."
                 )
-            if not all(w > 0 and np.isfinite(w) for w in self.class_weight.values()):
+            weights = self.class_weight.values()
+            if not all(isinstance(w, Real) and 0 < w < np.inf for w in weights):
                 raise ValueError(
                     "class_weight of DAREClassifier must hold positive numbers, got "
                     f"{self.class_weight!r}."

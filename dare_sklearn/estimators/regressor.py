@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from sklearn.base import RegressorMixin
 from sklearn.linear_model import Ridge
+from sklearn.utils import assert_all_finite
 from sklearn.utils._param_validation import Interval
-from sklearn.utils.validation import column_or_1d
 
 from ._base import ProbeEstimator
 
@@ -130,13 +130,13 @@ n_times_in_, n_features_in_
         """Coefficient of determination; ``y=None`` takes the data set's own targets."""
         return super().score(X, self._own_targets(X) if y is None else y, sample_weight)
 
-    def _encode_targets(self, y: Any) -> np.ndarray:
-        y = column_or_1d(y, warn=True)
-        if not np.issubdtype(y.dtype, np.number) or np.iscomplexobj(y):
+    def _encode_targets(self, y: np.ndarray) -> np.ndarray:
+        if y.dtype == object or y.dtype.kind == "U":  # numbers as objects or text are fine
             y = self._to_numbers(y)
+        if y.dtype.kind not in "iufb":
+            raise ValueError("The target y of DARERegressor must hold real numbers.")
         y = y.astype(np.float64)
-        if not np.isfinite(y).all():
-            raise ValueError("The target y of DARERegressor contains NaN or infinity.")
+        assert_all_finite(y, input_name="y", estimator_name=type(self).__name__)
         self.y_mean_, self.y_scale_ = float(y.mean()), float(y.std()) or 1.0
         return (y - self.y_mean_) / self.y_scale_
 

@@ -12,7 +12,7 @@ import numpy as np
 from scipy.sparse import issparse
 from sklearn.utils import check_array
 
-from .electrodes import canonical_name
+from .electrodes import canonical_name, canonical_names
 from .lazy import LazyEpochs
 
 ACCEPTED = (
@@ -36,7 +36,7 @@ class Source(NamedTuple):
     Attributes
     ----------
     values : ndarray or LazyEpochs, shape (n_epochs, n_chans, n_times)
-    ch_names : list of str, or None
+    ch_names : sequence of str, or None
     sfreq : float
     targets : ndarray, shape (n_epochs,), or None
     ignored : tuple of str
@@ -47,7 +47,7 @@ class Source(NamedTuple):
     """
 
     values: np.ndarray | LazyEpochs
-    ch_names: list[str] | None
+    ch_names: Sequence[str] | None
     sfreq: float
     targets: np.ndarray | None = None
     ignored: tuple[str, ...] = ()
@@ -308,14 +308,27 @@ def _from_array(X: Any, targets: np.ndarray | None, defaults: Defaults, owner: s
         hasattr(X, "__array__") or (isinstance(X, list | tuple) and not _holds_objects(X))
     ):
         raise TypeError(f"{owner} cannot read a {type(X).__name__} as X: expected {ACCEPTED}.")
-    values = check_array(
-        X,
-        dtype="numeric",
-        allow_nd=True,
-        ensure_all_finite=False,  # check_values names the channels
-        estimator=owner,
-        input_name="X",
-    )
+    try:
+        values = check_array(
+            X,
+            dtype="numeric",
+            allow_nd=True,
+            ensure_all_finite=False,  # check_values names the channels
+            estimator=owner,
+            input_name="X",
+        )
+    except (TypeError, ValueError) as error:
+        first_line = str(error).split("\n")[0].rstrip(".:")
+        # an error of the same kind in our words; the caller's numbers are no part of it
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(
+            f"{owner} cannot read X as signals ({first_line}). Reshape your data or convert them: "
+            f"expected {ACCEPTED}."
+        ) from None
+    if values.dtype.kind not in "iufb":
+        raise TypeError(
+            f"{owner} cannot read X as signals (dtype {values.dtype}): convert it to numbers."
+        )
     if values.dtype == bool:
         values = values.astype(np.float32)
     if values.ndim == 2:
@@ -344,5 +357,5 @@ def _from_array(X: Any, targets: np.ndarray | None, defaults: Defaults, owner: s
             f"ch_names of {owner} holds {len(ch_names)} names, but X has {values.shape[1]} "
             "channels: pass one name per channel, in order."
         )
-    names = None if ch_names is None else list(ch_names)
+    names = None if ch_names is None else canonical_names(ch_names, f"ch_names of {owner}")
     return Source(values, names, sfreq, targets)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,22 @@ from torch import nn
 from ..weights.plain import KIND, from_plain, to_plain
 
 TABLE = "dare_sklearn_table"
+
+
+def whole_or_not_at_all(fit: Callable) -> Callable:
+    """Decorate ``fit``: one that fails leaves the estimator as it was, never half refitted."""
+
+    @wraps(fit)
+    def guarded(self, *args, **kwargs):
+        before = vars(self).copy()
+        try:
+            return fit(self, *args, **kwargs)
+        except BaseException:
+            vars(self).clear()
+            vars(self).update(before)
+            raise
+
+    return guarded
 
 
 class PlainStateMixin:

@@ -19,6 +19,7 @@ from ..signals.rebuild import replace_data
 from ..signals.sources import Defaults, find_sources
 from ..signals.validation import check_values, summarize
 from ._input import SignalInputMixin
+from ._state import whole_or_not_at_all
 
 # Directions with less than this share of the strongest one's power are noise of rounding: an
 # average reference or an interpolated channel leaves such a direction empty.
@@ -103,6 +104,7 @@ class EuclideanAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
         self.amplitude = amplitude
         self.group_by = group_by
 
+    @whole_or_not_at_all
     def fit(self, X: Any, y: Any = None, groups: Any = None) -> EuclideanAligner:
         """Learn the whitening of each group.
 
@@ -147,6 +149,7 @@ class EuclideanAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
             self._warn_no_groups(len(data))
         return self._align(X, data, volts, groups)
 
+    @whole_or_not_at_all
     def fit_transform(self, X: Any, y: Any = None, groups: Any = None) -> Any:
         """`fit` and `transform` with the same groups."""
         self._validate_params()

@@ -14,12 +14,12 @@ from sklearn.utils.validation import check_is_fitted
 from ..signals.channels import UNKNOWN_CHANNELS
 from ..signals.units import UNITS
 from ..weights.load import save_encoder
-from ._compute import PRECISIONS
+from ._compute import PRECISIONS, resolve_device
 from ._embedding import POOLINGS, embed_signals
 from ._encoders import ENCODER_CONSTRAINTS, resolve_encoder
 from ._grid import Grid
 from ._input import SignalInputMixin
-from ._state import PlainStateMixin
+from ._state import PlainStateMixin, whole_or_not_at_all
 from .pretrainer import fitted_feature_names
 
 
@@ -112,6 +112,7 @@ class DAREEmbedder(SignalInputMixin, PlainStateMixin, TransformerMixin, BaseEsti
         self.precision = precision
         self.random_state = random_state
 
+    @whole_or_not_at_all
     def fit(self, X: Any, y: Any = None) -> DAREEmbedder:
         """Read the layout of the signals and get the encoder.
 
@@ -127,6 +128,7 @@ class DAREEmbedder(SignalInputMixin, PlainStateMixin, TransformerMixin, BaseEsti
             Itself.
         """
         self._validate_params()
+        resolve_device(self.device)
         signals = self._read(X, reset=True)
         self.encoder_ = resolve_encoder(self, X)
         Grid(  # refuse now what transform could not read
@@ -153,6 +155,7 @@ class DAREEmbedder(SignalInputMixin, PlainStateMixin, TransformerMixin, BaseEsti
         check_is_fitted(self, "encoder_")
         return embed_signals(self, self._read(X, reset=False))
 
+    @whole_or_not_at_all
     def fit_transform(self, X: Any, y: Any = None, **fit_params: Any) -> np.ndarray:
         """`fit` and `transform` in one, reading `X` once."""
         self._validate_params()

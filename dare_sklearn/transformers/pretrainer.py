@@ -34,7 +34,7 @@ from ._input import SignalInputMixin
 from ._net import history_frame, make_callbacks
 from ._pretrain_net import PretrainNet, momentum_course
 from ._randomness import draw_seeds, torch_generator, torch_seed
-from ._state import PlainStateMixin
+from ._state import PlainStateMixin, whole_or_not_at_all
 
 TERMS = ("reconstruction", "anchor_alignment", "mask_alignment", "activation_penalty")
 
@@ -226,6 +226,7 @@ class DAREPretrainer(SignalInputMixin, PlainStateMixin, TransformerMixin, BaseEs
         self.random_state = random_state
         self.verbose = verbose
 
+    @whole_or_not_at_all
     def fit(self, X: Any, y: Any = None) -> DAREPretrainer:
         """Pretrain on unlabelled signals.
 
