@@ -172,3 +172,18 @@ def test_unknown_places_are_said(X):
     start = clf.module_.spatial.layers[0].weight[..., 0]
     assert start[:, 0].abs().max() < 1e-6  # the others keep their spline
     assert start[:, 1:].abs().max() > 0.5
+
+
+def test_an_unfitted_pretrainer_inherits_the_seed(X):
+    def scores():
+        clf = DAREClassifier(DAREPretrainer(max_epochs=1), max_epochs=1, random_state=0, **PARAMS)
+        return clf.fit(X, np.arange(12) % 2).predict_proba(X)
+
+    np.testing.assert_array_equal(scores(), scores())
+
+
+def test_numbers_in_an_object_column_are_labels(X):
+    y = np.array([1, 5], dtype=object)[np.arange(12) % 2]
+    clf = DAREClassifier(None, max_epochs=1, random_state=0, **PARAMS).fit(X, y)
+    assert clf.classes_.tolist() == [1, 5]
+    assert clf.classes_.dtype.kind == "i"

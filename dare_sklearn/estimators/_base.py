@@ -19,7 +19,6 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import (
     _check_sample_weight,
-    check_consistent_length,
     check_is_fitted,
     column_or_1d,
 )
@@ -146,7 +145,12 @@ class ProbeEstimator(SignalInputMixin, PlainStateMixin, BaseEstimator):
                 "epoch (only mne.Epochs and braindecode data sets carry their own)."
             )
         y = read_targets(y, owner)
-        check_consistent_length(signals.data, y)
+        if len(y) != signals.n_epochs:
+            raise ValueError(
+                "Found input variables with inconsistent numbers of samples: "
+                f"[{signals.n_epochs}, {len(y)}]. Pass {owner} one target y per epoch of X (of "
+                "mne.Epochs, those that drop_bad() keeps)."
+            )
         targets = self._encode_targets(y)
         weight = _check_sample_weight(sample_weight, signals.data, dtype=np.float64)
         if (weight < 0).any() or not weight.any():
@@ -162,15 +166,13 @@ class ProbeEstimator(SignalInputMixin, PlainStateMixin, BaseEstimator):
     def _fit_linear(self, signals: Signals, targets: np.ndarray, weight: np.ndarray) -> None:
         self._forget("net_", "module_")
         features = self._features(signals)
+        # class weights shape the decision, not the scale of the features
+        scaler = StandardScaler().fit(features, sample_weight=weight)
         model = self._linear_model()
-        self.linear_: Pipeline = make_pipeline(StandardScaler(), model)
-        self.linear_.fit(
-            features,
-            targets,
-            # class weights shape the decision, not the scale of the features
-            standardscaler__sample_weight=weight,
-            **{f"{self.linear_.steps[-1][0]}__sample_weight": self._epoch_weights(targets, weight)},
+        model.fit(
+            scaler.transform(features), targets, sample_weight=self._epoch_weights(targets, weight)
         )
+        self.linear_: Pipeline = make_pipeline(scaler, model)
         self.n_iter_ = int(np.max(getattr(model, "n_iter_", None) or 1))
         self.history_ = history_frame([], {"train_loss": "loss"})
 

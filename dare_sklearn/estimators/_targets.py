@@ -37,6 +37,8 @@ def read_targets(y: Any, owner: str) -> np.ndarray:
     y = column_or_1d(y, warn=True)
     if y.dtype == object:
         _refuse_missing(pd.isna(y), owner)
+        if all(isinstance(value, Number | np.bool_) for value in y):  # a column of a mixed table
+            y = np.array(y.tolist())
     if y.dtype.kind in "fc":
         assert_all_finite(y, input_name="y", estimator_name=owner)
     return y

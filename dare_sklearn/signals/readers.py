@@ -51,7 +51,9 @@ def read_signals(
     ValueError
         If its parts do not share one layout, or the values are no EEG.
     """
-    parts = read_parts(X, ch_names=ch_names, sfreq=sfreq, unit=unit, like=like, owner=owner)
+    parts = read_parts(
+        X, ch_names=ch_names, sfreq=sfreq, unit=unit, like=like, owner=owner, continuous=False
+    )
     return merge(list(parts), owner)
 
 
@@ -114,13 +116,14 @@ def read_parts(
     unit: str = "auto",
     like: Layout | None = None,
     owner: str = "dare_sklearn",
+    continuous: bool = True,
 ) -> Iterator[Signals]:
     """Read any accepted input, part by part; the parts may differ in layout.
 
     Beside what `read_signals` takes, continuous ``mne.io.Raw`` objects and braindecode's
-    ``RawDataset`` are read here, as one long epoch each.
+    ``RawDataset`` are read here, as one long epoch each, unless `continuous` is False.
     """
-    for source in find_sources(X, Defaults(ch_names, sfreq, like), owner):
+    for source in find_sources(X, Defaults(ch_names, sfreq, like), owner, continuous=continuous):
         values = source.values
         names = None
         if source.ch_names is not None:

@@ -72,8 +72,8 @@ class Defaults(NamedTuple):
         return sfreq, names
 
 
-def find_sources(X: Any, defaults: Defaults, owner: str) -> Iterator[Source]:
-    """The parts of any accepted input.
+def find_sources(X: Any, defaults: Defaults, owner: str, *, continuous: bool) -> Iterator[Source]:
+    """The parts of any accepted input; continuous recordings where they make sense.
 
     Raises
     ------
@@ -85,11 +85,11 @@ def find_sources(X: Any, defaults: Defaults, owner: str) -> Iterator[Source]:
     mne = sys.modules.get("mne")  # an MNE object exists only where mne is imported
     X = _unwrap(X, owner)
     if mne is not None and isinstance(X, mne.BaseEpochs | mne.io.BaseRaw):
-        yield _from_mne([X], owner)
+        yield _from_mne([X], owner, continuous)
     elif _is_dataset(X):
-        yield from _from_dataset(X, owner)
+        yield from _from_dataset(X, owner, continuous)
     elif isinstance(X, list | tuple) and len(X) and not isinstance(X[0], int | float | str):
-        yield from _from_list(list(X), defaults, owner)
+        yield from _from_list(list(X), defaults, owner, continuous)
     else:
         yield _from_array(X, None, defaults, owner)
 
@@ -108,14 +108,14 @@ def _unwrap(X: Any, owner: str) -> Any:
     return torch.utils.data.Subset(X.dataset, X.indices_)
 
 
-def _from_list(items: list, defaults: Defaults, owner: str) -> Iterator[Source]:
+def _from_list(items: list, defaults: Defaults, owner: str, continuous: bool) -> Iterator[Source]:
     mne = sys.modules.get("mne")
     if mne is not None and all(isinstance(x, mne.BaseEpochs | mne.io.BaseRaw) for x in items):
         for group in _by_layout(items):
-            yield _from_mne(group, owner)
+            yield _from_mne(group, owner, continuous)
     elif items and all(_is_dataset(item) for item in items):
         for item in items:
-            yield from _from_dataset(item, owner)
+            yield from _from_dataset(item, owner, continuous)
     elif all(isinstance(x, tuple) and len(x) >= 2 and np.ndim(x[0]) == 2 for x in items):
         # what scikit-learn's splitters make of a braindecode data set
         if len({np.shape(item[0]) for item in items}) > 1:
@@ -144,11 +144,13 @@ def _by_layout(objects: list) -> list[list]:
     return [list(run) for _, run in groupby(objects, key=layout)]
 
 
-def _from_mne(objects: list, owner: str) -> Source:
+def _from_mne(objects: list, owner: str, continuous: bool) -> Source:
     """MNE objects that share one layout."""
     import mne
 
     first = objects[0]
+    if not isinstance(first, mne.BaseEpochs):
+        _check_continuous(continuous, owner)
     picks = mne.pick_types(first.info, eeg=True, exclude="bads")
     if not len(picks):
         raise ValueError(
@@ -179,6 +181,14 @@ def _from_mne(objects: list, owner: str) -> Source:
     )
 
 
+def _check_continuous(allowed: bool, owner: str) -> None:
+    if not allowed:
+        raise TypeError(
+            f"{owner} cannot read continuous recordings (Raw) here: cut epochs first, for instance "
+            "with mne.make_fixed_length_epochs (DAREPretrainer.fit alone takes recordings)."
+        )
+
+
 def _read_epochs(epochs: Any, picks: np.ndarray, index: np.ndarray | None) -> np.ndarray:
     return epochs.get_data(picks=picks, item=index, copy=False, verbose="error")
 
@@ -197,7 +207,7 @@ def _is_dataset(X: Any) -> bool:
     return torch is not None and isinstance(X, torch.utils.data.Dataset)
 
 
-def _from_dataset(dataset: Any, owner: str) -> Iterator[Source]:
+def _from_dataset(dataset: Any, owner: str, continuous: bool) -> Iterator[Source]:
     """braindecode data sets and torch Subsets of them, one part per recording."""
     import mne
     from braindecode.datasets import EEGWindowsDataset, RawDataset, WindowsDataset
@@ -208,6 +218,8 @@ def _from_dataset(dataset: Any, owner: str) -> Iterator[Source]:
                 f"{owner} cannot read a {type(leaf).__name__}, which carries neither channel names "
                 f"nor a sampling rate: expected {ACCEPTED}."
             )
+        if isinstance(leaf, RawDataset):
+            _check_continuous(continuous, owner)
         source = leaf.windows if isinstance(leaf, WindowsDataset) else leaf.raw
         info = source.info
         channels = np.arange(len(info["ch_names"]))

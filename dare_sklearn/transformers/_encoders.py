@@ -21,12 +21,13 @@ def resolve_encoder(owner: Any, X: Any) -> Encoder:
     """The frozen encoder of an estimator with an ``encoder`` parameter.
 
     A name or path is loaded. A fitted pretrainer gives its encoder. An unfitted one is cloned and
-    pretrained on `X`, the training data of the caller, and None is an untrained nano encoder.
+    pretrained on `X`, the training data of the caller, with the caller's names, rate, unit and
+    seed where it has none of its own, and None is an untrained nano encoder.
     Encoders may be shared: whoever trains one copies it first.
     """
     encoder = owner.encoder
     if encoder is None:
-        (seed,) = draw_seeds(getattr(owner, "random_state", None), 1)
+        (seed,) = draw_seeds(owner.random_state, 1)
         return fresh_encoder(seed, get_config("nano"))
     if isinstance(encoder, DAREPretrainer):
         if is_fitted_for_use(encoder):
@@ -45,5 +46,7 @@ def resolve_encoder(owner: Any, X: Any) -> Encoder:
         }
         if encoder.unit == "auto":
             inherited["unit"] = owner.unit
+        if encoder.random_state is None and owner.random_state is not None:
+            (inherited["random_state"],) = draw_seeds(owner.random_state, 1)
         return clone(encoder).set_params(**inherited).fit(X).encoder_
     return load_encoder(encoder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,10 @@ class SignalInputMixin:
     """
 
     _needs_ch_names = True
+    _fitted_attribute = "encoder_"
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, self._fitted_attribute)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
@@ -45,6 +50,13 @@ class SignalInputMixin:
         if not reset:
             return self._to_fitted_layout(signals)
         warn_ignored(signals, owner)
+        if signals.ch_names is None and len(getattr(X, "shape", ())) == 2:
+            warnings.warn(
+                f"{owner} reads a 2-D X as epochs of one channel ({signals.n_epochs} epochs of "
+                f"{signals.n_times} samples): pass ch_names, such as ['Cz'], to confirm.",
+                UserWarning,
+                stacklevel=3,
+            )
         self._store_layout(signals)
         self.n_features_in_ = signals.n_chans
         self._check_table(X, reset=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -16,10 +17,17 @@ def draw_seeds(random_state: Any, n_seeds: int) -> list[int]:
     return [int(seed) for seed in rng.randint(2**31 - 1, size=n_seeds)]
 
 
+# torch draws initial weights and dropout from generators that all threads share
+_LOCK = threading.RLock()
+
+
 @contextmanager
 def torch_seed(seed: int) -> Iterator[None]:
-    """Seed torch inside the block and leave its global generators as they were found."""
-    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+    """Seed torch inside the block and leave its global generators as they were found.
+
+    Threads take turns here, so that each gets the numbers of its own seed.
+    """
+    with _LOCK, torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         torch.manual_seed(seed)
         yield
 

@@ -92,6 +92,8 @@ class EuclideanAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
     True
     """
 
+    _fitted_attribute = "whiteners_"
+
     __metadata_request__fit = {"groups": True}
     __metadata_request__transform = {"groups": True}
 
@@ -166,7 +168,7 @@ class EuclideanAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
         """Values in their own unit, channel names, and whether they are volts of an MNE object."""
         owner = type(self).__name__
         # any rate does: alignment never asks for it
-        sources = list(find_sources(X, Defaults(None, 1.0, None), owner))
+        sources = list(find_sources(X, Defaults(None, 1.0, None), owner, continuous=False))
         first = sources[0]
         if len({tuple(s.ch_names or ()) for s in sources}) > 1:
             raise ValueError(

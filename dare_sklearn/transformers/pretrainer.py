@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import os
 import tempfile
 import warnings
@@ -386,6 +387,20 @@ class DAREPretrainer(SignalInputMixin, PlainStateMixin, TransformerMixin, BaseEs
 
     def _to_fitted_layout(self, signals):
         return signals if self._mixed else super()._to_fitted_layout(signals)
+
+    def __repr__(self, N_CHAR_MAX: int = 700) -> str:
+        """Parameters, and the fingerprint of the weights where it is fitted.
+
+        Tools that tell pipelines apart by their text (MOABB's results, for one) would take two
+        encoders of equal parameters for the same one.
+        """
+        text = super().__repr__(N_CHAR_MAX)
+        if not is_fitted_for_use(self):
+            return text
+        digest = hashlib.sha256()
+        for tensor in self.encoder_.state_dict().values():
+            digest.update(tensor.detach().cpu().numpy().tobytes())
+        return f"<{text} fitted, weights {digest.hexdigest()[:8]}>"
 
     def __sklearn_clone__(self) -> DAREPretrainer:
         """A clone; a fitted pretrainer keeps its weights (see Notes)."""

@@ -1,0 +1,1 @@
+"""Common checks that every public estimator passes, by theme; `settings` says who is checked."""
