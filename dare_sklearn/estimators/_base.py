@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import os
 import warnings
+from collections.abc import Callable
 from functools import partial
 from numbers import Integral, Real
 from typing import Any
@@ -67,6 +68,8 @@ class ProbeEstimator(SignalInputMixin, PlainStateMixin, BaseEstimator):
         "spatial_layers": [Interval(Integral, 1, 4, closed="both")],
         "temporal_kernel": [Interval(Integral, 1, None, closed="left"), None],
         "pooling": [StrOptions(set(POOLINGS))],
+        "cache": [str, os.PathLike, None],
+        "cache_mb": [Interval(Integral, 1, None, closed="left")],
         "max_epochs": [Interval(Integral, 1, None, closed="left")],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "lr": [Interval(Real, 0, None, closed="neither"), None],
@@ -85,6 +88,9 @@ class ProbeEstimator(SignalInputMixin, PlainStateMixin, BaseEstimator):
 
     # groups that a meta-estimator is given reach `fit` without being asked for
     __metadata_request__fit = {"groups": True}
+
+    def _summary_of(self) -> Callable | None:
+        return super()._summary_of() if self.adaptation == "linear" else None
 
     @property
     def _needs_ch_names(self) -> bool:

@@ -24,7 +24,7 @@ _LAYOUT = (
 )
 _TARGET = ("classes_", "y_mean_", "y_scale_")
 # Not plain data. A loaded probe takes its encoder from its own folder.
-_NOT_SAVED = {"encoder", "callbacks"}
+_NOT_SAVED = {"encoder", "callbacks", "cache"}
 
 
 def save_probe(folder: str | os.PathLike, probe: Any) -> None:

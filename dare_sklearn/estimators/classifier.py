@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from numbers import Real
 from typing import Any
 
@@ -49,6 +50,10 @@ class DAREClassifier(ClassifierMixin, ProbeEstimator):
         one, with batch norm and GELU (15 in the paper); None: no such layer.
     pooling : {"mean", "mean_std", "flatten"}, default="flatten"
         For "linear": how tokens of an epoch's patches are pooled.
+    cache : "memory", path or None, default=None
+        For "linear": where embeddings are kept between fits, as in `DAREEmbedder`.
+    cache_mb : int, default=1000
+        Bound of the cache in megabytes.
     C : float, default=1.0
         For "linear": inverse strength of the L2 penalty.
     max_epochs : int, default=100
@@ -150,6 +155,8 @@ class DAREClassifier(ClassifierMixin, ProbeEstimator):
         spatial_layers: int = 1,
         temporal_kernel: int | None = None,
         pooling: str = "flatten",
+        cache: str | os.PathLike | None = None,
+        cache_mb: int = 1000,
         C: float = 1.0,
         max_epochs: int = 100,
         batch_size: int = 64,
@@ -179,6 +186,8 @@ class DAREClassifier(ClassifierMixin, ProbeEstimator):
         self.spatial_layers = spatial_layers
         self.temporal_kernel = temporal_kernel
         self.pooling = pooling
+        self.cache = cache
+        self.cache_mb = cache_mb
         self.C = C
         self.max_epochs = max_epochs
         self.batch_size = batch_size

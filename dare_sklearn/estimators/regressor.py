@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from numbers import Real
 from typing import Any
 
@@ -74,6 +75,8 @@ n_times_in_, n_features_in_
         spatial_layers: int = 1,
         temporal_kernel: int | None = None,
         pooling: str = "flatten",
+        cache: str | os.PathLike | None = None,
+        cache_mb: int = 1000,
         alpha: float = 1.0,
         max_epochs: int = 100,
         batch_size: int = 64,
@@ -101,6 +104,8 @@ n_times_in_, n_features_in_
         self.spatial_layers = spatial_layers
         self.temporal_kernel = temporal_kernel
         self.pooling = pooling
+        self.cache = cache
+        self.cache_mb = cache_mb
         self.alpha = alpha
         self.max_epochs = max_epochs
         self.batch_size = batch_size

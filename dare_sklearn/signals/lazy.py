@@ -1,4 +1,4 @@
-"""Epochs that stay in their files until they are needed."""
+"""Epochs that stay where they are (in files, or as they came) until they are needed."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
+from xxhash import xxh3_128
 
 from .units import to_microvolts
 from .validation import check_finite
@@ -37,6 +38,8 @@ class LazyEpochs:
         For messages.
     owner : str
         Who asks, for messages.
+    digests : tuple of bytes, or None
+        Hash of the stored values of each epoch, where they are at hand.
     """
 
     readers: tuple[Reader, ...]
@@ -47,6 +50,7 @@ class LazyEpochs:
     order: tuple[int, ...] | None = None
     ch_names: tuple[str, ...] | None = None
     owner: str = "dare_sklearn"
+    digests: tuple[bytes, ...] | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -86,10 +90,29 @@ class LazyEpochs:
         return replace(self, order=tuple(mine[i] for i in order), ch_names=ch_names)
 
 
+def defer(values: np.ndarray) -> LazyEpochs:
+    """An array whose epochs are converted when they are asked for, with a hash of each."""
+    return LazyEpochs(
+        (values.__getitem__,),
+        (len(values),),
+        *values.shape[1:],
+        digests=digest_epochs(values),
+    )
+
+
+def digest_epochs(values: np.ndarray) -> tuple[bytes, ...]:
+    """A 128-bit hash of every epoch: of its values as they are stored, and their type."""
+    kind = xxh3_128(f"{values.dtype.str} {values.shape[1:]}".encode()).digest()
+    return tuple(kind + xxh3_128(np.ascontiguousarray(epoch)).digest() for epoch in values)
+
+
 def join(parts: Sequence[LazyEpochs]) -> LazyEpochs:
     """Epochs of several recordings that agree in everything else."""
     return replace(
         parts[0],
         readers=tuple(reader for part in parts for reader in part.readers),
         counts=tuple(count for part in parts for count in part.counts),
+        digests=None
+        if any(part.digests is None for part in parts)
+        else tuple(digest for part in parts for digest in part.digests),
     )

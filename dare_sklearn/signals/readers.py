@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,10 +11,10 @@ import numpy as np
 
 from .container import Signals
 from .electrodes import canonical_names
-from .lazy import LazyEpochs, join
+from .lazy import LazyEpochs, defer, join
 from .sources import Defaults, Layout, find_sources
 from .units import check_fitted_unit, decide_unit, to_microvolts
-from .validation import BLOCK, check_values, summarize
+from .validation import BLOCK, Summary, check_values, summarize
 
 
 def read_signals(
@@ -25,6 +25,7 @@ def read_signals(
     unit: str = "auto",
     like: Layout | None = None,
     owner: str = "dare_sklearn",
+    summary_of: Callable[[Any, str], Summary] | None = None,
 ) -> Signals:
     """Read any accepted input that has one montage, rate and length.
 
@@ -39,6 +40,9 @@ def read_signals(
         What an earlier ``fit`` saw: names, rate and unit of inputs that do not carry their own.
     owner : str
         Who asks, for messages.
+    summary_of : callable, optional
+        In place of `summarize`: one that remembers epochs. With it, values in memory stay as they
+        are until they are asked for, and carry hashes.
 
     Returns
     -------
@@ -52,7 +56,14 @@ def read_signals(
         If its parts do not share one layout, or the values are no EEG.
     """
     parts = read_parts(
-        X, ch_names=ch_names, sfreq=sfreq, unit=unit, like=like, owner=owner, continuous=False
+        X,
+        ch_names=ch_names,
+        sfreq=sfreq,
+        unit=unit,
+        like=like,
+        owner=owner,
+        continuous=False,
+        summary_of=summary_of,
     )
     return merge(list(parts), owner)
 
@@ -117,6 +128,7 @@ def read_parts(
     like: Layout | None = None,
     owner: str = "dare_sklearn",
     continuous: bool = True,
+    summary_of: Callable[[Any, str], Summary] | None = None,
 ) -> Iterator[Signals]:
     """Read any accepted input, part by part; the parts may differ in layout.
 
@@ -129,12 +141,15 @@ def read_parts(
         if source.ch_names is not None:
             names = canonical_names(source.ch_names, f"The input of {owner}")
         _check_agreement(names, source.sfreq, ch_names, sfreq, owner)
+        in_files = isinstance(values, LazyEpochs)
+        if summary_of is not None and not in_files:
+            values = defer(values)
         lazy = isinstance(values, LazyEpochs)
         if lazy:
             values = replace(values, ch_names=names, owner=owner)
         # what a fitted model gets from files is read once, so one block speaks for all of it here
-        look = values[:BLOCK] if lazy and like is not None else values
-        summary = summarize(look, owner)
+        look = values[:BLOCK] if in_files and like is not None else values
+        summary = (summary_of or summarize)(look, owner)
         check_values(summary, names, owner, fitted=like is not None)
         if like is not None and not source.volts:
             told = like.unit if unit == "auto" else unit

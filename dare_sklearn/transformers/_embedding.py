@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
+from xxhash import xxh3_128
 
 from ..modules.encoder import Encoder
 from ..signals.container import Signals
+from ..signals.lazy import digest_epochs
+from ._cache import EpochCache, encoder_digest
 from ._compute import autocast, resolve_device
 from ._grid import Grid
 
@@ -20,6 +24,7 @@ def embed_signals(estimator: Any, signals: Signals) -> np.ndarray:
     """Pooled embeddings ``(n_epochs, n_features)``, as the parameters of a fitted estimator say.
 
     Signals are read, resampled and embedded batch by batch: memory does not grow with their number.
+    With a ``cache``, epochs that were embedded before are not embedded again.
     """
     encoder = estimator.encoder_
     grid = Grid(
@@ -32,13 +37,67 @@ def embed_signals(estimator: Any, signals: Signals) -> np.ndarray:
     # read in evaluation mode without touching the module, which several estimators may share
     moved = encoder if _device_of(encoder) == device else _copy_to(encoder, device)
     channels = torch.from_numpy(grid.index).to(device)
-    done = []
-    with torch.inference_mode(), autocast(device, estimator.precision):
-        for block in signals.blocks(estimator.batch_size):
+
+    def compute(block: np.ndarray) -> np.ndarray:
+        with torch.inference_mode(), autocast(device, estimator.precision):
             x = torch.from_numpy(grid.apply(block)).to(device)
             tokens = moved(moved.normalize(x), channels).float().cpu()  # (B, N, E, D)
-            done.append(pool(tokens.numpy(), estimator.pooling))
+        return pool(tokens.numpy(), estimator.pooling)
+
+    cache = estimator._open_cache()
+    if cache is None:
+        return np.concatenate([compute(block) for block in signals.blocks(estimator.batch_size)])
+    settings = _settings(estimator, signals)
+    digests = signals.data.digests if signals.lazy else None
+    if digests is not None:
+        keys = [digest + settings for digest in digests]
+        return _remembered(cache, keys, signals.data.__getitem__, compute, estimator.batch_size)
+    done = []
+    for block in signals.blocks(estimator.batch_size):
+        keys = [digest + settings for digest in digest_epochs(block)]
+        done.append(_remembered(cache, keys, block.__getitem__, compute, estimator.batch_size))
     return np.concatenate(done)
+
+
+def _remembered(
+    cache: EpochCache,
+    keys: list[bytes],
+    read: Callable[[np.ndarray], np.ndarray],
+    compute: Callable[[np.ndarray], np.ndarray],
+    batch_size: int,
+) -> np.ndarray:
+    """Rows from the cache; those that it lacks are computed and put there."""
+    rows = cache.get(keys)
+    # the same epoch may stand there twice (sampling with replacement)
+    missing = list({keys[i]: i for i, row in enumerate(rows) if row is None}.values())
+    new = {}
+    for start in range(0, len(missing), batch_size):
+        batch = missing[start : start + batch_size]
+        computed = compute(read(np.array(batch)))
+        cache.put([keys[i] for i in batch], computed)
+        new.update((keys[i], row) for i, row in zip(batch, computed, strict=True))
+    return np.stack([new[key] if row is None else row for key, row in zip(keys, rows, strict=True)])
+
+
+def _settings(estimator: Any, signals: Signals) -> bytes:
+    """Hash of everything but the epoch's values that an embedding depends on."""
+    positions = sorted((name, xyz.tobytes()) for name, xyz in signals.positions.items())
+    return xxh3_128(
+        repr(
+            (
+                encoder_digest(estimator.encoder_),
+                signals.ch_names,
+                positions,
+                signals.data.order if signals.lazy else None,
+                signals.sfreq,
+                signals.unit if signals.lazy else "uV",
+                estimator.unknown_channels,
+                estimator.pooling,
+                estimator.precision,
+                str(resolve_device(estimator.device)),
+            )
+        ).encode()
+    ).digest()
 
 
 def _device_of(module: torch.nn.Module) -> torch.device:

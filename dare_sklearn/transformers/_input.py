@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from sklearn.utils.validation import validate_data
 from ..signals.container import Signals
 from ..signals.readers import read_signals, warn_ignored
 from ..signals.sources import Layout
+from ._cache import EpochCache, open_cache, remembered_summary
 
 
 class SignalInputMixin:
@@ -46,6 +48,7 @@ class SignalInputMixin:
             unit=self.unit,
             like=None if reset else Layout(self.ch_names_in_, self.sfreq_in_, self.unit_),
             owner=owner,
+            summary_of=self._summary_of(),
         )
         if not reset:
             return self._to_fitted_layout(signals)
@@ -61,6 +64,16 @@ class SignalInputMixin:
         self.n_features_in_ = signals.n_chans
         self._check_table(X, reset=True)
         return signals
+
+    def _summary_of(self) -> Callable | None:
+        """How epochs are looked through before they are used; a cache remembers it."""
+        cache = self._open_cache()
+        return None if cache is None else remembered_summary(cache)
+
+    def _open_cache(self) -> EpochCache | None:
+        """The cache of an estimator that has the parameter."""
+        params = vars(self)
+        return open_cache(params["cache"], params["cache_mb"]) if "cache" in params else None
 
     def _check_table(self, X: Any, *, reset: bool) -> None:
         """scikit-learn's own check of a 2-D input: number and names of its columns (samples)."""

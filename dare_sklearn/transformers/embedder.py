@@ -47,6 +47,14 @@ class DAREEmbedder(SignalInputMixin, PlainStateMixin, TransformerMixin, BaseEsti
         keeps every patch (250 ms), and with it the time course.
     batch_size : int, default=64
         Epochs that are embedded at once.
+    cache : "memory", path or None, default=None
+        Where embeddings are kept, so that cross-validation and grid searches compute each epoch's
+        once: in the memory of this process, or in a folder that processes share. They are found
+        again by the content of the epoch, the encoder and the parameters, so that a change of any
+        of them computes anew. An epoch's embedding may differ by rounding (about 1e-7) from the
+        one that another batch gives.
+    cache_mb : int, default=1000
+        Bound of the cache in megabytes; what was used longest ago goes first.
     device : str, default="auto"
         Device of torch; "auto" takes CUDA, then MPS, then the CPU.
     precision : {"auto", "float32", "bfloat16"}, default="auto"
@@ -82,6 +90,8 @@ class DAREEmbedder(SignalInputMixin, PlainStateMixin, TransformerMixin, BaseEsti
         "unknown_channels": [StrOptions(set(UNKNOWN_CHANNELS))],
         "pooling": [StrOptions(set(POOLINGS))],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "cache": [str, os.PathLike, None],
+        "cache_mb": [Interval(Integral, 1, None, closed="left")],
         "device": [str],
         "precision": [StrOptions(set(PRECISIONS))],
         "random_state": ["random_state"],
@@ -97,6 +107,8 @@ class DAREEmbedder(SignalInputMixin, PlainStateMixin, TransformerMixin, BaseEsti
         unknown_channels: str = "interpolate",
         pooling: str = "mean",
         batch_size: int = 64,
+        cache: str | os.PathLike | None = None,
+        cache_mb: int = 1000,
         device: str = "auto",
         precision: str = "auto",
         random_state=None,
@@ -108,6 +120,8 @@ class DAREEmbedder(SignalInputMixin, PlainStateMixin, TransformerMixin, BaseEsti
         self.unknown_channels = unknown_channels
         self.pooling = pooling
         self.batch_size = batch_size
+        self.cache = cache
+        self.cache_mb = cache_mb
         self.device = device
         self.precision = precision
         self.random_state = random_state

@@ -1,0 +1,86 @@
+"""Embeddings, 58 channels x 4 s: ours against the plain path, bf16 and compile against float32.
+
+python -m benchmarks.speed.embed
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from benchmarks.speed.measure import arguments, count_gflop, interleave, peak_gflops, report, row
+from benchmarks.speed.plain import encode
+from dare_sklearn.modules.config import get_config
+from dare_sklearn.modules.encoder import Encoder
+from dare_sklearn.modules.init import init_weights
+
+N_CHANS, N_TIMES, BATCH = 58, 1024, 16
+GOALS = {"nano": 1.8, "light": None, "deep": 1.15}
+BF16_GOALS = {"nano": 2.0, "light": 2.5, "deep": 3.2}
+
+
+def rows_of(size: str, n_runs: int, compiled: bool) -> list[dict]:
+    torch.manual_seed(0)
+    encoder = Encoder(get_config(size))
+    init_weights(encoder)
+    encoder.eval().requires_grad_(False)
+    x = encoder.normalize(10 * torch.randn(BATCH, N_CHANS, N_TIMES))
+    channels = torch.arange(N_CHANS)
+
+    def in_bf16() -> torch.Tensor:
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            return encoder(x, channels)
+
+    ways = {
+        "plain": lambda: encode(encoder, x, channels),
+        "ours": lambda: encoder(x, channels),
+        "bf16": in_bf16,
+    }
+    if compiled:
+        fast = torch.compile(encoder)
+        ways["compiled"] = lambda: fast(x, channels)
+    with torch.inference_mode():
+        expected = ways["plain"]()
+        errors = {
+            name: float((way().float() - expected).norm() / expected.norm())
+            for name, way in ways.items()
+        }
+        seconds = interleave(ways, n_runs)
+        gflop = count_gflop(ways["ours"])
+        peak = peak_gflops()
+    common = {"gflop": gflop, "peak_gflops": peak}
+
+    def line(what: str, slow: str, fast: str, goal: float | None) -> dict:
+        speed = gflop / np.median(seconds[fast])
+        return row(
+            f"{size} embeddings, {what}",
+            seconds,
+            slow=slow,
+            fast=fast,
+            goal=goal,
+            relative_error=errors[fast],
+            gflops=speed,
+            share_of_peak=speed / peak,
+            **common,
+        )
+
+    rows = [line("fp32", "plain", "ours", GOALS[size])]
+    rows.append(line("bf16", "ours", "bf16", BF16_GOALS[size]))
+    if compiled:
+        rows.append(line("compiled", "ours", "compiled", None))
+    return rows
+
+
+def main() -> None:
+    parser = arguments(__doc__)
+    parser.add_argument("--sizes", nargs="+", default=list(GOALS), choices=list(GOALS))
+    parser.add_argument("--compile", action="store_true", help="torch.compile too (a C++ compiler)")
+    args = parser.parse_args()
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    rows = [line for size in args.sizes for line in rows_of(size, args.runs, args.compile)]
+    report(rows, "embed", args.out)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,213 @@
+"""Embeddings that are found again."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+
+import mne
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV, cross_val_predict
+from sklearn.pipeline import make_pipeline
+
+from dare_sklearn import DAREClassifier, DAREEmbedder, DARERegressor
+from dare_sklearn.modules.encoder import Encoder
+from dare_sklearn.transformers import _cache
+from dare_sklearn.transformers._cache import EpochCache
+
+NAMES = ["Fz", "C3", "C4"]
+PARAMS = {"ch_names": NAMES, "sfreq": 64.0, "unit": "uV", "random_state": 0}
+
+
+@pytest.fixture(autouse=True)
+def fresh(monkeypatch):
+    """No cache of an earlier test."""
+    monkeypatch.setattr(_cache, "_OPEN", {})
+
+
+@pytest.fixture
+def embedded(monkeypatch):
+    """Number of epochs that each pass of an encoder embeds."""
+    counts = []
+    forward = Encoder.forward
+
+    def watched(self, x, *args, **kwargs):
+        counts.append(len(x))
+        return forward(self, x, *args, **kwargs)
+
+    monkeypatch.setattr(Encoder, "forward", watched)
+    return counts
+
+
+@pytest.fixture
+def X():
+    return 10 * np.random.default_rng(0).normal(size=(30, 3, 64))
+
+
+@pytest.fixture(params=["memory", "folder"])
+def cache(request, tmp_path):
+    return "memory" if request.param == "memory" else tmp_path / "embeddings"
+
+
+def test_every_epoch_once(X, cache, embedded):
+    y = np.arange(30) % 2
+    model = make_pipeline(
+        DAREEmbedder(None, cache=cache, **PARAMS), LogisticRegression(max_iter=2000)
+    )
+    search = GridSearchCV(model, {"logisticregression__C": [0.1, 1.0, 10.0]}, cv=5).fit(X, y)
+    assert sum(embedded) == 30
+    plain = clone(model).set_params(dareembedder__cache=None)
+    expected = GridSearchCV(plain, search.param_grid, cv=5).fit(X, y)
+    np.testing.assert_allclose(
+        search.cv_results_["mean_test_score"], expected.cv_results_["mean_test_score"]
+    )
+    np.testing.assert_allclose(search.predict_proba(X), expected.predict_proba(X), rtol=1e-4)
+
+
+def test_epochs_are_told_apart_by_content(X, cache, embedded):
+    embedder = DAREEmbedder(None, cache=cache, **PARAMS).fit(X)
+    first = embedder.transform(X)
+    n_done = sum(embedded)
+    changed = X.copy()
+    changed[4, 1, 7] += 1e-9  # the smallest change of one sample
+    changed[5] = X[2]
+    again = embedder.transform(changed)
+    assert sum(embedded) == n_done + 1
+    np.testing.assert_allclose(again[4], first[4], atol=1e-5)
+    np.testing.assert_array_equal(again[5], first[2])
+    np.testing.assert_array_equal(embedder.transform(X[::-1]), first[::-1])
+    twice = embedder.transform(X[[1, 1, 0]])
+    np.testing.assert_array_equal(twice, first[[1, 1, 0]])
+    first[:] = 0  # the answer is the caller's own
+    np.testing.assert_array_equal(embedder.transform(X)[3], again[3])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"pooling": "flatten"},
+        {"random_state": 1},
+        {"ch_names": ["Fz", "C4", "C3"]},
+        {"sfreq": 128.0},
+        {"ch_names": ["Fz", "C3", "AFz"], "unknown_channels": "drop"},
+        {"precision": "bfloat16"},
+    ],
+    ids=lambda change: "-".join(change),
+)
+def test_other_settings_are_other_embeddings(X, cache, embedded, change, recwarn):
+    DAREEmbedder(None, cache=cache, **PARAMS).fit_transform(X)
+    other = {**PARAMS, **change}
+    done = len(embedded)
+    cached = DAREEmbedder(None, cache=cache, **other).fit_transform(X)
+    assert sum(embedded[done:]) == 30
+    np.testing.assert_array_equal(cached, DAREEmbedder(None, **other).fit_transform(X))
+    recwarn.clear()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.int16])
+def test_types_are_told_apart(X, dtype):
+    cached = DAREEmbedder(None, cache="memory", **PARAMS).fit(X)
+    cached.transform(X)
+    np.testing.assert_array_equal(
+        cached.transform(X.astype(dtype)),
+        DAREEmbedder(None, **PARAMS).fit(X).transform(X.astype(dtype)),
+    )
+
+
+def test_checks_hold_for_what_is_remembered(X, cache):
+    embedder = DAREEmbedder(None, cache=cache, **PARAMS).fit(X)
+    embedder.transform(X)
+    broken = X.copy()
+    broken[3, 2, 5] = np.nan
+    for _ in range(2):  # the second time from memory
+        with pytest.raises(ValueError, match="NaN .* in channels C4, epochs 3"):
+            embedder.transform(broken)
+    with pytest.raises(ValueError, match="X looks like V"):
+        embedder.transform(X * 1e-6)
+    flat = X.copy()
+    flat[:, 0] = 0
+    for _ in range(2):
+        with pytest.raises(ValueError, match="constant signal in channels FZ"):
+            embedder.fit(flat)
+
+
+def test_epochs_objects(X, cache, embedded, tmp_path):
+    epochs = mne.EpochsArray(X * 1e-6, mne.create_info(NAMES, 64.0, "eeg"), verbose="error")
+    embedder = DAREEmbedder(None, cache=cache, random_state=0)
+    expected = DAREEmbedder(None, random_state=0).fit_transform(epochs)
+    n_done = sum(embedded)
+    np.testing.assert_array_equal(embedder.fit_transform(epochs), expected)
+    np.testing.assert_array_equal(embedder.transform([epochs[i] for i in range(4)]), expected[:4])
+    assert sum(embedded) == n_done + 30
+    epochs.save(tmp_path / "some-epo.fif", fmt="double", verbose="error")
+    lazy = mne.read_epochs(tmp_path / "some-epo.fif", preload=False, verbose="error")
+    np.testing.assert_allclose(embedder.transform(lazy), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", [DAREClassifier, DARERegressor])
+def test_the_linear_mode(X, cache, embedded, kind):
+    y = np.arange(30) % 2
+    params = {"adaptation": "linear", "cache": cache, **PARAMS}
+    cached = cross_val_predict(kind(None, **params), X, y, cv=3)
+    assert sum(embedded) == 30
+    plain = cross_val_predict(kind(None, **{**params, "cache": None}), X, y, cv=3)
+    np.testing.assert_allclose(cached, plain, rtol=1e-3)
+
+
+def _embed_elsewhere(folder, X, queue):
+    counts = []
+    forward = Encoder.forward
+    Encoder.forward = lambda self, x, *args, **kwargs: (
+        counts.append(len(x)) or forward(self, x, *args, **kwargs)
+    )
+    queue.put((DAREEmbedder(None, cache=folder, **PARAMS).fit_transform(X), sum(counts)))
+
+
+def test_processes_share_a_folder(X, tmp_path):
+    mine = DAREEmbedder(None, cache=tmp_path, **PARAMS).fit_transform(X[:20])
+    context = multiprocessing.get_context("spawn")
+    queue = context.Queue()
+    other = context.Process(target=_embed_elsewhere, args=(tmp_path, X, queue))
+    other.start()
+    theirs, n_embedded = queue.get(timeout=120)
+    other.join()
+    assert n_embedded == 10
+    np.testing.assert_array_equal(theirs[:20], mine)
+
+
+def test_memory_is_bounded():
+    cache = EpochCache(None, limit=10 * 80)
+    rows = np.arange(200, dtype=float).reshape(20, 10)
+    keys = [bytes([i]) for i in range(20)]
+    cache.put(keys[:10], rows[:10])
+    cache.get(keys[:1])  # used again, so it stays
+    cache.put(keys[10:15], rows[10:15])
+    found = cache.get(keys)
+    assert [row is not None for row in found] == [i in {0, *range(6, 15)} for i in range(20)]
+    np.testing.assert_array_equal(found[12], rows[12])
+
+
+def test_a_folder_is_bounded(tmp_path):
+    cache = EpochCache(tmp_path, limit=3000)
+    for i in range(10):
+        cache.put([bytes([i])], np.full((1, 100), float(i)))
+        newest = max(tmp_path.glob("*.safetensors"), key=lambda path: path.stat().st_mtime_ns)
+        os.utime(newest, ns=(i * 10**9, i * 10**9))
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= 3000
+    found = EpochCache(tmp_path, limit=3000).get([bytes([9]), bytes([0])])
+    assert found[0][0] == 9.0
+    assert found[1] is None
+
+
+def test_a_damaged_file_is_passed_over(X, tmp_path):
+    DAREEmbedder(None, cache=tmp_path, **PARAMS).fit_transform(X)
+    for path in tmp_path.iterdir():
+        path.write_bytes(path.read_bytes()[:50])
+    _cache._OPEN.clear()
+    expected = DAREEmbedder(None, **PARAMS).fit_transform(X)
+    np.testing.assert_array_equal(
+        DAREEmbedder(None, cache=tmp_path, **PARAMS).fit_transform(X), expected
+    )
