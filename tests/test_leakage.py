@@ -57,7 +57,7 @@ def test_noise_stays_at_chance(noise, encoders, how, model):
         )
     elif model == "aligned":
         probe = DAREClassifier(encoder, max_epochs=5, random_state=0, **SIGNALS)
-        estimator = make_pipeline(EuclideanAligner(10.0), probe)
+        estimator = make_pipeline(EuclideanAligner(10.0, group_by=False), probe)
     else:
         estimator = DAREClassifier(
             encoder, adaptation=model, max_epochs=10, lr=5e-3, random_state=0, **SIGNALS

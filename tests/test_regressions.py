@@ -6,6 +6,7 @@ import pickle
 
 import mne
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from scipy.sparse import csr_array
@@ -13,6 +14,7 @@ from sklearn.base import clone
 
 from dare_sklearn import DAREClassifier, DAREEmbedder, DAREPretrainer, DARERegressor
 from dare_sklearn.signals.readers import read_signals
+from dare_sklearn.transformers._net import check_finite_weights
 from dare_sklearn.transformers.pretrainer import is_fitted_for_use
 
 NAMES = ["C3", "C4", "Cz", "Pz", "Oz"]
@@ -187,3 +189,112 @@ def test_numbers_in_an_object_column_are_labels(X):
     clf = DAREClassifier(None, max_epochs=1, random_state=0, **PARAMS).fit(X, y)
     assert clf.classes_.tolist() == [1, 5]
     assert clf.classes_.dtype.kind == "i"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"ch_names": set(NAMES)}, "ch_names .* sequence of strings"),
+        ({"ch_names": ["C3", np.nan, "Cz", "Pz", "Oz"]}, "ch_names .* sequence of strings"),
+        ({"sfreq": 0.256}, "sfreq .* from 1 to 200000 Hz, got 0.256: pass Hz, not kHz"),
+        ({"sfreq": True}, "sfreq"),
+    ],
+)
+def test_slips_of_the_layout(X, changes, message):
+    with pytest.raises(ValueError, match=message):
+        DAREEmbedder(None, **{**PARAMS, **changes}).fit(X)
+
+
+def test_what_cannot_be_seen_is_refused(X):
+    masked = np.ma.masked_array(X, mask=np.zeros(X.shape, bool))
+    DAREEmbedder(None, **PARAMS).fit(masked)  # nothing is masked
+    masked.mask[2, 1] = True
+    with pytest.raises(ValueError, match="masked array as X"):
+        DAREEmbedder(None, **PARAMS).fit(masked)
+    for y in (["a", "b", np.nan] * 4, np.ma.masked_array([0, 1] * 6, mask=[True] + 11 * [False])):
+        with pytest.raises(ValueError, match="y of DAREClassifier has missing values"):
+            DAREClassifier(None, max_epochs=1, **PARAMS).fit(X, y)
+
+
+def test_own_labels_that_fit_never_saw(X):
+    epochs = recording(X, 7)
+    clf = DAREClassifier(None, max_epochs=1, random_state=0).fit(epochs, np.arange(12) % 2)
+    with pytest.raises(ValueError, match=r"labels that X carries \(\[7\]\) are not those"):
+        clf.score(epochs)
+
+
+def test_parameters_that_are_set_after_fit(X):
+    y = np.arange(12) % 2
+    clf = DAREClassifier(None, adaptation="linear", **PARAMS).fit(X, y)
+    with pytest.raises(ValueError, match="unknown_channels .* was changed after its fit"):
+        clf.set_params(unknown_channels="drop").predict(X)
+    embedder = DAREEmbedder(None, **PARAMS).fit(X)
+    for params in ({"batch_size": 0}, {"pooling": "median"}):
+        with pytest.raises(ValueError, match=f"'{next(iter(params))}' parameter"):
+            clone(embedder).set_params(**params).fit(X)
+        with pytest.raises(ValueError, match=f"'{next(iter(params))}' parameter"):
+            clone(embedder).fit(X).set_params(**params).transform(X)
+
+
+def test_divergence_in_the_last_step(X):
+    """No loss tells of it any more: the weights do, and what comes out of them."""
+    clf = DAREClassifier(None, max_epochs=1, random_state=0, **PARAMS).fit(X, np.arange(12) % 2)
+    pretrainer = DAREPretrainer(max_epochs=1, random_state=0, **PARAMS).fit(X)
+    check_finite_weights(clf.module_, "it")
+    with torch.no_grad():
+        clf.module_.head.output.weight[0, 0] = torch.inf
+        pretrainer.encoder_.norm.weight[0] = torch.nan
+    with pytest.raises(FloatingPointError, match="training diverged. Lower lr"):
+        check_finite_weights(clf.module_, "it")
+    with pytest.raises(FloatingPointError, match="NaN or infinite scores: .* lower lr"):
+        clf.predict(X)
+    with pytest.raises(FloatingPointError, match="NaN or infinite embeddings: .* lower lr"):
+        pretrainer.transform(X)
+
+
+def test_weights_of_the_held_out_epochs(X):
+    clf = DAREClassifier(None, validation_fraction=0.3, random_state=0, **PARAMS)
+    groups = np.repeat(["a", "b", "c"], 4)
+    with pytest.raises(ValueError, match="sample_weight .* zero for all epochs that validation"):
+        for group in "abc":  # one of them is held out
+            clf.set_params(max_epochs=1)
+            clf.fit(X, np.arange(12) % 2, groups=groups, sample_weight=groups != group)
+
+
+def test_a_saved_pretrainer_reads_arrays(X, tmp_path):
+    DAREPretrainer(max_epochs=1, random_state=0, **PARAMS).fit(X).save_pretrained(tmp_path)
+    loaded = DAREPretrainer.from_pretrained(
+        tmp_path, ch_names=NAMES, sfreq=256.0, pooling="flatten"
+    )
+    with pytest.warns(UserWarning, match=r"read the values as uV \(unit='auto'\)"):
+        assert loaded.transform(X).shape == (12, 128)
+    with pytest.raises(ValueError, match="depends on the length of the epochs"):
+        loaded.get_feature_names_out()
+    with pytest.raises(ValueError, match="without names: pass ch_names"):
+        loaded.set_params(ch_names=None, unit="uV").transform(X)
+
+
+def test_a_saved_probe_keeps_its_mode(X, tmp_path):
+    names = pd.Index(NAMES)
+    clf = DAREClassifier(None, max_epochs=1, **{**PARAMS, "ch_names": names})
+    clf.fit(X, np.arange(12) % 2).save_pretrained(tmp_path)
+    DAREClassifier.from_pretrained(tmp_path).predict(X)
+    with pytest.raises(ValueError, match="cannot turn into 'linear'"):
+        DAREClassifier.from_pretrained(tmp_path, adaptation="linear")
+    with pytest.raises(TypeError, match="foo"):
+        DAREClassifier.from_pretrained(tmp_path, foo=3)
+
+
+def test_tensors_that_carry_gradients(X):
+    x = torch.tensor(X, requires_grad=True)
+    expected = DAREEmbedder(None, random_state=0, **PARAMS).fit_transform(X)
+    for form in (x, list(x), [(item, 0) for item in x]):
+        Z = DAREEmbedder(None, random_state=0, **PARAMS).fit_transform(form)
+        np.testing.assert_array_equal(Z, expected)
+    with pytest.raises(TypeError, match="sparse, quantized or meta"):
+        DAREEmbedder(None, **PARAMS).fit(x.detach().to_sparse())
+
+
+def test_all_channels_are_bad(X):
+    with pytest.raises(ValueError, match=r"all are marked bad. Change info\['bads'\]"):
+        DAREEmbedder(None).fit(recording(X, 1, bads=NAMES))

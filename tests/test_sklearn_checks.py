@@ -19,7 +19,7 @@ TABLE = {"sfreq": 8.0, "unit": "uV", "ch_names": ["Cz"]}
 PROBE = {"max_epochs": 30, "lr": 1e-2, "dropout": 0.0, "target_channels": ["Cz"], "random_state": 0}
 
 ESTIMATORS = [
-    EuclideanAligner(),
+    EuclideanAligner(group_by=False),
     DAREEmbedder(None, **TABLE),
     DAREPretrainer(max_epochs=1, window_s=0.25, **TABLE),
     DAREClassifier(None, **TABLE, **PROBE),

@@ -11,7 +11,6 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from sklearn.base import BaseEstimator
 from sklearn.model_selection import GroupShuffleSplit, train_test_split
@@ -21,7 +20,6 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import (
     _check_sample_weight,
     check_is_fitted,
-    column_or_1d,
 )
 from skorch.callbacks import EarlyStopping
 from skorch.helper import predefined_split
@@ -33,16 +31,16 @@ from ..signals.container import Signals
 from ..signals.electrodes import electrode_index, target_electrodes
 from ..signals.interpolation import spline_start
 from ..signals.units import UNITS
+from ..transformers._columns import read_column, read_groups
 from ..transformers._compute import PRECISIONS, autocast, resolve_device
 from ..transformers._embedding import POOLINGS, embed_signals
 from ..transformers._encoders import ENCODER_CONSTRAINTS, resolve_encoder
 from ..transformers._grid import Grid, GridEpochs
 from ..transformers._input import SignalInputMixin
-from ..transformers._net import history_frame, make_callbacks
+from ..transformers._net import check_finite_weights, history_frame, make_callbacks
 from ..transformers._randomness import draw_seeds, torch_generator, torch_seed
 from ..transformers._state import PlainStateMixin, whole_or_not_at_all
 from ._probe_net import ProbeData, ProbeNet, as_batch
-from ._targets import read_targets
 
 ADAPTATIONS = ("conv-linear", "linear", "finetune")
 SPATIAL_INITS = ("spline", "random")
@@ -142,7 +140,7 @@ class ProbeEstimator(SignalInputMixin, PlainStateMixin, BaseEstimator):
         self._validate_params()
         owner = type(self).__name__
         signals = self._read(X, reset=True)
-        self._fitted_with = (self.adaptation, self.pooling)
+        self._fitted_with = self._fixed_params()
         if y is None:
             y = signals.y
         if y is None:
@@ -150,7 +148,7 @@ class ProbeEstimator(SignalInputMixin, PlainStateMixin, BaseEstimator):
                 f"{owner} requires y to be passed, but the target y is None: pass one target per "
                 "epoch (only mne.Epochs and braindecode data sets carry their own)."
             )
-        y = read_targets(y, owner)
+        y = read_column(y, "y", owner)
         if len(y) != signals.n_epochs:
             raise ValueError(
                 "Found input variables with inconsistent numbers of samples: "
@@ -173,7 +171,7 @@ class ProbeEstimator(SignalInputMixin, PlainStateMixin, BaseEstimator):
         self._forget("net_", "module_")
         features = self._features(signals)
         # class weights shape the decision, not the scale of the features
-        scaler = StandardScaler().fit(features, sample_weight=weight)
+        scaler = StandardScaler().fit(features, sample_weight=weight / weight.max())
         model = self._linear_model()
         model.fit(
             scaler.transform(features), targets, sample_weight=self._epoch_weights(targets, weight)
@@ -194,6 +192,11 @@ class ProbeEstimator(SignalInputMixin, PlainStateMixin, BaseEstimator):
         init_seed, order_seed, split_seed = draw_seeds(self.random_state, 3)
         x = self._grid(signals)
         train, valid = self._split(targets, groups, split_seed)
+        if len(valid) and not weight[valid].any():
+            raise ValueError(
+                f"sample_weight of {type(self).__name__} is zero for all epochs that "
+                "validation_fraction holds out: pass other weights, or validation_fraction=0."
+            )
         finetune = self.adaptation == "finetune"
         batch_size = min(self.batch_size, len(train))
         n_batches = -(-len(train) // batch_size)
@@ -236,6 +239,7 @@ class ProbeEstimator(SignalInputMixin, PlainStateMixin, BaseEstimator):
                 verbose=self.verbose,
             )
             net.fit(ProbeData(x, targets, weight, train), None)
+        check_finite_weights(net.module_, type(self).__name__)
         net.train_split = None  # it holds the validation epochs, which no saved model should
         net.set_params(device="cpu")  # a model that was fitted on a GPU loads on any machine
         self.module_ = net.module_.to("cpu").eval()
@@ -248,15 +252,8 @@ class ProbeEstimator(SignalInputMixin, PlainStateMixin, BaseEstimator):
     def _check_groups(self, groups: Any, signals: Signals) -> np.ndarray | None:
         owner = type(self).__name__
         if groups is not None:
-            groups = column_or_1d(groups, dtype=None, input_name="groups")
-            if len(groups) != signals.n_epochs:
-                raise ValueError(
-                    f"{owner} got {len(groups)} groups for {signals.n_epochs} epochs: pass one "
-                    "group per epoch."
-                )
-            if pd.isna(groups).any():
-                raise ValueError(f"groups of {owner} must not hold missing values (NaN, None).")
-        elif self.validation_fraction and self.adaptation != "linear":
+            return read_groups(groups, signals.n_epochs, owner)
+        if self.validation_fraction and self.adaptation != "linear":
             warnings.warn(
                 f"validation_fraction={self.validation_fraction:g} of {owner} holds out epochs at "
                 "random, so that training and validation share subjects: pass groups to fit (in "
@@ -265,7 +262,7 @@ class ProbeEstimator(SignalInputMixin, PlainStateMixin, BaseEstimator):
                 UserWarning,
                 stacklevel=3,
             )
-        return groups
+        return None
 
     def _split(
         self, targets: np.ndarray, groups: np.ndarray | None, seed: int
@@ -340,11 +337,15 @@ class ProbeEstimator(SignalInputMixin, PlainStateMixin, BaseEstimator):
 
     def _check_unchanged(self) -> None:
         check_is_fitted(self, "encoder_")
-        if self._fitted_with != (self.adaptation, self.pooling):
+        if self._fitted_with != self._fixed_params():
             raise ValueError(
-                f"adaptation or pooling of {type(self).__name__} was changed after its fit "
-                f"(fitted with {self._fitted_with}): fit it again."
+                f"adaptation, pooling or unknown_channels of {type(self).__name__} was changed "
+                f"after its fit (fitted with {self._fitted_with}): fit it again."
             )
+
+    def _fixed_params(self) -> tuple[str, str, str]:
+        """Parameters that a fitted estimator cannot change."""
+        return self.adaptation, self.pooling, self.unknown_channels
 
     def _own_targets(self, X: Any) -> np.ndarray:
         y = self._read(X, reset=False).y
@@ -366,7 +367,13 @@ class ProbeEstimator(SignalInputMixin, PlainStateMixin, BaseEstimator):
             for start in range(0, len(x), self.batch_size):
                 batch = torch.from_numpy(x[start : start + self.batch_size]).to(device)
                 done.append(module(batch).float().cpu())
-        return torch.cat(done).numpy()
+        scores = torch.cat(done)
+        if not torch.isfinite(scores).all():
+            raise FloatingPointError(
+                f"The probe of {type(self).__name__} gives NaN or infinite scores: its training "
+                "diverged (lower lr), or X holds values of extreme size."
+            )
+        return scores.numpy()
 
     def _linear_features(self, X: Any) -> np.ndarray:
         return self._features(self._read(X, reset=False))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from ..modules.config import DAREConfig
 from ..signals.container import Signals
@@ -47,7 +48,13 @@ def save_probe(folder: str | os.PathLike, probe: Any) -> None:
         "fitted": fitted,
         "n_patches": n_patches,
     }
-    write_folder(folder, config, probe.module_.state_dict())
+    try:
+        write_folder(folder, config, probe.module_.state_dict())
+    except TypeError as error:
+        raise ValueError(
+            f"{type(probe).__name__} holds a parameter or label that JSON cannot hold ({error}): "
+            "save it with skops, or use plain numbers and strings."
+        ) from None
 
 
 def load_probe(cls: type, source: str | os.PathLike, params: dict[str, Any]) -> Any:
@@ -65,10 +72,19 @@ def load_probe(cls: type, source: str | os.PathLike, params: dict[str, Any]) -> 
     try:
         saved, fitted, n_patches = config["params"], config["fitted"], int(config["n_patches"])
         saved = {k: _from_plain(v) for k, v in saved.items()}
-        probe = cls(**{"encoder": os.fspath(source), **saved, **params})
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"The configuration in {str(source)!r} is incomplete: {error}.") from None
+    if params.get("adaptation", saved["adaptation"]) != saved["adaptation"]:
+        raise ValueError(
+            f"{str(source)!r} holds a {kind} fitted with adaptation={saved['adaptation']!r}, which "
+            f"from_pretrained cannot turn into {params['adaptation']!r}: pass the folder as "
+            f"encoder= to {kind} and fit it."
+        )
+    probe = cls(**{"encoder": os.fspath(source), **saved, **params})
+    try:
         for name in fitted.keys() & {*_LAYOUT, *_TARGET}:
             setattr(probe, name, _from_plain(fitted[name]))
-        probe._fitted_with = (probe.adaptation, probe.pooling)
+        probe._fitted_with = probe._fixed_params()
         probe._fitted_on_table = False
         names, needed = probe.ch_names_in_, _TARGET[:1] if kind == "DAREClassifier" else _TARGET[1:]
         if (
@@ -101,6 +117,8 @@ def _plain(value: Any) -> Any:
         return value.item()
     if isinstance(value, dict):
         return {"items": [[_plain(k), _plain(v)] for k, v in value.items()]}
+    if isinstance(value, pd.Index | pd.Series):
+        value = value.tolist()
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     return value

@@ -230,6 +230,16 @@ class DAREClassifier(ClassifierMixin, ProbeEstimator):
         """Mean accuracy; ``y=None`` takes the data set's own labels."""
         return super().score(X, self._own_targets(X) if y is None else y, sample_weight)
 
+    def _own_targets(self, X: Any) -> np.ndarray:
+        y = super()._own_targets(X)
+        strange = sorted(set(y.tolist()) - set(self.classes_.tolist()), key=str)
+        if strange:
+            raise ValueError(
+                f"score got y=None, and the labels that X carries ({strange}) are not those that "
+                f"DAREClassifier was fitted on ({self.classes_.tolist()}): pass y."
+            )
+        return y
+
     def _encode_targets(self, y: np.ndarray) -> np.ndarray:
         try:
             check_classification_targets(y)

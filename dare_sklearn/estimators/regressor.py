@@ -142,7 +142,10 @@ n_times_in_, n_features_in_
             raise ValueError("The target y of DARERegressor must hold real numbers.")
         y = y.astype(np.float64)
         assert_all_finite(y, input_name="y", estimator_name=type(self).__name__)
-        self.y_mean_, self.y_scale_ = float(y.mean()), float(y.std()) or 1.0
+        with np.errstate(over="ignore", invalid="ignore"):
+            self.y_mean_, self.y_scale_ = float(y.mean()), float(y.std()) or 1.0
+        if not np.isfinite([self.y_mean_, self.y_scale_]).all():
+            raise ValueError("The target y of DARERegressor is too large: rescale it.")
         return (y - self.y_mean_) / self.y_scale_
 
     @staticmethod

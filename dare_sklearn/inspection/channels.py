@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -64,8 +65,10 @@ def channel_importance(
     >>> result.importances.shape == (len(result.ch_names), 1)
     True
     """
-    if not isinstance(n_repeats, int) or n_repeats < 1:
+    if isinstance(n_repeats, bool) or not isinstance(n_repeats, Integral) or n_repeats < 1:
         raise ValueError(f"n_repeats must be a positive integer, got {n_repeats!r}.")
+    if isinstance(scoring, list | tuple | set | dict):
+        raise TypeError(f"channel_importance takes one scoring, got {scoring!r}.")
     is_epochs = hasattr(X, "get_data") and hasattr(X, "drop_log")
     if not is_epochs and not (isinstance(X, np.ndarray) and X.ndim == 3):
         shape = f" of shape {X.shape}" if hasattr(X, "shape") else ""

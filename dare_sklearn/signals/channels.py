@@ -77,13 +77,17 @@ def plan_channels(
         return ChannelPlan(tuple(ch_names), _rows(ch_names), None)
     if unknown == "error":
         raise ValueError(
-            f"{owner} does not know the channels {', '.join(strangers)} (unknown_channels='error')."
+            f"{owner} does not know the channels {_listed(strangers)} (unknown_channels='error')."
             " Drop them, rename them to electrodes of the 10-10 system, or pass "
             "unknown_channels='interpolate' or 'drop'."
         )
     if unknown == "drop":
         if not known:
-            raise ValueError(f"{owner} knows none of the channels {', '.join(strangers)}.")
+            raise ValueError(
+                f"{owner} knows none of the channels {_listed(strangers)}, so that "
+                "unknown_channels='drop' leaves nothing: rename them to electrodes of the 10-10 "
+                "system, or set a montage and pass unknown_channels='interpolate'."
+            )
         _warn(f"{owner} leaves out channels that the encoder does not know: {', '.join(strangers)}")
         keep = [i for i, name in enumerate(ch_names) if name in known]
         return ChannelPlan(
@@ -93,7 +97,7 @@ def plan_channels(
     lost = [name for name in strangers if name not in source]
     if lost:
         raise ValueError(
-            f"{owner} knows neither the channels {', '.join(lost)} nor their positions: set a "
+            f"{owner} knows neither the channels {_listed(lost)} nor their positions: set a "
             "montage on the MNE object, rename them to electrodes of the 10-10 system, or pass "
             "unknown_channels='drop'."
         )
@@ -116,6 +120,11 @@ def plan_channels(
     template = template_positions()
     matrix = spline_matrix(source, {name: template[name] for name in names})
     return ChannelPlan(tuple(names), _rows(names), matrix)
+
+
+def _listed(names: Sequence[str], most: int = 10) -> str:
+    shown = ", ".join(names[:most])
+    return shown if len(names) <= most else f"{shown}, ... ({len(names)} in all)"
 
 
 def _nearest(strangers: Sequence[str], source: Mapping[str, np.ndarray]) -> dict[str, str]:

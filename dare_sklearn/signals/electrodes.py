@@ -52,6 +52,8 @@ def canonical_names(names: Sequence[str], owner: str = "ch_names") -> tuple[str,
     ValueError
         If two names mean the same electrode, such as ``"T3"`` and ``"T7"``.
     """
+    if isinstance(names, set | frozenset | dict) or not all(isinstance(n, str) for n in names):
+        raise ValueError(f"{owner} must be a sequence of strings in order, got {names!r}.")
     canonical = tuple(canonical_name(name) for name in names)
     seen: dict[str, str] = {}
     for name, plain in zip(names, canonical, strict=True):

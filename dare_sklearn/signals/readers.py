@@ -16,6 +16,8 @@ from .sources import Defaults, Layout, find_sources
 from .units import check_fitted_unit, decide_unit, to_microvolts
 from .validation import BLOCK, Summary, check_values, summarize
 
+PLAUSIBLE_HZ = (1.0, 200_000.0)
+
 
 def read_signals(
     X: Any,
@@ -140,6 +142,7 @@ def read_parts(
         names = None
         if source.ch_names is not None:
             names = canonical_names(source.ch_names, f"The input of {owner}")
+        _check_rate(source.sfreq, owner)
         _check_agreement(names, source.sfreq, ch_names, sfreq, owner)
         in_files = isinstance(values, LazyEpochs)
         if summary_of is not None and not in_files:
@@ -151,7 +154,7 @@ def read_parts(
         look = values[:BLOCK] if in_files and like is not None else values
         summary = (summary_of or summarize)(look, owner)
         check_values(summary, names, owner, fitted=like is not None)
-        if like is not None and not source.volts:
+        if like is not None and like.unit != "auto" and not source.volts:
             told = like.unit if unit == "auto" else unit
             decided = check_fitted_unit(summary.typical, told, owner)
         else:
@@ -175,6 +178,15 @@ def _join(blocks: Sequence[np.ndarray | LazyEpochs]) -> np.ndarray | LazyEpochs:
     if lazy and len({(block.unit, block.order) for block in blocks}) == 1:
         return join(blocks)
     return np.concatenate([block[:] for block in blocks])
+
+
+def _check_rate(sfreq: float, owner: str) -> None:
+    low, high = PLAUSIBLE_HZ
+    if isinstance(sfreq, bool) or not low <= sfreq <= high:
+        raise ValueError(
+            f"sfreq of {owner} must be from {low:g} to {high:g} Hz, got {sfreq!r}: pass Hz, not "
+            "kHz."
+        )
 
 
 def _check_agreement(names, own_sfreq, ch_names, sfreq, owner) -> None:

@@ -8,26 +8,15 @@ import numpy as np
 
 
 def replace_data(epochs: Any, data: np.ndarray) -> Any:
-    """An ``mne.EpochsArray`` with `data` and everything else of `epochs`.
+    """A copy of `epochs` with `data` in it.
 
     Parameters
     ----------
     epochs : mne.Epochs
         Loaded, or with its bad epochs dropped.
     data : ndarray, shape (n_epochs, n_chans, n_times)
-        In volts.
+        In volts, for all channels.
     """
-    import mne
-
-    return mne.EpochsArray(
-        data,
-        epochs.info,
-        events=epochs.events,
-        tmin=epochs.tmin,
-        event_id=epochs.event_id,
-        metadata=epochs.metadata,
-        selection=epochs.selection,
-        drop_log=epochs.drop_log,
-        proj=False,
-        verbose="error",
-    )
+    # a new object would refuse repeated events, and classes that have lost all their epochs
+    loaded = epochs.copy().load_data()
+    return loaded.apply_function(lambda _: data, picks="all", channel_wise=False, verbose="error")

@@ -97,6 +97,15 @@ def find_sources(X: Any, defaults: Defaults, owner: str, *, continuous: bool) ->
 def _unwrap(X: Any, owner: str) -> Any:
     """The data set under skorch's ``SliceDataset``, by which scikit-learn splits it lazily."""
     helper = sys.modules.get("skorch.helper")
+    if (
+        helper is not None
+        and isinstance(X, helper.SliceDataset)
+        and type(X).transform is not helper.SliceDataset.transform
+    ):
+        raise TypeError(
+            f"{owner} reads the windows of a {type(X).__name__} straight from its data set, past "
+            "its own transform: give the transform to the data set."
+        )
     if helper is None or not isinstance(X, helper.SliceDataset) or not _is_dataset(X.dataset):
         return X
     if X.idx != 0:
@@ -120,7 +129,11 @@ def _from_list(items: list, defaults: Defaults, owner: str, continuous: bool) ->
         # what scikit-learn's splitters make of a braindecode data set
         if len({np.shape(item[0]) for item in items}) > 1:
             raise ValueError(f"{owner} got windows of different shapes: cut them alike first.")
-        values = np.stack([np.asarray(item[0]) for item in items])
+        torch = sys.modules.get("torch")
+        is_tensor = torch is not None and isinstance(items[0][0], torch.Tensor)
+        values = np.stack(
+            [_from_tensor(x, owner) if is_tensor else np.asarray(x) for x, *_ in items]
+        )
         targets = np.asarray([item[1] for item in items])
         yield _from_array(values, targets, defaults, owner)
     else:
@@ -151,18 +164,11 @@ def _from_mne(objects: list, owner: str, continuous: bool) -> Source:
     first = objects[0]
     if not isinstance(first, mne.BaseEpochs):
         _check_continuous(continuous, owner)
-    picks = mne.pick_types(first.info, eeg=True, exclude="bads")
-    if not len(picks):
-        raise ValueError(
-            f"{owner} found no EEG channel in the MNE object (channel types: "
-            f"{sorted(set(first.get_channel_types()))}): set them with set_channel_types."
-        )
+    picks = _eeg_picks(first.info, "MNE object", "", owner)
     names = [first.ch_names[i] for i in picks]
     ignored = tuple(name for name in first.ch_names if name not in names)
     if isinstance(first, mne.BaseEpochs):
-        # epochs that break the object's own rejection rules are no part of it (MNE finds them
-        # when it first reads them); the caller's object stays as it is
-        objects = [e if e._bad_dropped else e.copy().drop_bad(verbose="error") for e in objects]
+        objects = settle(objects)
         counts = tuple(len(epochs) for epochs in objects)
         if not sum(counts):
             raise ValueError(f"{owner} got 0 sample(s): all epochs are dropped, and 1 is required.")
@@ -179,6 +185,39 @@ def _from_mne(objects: list, owner: str, continuous: bool) -> Source:
     return Source(
         values, names, first.info["sfreq"], targets, ignored, _positions(first.info, picks), True
     )
+
+
+def _eeg_picks(info: Any, what: str, hint: str, owner: str) -> np.ndarray:
+    """Numbers of the EEG channels that are not marked bad."""
+    import mne
+
+    picks = mne.pick_types(info, eeg=True, exclude="bads")
+    if len(picks):
+        return picks
+    if len(mne.pick_types(info, eeg=True, exclude=())):
+        raise ValueError(
+            f"{owner} found no good EEG channel in the {what}: all are marked bad. Change "
+            "info['bads'], or interpolate the bad channels."
+        )
+    raise ValueError(
+        f"{owner} found no EEG channel in the {what} (channel types: "
+        f"{sorted(set(info.get_channel_types()))}): set them with set_channel_types{hint}."
+    )
+
+
+def settle(X: Any) -> Any:
+    """MNE objects without epochs that break their own rejection rules; others as they are.
+
+    MNE finds those epochs when it first reads them; the caller's object stays as it is.
+    """
+    mne = sys.modules.get("mne")
+    if mne is None:
+        return X
+    if isinstance(X, list | tuple):
+        return type(X)(settle(x) for x in X) if any(isinstance(x, mne.BaseEpochs) for x in X) else X
+    if isinstance(X, mne.BaseEpochs) and not X._bad_dropped:
+        return X.copy().drop_bad(verbose="error")
+    return X
 
 
 def _check_continuous(allowed: bool, owner: str) -> None:
@@ -225,13 +264,8 @@ def _from_dataset(dataset: Any, owner: str, continuous: bool) -> Iterator[Source
         channels = np.arange(len(info["ch_names"]))
         if getattr(leaf, "targets_from", "metadata") == "channels":  # misc channels are the targets
             channels = np.setdiff1d(channels, mne.pick_types(info, misc=True))
-        picks = mne.pick_types(info, eeg=True, exclude="bads")
-        if not len(picks):
-            raise ValueError(
-                f"{owner} found no EEG channel in the data set (types: "
-                f"{sorted(set(info.get_channel_types()))}): call set_channel_types on its "
-                "recordings; braindecode's create_from_X_y makes all channels 'misc'."
-            )
+        hint = " (on the recordings; braindecode's create_from_X_y makes all channels 'misc')"
+        picks = _eeg_picks(info, "data set", hint, owner)
         rows = np.searchsorted(channels, picks)
         names = [info["ch_names"][i] for i in picks]
         ignored = tuple(name for name in info["ch_names"] if name not in names)
@@ -239,7 +273,7 @@ def _from_dataset(dataset: Any, owner: str, continuous: bool) -> Iterator[Source
             values, targets = leaf.raw.get_data(verbose="error")[None][:, rows], None
         else:
             index = np.arange(len(leaf)) if index is None else np.asarray(index)
-            reader = partial(_read_windows, leaf, index, rows)
+            reader = partial(_read_windows, leaf, index, rows, len(channels))
             targets = _targets(leaf, index, transforms)
             if source.preload:
                 values = reader(np.arange(len(index)))
@@ -249,12 +283,24 @@ def _from_dataset(dataset: Any, owner: str, continuous: bool) -> Iterator[Source
         yield Source(values, names, info["sfreq"], targets, ignored, _positions(info, picks))
 
 
-def _read_windows(leaf: Any, index: np.ndarray, rows: np.ndarray, which: np.ndarray) -> np.ndarray:
+def _read_windows(
+    leaf: Any, index: np.ndarray, rows: np.ndarray, n_chans: int, which: np.ndarray
+) -> np.ndarray:
     windows = [np.asarray(leaf[int(i)][0]) for i in index[which]]
     if len({window.shape for window in windows}) > 1:
         raise ValueError(
             f"The windows of a {type(leaf).__name__} differ in length: cut them alike first "
             "(window_size_samples)."
+        )
+    if hasattr(leaf, "windows"):
+        n_times = len(leaf.windows.times)
+    else:
+        n_times = int(leaf.crop_inds[index[which[0]], 2] - leaf.crop_inds[index[which[0]], 1])
+    if windows[0].shape != (n_chans, n_times):
+        raise ValueError(
+            f"The transform of a {type(leaf).__name__} makes {windows[0].shape} of windows of "
+            f"{(n_chans, n_times)}, so that the names of the channels and the sampling rate are no "
+            "longer known: preprocess the recordings instead."
         )
     return np.stack(windows)[:, rows]
 
@@ -308,12 +354,29 @@ def _holds_objects(X) -> bool:
     return not (hasattr(X, "__array__") or isinstance(X, int | float | complex | list | tuple))
 
 
+def _from_tensor(x: Any, owner: str) -> np.ndarray:
+    import torch
+
+    if x.layout != torch.strided or x.is_quantized or x.is_meta:
+        raise TypeError(
+            f"{owner} does not support sparse, quantized or meta tensors: pass a dense one."
+        )
+    x = x.detach().cpu()
+    return (x.float() if x.dtype == torch.bfloat16 else x).numpy()
+
+
 def _from_array(X: Any, targets: np.ndarray | None, defaults: Defaults, owner: str) -> Source:
     """An array, which carries neither names nor rate."""
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(X, torch.Tensor):
-        X = X.detach().cpu()
-        X = (X.float() if X.dtype == torch.bfloat16 else X).numpy()
+        X = _from_tensor(X, owner)
+    elif torch is not None and isinstance(X, list | tuple):
+        X = [_from_tensor(x, owner) if isinstance(x, torch.Tensor) else x for x in X]
+    if np.ma.isMaskedArray(X) and np.ma.is_masked(X):
+        raise ValueError(
+            f"{owner} got a masked array as X, and would not see its mask: drop what is masked, or "
+            "pass X.filled(...)."
+        )
     if issparse(X):
         raise TypeError(f"{owner} does not support sparse input: pass X.toarray().")
     if isinstance(X, str | bytes) or not (
@@ -357,8 +420,6 @@ def _from_array(X: Any, targets: np.ndarray | None, defaults: Defaults, owner: s
             f"{owner} got signals without a sampling rate: pass sfreq=... in Hz (mne.Epochs carry "
             "it; arrays and the items of a data set do not)."
         )
-    if not np.isfinite(sfreq) or sfreq <= 0:
-        raise ValueError(f"sfreq of {owner} must be a positive number of Hz, got {sfreq!r}.")
     if ch_names is not None and len(ch_names) != values.shape[1]:
         if defaults.like is not None:
             raise ValueError(

@@ -42,6 +42,11 @@ def embed_signals(estimator: Any, signals: Signals) -> np.ndarray:
         with torch.inference_mode(), autocast(device, estimator.precision):
             x = torch.from_numpy(grid.apply(block)).to(device)
             tokens = moved(moved.normalize(x), channels).float().cpu()  # (B, N, E, D)
+        if not torch.isfinite(tokens).all():
+            raise FloatingPointError(
+                f"The encoder of {type(estimator).__name__} gives NaN or infinite embeddings: its "
+                "training diverged (lower lr), or X holds values of extreme size."
+            )
         return pool(tokens.numpy(), estimator.pooling)
 
     cache = estimator._open_cache()

@@ -38,6 +38,10 @@ class Grid:
         self.sfreq, self.target = signals.sfreq, config.sfreq
         self.plan = None
         if unknown is not None:
+            if signals.ch_names is None:
+                raise ValueError(
+                    f"{owner} got {signals.n_chans} channel(s) without names: pass ch_names=[...]."
+                )
             self.plan = plan_channels(
                 signals.ch_names, positions=signals.positions, unknown=unknown, owner=owner
             )

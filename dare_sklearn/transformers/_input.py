@@ -40,6 +40,7 @@ class SignalInputMixin:
         """Signals of `X`; with ``reset`` their layout is stored, otherwise compared."""
         owner = type(self).__name__
         if not reset:
+            self._validate_params()  # they may have been set since
             self._check_table(X, reset=False)
         signals = read_signals(
             X,

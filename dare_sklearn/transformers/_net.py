@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 
 import pandas as pd
+import torch
 from skorch.callbacks import Callback, EpochTimer, PassthroughScoring, PrintLog, ProgressBar
 from torch import nn
 
@@ -58,6 +59,12 @@ def make_callbacks(
         ]
     for number, callback in enumerate(own or ()):
         named = callback if isinstance(callback, tuple) else (f"user_{number}", callback)
+        if len(named) != 2 or not isinstance(named[1], Callback):
+            raise ValueError(
+                f"callbacks must be skorch callbacks, or (name, callback) pairs; got {callback!r}."
+            )
+        if named[0] in dict(callbacks):
+            raise ValueError(f"The name {named[0]!r} of a callback is taken: choose another one.")
         callbacks.append(named)
     return callbacks
 
@@ -87,6 +94,12 @@ def history_frame(history, renames: dict[str, str]) -> pd.DataFrame:
         if done
         else {new: [] for new in columns.values()}
     )
+
+
+def check_finite_weights(module: nn.Module, owner: str) -> None:
+    """Refuse a network whose last step has diverged, which no loss tells any more."""
+    if not all(torch.isfinite(p).all() for p in module.parameters()):
+        check_finite(math.nan, owner)
 
 
 def check_finite(loss: float, owner: str) -> None:

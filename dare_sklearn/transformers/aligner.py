@@ -10,20 +10,24 @@ import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import Tags
-from sklearn.utils._param_validation import Interval
-from sklearn.utils.validation import check_is_fitted, column_or_1d
+from sklearn.utils._param_validation import Interval, Options
+from sklearn.utils.validation import check_is_fitted
 
 from ..signals.electrodes import canonical_names
 from ..signals.lazy import LazyEpochs
 from ..signals.rebuild import replace_data
-from ..signals.sources import Defaults, find_sources
+from ..signals.sources import Defaults, find_sources, settle
 from ..signals.validation import check_values, summarize
+from ._columns import read_groups
 from ._input import SignalInputMixin
 from ._state import whole_or_not_at_all
 
 # Directions with less than this share of the strongest one's power are noise of rounding: an
 # average reference or an interpolated channel leaves such a direction empty.
 EMPTY = 1e-9
+# Microvolts and volts are a million times apart; people and amplifiers never are.
+UNITS_APART = 1e4
+TINY = 1e-30
 
 
 class EuclideanAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
@@ -40,9 +44,11 @@ class EuclideanAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
         in volts, as they went in), in the unit that the values shall have for arrays. 1 gives the
         identity of the paper. In front of a DARE estimator take 10, the size of EEG that its
         encoders were pretrained on.
-    group_by : str or None, default=None
+    group_by : str, False or None, default=None
         Column of the metadata of ``mne.Epochs`` that tells the group of an epoch, such as
-        "subject". It needs no routing, so it is the simplest way through cross-validation.
+        "subject". It needs no routing, so it is the simplest way through cross-validation. False
+        says that all epochs are one group; None takes them so where `groups` are not passed, with
+        a warning.
 
     Attributes
     ----------
@@ -99,10 +105,10 @@ class EuclideanAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
 
     _parameter_constraints: dict = {
         "amplitude": [Interval(Real, 0, None, closed="neither")],
-        "group_by": [str, None],
+        "group_by": [str, Options(bool, {False}), None],
     }
 
-    def __init__(self, amplitude: float = 1.0, *, group_by: str | None = None) -> None:
+    def __init__(self, amplitude: float = 1.0, *, group_by: str | bool | None = None) -> None:
         self.amplitude = amplitude
         self.group_by = group_by
 
@@ -123,8 +129,9 @@ class EuclideanAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
             Itself.
         """
         self._validate_params()
-        data, names, _ = self._signals(X)
-        self._learn(X, data, names, groups)
+        X = settle(X)
+        data, names, volts = self._signals(X)
+        self._learn(X, data, names, volts, groups)
         return self
 
     def transform(self, X: Any, groups: Any = None) -> Any:
@@ -138,13 +145,15 @@ class EuclideanAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
 
         Returns
         -------
-        array, mne.EpochsArray or list of mne.EpochsArray
+        array, mne.Epochs or list of mne.Epochs
             Of the shape and kind of `X`; an array for everything that is no MNE object. Channels
             of MNE objects that are no EEG, or marked bad, stay as they are.
         """
         check_is_fitted(self, "whiteners_")
         self._check_table(X, reset=False)
+        X = settle(X)
         data, names, volts = self._signals(X)
+        self._check_scale(data, volts)
         data = self._in_fitted_order(data, names)
         groups = self._groups(X, data, groups)
         if groups is None and self.groups_ is not None:
@@ -155,8 +164,9 @@ class EuclideanAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
     def fit_transform(self, X: Any, y: Any = None, groups: Any = None) -> Any:
         """`fit` and `transform` with the same groups."""
         self._validate_params()
+        X = settle(X)
         data, names, volts = self._signals(X)
-        groups = self._learn(X, data, names, groups)
+        groups = self._learn(X, data, names, volts, groups)
         return self._align(X, data, volts, groups)
 
     def __sklearn_tags__(self) -> Tags:
@@ -187,11 +197,43 @@ class EuclideanAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
         check_values(summarize(data, owner), names, owner, fitted=hasattr(self, "whiteners_"))
         return data, names, first.volts
 
-    def _learn(self, X: Any, data: np.ndarray, names: Any, groups: Any) -> np.ndarray | None:
+    def _check_scale(self, data: np.ndarray, volts: bool) -> None:
+        """Refuse values that are in another unit than those of the fit."""
+        owner = type(self).__name__
+        if volts != self._volts:
+            fitted = "MNE objects" if self._volts else "arrays"
+            raise ValueError(
+                f"{owner} was fitted on {fitted}, and X is of another kind, whose unit may be "
+                "another one: pass the same kind of X as in fit."
+            )
+        ratio = _typical(data) / self._typical
+        if ratio and not 1 / UNITS_APART < ratio < UNITS_APART:
+            raise ValueError(
+                f"The values of X are {ratio:.1g} times those that {owner} was fitted on: pass the "
+                "same unit as in fit."
+            )
+
+    def _learn(
+        self, X: Any, data: np.ndarray, names: Any, volts: bool, groups: Any
+    ) -> np.ndarray | None:
         groups = self._groups(X, data, groups)
+        self._volts, self._typical = volts, _typical(data)
         self.ch_names_in_ = None if names is None else list(names)
         self.n_chans_in_ = self.n_features_in_ = data.shape[1]
         self._check_table(X, reset=True)
+        if not TINY < self._typical < 1 / TINY:
+            raise ValueError(
+                f"The values of X have a typical standard deviation of {self._typical:.1g}, which "
+                f"{type(self).__name__} cannot square: rescale them."
+            )
+        if groups is None and self.group_by is None:
+            warnings.warn(
+                f"{type(self).__name__} got no groups, so it aligns all {len(data)} epochs as one: "
+                "pass groups= (in pipelines by sklearn.set_config(enable_metadata_routing=True)), "
+                "set group_by to a column of the epochs' metadata, or group_by=False to confirm.",
+                UserWarning,
+                stacklevel=4,
+            )
         if groups is None:
             self.groups_ = None
             self.whiteners_ = _whitener(data)[None]
@@ -202,18 +244,11 @@ class EuclideanAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
 
     def _groups(self, X: Any, data: np.ndarray, groups: Any) -> np.ndarray | None:
         owner = type(self).__name__
-        if groups is None and self.group_by is not None:
+        if groups is None and isinstance(self.group_by, str):
             groups = _from_metadata(X, self.group_by, owner)
         if groups is None:
             return None
-        groups = column_or_1d(groups, input_name="groups")
-        if len(groups) != len(data):
-            raise ValueError(
-                f"{owner} got {len(groups)} groups for {len(data)} epochs: pass one per epoch."
-            )
-        if pd.isna(groups).any():
-            raise ValueError(f"groups of {owner} must not hold missing values (NaN, None).")
-        return groups
+        return read_groups(groups, len(data), owner)
 
     def _align(
         self,
@@ -274,15 +309,20 @@ def _in_memory(values: np.ndarray | LazyEpochs) -> np.ndarray:
     return values.read(np.arange(len(values))) if isinstance(values, LazyEpochs) else values
 
 
+def _typical(data: np.ndarray) -> float:
+    return float(np.median(data.std(axis=-1, dtype=np.float64)))
+
+
 def _whitener(data: np.ndarray) -> np.ndarray:
     """Inverse square root of the mean covariance of ``(n_epochs, n_chans, n_times)``."""
-    centred = data - data.mean(axis=-1, keepdims=True, dtype=np.float64)
+    size = _typical(data) or 1.0  # squares of values in volts, or odder units, stay in range
+    centred = (data - data.mean(axis=-1, keepdims=True, dtype=np.float64)) / size
     covariance = np.einsum("ect,edt->cd", centred, centred, optimize=True)
     covariance /= len(data) * (data.shape[-1] - 1)
     power, directions = np.linalg.eigh(covariance)
     keep = power > EMPTY * power[-1]
     directions = directions[:, keep]
-    return directions / np.sqrt(power[keep]) @ directions.T
+    return directions / np.sqrt(power[keep]) @ directions.T / size
 
 
 def _from_metadata(X: Any, column: str, owner: str) -> np.ndarray:

@@ -32,7 +32,7 @@ from ._compute import PRECISIONS, resolve_device
 from ._corpus import build_corpus, make_loader
 from ._embedding import POOLINGS, embed_signals, feature_names
 from ._input import SignalInputMixin
-from ._net import history_frame, make_callbacks
+from ._net import check_finite_weights, history_frame, make_callbacks
 from ._pretrain_net import PretrainNet, momentum_course
 from ._randomness import draw_seeds, torch_generator, torch_seed
 from ._state import PlainStateMixin, whole_or_not_at_all
@@ -246,6 +246,10 @@ class DAREPretrainer(SignalInputMixin, PlainStateMixin, TransformerMixin, BaseEs
         """
         self._validate_params()
         momentum = self._check_momentum()
+        if self.checkpoint_dir is not None and Path(self.checkpoint_dir).is_file():
+            raise ValueError(
+                f"checkpoint_dir={str(self.checkpoint_dir)!r} is a file: pass a folder."
+            )
         owner = type(self).__name__
         parts = list(
             read_parts(X, ch_names=self.ch_names, sfreq=self.sfreq, unit=self.unit, owner=owner)
@@ -293,6 +297,7 @@ class DAREPretrainer(SignalInputMixin, PlainStateMixin, TransformerMixin, BaseEs
                 verbose=self.verbose,
             )
             net.fit(loader)
+        check_finite_weights(net.module_, owner)
         self._store_result(net)
         return self
 
@@ -431,6 +436,12 @@ def fitted_feature_names(estimator: Any) -> np.ndarray:
     config = estimator.encoder_.config
     n_times = 0
     if estimator.pooling == "flatten":
+        if getattr(estimator, "_mixed", False):
+            raise ValueError(
+                "With pooling='flatten' the number of features depends on the length of the "
+                f"epochs, which {type(estimator).__name__} does not know after a corpus of several "
+                "lengths (or from_pretrained): pass its encoder to DAREEmbedder(encoder=...)."
+            )
         n_times = resampled_length(estimator.n_times_in_, estimator.sfreq_in_, config.sfreq)
     n_patches = n_times // config.patch_size
     return feature_names(n_patches, config.embed_num, config.embed_dim, estimator.pooling)

@@ -72,7 +72,7 @@ EMBEDDERS = {
 }
 PRETRAINERS = {"pretrainer": _setting(DAREPretrainer, **_pretraining)}
 PRETRAIN = {"embedder-pretraining", "pretrainer"}  # whose fit contrasts epochs
-ALIGNERS = {"aligner": EuclideanAligner}
+ALIGNERS = {"aligner": partial(EuclideanAligner, group_by=False)}
 
 PROBES = {**CLASSIFIERS, **REGRESSORS}
 EMBEDDING = {**EMBEDDERS, **PRETRAINERS}  # from signals to columns of features

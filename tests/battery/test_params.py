@@ -38,6 +38,8 @@ BAD = {
     "amplitude": [0.0, "large"],
     "anchor_alignment": [-1.0],
     "batch_size": [0, 2.5],
+    "cache": [3, ["memory"]],
+    "cache_mb": [0, 1.5],
     "callbacks": ["early stopping"],
     "ch_names": [5, ["C3", "C3", "C4"], ["C3"]],
     "checkpoint_dir": [3],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mne
 import numpy as np
+import pandas as pd
 import pytest
 import sklearn
 from sklearn.linear_model import LogisticRegression
@@ -75,17 +76,64 @@ def test_an_unseen_group_is_aligned_with_its_own_data(signals):
 
 def test_without_groups_there_is_one(signals):
     X, _ = signals
-    aligner = EuclideanAligner().fit(X[:20])
+    aligner = EuclideanAligner(group_by=False).fit(X[:20])
     assert aligner.groups_ is None
     np.testing.assert_allclose(mean_covariance(aligner.transform(X[:20])), np.eye(4), atol=1e-8)
     np.testing.assert_allclose(aligner.transform(X[:1])[0], aligner.transform(X[:20])[0])
 
 
+def test_a_warning_where_groups_are_absent(signals):
+    with pytest.warns(UserWarning, match=r"got no groups, so it aligns all 60 epochs as one"):
+        EuclideanAligner().fit(signals[0])
+
+
+def test_units_are_not_mixed(signals, epochs):
+    X, groups = signals
+    aligner = EuclideanAligner().fit(X, groups=groups)
+    with pytest.raises(ValueError, match="1e-06 times those that EuclideanAligner was fitted on"):
+        aligner.transform(X * 1e-6, groups=groups)
+    with pytest.raises(ValueError, match="fitted on arrays, and X is of another kind"):
+        aligner.transform(epochs)
+    with pytest.raises(ValueError, match="fitted on MNE objects, and X is of another kind"):
+        EuclideanAligner(group_by=False).fit(epochs).transform(epochs.get_data())
+    with pytest.raises(ValueError, match="cannot square: rescale"):
+        EuclideanAligner(group_by=False).fit(X * 1e-200)
+
+
+def test_odd_epochs_objects(epochs):
+    """A class without epochs left, the same epoch twice, and bad epochs not dropped yet."""
+    left = epochs[epochs.metadata["label"].to_numpy() == "left_hand"]
+    assert len(EuclideanAligner(group_by="subject").fit_transform(left)) == 12
+    twice = epochs[[0, 0, 1]]
+    assert len(EuclideanAligner(group_by="subject").fit_transform(twice)) == 3
+    raw = mne.io.RawArray(
+        np.random.default_rng(0).normal(size=(5, 1280)) * 1e-5, epochs.info, verbose="error"
+    )
+    raw._data[:, 300] = 1e-2
+    events = mne.make_fixed_length_events(raw, duration=1.0)
+    lazy = mne.Epochs(
+        raw,
+        events,
+        tmin=0,
+        tmax=0.9,
+        baseline=None,
+        reject={"eeg": 1e-3},
+        metadata=pd.DataFrame({"subject": ["a"] * len(events)}),
+        verbose="error",
+    )
+    aligned = EuclideanAligner(group_by="subject").fit_transform(lazy)
+    assert len(aligned) == len(events) - 1
+    assert not lazy._bad_dropped
+
+
 def test_dtypes_and_tables(signals):
     X, _ = signals
-    assert EuclideanAligner().fit_transform(X.astype(np.float32)).dtype == np.float32
-    assert EuclideanAligner().fit_transform((X * 100).astype(np.int16)).dtype == np.float64
-    table = EuclideanAligner().fit_transform(X[:, 0])
+    assert EuclideanAligner(group_by=False).fit_transform(X.astype(np.float32)).dtype == np.float32
+    assert (
+        EuclideanAligner(group_by=False).fit_transform((X * 100).astype(np.int16)).dtype
+        == np.float64
+    )
+    table = EuclideanAligner(group_by=False).fit_transform(X[:, 0])
     assert table.shape == (60, 64)
     np.testing.assert_allclose(table.var(axis=1, ddof=1).mean(), 1.0)
 
@@ -115,14 +163,14 @@ def test_other_channels_stay(epochs):
     mixed = epochs.copy().load_data()
     mixed.set_channel_types({"Pz": "eog"}, verbose="error")
     mixed.info["bads"] = ["Fz"]
-    aligned = EuclideanAligner().fit_transform(mixed)
+    aligned = EuclideanAligner(group_by=False).fit_transform(mixed)
     for name in ("Pz", "Fz"):
         np.testing.assert_array_equal(aligned.get_data(picks=[name]), mixed.get_data(picks=[name]))
     assert not np.allclose(aligned.get_data(picks="C3"), mixed.get_data(picks="C3"))
 
 
 def test_channels_are_matched_by_name(epochs):
-    aligner = EuclideanAligner().fit(epochs)
+    aligner = EuclideanAligner(group_by=False).fit(epochs)
     turned = epochs.copy().load_data().reorder_channels(NAMES[::-1])
     np.testing.assert_allclose(
         aligner.transform(turned).get_data(picks=["C3"]),
@@ -131,8 +179,9 @@ def test_channels_are_matched_by_name(epochs):
     )
     with pytest.raises(ValueError, match="X differs in PZ"):
         aligner.transform(epochs.copy().load_data().drop_channels(["Pz"]))
+    X = epochs.get_data(copy=True)
     with pytest.raises(ValueError, match="X has 4 channels, but EuclideanAligner was fitted on 5"):
-        aligner.transform(epochs.get_data()[:, :4])
+        EuclideanAligner(group_by=False).fit(X).transform(X[:, :4])
 
 
 @pytest.mark.parametrize(
