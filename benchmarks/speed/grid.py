@@ -63,9 +63,7 @@ def main() -> None:
     same = float(np.abs(scores["cached"] - scores["before"]).max())
     rows = [
         {
-            **row(
-                f"grid of 24 x 5, cache={way}", seconds, slow=way, fast="precomputed", goal=1.3
-            ),
+            **row(f"grid of 24 x 5, cache={way}", seconds, slow=way, fast="precomputed", goal=1.3),
             "score_difference": same,
         }
         for way in ("memory", "folder")

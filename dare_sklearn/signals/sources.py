@@ -82,9 +82,8 @@ def find_sources(X: Any, defaults: Defaults, owner: str, *, continuous: bool) ->
     ValueError
         If it holds no EEG, or lacks names or a rate.
     """
-    mne = sys.modules.get("mne")  # an MNE object exists only where mne is imported
     X = _unwrap(X, owner)
-    if mne is not None and isinstance(X, mne.BaseEpochs | mne.io.BaseRaw):
+    if _is_mne(X):
         yield _from_mne([X], owner, continuous)
     elif _is_dataset(X):
         yield from _from_dataset(X, owner, continuous)
@@ -118,13 +117,12 @@ def _unwrap(X: Any, owner: str) -> Any:
 
 
 def _from_list(items: list, defaults: Defaults, owner: str, continuous: bool) -> Iterator[Source]:
-    mne = sys.modules.get("mne")
-    if mne is not None and all(isinstance(x, mne.BaseEpochs | mne.io.BaseRaw) for x in items):
+    if all(_is_mne(x) for x in items):
         for group in _by_layout(items):
             yield _from_mne(group, owner, continuous)
-    elif items and all(_is_dataset(item) for item in items):
+    elif all(_is_dataset(x) or _is_mne(x) for x in items):  # a mixed corpus
         for item in items:
-            yield from _from_dataset(item, owner, continuous)
+            yield from find_sources(item, defaults, owner, continuous=continuous)
     elif all(isinstance(x, tuple) and len(x) >= 2 and np.ndim(x[0]) == 2 for x in items):
         # what scikit-learn's splitters make of a braindecode data set
         if len({np.shape(item[0]) for item in items}) > 1:
@@ -239,6 +237,11 @@ def _positions(info: Any, picks: np.ndarray) -> dict[str, np.ndarray]:
         if np.isfinite(xyz).all() and xyz.any():
             located[canonical_name(info["ch_names"][i])] = xyz
     return located
+
+
+def _is_mne(X: Any) -> bool:
+    mne = sys.modules.get("mne")  # an MNE object exists only where mne is imported
+    return mne is not None and isinstance(X, mne.BaseEpochs | mne.io.BaseRaw)
 
 
 def _is_dataset(X: Any) -> bool:

@@ -20,11 +20,16 @@ def cut_windows(data: np.ndarray, length: int) -> np.ndarray:
     -------
     ndarray, shape (n_windows, n_chans, min(length, n_times))
     """
-    n_times = data.shape[-1]
-    if n_times <= length:
+    if data.shape[-1] <= length:
         return data
-    starts = list(range(0, n_times - length + 1, length))
-    if starts[-1] + length < n_times:
-        starts.append(n_times - length)
+    starts = window_starts(data.shape[-1], length)
     windows = np.stack([data[..., start : start + length] for start in starts], axis=1)
     return windows.reshape(-1, data.shape[1], length)
+
+
+def window_starts(n_times: int, length: int) -> list[int]:
+    """First samples of the windows that `cut_windows` makes of an epoch."""
+    starts = list(range(0, max(n_times - length, 0) + 1, length))
+    if starts[-1] + length < n_times:
+        starts.append(n_times - length)
+    return starts

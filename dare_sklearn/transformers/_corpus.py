@@ -1,4 +1,7 @@
-"""A pretraining corpus: windows of several montages and lengths, batched within one of them."""
+"""A pretraining corpus: windows of several montages and lengths, batched within one of them.
+
+What MNE or braindecode has not loaded stays on disk, and is read batch by batch.
+"""
 
 from __future__ import annotations
 
@@ -11,16 +14,53 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from ..modules.config import DAREConfig
 from ..signals.container import Signals
-from ..signals.windows import cut_windows
-from ._grid import to_grid
+from ..signals.windows import cut_windows, window_starts
+from ._grid import Grid
 
 
 @dataclass
 class Montage:
     """Windows that can stand in one batch."""
 
-    data: np.ndarray  # (n_windows, n_chans, n_times), float32 microvolts
+    blocks: list[np.ndarray | LazyWindows]  # (n_windows, n_chans, n_times), float32 microvolts
     index: np.ndarray  # (n_chans,), rows of the table of electrodes
+
+    def __len__(self) -> int:
+        return sum(len(block) for block in self.blocks)
+
+    def __getitem__(self, windows: np.ndarray) -> np.ndarray:
+        if len(self.blocks) == 1:
+            return self.blocks[0][windows]
+        done: list[np.ndarray | None] = [None] * len(windows)
+        start = 0
+        for block in self.blocks:
+            rows = np.flatnonzero((windows >= start) & (windows < start + len(block)))
+            if len(rows):
+                for row, window in zip(rows, block[windows[rows] - start], strict=True):
+                    done[row] = window
+            start += len(block)
+        return np.stack(done)
+
+
+class LazyWindows:
+    """Windows of epochs that stay in their files; indexing with an array of numbers reads them."""
+
+    def __init__(self, signals: Signals, grid: Grid, length: int) -> None:
+        self.data, self.grid = signals.data, grid
+        self.length = min(length, grid.n_times)
+        self.starts = window_starts(grid.n_times, self.length)
+
+    def __len__(self) -> int:
+        return len(self.data) * len(self.starts)
+
+    def __getitem__(self, windows: np.ndarray) -> np.ndarray:
+        epochs, numbers = np.divmod(windows, len(self.starts))
+        read, rows = np.unique(epochs, return_inverse=True)
+        data = self.grid.apply(self.data[read])
+        starts = [self.starts[number] for number in numbers]
+        return np.stack(
+            [data[row, :, at : at + self.length] for row, at in zip(rows, starts, strict=True)]
+        )
 
 
 class Corpus(Dataset):
@@ -31,11 +71,11 @@ class Corpus(Dataset):
         self.channels = [torch.from_numpy(montage.index) for montage in montages]
 
     def __len__(self) -> int:
-        return sum(len(montage.data) for montage in self.montages)
+        return sum(len(montage) for montage in self.montages)
 
     def __getitem__(self, key: tuple[int, np.ndarray]) -> tuple[torch.Tensor, torch.Tensor]:
         montage, windows = key
-        return torch.from_numpy(self.montages[montage].data[windows]), self.channels[montage]
+        return torch.from_numpy(self.montages[montage][windows]), self.channels[montage]
 
 
 class MontageBatches(Sampler):
@@ -62,7 +102,7 @@ class MontageBatches(Sampler):
 
 def make_loader(corpus: Corpus, batch_size: int, rng: np.random.Generator) -> DataLoader:
     """Loader of (x, channels) batches."""
-    sampler = MontageBatches([len(m.data) for m in corpus.montages], batch_size, rng)
+    sampler = MontageBatches([len(m) for m in corpus.montages], batch_size, rng)
     return DataLoader(corpus, sampler=sampler, batch_size=None)
 
 
@@ -76,14 +116,24 @@ def build_corpus(
             f"window_s={window_s:g} of {owner} is shorter than one patch of "
             f"{config.patch_size / config.sfreq:g} s."
         )
-    groups: dict[tuple, list[np.ndarray]] = {}
+    groups: dict[tuple, list[np.ndarray | LazyWindows]] = {}
     for signals in parts:
-        data, index = to_grid(signals, config, unknown=unknown, owner=owner)
-        windows = cut_windows(data, window)
-        groups.setdefault((tuple(index), windows.shape[-1]), []).append(windows)
+        grid = Grid(signals, config, owner=owner, unknown=unknown)
+        if signals.lazy:
+            windows = LazyWindows(signals, grid, window)
+        else:
+            windows = cut_windows(grid.apply(signals.data), window)
+        key = (tuple(grid.index), min(window, grid.n_times))
+        groups.setdefault(key, []).append(windows)
     return Corpus(
         [
-            Montage(np.concatenate(blocks), np.array(index, dtype=np.int64))
+            Montage(_join_arrays(blocks), np.array(index, dtype=np.int64))
             for (index, _), blocks in groups.items()
         ]
     )
+
+
+def _join_arrays(blocks: list[np.ndarray | LazyWindows]) -> list[np.ndarray | LazyWindows]:
+    arrays = [block for block in blocks if isinstance(block, np.ndarray)]
+    lazy = [block for block in blocks if not isinstance(block, np.ndarray)]
+    return ([np.concatenate(arrays)] if arrays else []) + lazy

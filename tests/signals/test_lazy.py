@@ -10,7 +10,7 @@ from braindecode.datasets import BaseConcatDataset, RawDataset
 from braindecode.preprocessing import create_fixed_length_windows
 from skorch.helper import SliceDataset
 
-from dare_sklearn import DAREClassifier, DAREEmbedder
+from dare_sklearn import DAREClassifier, DAREEmbedder, DAREPretrainer
 from dare_sklearn.signals.lazy import LazyEpochs
 from dare_sklearn.signals.readers import read_signals
 
@@ -86,6 +86,7 @@ def test_reading_never_holds_everything(windows, monkeypatch):
     DAREEmbedder(None, **params).fit(windows).transform(windows)
     clf = DAREClassifier(None, max_epochs=1, **params).fit(windows)
     clf.predict(windows)
+    DAREPretrainer(max_epochs=1, window_s=0.5, **params).fit([windows, windows])
     assert 0 < most <= 4
 
 
@@ -104,6 +105,17 @@ def test_lazy_and_loaded_agree(windows, epochs, adaptation):
         np.testing.assert_allclose(
             a.predict_proba(lazy), b.predict_proba(loaded.astype(np.float32)), atol=1e-5
         )
+
+
+def test_pretraining_from_disk_is_the_same(windows, epochs):
+    loaded = [read_signals(windows, unit="V").data[:], epochs.copy().load_data().get_data() * 1e6]
+    params = {"max_epochs": 2, "window_s": 0.5, "batch_size": 8, "random_state": 0}
+    for lazy, array, unit in zip([windows, epochs], loaded, ["V", "auto"], strict=True):
+        a = DAREPretrainer(unit=unit, **params).fit(lazy)
+        b = DAREPretrainer(ch_names=NAMES, sfreq=SFREQ, unit="uV", **params).fit(array)
+        np.testing.assert_allclose(a.history_["total"], b.history_["total"], rtol=1e-4)
+    mixed = DAREPretrainer(unit="V", **params).fit([windows, epochs.copy().load_data()])
+    assert mixed.n_iter_ == 2
 
 
 def test_channels_of_lazy_epochs_are_reordered(epochs):

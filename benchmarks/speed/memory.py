@@ -1,0 +1,113 @@
+"""Peak memory of transform and fit on recordings that stay on disk, and on ten times as many.
+
+    python -m benchmarks.speed.memory
+
+Every case runs in a process of its own; what importing the library takes is measured apart.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pandas as pd
+
+FILES = {"small": 2, "ten times": 20}
+N_CHANS, SFREQ, N_EPOCHS = 32, 256.0, 100  # 100 epochs of 2 s in each file
+WORK = ["transform", "fit of the probe", "fit of the pretrainer"]
+
+
+def write_recordings(folder: Path) -> None:
+    import mne
+    import numpy as np
+
+    from dare_sklearn.signals.electrodes import ELECTRODES
+
+    info = mne.create_info(list(ELECTRODES[:N_CHANS]), SFREQ, "eeg")
+    for number in range(max(FILES.values())):
+        rng = np.random.default_rng(number)
+        data = rng.normal(0, 1e-5, (N_CHANS, int(2 * SFREQ) * N_EPOCHS))
+        raw = mne.io.RawArray(data, info, verbose="error")
+        raw.save(folder / f"{number:02d}_raw.fif", verbose="error")
+
+
+def peak_mb(work: str, folder: Path, n_files: int) -> float:
+    """Run one case here and tell the largest memory of this process, in megabytes."""
+    import resource
+
+    import mne
+    import numpy as np
+
+    from dare_sklearn import DAREClassifier, DAREEmbedder, DAREPretrainer
+
+    epochs = []
+    for path in sorted(folder.glob("*_raw.fif"))[:n_files]:
+        raw = mne.io.read_raw_fif(path, preload=False, verbose="error")
+        epochs.append(
+            mne.make_fixed_length_epochs(raw, duration=2.0, preload=False, verbose="error")
+        )
+    if work == "transform":
+        embedder = DAREEmbedder(None, random_state=0).fit(epochs[:1])
+        assert embedder.transform(epochs).shape == (n_files * N_EPOCHS, 64)
+    elif work == "fit of the probe":
+        y = np.arange(n_files * N_EPOCHS) % 2
+        DAREClassifier(None, max_epochs=1, random_state=0).fit(epochs, y)
+    elif work == "fit of the pretrainer":
+        # as many steps in both cases: the memory of a step depends on its masks, drawn at random
+        n_passes = max(FILES.values()) // n_files
+        pretrainer = DAREPretrainer(
+            max_epochs=n_passes, window_s=2.0, batch_size=64, random_state=0
+        )
+        pretrainer.fit(epochs)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path("speed_results"))
+    parser.add_argument("--case", nargs=3, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.case:
+        work, folder, n_files = args.case
+        print(json.dumps(peak_mb(work, Path(folder), int(n_files))))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        write_recordings(Path(folder))
+
+        def measure(work: str, n_files: int) -> float:
+            command = [sys.executable, "-m", "benchmarks.speed.memory"]
+            done = subprocess.run(
+                [*command, "--case", work, folder, str(n_files)],
+                capture_output=True,
+                text=True,
+                check=True,
+            )
+            return json.loads(done.stdout.splitlines()[-1])
+
+        rows = []
+        for work in WORK:
+            small, large = (measure(work, n_files) for n_files in FILES.values())
+            data_mb = N_CHANS * 2 * SFREQ * N_EPOCHS * 4 / 1e6
+            rows.append(
+                {
+                    "work": work,
+                    "data_mb_float32": data_mb * FILES["small"],
+                    "peak_mb": small,
+                    "ten_times_mb_float32": data_mb * FILES["ten times"],
+                    "peak_mb_ten_times": large,
+                    "growth": large / small - 1,
+                    "goal": 0.1,
+                }
+            )
+    table = pd.DataFrame(rows)
+    args.out.mkdir(parents=True, exist_ok=True)
+    table.to_csv(args.out / "memory.csv", index=False)
+    print(table.to_string(index=False, float_format="{:.4g}".format))
+
+
+if __name__ == "__main__":
+    main()
