@@ -6,6 +6,7 @@ A leaf module: it imports nothing but the standard library.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 # The order is the encoder's: row i of its channel embedding belongs to ELECTRODES[i].
 ELECTRODES: tuple[str, ...] = tuple(
@@ -32,6 +33,7 @@ _OLD_NAMES = {"T3": "T7", "T4": "T8", "T5": "P7", "T6": "P8"}
 _INDEX = {name: i for i, name in enumerate(ELECTRODES)}
 
 
+@lru_cache(maxsize=10_000)
 def canonical_name(name: str) -> str:
     """Bring a channel name to the table's spelling: upper case, no trailing dots, no old names.
 

@@ -14,6 +14,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -27,6 +28,7 @@ from ..signals.validation import Summary, summarize
 MEMORY = "memory"
 _SUMMARY = b" summary"
 _OPEN: dict[tuple[str, int], EpochCache] = {}
+_DIGESTS: WeakKeyDictionary[Encoder, tuple[tuple, bytes]] = WeakKeyDictionary()
 _OPEN_LOCK = threading.Lock()
 
 
@@ -141,14 +143,24 @@ def remembered_summary(cache: EpochCache) -> Callable[[Any, str], Summary]:
             cache.put([keys[i] for i in unseen], new)
             for i, row in zip(unseen, new, strict=True):
                 rows[i] = row
-        finite, flat, spread = np.stack(rows, axis=1)
+        finite, flat, spread = np.array(rows).transpose(1, 0, 2)
         return Summary(finite.astype(bool), flat.astype(bool), spread)
 
     return summary_of
 
 
 def encoder_digest(encoder: Encoder) -> bytes:
-    """Hash of an encoder's configuration and weights."""
+    """Hash of an encoder's configuration and weights, remembered until a weight is written to."""
+    written = tuple((p.data_ptr(), p._version) for p in encoder.parameters())
+    known = _DIGESTS.get(encoder)
+    if known is not None and known[0] == written:
+        return known[1]
+    digest = _encoder_digest(encoder)
+    _DIGESTS[encoder] = (written, digest)
+    return digest
+
+
+def _encoder_digest(encoder: Encoder) -> bytes:
     digest = xxh3_128(repr(encoder.config).encode())
     for name, tensor in encoder.state_dict().items():
         digest.update(name.encode())

@@ -81,7 +81,9 @@ def _remembered(
         computed = compute(read(np.array(batch)))
         cache.put([keys[i] for i in batch], computed)
         new.update((keys[i], row) for i, row in zip(batch, computed, strict=True))
-    return np.stack([new[key] if row is None else row for key, row in zip(keys, rows, strict=True)])
+    if new:
+        rows = [new[key] if row is None else row for key, row in zip(keys, rows, strict=True)]
+    return np.array(rows)
 
 
 def _settings(estimator: Any, signals: Signals) -> bytes:
