@@ -14,7 +14,7 @@ from ..modules.encoder import Encoder
 from ..signals.container import Signals
 from ..signals.lazy import digest_epochs
 from ._cache import EpochCache, encoder_digest
-from ._compute import autocast, resolve_device
+from ._compute import autocast, embedding_precision, resolve_device
 from ._grid import Grid
 
 POOLINGS = ("mean", "mean_std", "flatten")
@@ -38,8 +38,10 @@ def embed_signals(estimator: Any, signals: Signals) -> np.ndarray:
     moved = encoder if _device_of(encoder) == device else _copy_to(encoder, device)
     channels = torch.from_numpy(grid.index).to(device)
 
+    precision = embedding_precision(estimator.precision, moved, channels, grid.n_times, device)
+
     def compute(block: np.ndarray) -> np.ndarray:
-        with torch.inference_mode(), autocast(device, estimator.precision):
+        with torch.inference_mode(), autocast(device, precision):
             x = torch.from_numpy(grid.apply(block)).to(device)
             tokens = moved(moved.normalize(x), channels).float().cpu()  # (B, N, E, D)
         if not torch.isfinite(tokens).all():
@@ -52,7 +54,7 @@ def embed_signals(estimator: Any, signals: Signals) -> np.ndarray:
     cache = estimator._open_cache()
     if cache is None:
         return np.concatenate([compute(block) for block in signals.blocks(estimator.batch_size)])
-    settings = _settings(estimator, signals)
+    settings = _settings(estimator, signals, precision)
     digests = signals.data.digests if signals.lazy else None
     if digests is not None:
         keys = [digest + settings for digest in digests]
@@ -86,7 +88,7 @@ def _remembered(
     return np.array(rows)
 
 
-def _settings(estimator: Any, signals: Signals) -> bytes:
+def _settings(estimator: Any, signals: Signals, precision: str) -> bytes:
     """Hash of everything but the epoch's values that an embedding depends on."""
     positions = sorted((name, xyz.tobytes()) for name, xyz in signals.positions.items())
     return xxh3_128(
@@ -100,7 +102,7 @@ def _settings(estimator: Any, signals: Signals) -> bytes:
                 signals.unit if signals.lazy else "uV",
                 estimator.unknown_channels,
                 estimator.pooling,
-                estimator.precision,
+                precision,
                 str(resolve_device(estimator.device)),
             )
         ).encode()

@@ -58,7 +58,9 @@ class DAREEmbedder(SignalInputMixin, PlainStateMixin, TransformerMixin, BaseEsti
     device : str, default="auto"
         Device of torch; "auto" takes CUDA, then MPS, then the CPU.
     precision : {"auto", "float32", "bfloat16"}, default="auto"
-        Precision of the encoder; "auto" is float32.
+        Precision of the encoder; "auto" is bfloat16 on GPUs, and CPUs with AMX, where a short
+        trial shows that it is faster and embeddings stay within 1 % (once per process), and
+        float32 elsewhere.
     random_state : int, RandomState or None, default=None
         Seeds an untrained encoder (``encoder=None``).
 

@@ -1,0 +1,69 @@
+"""What is left out or shared changes nothing: fast against plain, over random shapes and masks."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from benchmarks.speed.plain import encode, pretraining_loss, reconstruct
+from dare_sklearn.modules.config import DAREConfig
+from dare_sklearn.pretraining.masks import draw_masks
+from dare_sklearn.pretraining.objective import PretrainingModel
+
+
+def draw(seed: int):
+    """A small model with weights far from their start, signals, montage and masks."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def integer(low: int, high: int) -> int:
+        return int(torch.randint(low, high + 1, (), generator=generator))
+
+    heads = integer(1, 4)
+    config = DAREConfig(
+        embed_num=integer(1, 4),
+        embed_dim=8 * heads * integer(1, 2),
+        depth=tuple(integer(1, 3) for _ in range(3)),
+        num_heads=heads,
+        patch_size=16,
+    )
+    n_epochs, n_chans, n_patches = integer(1, 5), integer(1, 62), integer(1, 7)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = PretrainingModel(config)
+        for parameter in model.parameters():
+            parameter.data += 0.1 * torch.randn_like(parameter)
+    x = torch.randn(n_epochs, n_chans, 16 * n_patches, generator=generator)
+    channels = torch.randperm(62, generator=generator)[:n_chans]
+    return model, x, channels, draw_masks(n_patches, n_chans, generator)
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_the_same_outputs(seed):
+    model, x, channels, masks = draw(seed)
+    close = {"rtol": 1e-4, "atol": 1e-5}
+    for visible in (None, masks.visible, masks.second_view):
+        torch.testing.assert_close(
+            model.encoder(x, channels, visible),
+            encode(model.encoder, x, channels, visible),
+            **close,
+        )
+    combined = torch.randn(len(x), x.shape[-1] // 16, *model.encoder.summary_token.shape[1:])
+    torch.testing.assert_close(
+        model.reconstructor(combined, masks.targets, channels),
+        reconstruct(model.reconstructor, combined, masks.targets, channels),
+        **close,
+    )
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_the_same_loss_and_gradients(seed):
+    model, x, channels, masks = draw(seed)
+    found = []
+    for loss in (model(x, channels, masks)["loss"], pretraining_loss(model, x, channels, masks)):
+        model.zero_grad()
+        loss.backward()
+        gradients = [p.grad.flatten() for p in model.parameters() if p.grad is not None]
+        found.append((loss.detach(), torch.cat(gradients)))
+    (fast, fast_gradient), (plain, plain_gradient) = found
+    torch.testing.assert_close(fast, plain, rtol=1e-5, atol=1e-5)
+    assert (fast_gradient - plain_gradient).norm() < 1e-4 * plain_gradient.norm()
