@@ -25,17 +25,21 @@ BF16_GOALS = {"nano": 2.5, "deep": 3.0}
 class Trainer:
     """A model with its optimizer, and one way of computing the loss."""
 
-    def __init__(self, model: PretrainingModel, plain: bool, bf16: bool = False) -> None:
+    def __init__(
+        self, model: PretrainingModel, plain: bool, bf16: bool = False, compiled: bool = False
+    ) -> None:
         self.model = copy.deepcopy(model)
         self.plain, self.bf16 = plain, bf16
+        self.forward = torch.compile(self.model, dynamic=True) if compiled else self.model
         trained = [p for p in self.model.parameters() if p.requires_grad]
         self.optimizer = torch.optim.AdamW(trained, lr=1e-4, fused=not plain)
 
     def loss(self, batch) -> torch.Tensor:
-        with torch.autocast("cpu", dtype=torch.bfloat16) if self.bf16 else nullcontext():
+        device = batch[0].device.type
+        with torch.autocast(device, dtype=torch.bfloat16) if self.bf16 else nullcontext():
             if self.plain:
                 return pretraining_loss(self.model, *batch)
-            return self.model(*batch)["loss"]
+            return self.forward(*batch)["loss"]
 
     def step(self, batch) -> float:
         loss = self.loss(batch)
