@@ -792,7 +792,16 @@ def test_groups_reach_the_validation_split(data):
 # parallel work ------------------------------------------------------------------------------------
 
 
-def test_processes_give_the_same_numbers(data, epochs, pretrainer):
+@pytest.fixture
+def one_thread():
+    """Workers of joblib compute with one thread each, and sums are rounded by threads."""
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(n_threads)
+
+
+def test_processes_give_the_same_numbers(data, epochs, pretrainer, one_thread):
     X, y, groups = data
     for model, signals in ((conv(pretrainer), X), (on_epochs(piped()), epochs)):
         numbers = [
