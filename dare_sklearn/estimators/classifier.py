@@ -74,7 +74,8 @@ class DAREClassifier(ClassifierMixin, ProbeEstimator):
         Before the head.
     class_weight : {"balanced", "smooth"}, dict or None, default=None
         Weights of the classes. "smooth" is the paper's (mean frequency / frequency) ** 0.5,
-        normalised to a mean of 1.
+        normalised to a mean of 1. In "linear" mode they weigh the logistic regression alone, while
+        sample weights weigh the scaling of the features too.
     label_smoothing : float, default=0.0
         Share of every label that is spread over all classes; the paper goes up to 0.1.
     validation_fraction : float, default=0.0
