@@ -88,8 +88,9 @@ class PretrainingModel(nn.Module):
         """
         x = self.encoder.normalize(x)
         patches = to_patches(x, self.config.patch_size)
-        first = self.encoder(x, channels, masks.visible)
-        second = self.encoder(x, channels, masks.second_view)
+        # both views in one pass: the encoder reads every patch on its own
+        views = self.encoder(x, channels, torch.cat((masks.visible, masks.second_view)))
+        first, second = views.chunk(2, dim=1)
         visible_patches = masks.visible[:, 0] // channels.shape[0]
         predicted, combined = self.predictor(first, visible_patches, patches.shape[1])
         terms = {"activation_penalty": activation_penalty(first, second)}
