@@ -5,10 +5,17 @@ python -m benchmarks.speed.embed
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 
-from benchmarks.speed.measure import arguments, count_gflop, interleave, peak_gflops, report, row
+from benchmarks.speed.measure import (
+    arguments,
+    compute_columns,
+    count_gflop,
+    interleave,
+    peak_gflops,
+    report,
+    row,
+)
 from benchmarks.speed.plain import encode
 from dare_sklearn.modules.config import get_config
 from dare_sklearn.modules.encoder import Encoder
@@ -48,10 +55,8 @@ def rows_of(size: str, n_runs: int, compiled: bool) -> list[dict]:
         seconds = interleave(ways, n_runs)
         gflop = count_gflop(ways["ours"])
         peak = peak_gflops()
-    common = {"gflop": gflop, "peak_gflops": peak}
 
     def line(what: str, slow: str, fast: str, goal: float | None) -> dict:
-        speed = gflop / np.median(seconds[fast])
         return row(
             f"{size} embeddings, {what}",
             seconds,
@@ -59,9 +64,7 @@ def rows_of(size: str, n_runs: int, compiled: bool) -> list[dict]:
             fast=fast,
             goal=goal,
             relative_error=errors[fast],
-            gflops=speed,
-            share_of_peak=speed / peak,
-            **common,
+            **compute_columns(seconds[fast], gflop, peak),
         )
 
     rows = [line("fp32", "plain", "ours", GOALS[size])]

@@ -11,7 +11,15 @@ from contextlib import nullcontext
 import numpy as np
 import torch
 
-from benchmarks.speed.measure import arguments, count_gflop, interleave, peak_gflops, report, row
+from benchmarks.speed.measure import (
+    arguments,
+    compute_columns,
+    count_gflop,
+    interleave,
+    peak_gflops,
+    report,
+    row,
+)
 from benchmarks.speed.plain import pretraining_loss
 from dare_sklearn.modules.config import get_config
 from dare_sklearn.pretraining.masks import draw_masks
@@ -78,12 +86,7 @@ def rows_of(size: str, n_runs: int, curve_steps: int) -> list[dict]:
     peak = peak_gflops()
 
     def line(what: str, fast: str, goal: float | None) -> dict:
-        speed = gflop / np.median(seconds[fast])
-        curve = [
-            np.abs(np.array(curves[fast]) / np.array(curves["plain"]) - 1).max()
-            if curve_steps
-            else np.nan
-        ]
+        ratios = np.array(curves[fast]) / np.array(curves["plain"])
         return row(
             f"{size} pretraining step, {what}",
             seconds,
@@ -91,12 +94,9 @@ def rows_of(size: str, n_runs: int, curve_steps: int) -> list[dict]:
             fast=fast,
             goal=goal,
             loss_difference=abs(losses[fast] - losses["plain"]),
-            curve_difference=curve[0],
+            curve_difference=np.abs(ratios - 1).max() if curve_steps else np.nan,
             curve_steps=curve_steps,
-            gflop=gflop,
-            gflops=speed,
-            peak_gflops=peak,
-            share_of_peak=speed / peak,
+            **compute_columns(seconds[fast], gflop, peak),
         )
 
     return [line("fp32", "ours", GOALS[size]), line("bf16", "bf16", BF16_GOALS[size])]

@@ -96,16 +96,14 @@ def find_sources(X: Any, defaults: Defaults, owner: str, *, continuous: bool) ->
 def _unwrap(X: Any, owner: str) -> Any:
     """The data set under skorch's ``SliceDataset``, by which scikit-learn splits it lazily."""
     helper = sys.modules.get("skorch.helper")
-    if (
-        helper is not None
-        and isinstance(X, helper.SliceDataset)
-        and type(X).transform is not helper.SliceDataset.transform
-    ):
+    if helper is None or not isinstance(X, helper.SliceDataset):
+        return X
+    if type(X).transform is not helper.SliceDataset.transform:
         raise TypeError(
             f"{owner} reads the windows of a {type(X).__name__} straight from its data set, past "
             "its own transform: give the transform to the data set."
         )
-    if helper is None or not isinstance(X, helper.SliceDataset) or not _is_dataset(X.dataset):
+    if not _is_dataset(X.dataset):
         return X
     if X.idx != 0:
         raise ValueError(

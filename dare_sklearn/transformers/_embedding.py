@@ -37,7 +37,6 @@ def embed_signals(estimator: Any, signals: Signals) -> np.ndarray:
     # read in evaluation mode without touching the module, which several estimators may share
     moved = encoder if _device_of(encoder) == device else _copy_to(encoder, device)
     channels = torch.from_numpy(grid.index).to(device)
-
     precision = embedding_precision(estimator.precision, moved, channels, grid.n_times, device)
 
     def compute(block: np.ndarray) -> np.ndarray:
@@ -54,7 +53,7 @@ def embed_signals(estimator: Any, signals: Signals) -> np.ndarray:
     cache = estimator._open_cache()
     if cache is None:
         return np.concatenate([compute(block) for block in signals.blocks(estimator.batch_size)])
-    settings = _settings(estimator, signals, precision)
+    settings = _settings(estimator, signals, precision, device)
     digests = signals.data.digests if signals.lazy else None
     if digests is not None:
         keys = [digest + settings for digest in digests]
@@ -88,7 +87,7 @@ def _remembered(
     return np.array(rows)
 
 
-def _settings(estimator: Any, signals: Signals, precision: str) -> bytes:
+def _settings(estimator: Any, signals: Signals, precision: str, device: torch.device) -> bytes:
     """Hash of everything but the epoch's values that an embedding depends on."""
     positions = sorted((name, xyz.tobytes()) for name, xyz in signals.positions.items())
     return xxh3_128(
@@ -103,7 +102,7 @@ def _settings(estimator: Any, signals: Signals, precision: str) -> bytes:
                 estimator.unknown_channels,
                 estimator.pooling,
                 precision,
-                str(resolve_device(estimator.device)),
+                str(device),
             )
         ).encode()
     ).digest()

@@ -130,8 +130,8 @@ class EuclideanAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
         """
         self._validate_params()
         X = settle(X)
-        data, names, volts = self._signals(X)
-        self._learn(X, data, names, volts, groups)
+        data, names, volts, typical = self._signals(X)
+        self._learn(X, data, names, volts, typical, groups)
         return self
 
     def transform(self, X: Any, groups: Any = None) -> Any:
@@ -152,8 +152,8 @@ class EuclideanAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
         check_is_fitted(self, "whiteners_")
         self._check_table(X, reset=False)
         X = settle(X)
-        data, names, volts = self._signals(X)
-        self._check_scale(data, volts)
+        data, names, volts, typical = self._signals(X)
+        self._check_scale(typical, volts)
         data = self._in_fitted_order(data, names)
         groups = self._groups(X, data, groups)
         if groups is None and self.groups_ is not None:
@@ -165,8 +165,8 @@ class EuclideanAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
         """`fit` and `transform` with the same groups."""
         self._validate_params()
         X = settle(X)
-        data, names, volts = self._signals(X)
-        groups = self._learn(X, data, names, volts, groups)
+        data, names, volts, typical = self._signals(X)
+        groups = self._learn(X, data, names, volts, typical, groups)
         return self._align(X, data, volts, groups)
 
     def __sklearn_tags__(self) -> Tags:
@@ -174,8 +174,8 @@ class EuclideanAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
-    def _signals(self, X: Any) -> tuple[np.ndarray, tuple[str, ...] | None, bool]:
-        """Values in their own unit, channel names, and whether they are volts of an MNE object."""
+    def _signals(self, X: Any) -> tuple[np.ndarray, tuple[str, ...] | None, bool, float]:
+        """Values in their own unit, channel names, whether they are volts, and their spread."""
         owner = type(self).__name__
         # any rate does: alignment never asks for it
         sources = list(find_sources(X, Defaults(None, 1.0, None), owner, continuous=False))
@@ -194,10 +194,11 @@ class EuclideanAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
             for s in sources
         ]
         data = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
-        check_values(summarize(data, owner), names, owner, fitted=hasattr(self, "whiteners_"))
-        return data, names, first.volts
+        summary = summarize(data, owner)
+        check_values(summary, names, owner, fitted=hasattr(self, "whiteners_"))
+        return data, names, first.volts, summary.typical
 
-    def _check_scale(self, data: np.ndarray, volts: bool) -> None:
+    def _check_scale(self, typical: float, volts: bool) -> None:
         """Refuse values that are in another unit than those of the fit."""
         owner = type(self).__name__
         if volts != self._volts:
@@ -206,7 +207,7 @@ class EuclideanAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
                 f"{owner} was fitted on {fitted}, and X is of another kind, whose unit may be "
                 "another one: pass the same kind of X as in fit."
             )
-        ratio = _typical(data) / self._typical
+        ratio = typical / self._typical
         if ratio and not 1 / UNITS_APART < ratio < UNITS_APART:
             raise ValueError(
                 f"The values of X are {ratio:.1g} times those that {owner} was fitted on: pass the "
@@ -214,10 +215,10 @@ class EuclideanAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
             )
 
     def _learn(
-        self, X: Any, data: np.ndarray, names: Any, volts: bool, groups: Any
+        self, X: Any, data: np.ndarray, names: Any, volts: bool, typical: float, groups: Any
     ) -> np.ndarray | None:
         groups = self._groups(X, data, groups)
-        self._volts, self._typical = volts, _typical(data)
+        self._volts, self._typical = volts, typical
         self.ch_names_in_ = None if names is None else list(names)
         self.n_chans_in_ = self.n_features_in_ = data.shape[1]
         self._check_table(X, reset=True)
@@ -236,10 +237,12 @@ class EuclideanAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
             )
         if groups is None:
             self.groups_ = None
-            self.whiteners_ = _whitener(data)[None]
+            self.whiteners_ = _whitener(data, typical)[None]
         else:
             self.groups_ = np.unique(groups)
-            self.whiteners_ = np.stack([_whitener(data[groups == g]) for g in self.groups_])
+            self.whiteners_ = np.stack(
+                [_whitener(data[groups == g], typical) for g in self.groups_]
+            )
         return groups
 
     def _groups(self, X: Any, data: np.ndarray, groups: Any) -> np.ndarray | None:
@@ -259,7 +262,9 @@ class EuclideanAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
     ) -> Any:
         if groups is None:
             fitted = self.groups_ is None
-            parts = [(slice(None), self.whiteners_[0] if fitted else _whitener(data))]
+            parts = [
+                (slice(None), self.whiteners_[0] if fitted else _whitener(data, self._typical))
+            ]
         else:
             known = (
                 {}
@@ -270,7 +275,9 @@ class EuclideanAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
             for group in np.unique(groups):
                 rows = groups == group
                 whitener = known.get(group.item() if isinstance(group, np.generic) else group)
-                parts.append((rows, _whitener(data[rows]) if whitener is None else whitener))
+                parts.append(
+                    (rows, _whitener(data[rows], self._typical) if whitener is None else whitener)
+                )
         dtype = np.float32 if data.dtype == np.float32 else np.float64
         aligned = np.empty(data.shape, dtype)
         scale = self.amplitude * (1e-6 if volts else 1.0)
@@ -309,13 +316,11 @@ def _in_memory(values: np.ndarray | LazyEpochs) -> np.ndarray:
     return values.read(np.arange(len(values))) if isinstance(values, LazyEpochs) else values
 
 
-def _typical(data: np.ndarray) -> float:
-    return float(np.median(data.std(axis=-1, dtype=np.float64)))
+def _whitener(data: np.ndarray, size: float) -> np.ndarray:
+    """Inverse square root of the mean covariance of ``(n_epochs, n_chans, n_times)``.
 
-
-def _whitener(data: np.ndarray) -> np.ndarray:
-    """Inverse square root of the mean covariance of ``(n_epochs, n_chans, n_times)``."""
-    size = _typical(data) or 1.0  # squares of values in volts, or odder units, stay in range
+    `size` is about that of the values: squares of volts, or of odder units, stay in range.
+    """
     centred = (data - data.mean(axis=-1, keepdims=True, dtype=np.float64)) / size
     covariance = np.einsum("ect,edt->cd", centred, centred, optimize=True)
     covariance /= len(data) * (data.shape[-1] - 1)
