@@ -40,12 +40,19 @@ class Masks(NamedTuple):
         return Masks(*(indices.to(device, non_blocking=True) for indices in self))
 
 
-def n_visible_channels(n_chans: int) -> int:
+def n_visible_channels(n_chans: int, visible_share: float = VISIBLE_SHARE) -> int:
     """Channels shown in a visible patch: 12 of 58, the same share of any other montage."""
-    return max(1, round(n_chans * VISIBLE_SHARE))
+    return max(1, round(n_chans * visible_share))
 
 
-def draw_masks(n_patches: int, n_chans: int, generator: Generator) -> Masks:
+def draw_masks(
+    n_patches: int,
+    n_chans: int,
+    generator: Generator,
+    *,
+    visible_share: float = VISIBLE_SHARE,
+    hidden_target_share: float = 1.0,
+) -> Masks:
     """Draw both views and the targets of one batch.
 
     A patch is hidden entirely with probability 0.5; all its channels are targets then. Otherwise a
@@ -57,12 +64,16 @@ def draw_masks(n_patches: int, n_chans: int, generator: Generator) -> Masks:
     ----------
     n_patches, n_chans : int
     generator : torch.Generator
+    visible_share : float, default=12 / 58
+        Share of the channels that a visible patch shows.
+    hidden_target_share : float, default=1.0
+        Share of the channels of a wholly hidden patch that are targets; the paper takes all.
 
     Returns
     -------
     Masks
     """
-    n_visible = n_visible_channels(n_chans)
+    n_visible = n_visible_channels(n_chans, visible_share)
     while True:
         hidden = torch.rand(n_patches, generator=generator) < HIDDEN_PATCHES
         if hidden.all():
@@ -74,7 +85,11 @@ def draw_masks(n_patches: int, n_chans: int, generator: Generator) -> Masks:
         is_target = torch.zeros(n_patches, n_chans, dtype=torch.bool).scatter_(1, unseen, drawn)
         if n_chans == n_visible or is_target[~hidden].any():
             break
-    is_target[hidden] = True
+    if hidden_target_share == 1.0:
+        is_target[hidden] = True
+    else:
+        n_targets = max(1, round(hidden_target_share * n_chans))
+        is_target[hidden] = order[hidden].argsort(dim=1) < n_targets
     patches = torch.nonzero(~hidden)  # (n_visible_patches, 1)
     order = order[~hidden]
     n_shared = _n_shared_channels(n_visible, n_chans, generator)

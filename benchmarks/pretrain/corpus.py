@@ -1,0 +1,189 @@
+"""The stream of unlabelled EEG that the shipped encoders are pretrained on.
+
+Simulated people are drawn block by block and never come back; recordings may be mixed in. Batch
+`i` is a function of the seed and `i` alone, so that a run resumes anywhere without a saved state.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import mne
+import numpy as np
+import torch
+from torch.utils.data import IterableDataset
+
+from dare_sklearn import simulate_epochs
+from dare_sklearn.modules.config import DAREConfig, get_config
+from dare_sklearn.signals.electrodes import ELECTRODES
+from dare_sklearn.signals.readers import read_signals
+from dare_sklearn.simulation.paradigms import CLASSES
+from dare_sklearn.transformers._grid import to_grid
+
+SFREQ = 256.0
+_CLIP_UV = 500.0  # recordings: windows beyond are artefacts of the amplifier
+
+
+@dataclass(frozen=True)
+class CorpusConfig:
+    """What the stream holds.
+
+    Parameters
+    ----------
+    batch_size : int
+    n_patches : int
+        Patches (250 ms) per window.
+    people : int, default=8
+        Simulated people per paradigm in a block.
+    seconds : int, default=32
+        Length of each person's recording.
+    cuts : int, default=2
+        Sets of windows cut from a recording, each at another phase; no window comes twice.
+    full_montage : float, default=0.5
+        Share of batches with all electrodes; the others have a random choice of them.
+    min_chans : int, default=16
+        Smallest of these choices.
+    amplitude_spread : float, default=0.5
+        Every window is scaled by exp(u), u uniform within plus and minus this.
+    recordings : tuple of str, default=()
+        Real recordings that are mixed in: "eegbci", "uci", "muse".
+    recordings_share : float, default=0.0
+        Share of batches that come from them.
+    """
+
+    batch_size: int
+    n_patches: int
+    people: int = 8
+    seconds: int = 32
+    cuts: int = 2
+    full_montage: float = 0.5
+    min_chans: int = 16
+    amplitude_spread: float = 0.5
+    recordings: tuple[str, ...] = ()
+    recordings_share: float = 0.0
+
+
+class Stream(IterableDataset):
+    """Batches ``(x, channels)`` from step `start` on, without end.
+
+    ``x`` is ``(batch_size, n_chans, n_times)`` in microvolts, ``channels`` the rows of the table of
+    electrodes.
+    """
+
+    def __init__(self, config: CorpusConfig, seed: int, start: int, data: Path | None) -> None:
+        self.config, self.seed, self.start = config, seed, start
+        self.recordings = [
+            montage for name in config.recordings for montage in read_recordings(name, data)
+        ]
+
+    def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        step, block, windows = self.start, None, None
+        while True:
+            number, place = divmod(step, self.steps_per_block)
+            if number != block:
+                block, windows = number, simulated_windows(self.config, self.seed, number)
+            yield self._batch(step, windows, place)
+            step += 1
+
+    @property
+    def steps_per_block(self) -> int:
+        c = self.config
+        per_cut = int(c.seconds * SFREQ) // (64 * c.n_patches) - 1
+        return len(CLASSES) * c.people * c.cuts * per_cut // c.batch_size
+
+    def _batch(self, step: int, windows: np.ndarray, place: int):
+        c = self.config
+        rng = np.random.default_rng([self.seed, 1, step])
+        if self.recordings and rng.random() < c.recordings_share:
+            data, index = self.recordings[rng.integers(len(self.recordings))]
+            x = data[rng.choice(len(data), c.batch_size, replace=len(data) < c.batch_size)]
+        else:
+            index = np.arange(len(ELECTRODES))
+            x = windows[place * c.batch_size : (place + 1) * c.batch_size]
+        if rng.random() >= c.full_montage and len(index) > c.min_chans:
+            n_chans = int(rng.integers(c.min_chans, len(index)))
+            chosen = np.sort(rng.choice(len(index), n_chans, replace=False))
+            x, index = x[:, chosen], index[chosen]
+        scale = np.exp(rng.uniform(-c.amplitude_spread, c.amplitude_spread, (len(x), 1, 1)))
+        return torch.from_numpy(x * scale.astype(np.float32)), torch.from_numpy(index)
+
+
+def simulated_windows(config: CorpusConfig, seed: int, block: int) -> np.ndarray:
+    """All windows of block number `block`, shuffled: ``(n_windows, 62, n_times)``, microvolts."""
+    rng = np.random.default_rng([seed, 0, block])
+    length = 64 * config.n_patches
+    windows = []
+    for paradigm in CLASSES:
+        epochs = simulate_epochs(
+            paradigm,
+            n_subjects=config.people,
+            n_epochs=config.seconds,
+            duration=1.0,
+            reference="random",
+            artifacts=float(rng.uniform(0.3, 1.5)),
+            random_state=rng,
+        )
+        data = epochs.get_data(copy=False)
+        # a person's epochs follow each other without gaps: one recording again
+        data = data.reshape(config.people, config.seconds, *data.shape[1:])
+        data = (data.transpose(0, 2, 1, 3).reshape(config.people, data.shape[2], -1) * 1e6).astype(
+            np.float32
+        )
+        count = data.shape[2] // length - 1
+        for start in rng.choice(length, config.cuts, replace=False):
+            cut = data[:, :, start : start + count * length]
+            cut = cut.reshape(*cut.shape[:2], count, length)
+            windows.append(cut.transpose(0, 2, 1, 3).reshape(-1, cut.shape[1], length))
+    windows = np.concatenate(windows)
+    return windows[rng.permutation(len(windows))]
+
+
+def read_recordings(name: str, data: Path | None) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Windows of one second of unlabelled recordings, and their rows of the table of electrodes."""
+    if data is None:
+        raise ValueError(f"The corpus mixes in the recordings {name!r}: pass --data FOLDER.")
+    reader = {"eegbci": _eegbci, "uci": _uci, "muse": _muse}[name]
+    config: DAREConfig = get_config("nano")
+    montages = []
+    for epochs in reader(data):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # interpolated channels
+            x, index = to_grid(
+                read_signals(epochs), config, unknown="interpolate", owner="benchmarks.pretrain"
+            )
+        x = x - x.mean(axis=2, keepdims=True)
+        montages.append((x[np.abs(x).max(axis=(1, 2)) < _CLIP_UV], index))
+    return montages
+
+
+def _second_by_second(raws: list[mne.io.BaseRaw]) -> mne.BaseEpochs:
+    parts = [
+        mne.make_fixed_length_epochs(raw, 1.0, preload=True, verbose="error").pick("eeg")
+        for raw in raws
+    ]
+    return mne.concatenate_epochs(parts, verbose="error")
+
+
+def _eegbci(data: Path) -> list[mne.BaseEpochs]:
+    raws = []
+    for file in sorted((data / "eegbci").glob("*.edf")):
+        raw = mne.io.read_raw_edf(file, preload=True, verbose="error")
+        mne.datasets.eegbci.standardize(raw)
+        raw.set_montage("colin27_1005").filter(0.5, None, verbose="error")
+        raws.append(raw)
+    return [_second_by_second(raws)]
+
+
+def _uci(data: Path) -> list[mne.BaseEpochs]:
+    return [mne.read_epochs(data / "uci_eeg" / "uci_eeg-epo.fif", verbose="error").pick("eeg")]
+
+
+def _muse(data: Path) -> list[mne.BaseEpochs]:
+    raws = []
+    for file in sorted((data / "muse").glob("*_raw.fif")):
+        raw = mne.io.read_raw_fif(file, preload=True, verbose="error")
+        raws.append(raw.filter(0.5, None, picks="eeg", verbose="error"))
+    return [_second_by_second(raws)]
