@@ -46,6 +46,7 @@ class RunConfig:
     visible_share: tuple[float, float] = (VISIBLE_SHARE, VISIBLE_SHARE)
     hidden_target_share: float = 1.0
     precision: str = "float32"
+    model: dict = field(default_factory=dict)  # changes of the size's DAREConfig
     objective: dict = field(default_factory=dict)  # weights and ablations of PretrainingModel
 
     @classmethod
@@ -74,7 +75,7 @@ def pretrain(config: RunConfig, out: Path, data: Path | None, workers: int) -> N
     out.mkdir(parents=True, exist_ok=True)
     device = resolve_device("auto")
     torch.manual_seed(config.seed)
-    model = PretrainingModel(get_config(config.size), **config.objective).to(device)
+    model = PretrainingModel(get_config(config.size, **config.model), **config.objective).to(device)
     groups = param_groups(model, config.lr, config.weight_decay)
     optimizer = torch.optim.AdamW(groups, lr=config.lr, fused=True)
     state_file, start = out / "state.pt", 0

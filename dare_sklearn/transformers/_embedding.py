@@ -14,6 +14,7 @@ from ..modules.encoder import Encoder
 from ..signals.container import Signals
 from ..signals.lazy import digest_epochs
 from ._cache import EpochCache, encoder_digest
+from ._compile import Compiled
 from ._compute import autocast, embedding_precision, resolve_device
 from ._grid import Grid
 
@@ -38,11 +39,13 @@ def embed_signals(estimator: Any, signals: Signals) -> np.ndarray:
     moved = encoder if _device_of(encoder) == device else _copy_to(encoder, device)
     channels = torch.from_numpy(grid.index).to(device)
     precision = embedding_precision(estimator.precision, moved, channels, grid.n_times, device)
+    wanted = getattr(estimator, "compile", False)  # the probes have no such parameter
+    run = Compiled(moved, type(estimator).__name__) if wanted else moved
 
     def compute(block: np.ndarray) -> np.ndarray:
         with torch.inference_mode(), autocast(device, precision):
             x = torch.from_numpy(grid.apply(block)).to(device)
-            tokens = moved(moved.normalize(x), channels).float().cpu()  # (B, N, E, D)
+            tokens = run(moved.normalize(x), channels).float().cpu()  # (B, N, E, D)
         if not torch.isfinite(tokens).all():
             raise FloatingPointError(
                 f"The encoder of {type(estimator).__name__} gives NaN or infinite embeddings: its "
@@ -53,7 +56,7 @@ def embed_signals(estimator: Any, signals: Signals) -> np.ndarray:
     cache = estimator._open_cache()
     if cache is None:
         return np.concatenate([compute(block) for block in signals.blocks(estimator.batch_size)])
-    settings = _settings(estimator, signals, precision, device)
+    settings = _settings(estimator, signals, precision, device, wanted)
     digests = signals.data.digests if signals.lazy else None
     if digests is not None:
         keys = [digest + settings for digest in digests]
@@ -87,7 +90,9 @@ def _remembered(
     return np.array(rows)
 
 
-def _settings(estimator: Any, signals: Signals, precision: str, device: torch.device) -> bytes:
+def _settings(
+    estimator: Any, signals: Signals, precision: str, device: torch.device, compiled: bool
+) -> bytes:
     """Hash of everything but the epoch's values that an embedding depends on."""
     positions = sorted((name, xyz.tobytes()) for name, xyz in signals.positions.items())
     return xxh3_128(
@@ -102,6 +107,7 @@ def _settings(estimator: Any, signals: Signals, precision: str, device: torch.de
                 estimator.unknown_channels,
                 estimator.pooling,
                 precision,
+                compiled,
                 str(device),
             )
         ).encode()

@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader
 
 from ..pretraining.masks import draw_masks
 from ..pretraining.schedules import linear
+from ._compile import Compiled
 from ._compute import autocast
 from ._net import check_finite, param_groups
 
@@ -19,12 +20,20 @@ class PretrainNet(NeuralNet):
     """Pretrain a `PretrainingModel`; ``fit(loader)`` takes a loader of (x, channels) batches."""
 
     def __init__(
-        self, *args, weight_decay=1e-6, momentum=None, generator=None, precision="auto", **kwargs
+        self,
+        *args,
+        weight_decay=1e-6,
+        momentum=None,
+        generator=None,
+        precision="auto",
+        compiled=False,
+        **kwargs,
     ):
         self.weight_decay = weight_decay
         self.momentum = momentum  # a function of the step
         self.generator = generator  # of the masks
         self.precision = precision
+        self.compiled = compiled
         super().__init__(*args, **kwargs)
 
     @property
@@ -45,6 +54,13 @@ class PretrainNet(NeuralNet):
     def on_train_begin(self, net, X=None, y=None, **kwargs) -> None:
         super().on_train_begin(net, X, y, **kwargs)
         self.n_steps_done_ = 0
+        # the number of visible channels and targets differs from step to step
+        options = {"owner": "DAREPretrainer", "dynamic": True}
+        self.run_ = Compiled(self.module_, **options) if self.compiled else None
+
+    def on_train_end(self, net, X=None, y=None, **kwargs) -> None:
+        del self.run_
+        super().on_train_end(net, X, y, **kwargs)
 
     def train_step_single(self, batch: tuple, **fit_params) -> dict[str, Any]:
         self._set_training(True)
@@ -52,7 +68,7 @@ class PretrainNet(NeuralNet):
         patch_size = self.module_.config.patch_size
         masks = draw_masks(x.shape[2] // patch_size, x.shape[1], self.generator).to(self.device)
         with autocast(torch.device(self.device), self.precision):
-            terms = self.module_(x, channels, masks)
+            terms = (self.run_ or self.module_)(x, channels, masks)
         terms["loss"].backward()
         # one transfer from the device for all terms
         values = torch.stack([term.detach().float() for term in terms.values()]).tolist()

@@ -40,7 +40,7 @@ from ._state import PlainStateMixin, whole_or_not_at_all
 TERMS = ("reconstruction", "anchor_alignment", "mask_alignment", "activation_penalty")
 
 # Parameters that do not change what is learned: they may differ from those of the fit.
-_FREE = {"pooling", "device", "precision", "verbose", "callbacks", "checkpoint_dir"}
+_FREE = {"pooling", "device", "precision", "compile", "verbose", "callbacks", "checkpoint_dir"}
 
 
 class DAREPretrainer(SignalInputMixin, PlainStateMixin, TransformerMixin, BaseEstimator):
@@ -91,6 +91,9 @@ class DAREPretrainer(SignalInputMixin, PlainStateMixin, TransformerMixin, BaseEs
         Device of torch; "auto" takes CUDA, then MPS, then the CPU.
     precision : {"auto", "float32", "bfloat16"}, default="auto"
         Precision of the networks; "auto" is float32.
+    compile : bool, default=False
+        Run the networks through ``torch.compile``. The first call takes minutes and needs a C++
+        compiler; where it fails, a warning says so and the plain network goes on.
     checkpoint_dir : path or None, default=None
         Folder that holds the model after each epoch, in the format of `save_pretrained`; go on
         from its weights with ``weights=checkpoint_dir`` (optimizer and schedules start anew).
@@ -168,6 +171,7 @@ class DAREPretrainer(SignalInputMixin, PlainStateMixin, TransformerMixin, BaseEs
         "pooling": [StrOptions(set(POOLINGS))],
         "device": [str],
         "precision": [StrOptions(set(PRECISIONS))],
+        "compile": ["boolean"],
         "checkpoint_dir": [str, os.PathLike, None],
         "callbacks": [list, None],
         "random_state": ["random_state"],
@@ -197,6 +201,7 @@ class DAREPretrainer(SignalInputMixin, PlainStateMixin, TransformerMixin, BaseEs
         pooling: str = "mean",
         device: str = "auto",
         precision: str = "auto",
+        compile: bool = False,
         checkpoint_dir: str | os.PathLike | None = None,
         callbacks: list | None = None,
         random_state=None,
@@ -222,6 +227,7 @@ class DAREPretrainer(SignalInputMixin, PlainStateMixin, TransformerMixin, BaseEs
         self.pooling = pooling
         self.device = device
         self.precision = precision
+        self.compile = compile
         self.checkpoint_dir = checkpoint_dir
         self.callbacks = callbacks
         self.random_state = random_state
@@ -289,6 +295,7 @@ class DAREPretrainer(SignalInputMixin, PlainStateMixin, TransformerMixin, BaseEs
                 momentum=momentum_course(*momentum, n_steps),
                 generator=torch_generator(mask_seed),
                 precision=self.precision,
+                compiled=self.compile,
                 device=str(device),
                 train_split=None,
                 callbacks=make_callbacks(

@@ -1,0 +1,107 @@
+"""What the classical transformers share: any input in, float64 microvolts through, block by block.
+
+Nothing is learned but the layout of the signals, so none of them can leak.
+"""
+
+from __future__ import annotations
+
+from numbers import Real
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted
+
+from ...signals.container import Signals
+from ...signals.units import UNITS
+from .._input import SignalInputMixin
+from .._state import PlainStateMixin, whole_or_not_at_all
+
+BLOCK = 256  # epochs that are computed together, so that signals on disk stay there
+RATE = Interval(Real, 0, None, closed="neither")
+
+
+class SignalTransformer(SignalInputMixin, PlainStateMixin, TransformerMixin, BaseEstimator):
+    """A fixed function of every epoch; subclasses write `_prepare` and `_compute`."""
+
+    _needs_ch_names = False
+    _fitted_attribute = "n_chans_in_"
+
+    _parameter_constraints: dict = {
+        "ch_names": ["array-like", tuple, None],
+        "sfreq": [RATE, None],
+        "unit": [StrOptions(set(UNITS))],
+    }
+
+    def __init__(self, *, ch_names=None, sfreq: float | None = None, unit: str = "auto") -> None:
+        self.ch_names = ch_names
+        self.sfreq = sfreq
+        self.unit = unit
+
+    @whole_or_not_at_all
+    def fit(self, X: Any, y: Any = None) -> SignalTransformer:
+        """Read the layout of the signals.
+
+        Parameters
+        ----------
+        X : array, mne.Epochs, list of them, or braindecode data set
+            Signals, in any of the library's input types.
+        y : ignored
+
+        Returns
+        -------
+        SignalTransformer
+            Itself.
+        """
+        self._fit_layout(X)
+        return self
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Compute epochs of the fitted layout.
+
+        Parameters
+        ----------
+        X : array, mne.Epochs, list of them, or braindecode data set
+
+        Returns
+        -------
+        ndarray of float64
+            One row (or one array of channels by samples) per epoch.
+        """
+        check_is_fitted(self)
+        return self._run(self._read(X, reset=False))
+
+    @whole_or_not_at_all
+    def fit_transform(self, X: Any, y: Any = None, **fit_params: Any) -> np.ndarray:
+        """`fit` and `transform` in one, reading `X` once."""
+        return self._run(self._fit_layout(X))
+
+    def _fit_layout(self, X: Any) -> Signals:
+        self._validate_params()
+        signals = self._read(X, reset=True)
+        self._prepare()
+        return signals
+
+    def _run(self, signals: Signals) -> np.ndarray:
+        self._prepare()  # parameters may have been set since
+        done = [self._compute(block.astype(np.float64)) for block in signals.blocks(BLOCK)]
+        return done[0] if len(done) == 1 else np.concatenate(done)
+
+    def _prepare(self) -> None:
+        """Refuse parameters that do not fit the layout."""
+
+    def _compute(self, data: np.ndarray) -> np.ndarray:
+        """The answer to ``(n_epochs, n_chans, n_times)`` in microvolts."""
+        raise NotImplementedError
+
+    def _channels(self) -> list[str]:
+        """Names of the channels; numbers where there are none."""
+        check_is_fitted(self)
+        return self.ch_names_in_ or [f"ch{i}" for i in range(self.n_chans_in_)]
+
+    def _refuse(self, what: str, advice: str) -> None:
+        raise ValueError(
+            f"{type(self).__name__} {what}, with epochs of {self.n_times_in_ / self.sfreq_in_:.3g} "
+            f"s at {self.sfreq_in_:g} Hz: {advice}."
+        )

@@ -1,0 +1,339 @@
+"""Features of single channels: band power, Hjorth parameters and entropy, downsampled samples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from numbers import Real
+from typing import Any
+
+import numpy as np
+from sklearn.utils._param_validation import StrOptions
+
+from ...signals.resampling import resample
+from ._base import RATE, SignalTransformer
+
+BANDS = {
+    "delta": (1.0, 4.0),
+    "theta": (4.0, 8.0),
+    "alpha": (8.0, 13.0),
+    "beta": (13.0, 30.0),
+    "gamma": (30.0, 45.0),
+}
+# Below what any amplifier resolves (1 nV): the logarithm of a flat channel stays finite.
+FLOOR_UV2 = 1e-6
+
+
+class BandPower(SignalTransformer):
+    """Power of every channel in frequency bands, by Welch's method.
+
+    Parameters
+    ----------
+    bands : dict of str to (low, high), or None, default=None
+        Bands in Hz; ``low`` belongs to a band, ``high`` to the next. None takes delta (1 to 4),
+        theta (to 8), alpha (to 13), beta (to 30) and gamma (to 45 Hz), without those that the
+        sampling rate and the length of the epochs do not resolve.
+    scale : {"log", "relative", "absolute"}, default="log"
+        "absolute" is power in µV², "log" its natural logarithm, and "relative" its share of the
+        power from the lowest to the highest frequency of the bands.
+    window_s : float, default=2.0
+        Length in seconds of Welch's windows, which overlap by half; shorter epochs are one window.
+    ch_names, sfreq, unit
+        As in `SignalArray`; names become part of the names of the features.
+
+    Attributes
+    ----------
+    bands_ : dict of str to (low, high)
+        The bands of the features.
+    ch_names_in_, sfreq_in_, n_chans_in_, n_times_in_, n_features_in_
+        The layout of the signals.
+
+    Raises
+    ------
+    ValueError
+        If signals are unusable, or a band of `bands` holds no frequency of these epochs.
+
+    References
+    ----------
+    .. [1] Welch (1967). The use of fast Fourier transform for the estimation of power spectra. IEEE
+       Transactions on Audio and Electroacoustics 15(2).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dare_sklearn.transformers.classical import BandPower
+    >>> X = 10 * np.random.default_rng(0).normal(size=(6, 2, 256))
+    >>> power = BandPower(ch_names=["C3", "C4"], sfreq=128, unit="uV")
+    >>> power.fit_transform(X).shape
+    (6, 10)
+    >>> [str(name) for name in power.get_feature_names_out()[:2]]
+    ['C3_delta', 'C3_theta']
+    """
+
+    _parameter_constraints: dict = {
+        "bands": [Mapping, None],
+        "scale": [StrOptions({"log", "relative", "absolute"})],
+        "window_s": [RATE],
+        **SignalTransformer._parameter_constraints,
+    }
+
+    def __init__(
+        self,
+        bands: dict[str, tuple[float, float]] | None = None,
+        *,
+        scale: str = "log",
+        window_s: float = 2.0,
+        ch_names=None,
+        sfreq: float | None = None,
+        unit: str = "auto",
+    ) -> None:
+        super().__init__(ch_names=ch_names, sfreq=sfreq, unit=unit)
+        self.bands = bands
+        self.scale = scale
+        self.window_s = window_s
+
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """Names such as ``C3_alpha``; ``ch0_alpha`` where channels have no names."""
+        return np.array(
+            [f"{ch}_{band}" for ch in self._channels() for band in self.bands_], dtype=object
+        )
+
+    def _prepare(self) -> None:
+        freqs = _frequencies(self)
+        if self.bands is None:
+            self.bands_ = {
+                name: band
+                for name, band in BANDS.items()
+                if band[1] <= freqs[-1] and _in(freqs, band).any()
+            }
+            if not self.bands_:
+                self._refuse("resolves none of its bands", "pass bands=")
+            return
+        for name, band in self.bands.items():
+            numbers = isinstance(band, list | tuple) and len(band) == 2
+            if not numbers or not all(isinstance(edge, Real) for edge in band):
+                raise ValueError(
+                    f"Band {name!r} of BandPower must be (low, high) in Hz, got {band!r}."
+                )
+            if band[1] > self.sfreq_in_ / 2 or not _in(freqs, band).any():
+                self._refuse(
+                    f"finds no power in the band {name!r} {tuple(band)}",
+                    f"frequencies are {freqs[1]:.3g} Hz apart and end at {freqs[-1]:g} Hz",
+                )
+        if not self.bands:
+            raise ValueError("BandPower got no bands: pass one or more, or None for the usual.")
+        self.bands_ = {str(name): tuple(band) for name, band in self.bands.items()}
+
+    def _compute(self, data: np.ndarray) -> np.ndarray:
+        psd, freqs = _welch(self, data)
+        psd *= freqs[1]  # µV²/Hz to µV² per frequency
+        power = np.stack([psd[..., _in(freqs, b)].sum(-1) for b in self.bands_.values()], axis=-1)
+        if self.scale == "log":
+            power = np.log(np.maximum(power, FLOOR_UV2))
+        elif self.scale == "relative":
+            edges = np.array(list(self.bands_.values()))
+            whole = psd[..., _in(freqs, (edges.min(), edges.max()))].sum(-1)
+            power /= np.maximum(whole, FLOOR_UV2)[..., None]
+        return power.reshape(len(data), -1)
+
+
+class HjorthEntropy(SignalTransformer):
+    """Hjorth's parameters and the spectral entropy of every channel.
+
+    Four features per channel: the logarithm of the activity (variance, µV²); mobility, the
+    standard deviation of the difference of neighbouring samples in units of that of the signal;
+    complexity, the mobility of the difference in units of that of the signal [1]_; and the
+    Shannon entropy of the normalised Welch spectrum, from 0 (one frequency) to 1 (white) [2]_.
+
+    Parameters
+    ----------
+    band : (low, high), default=(1.0, 45.0)
+        Frequencies in Hz of the spectral entropy, up to half the sampling rate.
+    window_s : float, default=2.0
+        Length in seconds of Welch's windows, which overlap by half; shorter epochs are one window.
+    ch_names, sfreq, unit
+        As in `SignalArray`; names become part of the names of the features.
+
+    Attributes
+    ----------
+    ch_names_in_, sfreq_in_, n_chans_in_, n_times_in_, n_features_in_
+        The layout of the signals.
+
+    Raises
+    ------
+    ValueError
+        If signals are unusable, or `band` holds fewer than two frequencies of these epochs.
+
+    Notes
+    -----
+    Mobility and complexity depend on the sampling rate: compare recordings of one rate.
+
+    References
+    ----------
+    .. [1] Hjorth (1970). EEG analysis based on time domain properties. Electroencephalography and
+       Clinical Neurophysiology 29(3).
+    .. [2] Inouye et al. (1991). Quantification of EEG irregularity by use of the entropy of the
+       power spectrum. Electroencephalography and Clinical Neurophysiology 79(3).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dare_sklearn.transformers.classical import HjorthEntropy
+    >>> X = 10 * np.random.default_rng(0).normal(size=(6, 2, 256))
+    >>> HjorthEntropy(sfreq=128, unit="uV").fit_transform(X).shape
+    (6, 8)
+    """
+
+    _parameter_constraints: dict = {
+        "band": [tuple, list],
+        "window_s": [RATE],
+        **SignalTransformer._parameter_constraints,
+    }
+
+    def __init__(
+        self,
+        band: tuple[float, float] = (1.0, 45.0),
+        *,
+        window_s: float = 2.0,
+        ch_names=None,
+        sfreq: float | None = None,
+        unit: str = "auto",
+    ) -> None:
+        super().__init__(ch_names=ch_names, sfreq=sfreq, unit=unit)
+        self.band = band
+        self.window_s = window_s
+
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """Names such as ``C3_mobility``; ``ch0_mobility`` where channels have no names."""
+        kinds = ("activity", "mobility", "complexity", "entropy")
+        return np.array([f"{ch}_{kind}" for ch in self._channels() for kind in kinds], dtype=object)
+
+    def _prepare(self) -> None:
+        if len(self.band) != 2 or not all(isinstance(edge, Real) for edge in self.band):
+            raise ValueError(
+                "The 'band' parameter of HjorthEntropy must be two frequencies (low, high) in Hz, "
+                f"got {self.band!r} instead."
+            )
+        if _in(_frequencies(self), self.band).sum() < 2:
+            self._refuse(
+                f"finds fewer than two frequencies in its band {tuple(self.band)}",
+                "cut longer epochs, or pass a wider band",
+            )
+
+    def _compute(self, data: np.ndarray) -> np.ndarray:
+        first, second = np.diff(data, axis=-1), np.diff(data, n=2, axis=-1)
+        # a flat channel has no shape: its ratios are 0, not undefined
+        activity, slope, bend = (
+            np.maximum(part.var(axis=-1), floor)
+            for part, floor in ((data, FLOOR_UV2), (first, 0.0), (second, 0.0))
+        )
+        mobility = np.sqrt(slope / activity)
+        complexity = np.divide(
+            np.sqrt(bend / np.maximum(slope, FLOOR_UV2)),
+            mobility,
+            out=np.zeros_like(mobility),
+            where=mobility > 0,
+        )
+        features = [np.log(activity), mobility, complexity, self._entropy(data)]
+        return np.stack(features, axis=-1).reshape(len(data), -1)
+
+    def _entropy(self, data: np.ndarray) -> np.ndarray:
+        psd, freqs = _welch(self, data)
+        psd = psd[..., _in(freqs, self.band)]
+        share = psd / np.maximum(psd.sum(axis=-1, keepdims=True), np.finfo(float).tiny)
+        logs = np.log(share, out=np.zeros_like(share), where=share > 0)
+        return -(share * logs).sum(axis=-1) / np.log(psd.shape[-1])
+
+
+class DownsampledSignals(SignalTransformer):
+    """Samples of all channels at a low rate, as one row: the plain features of evoked potentials.
+
+    With a shrinkage LDA this is the baseline of the field [1]_.
+
+    Parameters
+    ----------
+    resample : float, default=32.0
+        Rate in Hz, polyphase and anti-aliased: it leaves frequencies below half of it. Signals of
+        a lower rate keep theirs.
+    center : bool, default=True
+        Remove each channel's mean over the epoch, which in unfiltered recordings is drift.
+    ch_names, sfreq, unit
+        As in `SignalArray`; names become part of the names of the features.
+
+    Attributes
+    ----------
+    sfreq_out_ : float
+        Rate of the features in Hz.
+    ch_names_in_, sfreq_in_, n_chans_in_, n_times_in_, n_features_in_
+        The layout of the signals.
+
+    References
+    ----------
+    .. [1] Blankertz et al. (2011). Single-trial analysis and classification of ERP components: a
+       tutorial. NeuroImage 56(2).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dare_sklearn.transformers.classical import DownsampledSignals
+    >>> X = 10 * np.random.default_rng(0).normal(size=(6, 2, 128))
+    >>> DownsampledSignals(16, sfreq=128, unit="uV").fit_transform(X).shape
+    (6, 32)
+    """
+
+    _parameter_constraints: dict = {
+        "resample": [RATE],
+        "center": ["boolean"],
+        **SignalTransformer._parameter_constraints,
+    }
+
+    def __init__(
+        self,
+        resample: float = 32.0,
+        *,
+        center: bool = True,
+        ch_names=None,
+        sfreq: float | None = None,
+        unit: str = "auto",
+    ) -> None:
+        super().__init__(ch_names=ch_names, sfreq=sfreq, unit=unit)
+        self.resample = resample
+        self.center = center
+
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """Names such as ``Cz_0.250s``, the time from the start of the epoch."""
+        channels = self._channels()
+        n_times = self._compute(np.zeros((1, 1, self.n_times_in_))).shape[-1]
+        times = np.arange(n_times) / self.sfreq_out_
+        return np.array([f"{ch}_{t:.3f}s" for ch in channels for t in times], dtype=object)
+
+    def _prepare(self) -> None:
+        self.sfreq_out_ = min(float(self.resample), self.sfreq_in_)
+
+    def _compute(self, data: np.ndarray) -> np.ndarray:
+        if self.center:
+            data = data - data.mean(axis=-1, keepdims=True)
+        data = resample(data, self.sfreq_in_, self.sfreq_out_)
+        return data.reshape(len(data), -1).astype(np.float64, copy=False)
+
+
+def _segment(owner: Any) -> int:
+    """Samples in a window of Welch's method."""
+    return int(min(owner.n_times_in_, max(2, round(owner.window_s * owner.sfreq_in_))))
+
+
+def _frequencies(owner: Any) -> np.ndarray:
+    return np.fft.rfftfreq(_segment(owner), 1 / owner.sfreq_in_)
+
+
+def _welch(owner: Any, data: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Power spectral density in µV²/Hz, and its frequencies."""
+    from mne.time_frequency import psd_array_welch
+
+    n = _segment(owner)
+    return psd_array_welch(
+        data, owner.sfreq_in_, n_fft=n, n_per_seg=n, n_overlap=n // 2, verbose="error"
+    )
+
+
+def _in(freqs: np.ndarray, band: tuple[float, float]) -> np.ndarray:
+    return (freqs >= band[0]) & (freqs < band[1])
