@@ -33,6 +33,7 @@ from ..transformers._compute import PRECISIONS, autocast, resolve_device
 from ..transformers._embedding import POOLINGS, embed_signals
 from ..transformers._encoders import ENCODER_CONSTRAINTS, resolve_encoder
 from ..transformers._grid import Grid, GridEpochs
+from ..transformers._hub import PushToHubMixin
 from ..transformers._input import SignalInputMixin
 from ..transformers._net import check_finite_weights, history_frame, make_callbacks
 from ..transformers._randomness import draw_seeds, torch_generator, torch_seed
@@ -48,7 +49,7 @@ FINETUNE_WARMUP_EPOCHS = 5
 GROUP_DRAWS = 20  # until every class keeps training epochs
 
 
-class ProbeEstimator(SignalInputMixin, PlainStateMixin, BaseEstimator):
+class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEstimator):
     """Base of `DAREClassifier` and `DARERegressor`; not for users."""
 
     _parameter_constraints: dict = {
@@ -89,6 +90,10 @@ class ProbeEstimator(SignalInputMixin, PlainStateMixin, BaseEstimator):
 
     @property
     def _needs_ch_names(self) -> bool:
+        return self.adaptation == "linear"
+
+    @property
+    def _takes_fewer_chans(self) -> bool:
         return self.adaptation == "linear"
 
     # what a subclass decides -------------------------------------------------------------------

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from ..modules.config import DAREConfig
 from ..signals.container import Signals
 from ..transformers.pretrainer import fresh_encoder
 from ..weights.files import CONFIG_NAME, load_strict, read_folder, write_folder
+from ..weights.load import locate
 
 _LAYOUT = (
     "ch_names_in_",
@@ -59,9 +59,10 @@ def save_probe(folder: str | os.PathLike, probe: Any) -> None:
 
 def load_probe(cls: type, source: str | os.PathLike, params: dict[str, Any]) -> Any:
     """Read a fitted probe; an encoder's source gives an unfitted one."""
-    if not (Path(source) / CONFIG_NAME).is_file():
+    folder = locate(source)
+    if not (folder / CONFIG_NAME).is_file():
         return cls(source, **params)
-    config, tensors = read_folder(source)
+    config, tensors = read_folder(folder)
     if config.get("kind") not in {"DAREClassifier", "DARERegressor"}:
         return cls(source, **params)
     kind = config["kind"]

@@ -1,5 +1,6 @@
-"""What fitted estimators attend to."""
+"""What encoders and fitted estimators attend to, and what they do not mind."""
 
 from .channels import channel_importance
+from .mask_invariance import mask_invariance
 
-__all__ = ["channel_importance"]
+__all__ = ["channel_importance", "mask_invariance"]

@@ -24,6 +24,8 @@ class SignalInputMixin:
 
     _needs_ch_names = True
     _fitted_attribute = "encoder_"
+    # whether `transform` and `predict` do without some of the fitted channels
+    _takes_fewer_chans = False
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, self._fitted_attribute)
@@ -106,16 +108,25 @@ class SignalInputMixin:
         if signals.ch_names is not None and fitted is not None:
             missing = [name for name in fitted if name not in signals.ch_names]
             extra = [name for name in signals.ch_names if name not in fitted]
-            if missing or extra:
+            if missing and not extra and self._takes_fewer_chans:
+                warnings.warn(
+                    f"X lacks {len(missing)} of the {len(fitted)} channels that {owner} was fitted "
+                    f"on ({', '.join(missing)}): it goes by the others.",
+                    UserWarning,
+                    stacklevel=4,
+                )
+                fitted = [name for name in fitted if name in signals.ch_names]
+            elif missing or extra:
                 raise ValueError(
                     f"{owner} was fitted on the channels {', '.join(fitted)}; in X, "
                     f"{', '.join(missing) or 'none'} are missing and {', '.join(extra) or 'none'} "
                     "are new: pick the fitted channels."
                 )
             signals = signals.reorder(fitted)
-        if signals.n_chans != self.n_chans_in_:
+        expected = self.n_chans_in_ if fitted is None else len(fitted)
+        if signals.n_chans != expected:
             raise ValueError(
-                f"X has {signals.n_chans} channels, but {owner} was fitted on {self.n_chans_in_}: "
+                f"X has {signals.n_chans} channels, but {owner} was fitted on {expected}: "
                 "pass the same channels in the same order."
             )
         if not np.isclose(signals.sfreq, self.sfreq_in_):

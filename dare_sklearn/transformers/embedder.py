@@ -18,16 +18,21 @@ from ._compute import PRECISIONS, resolve_device
 from ._embedding import POOLINGS, embed_signals
 from ._encoders import ENCODER_CONSTRAINTS, resolve_encoder
 from ._grid import Grid
+from ._hub import PushToHubMixin
 from ._input import SignalInputMixin
 from ._state import PlainStateMixin, whole_or_not_at_all
 from .pretrainer import fitted_feature_names
 
 
-class DAREEmbedder(SignalInputMixin, PlainStateMixin, TransformerMixin, BaseEstimator):
+class DAREEmbedder(
+    SignalInputMixin, PushToHubMixin, PlainStateMixin, TransformerMixin, BaseEstimator
+):
     """Embeddings of EEG epochs from a frozen DARE-EEG encoder.
 
     ``fit`` reads the layout of the signals and gets the encoder; it does not train it, unless
-    `encoder` is an unfitted `DAREPretrainer`.
+    `encoder` is an unfitted `DAREPretrainer`. ``transform`` takes epochs that lack some of the
+    fitted channels (lost, or marked bad), and warns; for arrays, say which ones are left by
+    ``set_params(ch_names=...)``.
 
     Parameters
     ----------
@@ -87,6 +92,7 @@ class DAREEmbedder(SignalInputMixin, PlainStateMixin, TransformerMixin, BaseEsti
     (8, 256)
     """
 
+    _takes_fewer_chans = True
     _parameter_constraints: dict = {
         "encoder": ENCODER_CONSTRAINTS,
         "ch_names": ["array-like", tuple, None],

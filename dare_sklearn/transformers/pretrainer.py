@@ -31,6 +31,7 @@ from ..weights.load import load_pretraining_model, save_pretraining_model
 from ._compute import PRECISIONS, resolve_device
 from ._corpus import build_corpus, make_loader
 from ._embedding import POOLINGS, embed_signals, feature_names
+from ._hub import PushToHubMixin
 from ._input import SignalInputMixin
 from ._net import check_finite_weights, history_frame, make_callbacks
 from ._pretrain_net import PretrainNet, momentum_course
@@ -43,7 +44,9 @@ TERMS = ("reconstruction", "anchor_alignment", "mask_alignment", "activation_pen
 _FREE = {"pooling", "device", "precision", "compile", "verbose", "callbacks", "checkpoint_dir"}
 
 
-class DAREPretrainer(SignalInputMixin, PlainStateMixin, TransformerMixin, BaseEstimator):
+class DAREPretrainer(
+    SignalInputMixin, PushToHubMixin, PlainStateMixin, TransformerMixin, BaseEstimator
+):
     """Self-supervised pretraining of a DARE-EEG encoder.
 
     ``fit`` learns from signals alone: masked reconstruction, mask alignment (contrastive, between

@@ -5,6 +5,7 @@ No file read here can run code: JSON and safetensors hold data only.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,17 +23,28 @@ _MAX_CONFIG_BYTES = 10_000_000
 
 
 def write_folder(folder: str | Path, config: Mapping[str, Any], tensors: Mapping[str, Tensor]):
-    """Write one model into `folder`, which is made where it is missing."""
+    """Write one model into `folder`, which is made where it is missing.
+
+    The configuration holds the SHA-256 of the weights, so that `read_folder` sees files that do
+    not belong together.
+    """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    header = {"library": "dare_sklearn", "format": FORMAT, **config}
-    (folder / CONFIG_NAME).write_text(json.dumps(header, indent=2) + "\n", encoding="utf-8")
     # clone: safetensors refuses tensors that share memory
     save_file(
         {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()},
         folder / WEIGHTS_NAME,
         metadata={"format": "pt"},
     )
+    digest = sha256(folder / WEIGHTS_NAME)
+    header = {"library": "dare_sklearn", "format": FORMAT, **config, "sha256": digest}
+    (folder / CONFIG_NAME).write_text(json.dumps(header, indent=2) + "\n", encoding="utf-8")
+
+
+def sha256(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_folder(folder: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -43,7 +55,8 @@ def read_folder(folder: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     FileNotFoundError
         If one of the two files is missing.
     ValueError
-        If a file is damaged, or was not written by this library.
+        If a file is damaged, was not written by this library, or the weights are not those that
+        the configuration was written with.
     """
     folder = Path(folder)
     for name in (CONFIG_NAME, WEIGHTS_NAME):
@@ -67,6 +80,11 @@ def read_folder(folder: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         raise ValueError(
             f"{str(config_file)!r} has format {config.get('format')!r}, and this version of "
             f"dare_sklearn reads format {FORMAT}: install the version that wrote it."
+        )
+    if config.get("sha256") not in (None, sha256(folder / WEIGHTS_NAME)):
+        raise ValueError(
+            f"The SHA-256 of {WEIGHTS_NAME} in {str(folder)!r} is not the one in {CONFIG_NAME}: "
+            "the files are damaged or of two models. Copy or download both anew."
         )
     return config, read_tensors(folder / WEIGHTS_NAME)
 

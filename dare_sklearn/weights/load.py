@@ -10,6 +10,7 @@ from ..modules.config import DAREConfig
 from ..modules.encoder import Encoder
 from ..pretraining.objective import PretrainingModel
 from .files import CONFIG_NAME, load_strict, read_folder, with_prefix, write_folder
+from .hub import download, looks_like_id
 from .lightning import read_lightning
 
 SHIPPED_FOLDER = Path(__file__).parent / "shipped"
@@ -26,8 +27,9 @@ def load_encoder(source: str | Path) -> Encoder:
     Parameters
     ----------
     source : str or Path
-        Name of a shipped encoder, a folder that ``save_pretrained`` wrote, or a checkpoint of the
-        authors' training code (``.ckpt``), of which the momentum encoder is taken.
+        Name of a shipped encoder, a folder that ``save_pretrained`` wrote, a checkpoint of the
+        authors' training code (``.ckpt``), of which the momentum encoder is taken, or an id of the
+        Hugging Face Hub (``"owner/name"``, with the extra ``dare-sklearn[hub]``).
 
     Returns
     -------
@@ -87,9 +89,7 @@ def save_pretraining_model(folder: str | Path, model: PretrainingModel, **info: 
 
 
 def _read(source: str | Path) -> tuple[DAREConfig, dict[str, torch.Tensor]]:
-    path = Path(source)
-    if str(source) in shipped_names():
-        path = SHIPPED_FOLDER / str(source)
+    path = locate(source)
     if path.is_dir():
         config, tensors = read_folder(path)
         model = config.get("model")
@@ -101,14 +101,31 @@ def _read(source: str | Path) -> tuple[DAREConfig, dict[str, torch.Tensor]]:
         return DAREConfig.from_dict(model), tensors
     if path.is_file() and path.suffix == ".ckpt":
         return read_lightning(path)
-    if path.is_file():
-        raise ValueError(
-            f"{str(source)!r} is a file of an unknown kind: expected a folder with {CONFIG_NAME} "
-            "and model.safetensors, or a Lightning checkpoint (.ckpt)."
-        )
+    raise ValueError(
+        f"{str(source)!r} is a file of an unknown kind: expected a folder with {CONFIG_NAME} "
+        "and model.safetensors, or a Lightning checkpoint (.ckpt)."
+    )
+
+
+def locate(source: str | Path) -> Path:
+    """File or folder of a shipped name, a path, or an id of the Hugging Face Hub.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is none.
+    """
+    if str(source) in shipped_names():
+        return SHIPPED_FOLDER / str(source)
+    path = Path(source)
+    if path.exists():
+        return path
+    if isinstance(source, str) and looks_like_id(source):
+        return download(source)
     names = shipped_names()
     shipped = f"one of {names}" if names else "none with this version"
     raise FileNotFoundError(
         f"There is no encoder {str(source)!r}: it is neither a shipped name ({shipped}) nor a "
-        "path that exists. Pass a path, a fitted DAREPretrainer, or None for an untrained encoder."
+        "path that exists. Pass a path, a Hugging Face id (owner/name), a fitted DAREPretrainer, "
+        "or None for an untrained encoder."
     )

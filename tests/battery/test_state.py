@@ -51,6 +51,7 @@ NEED_A_FIT = {
     "transform": lambda name: (X,),
     "get_feature_names_out": lambda name: (),
     "save_pretrained": lambda name: ("never written",),
+    "push_to_hub": lambda name: ("never/written",),
 }
 NEED_NO_FIT = {
     "fit", "fit_transform", "get_params", "set_params", "set_output", "from_pretrained",

@@ -1,0 +1,163 @@
+"""How alike an encoder sees two views of a sample that share few channels, or none."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.utils import check_random_state
+from torch.nn import functional as F
+
+from ..signals.electrodes import ELECTRODES
+from ..signals.readers import read_signals
+from ..transformers import DAREEmbedder
+from ..transformers._grid import to_grid
+
+
+def mask_invariance(
+    encoder: Any,
+    X: Any,
+    *,
+    overlaps: Sequence[float] = (0.0, 0.2, 0.4, 0.6, 0.8),
+    n_chans: int = 12,
+    n_trials: int = 256,
+    n_draws: int = 20,
+    ch_names: Sequence[str] | None = None,
+    sfreq: float | None = None,
+    unit: str = "auto",
+    unknown_channels: str = "drop",
+    random_state: Any = None,
+) -> pd.DataFrame:
+    """Measure mask invariance: do two views of a trial look alike, and unlike other trials?
+
+    A view is a random choice of channels with all patches visible; its embedding is the mean of
+    the summary tokens over patches. Positive pairs are two views of one trial, negative pairs
+    those of two trials. Retrieval@1 is the share of trials whose nearest second view (cosine),
+    among all trials of the draw, is their own; chance is 1 / `n_trials`. DARE's mask alignment is
+    trained to make it high [1]_.
+
+    Parameters
+    ----------
+    encoder : str, path, DAREPretrainer or None
+        As in `DAREEmbedder`; a `DAREEmbedder` gives its own encoder.
+    X : array, mne.Epochs or braindecode data set, shape (n_epochs, n_chans, n_times)
+        Signals, in any of the library's input types.
+    overlaps : sequence of float, default=(0.0, 0.2, 0.4, 0.6, 0.8)
+        Overlaps of the two views: channels in common over channels in either (intersection over
+        union).
+    n_chans : int, default=12
+        Channels of a view.
+    n_trials : int, default=256
+        Trials of a draw; all where `X` has fewer.
+    n_draws : int, default=20
+        Draws of trials and channels per overlap. The same draws serve every encoder with the same
+        `random_state`.
+    ch_names, sfreq, unit
+        Of arrays, as in `DAREEmbedder`.
+    unknown_channels : {"drop", "interpolate"}, default="drop"
+        What becomes of channels that are not among the encoder's 62 electrodes. Interpolated ones
+        hold a part of other channels, so that views without common channels are not apart.
+    random_state : int, RandomState or None, default=None
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per overlap and draw: overlap (as asked for), draw, n_shared (channels in common),
+        positive_cosine and negative_cosine (means), retrieval, first_view and second_view (names
+        of their channels, separated by spaces).
+
+    Raises
+    ------
+    ValueError
+        If `X` has too few channels for two views, or a parameter is out of range.
+
+    References
+    ----------
+    .. [1] Shao, Gong, Dai, Zhang (2026). DARE-EEG. arXiv:2605.18298.
+
+    Examples
+    --------
+    >>> from dare_sklearn import simulate_epochs
+    >>> from dare_sklearn.inspection import mask_invariance
+    >>> epochs = simulate_epochs("motor", n_subjects=1, n_epochs=8, random_state=0)
+    >>> table = mask_invariance(None, epochs, overlaps=[0.0], n_draws=2, random_state=0)
+    >>> table["n_shared"].tolist()
+    [0, 0]
+    """
+    overlaps = [_checked(o, "overlaps", Real, 0.0, 1.0) for o in np.atleast_1d(overlaps).tolist()]
+    n_chans = int(_checked(n_chans, "n_chans", Integral, 1, 62))
+    n_trials = int(_checked(n_trials, "n_trials", Integral, 2, 2**31))
+    n_draws = int(_checked(n_draws, "n_draws", Integral, 1, 2**31))
+    if isinstance(encoder, DAREEmbedder):
+        encoder = getattr(encoder, "encoder_", encoder.encoder)
+    layout = {"ch_names": ch_names, "sfreq": sfreq, "unit": unit}
+    if not isinstance(encoder, torch.nn.Module):
+        embedder = DAREEmbedder(
+            encoder, unknown_channels=unknown_channels, random_state=random_state, **layout
+        )
+        encoder = embedder.fit(X).encoder_
+    owner = "mask_invariance"
+    signals = read_signals(X, owner=owner, **layout)
+    data, index = to_grid(signals, encoder.config, unknown=unknown_channels, owner=owner)
+    fewest = min(_n_shared(overlap, n_chans) for overlap in overlaps)
+    if 2 * n_chans - fewest > len(index):
+        raise ValueError(
+            f"Two views of {n_chans} channels with {fewest} in common need "
+            f"{2 * n_chans - fewest} channels, and mask_invariance got {len(index)} that the "
+            "encoder knows: lower n_chans or raise overlaps."
+        )
+    n_trials = min(n_trials, len(data))
+    if n_trials < 2:
+        raise ValueError("mask_invariance compares trials, and X holds one: pass more epochs.")
+    rng = check_random_state(random_state)
+    seeds = rng.randint(2**31 - 1, size=n_draws)
+    rows = []
+    for overlap in overlaps:
+        shared = _n_shared(overlap, n_chans)
+        for draw, seed in enumerate(seeds):
+            chosen = np.random.default_rng(seed)
+            trials = np.sort(chosen.choice(len(data), n_trials, replace=False))
+            order = chosen.permutation(len(index))
+            views = order[:n_chans], order[n_chans - shared : 2 * n_chans - shared]
+            first, second = (_embed(encoder, data[trials], index, view) for view in views)
+            cosine = first @ second.T
+            own = torch.eye(n_trials, dtype=torch.bool)
+            rows.append(
+                {
+                    "overlap": overlap,
+                    "draw": draw,
+                    "n_shared": shared,
+                    "positive_cosine": cosine[own].mean().item(),
+                    "negative_cosine": cosine[~own].mean().item(),
+                    "retrieval": (cosine.argmax(1) == torch.arange(n_trials)).float().mean().item(),
+                    "first_view": " ".join(ELECTRODES[index[i]] for i in views[0]),
+                    "second_view": " ".join(ELECTRODES[index[i]] for i in views[1]),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def _n_shared(overlap: float, n_chans: int) -> int:
+    """Channels in common of two sets of `n_chans` with that intersection over union."""
+    return round(2 * overlap / (1 + overlap) * n_chans)
+
+
+@torch.inference_mode()
+def _embed(encoder, data: np.ndarray, index: np.ndarray, view: np.ndarray) -> torch.Tensor:
+    """Unit vectors ``(n_trials, n_features)``."""
+    x = torch.from_numpy(data[:, view])
+    tokens = encoder(encoder.normalize(x), torch.from_numpy(index[view]))
+    return F.normalize(tokens.mean(dim=1).flatten(1), dim=1)
+
+
+def _checked(value: Any, name: str, kind: type, low: float, high: float) -> Any:
+    if isinstance(value, bool) or not isinstance(value, kind) or not low <= value <= high:
+        raise ValueError(
+            f"{name} of mask_invariance must be from {low} to {high} "
+            f"({'a whole number' if kind is Integral else 'a number'}), got {value!r}."
+        )
+    return value
