@@ -1,0 +1,1 @@
+"""What the shipped encoder is worth: transfer, label efficiency, lost electrodes, invariance."""

@@ -1,0 +1,69 @@
+"""The models that are compared: encoders frozen and probed, next to the field's own features."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from benchmarks.tasks import Task
+from dare_sklearn import DAREClassifier, DAREEmbedder
+from dare_sklearn.transformers.classical import DownsampledSignals, classical_pipelines
+
+C_GRID = [1e-4, 1e-3, 1e-2, 1e-1, 1.0]
+# the field's own features per kind of task; plain samples + LR differ from embeddings by nothing
+# but the features
+CLASSICAL = {
+    "erp": ("Xdawn + tangent space + LR", "downsampled + LDA"),
+    "rhythm": ("band power + LR", "CSP + LDA", "tangent space + LR"),
+    "person": ("band power + LR", "tangent space + LR"),
+}
+
+
+def signals(task: Task) -> tuple[np.ndarray, dict[str, Any]]:
+    """Microvolts ``(n_epochs, n_chans, n_times)``, and the layout that estimators are told."""
+    info = task.epochs.info
+    layout = {"ch_names": list(info["ch_names"]), "sfreq": info["sfreq"], "unit": "uV"}
+    return task.epochs.get_data(units="uV"), layout
+
+
+def logistic_regression():
+    return StandardScaler(), LogisticRegression(max_iter=5_000)
+
+
+def embeddings(encoder: str | None, layout: dict) -> tuple[Any, dict]:
+    """Frozen embeddings + logistic regression, and the grid of its inner search."""
+    model = make_pipeline(
+        DAREEmbedder(encoder, cache="memory", random_state=0, **layout), *logistic_regression()
+    )
+    grid = {"dareembedder__pooling": ["flatten", "mean_std"], "logisticregression__C": C_GRID}
+    return model, grid
+
+
+def samples(layout: dict) -> tuple[Any, dict]:
+    """Downsampled samples + the same logistic regression: the plain baseline."""
+    model = make_pipeline(DownsampledSignals(**layout), *logistic_regression())
+    return model, {"logisticregression__C": C_GRID}
+
+
+def probe(encoder: str | None, layout: dict, **params: Any) -> DAREClassifier:
+    """The conv-linear probe."""
+    return DAREClassifier(encoder, random_state=0, **layout, **params)
+
+
+def models_of(
+    task: Task, encoders: dict[str, str | None], layout: dict, *, probes: bool, max_epochs: int
+) -> tuple[dict[str, Any], dict[str, dict]]:
+    """All models of a task by name, and the grids of those that have one."""
+    models, grids = {}, {}
+    for name, encoder in encoders.items():
+        models[f"embeddings, {name}"], grids[f"embeddings, {name}"] = embeddings(encoder, layout)
+        if probes:
+            models[f"probe, {name}"] = probe(encoder, layout, max_epochs=max_epochs)
+    models["samples + LR"], grids["samples + LR"] = samples(layout)
+    for name in CLASSICAL[task.kind]:
+        models[name] = classical_pipelines("all", **layout)[name]
+    return models, grids

@@ -1,0 +1,40 @@
+"""Transfer: every task, every encoder frozen and probed, next to the field's own features."""
+
+from __future__ import annotations
+
+import argparse
+
+import pandas as pd
+
+from benchmarks.evidence.models import models_of, signals
+from benchmarks.tasks import TASKS
+from dare_sklearn.evaluation import compare, summarize
+
+
+def run(args: argparse.Namespace) -> None:
+    tables, summaries = [], []
+    for name in args.tasks:
+        task = TASKS[name](args.data)
+        X, layout = signals(task)
+        models, grids = models_of(
+            task, args.encoders, layout, probes=not args.no_probes, max_epochs=args.probe_epochs
+        )
+        table = compare(
+            models,
+            X,
+            task.y,
+            groups=task.groups,
+            cv=task.cv,
+            scoring=[task.scoring],
+            param_grids=grids,
+            n_jobs=args.jobs,
+            random_state=0,
+            dataset=task.name,
+            cache_dir=args.out / "cells",
+        )
+        summary = summarize(table, task.scoring)
+        tables.append(table.rename(columns={task.scoring: "score"}).assign(metric=task.scoring))
+        summaries.append(summary.assign(metric=task.scoring))
+        print(summary.to_string(index=False, float_format="%.3f"), flush=True)
+    pd.concat(tables).to_csv(args.out / "transfer_folds.csv", index=False)
+    pd.concat(summaries).to_csv(args.out / "transfer.csv", index=False)
