@@ -22,7 +22,17 @@ _HOMES = {
     "simulate_epochs": "simulation",
 }
 
-_LAYERS = {"transformers", "estimators", "inspection", "models", "signals", "weights", "simulation"}
+_LAYERS = {
+    "transformers",
+    "estimators",
+    "inspection",
+    "models",
+    "evaluation",
+    "viz",
+    "signals",
+    "weights",
+    "simulation",
+}
 
 __all__ = [
     "DAREPretrainer",

@@ -39,23 +39,20 @@ def model_card(
     share = corpus.pop("recordings_share")
     last = log.tail(10).drop(columns=["step", "seconds"]).mean()
     made = written["pretraining"]
+    mixed = "; ".join(LICENCES[key] for key in used) + f" ({share:.0%} of batches)"
+    mixed = mixed if used else "none"
     sections = [
         f"# DARE-EEG encoder `{name}`",
-        f'Loaded by `load_encoder("{name}")`, and by `encoder="{name}"` in every estimator. Method: '
-        "Shao, Gong, Dai, Zhang (2026), arXiv 2605.18298; the weights are our own, trained from "
+        f'Loaded by `load_encoder("{name}")`, and by `encoder="{name}"` in every estimator. '
+        "Method: Shao, Gong, Dai, Zhang (2026), arXiv 2605.18298; the weights are our own, trained from "
         "scratch. They are under the licence of the package (BSD-3-Clause).",
         "## Corpus",
         f"Simulated EEG of `dare_sklearn.simulate_epochs`, a new set of {3 * corpus['people']} "
         "people every "
         "block (heads, sources, artefacts, references, three paradigms), cut into windows of "
-        f"{0.25 * corpus['n_patches']:g} s; no window comes twice. Random choices of electrodes and "
-        "a random gain per window.",
-        "Real recordings mixed in: "
-        + (
-            "; ".join(f"{LICENCES[key]}" for key in used) + f" ({share:.0%} of batches)."
-            if used
-            else "none."
-        ),  # fmt: skip
+        f"{0.25 * corpus['n_patches']:g} s; no window comes twice. Random choices of electrodes "
+        "and a random gain per window.",
+        f"Real recordings mixed in: {mixed}.",
         "No recording is part of the package.",
         "## Training",
         f"{config.steps:,} steps of {corpus['batch_size']} windows, {made['hours']:g} hours of one "

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
+from xxhash import xxh3_128
 
 from ..modules.config import DAREConfig
 from ..signals.container import Signals
@@ -27,6 +29,11 @@ class Montage:
 
     def __len__(self) -> int:
         return sum(len(block) for block in self.blocks)
+
+    @property
+    def n_times(self) -> int:
+        block = self.blocks[0]
+        return block.shape[2] if isinstance(block, np.ndarray) else block.length
 
     def __getitem__(self, windows: np.ndarray) -> np.ndarray:
         if len(self.blocks) == 1:
@@ -85,6 +92,17 @@ class MontageBatches(Sampler):
         self.sizes = sizes
         self.counts = [-(-size // batch_size) for size in sizes]
         self.rng = rng
+        self.n_skipped = 0
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """Of the generator: between epochs, what the next one's order comes from."""
+        return self.rng.bit_generator.state
+
+    def resume(self, state: dict[str, Any], n_done: int) -> None:
+        """Make the next epoch the one that began in this state, without its first batches."""
+        self.rng.bit_generator.state = state
+        self.n_skipped = n_done
 
     def __len__(self) -> int:
         return sum(self.counts)
@@ -96,14 +114,17 @@ class MontageBatches(Sampler):
             # of even sizes, so that no batch is left with a single window and nothing to contrast
             for windows in np.array_split(self.rng.permutation(size), count)
         ]
-        for i in self.rng.permutation(len(batches)):
+        first, self.n_skipped = self.n_skipped, 0
+        for i in self.rng.permutation(len(batches))[first:]:
             yield batches[i]
 
 
 def make_loader(corpus: Corpus, batch_size: int, rng: np.random.Generator) -> DataLoader:
     """Loader of (x, channels) batches."""
     sampler = MontageBatches([len(m) for m in corpus.montages], batch_size, rng)
-    return DataLoader(corpus, sampler=sampler, batch_size=None)
+    # it draws a seed for its workers in each epoch: from here, so that torch's own generator,
+    # whose state a checkpoint keeps, is not moved
+    return DataLoader(corpus, sampler=sampler, batch_size=None, generator=torch.Generator())
 
 
 def build_corpus(
@@ -131,6 +152,26 @@ def build_corpus(
             for (index, _), blocks in groups.items()
         ]
     )
+
+
+def describe_corpus(parts: list[Signals], corpus: Corpus) -> str:
+    """What tells one corpus from another: number and layout of windows, a hash of all signals.
+
+    The hash is of the values as they were read, before any processing that rounds differently on
+    another machine. Signals on disk are read through for it once.
+    """
+    digest = xxh3_128()
+    for signals in parts:
+        positions = sorted((name, list(map(float, p))) for name, p in signals.positions.items())
+        digest.update(repr((signals.layout(), positions)).encode())
+        for block in signals.blocks(64):
+            digest.update(np.ascontiguousarray(block, dtype=np.float32))
+    layouts = [
+        f"{len(montage)} of {len(montage.index)} channels x {montage.n_times} samples"
+        for montage in corpus.montages
+    ]
+    listed = ", ".join(layouts[:3]) + (", ..." if len(layouts) > 3 else "")
+    return f"{len(corpus)} windows ({listed}), content {digest.hexdigest()}"
 
 
 def _join_arrays(blocks: list[np.ndarray | LazyWindows]) -> list[np.ndarray | LazyWindows]:

@@ -19,7 +19,7 @@ class StepSchedule(Callback):
         self.factor = factor
 
     def on_train_begin(self, net, **kwargs) -> None:
-        self.step_ = 0
+        self.step_ = getattr(net, "n_steps_done_", 0)  # of a run that goes on
         self.peaks_ = [group["lr"] for group in net.optimizer_.param_groups]
 
     def on_batch_begin(self, net, training=False, **kwargs) -> None:

@@ -7,10 +7,14 @@ from typing import Any
 
 import torch
 from skorch import NeuralNet
+from skorch.history import History
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from ..pretraining.masks import draw_masks
 from ..pretraining.schedules import linear
+from ..weights.files import load_strict, with_prefix
+from ._checkpoint import Checkpoint
 from ._compile import Compiled
 from ._compute import autocast
 from ._net import check_finite, param_groups
@@ -51,9 +55,59 @@ class PretrainNet(NeuralNet):
     def get_iterator(self, dataset: DataLoader, training: bool = False) -> DataLoader:
         return dataset
 
+    def train(self, loader: DataLoader, checkpoint: Checkpoint | None = None) -> PretrainNet:
+        """Initialize and train: all epochs, or those that a checkpoint leaves."""
+        self.initialize()
+        self.resumes_epoch_ = False
+        if checkpoint is not None:
+            try:
+                self._restore(checkpoint, loader)
+            except (AttributeError, IndexError, KeyError, RuntimeError, TypeError) as error:
+                raise ValueError(
+                    f"The checkpoint {checkpoint.folder} is none of such a run: {error!r}."
+                ) from None
+        return self.partial_fit(loader, epochs=self.max_epochs - self.n_epochs_done)
+
+    @property
+    def n_epochs_done(self) -> int:
+        """Finished epochs, before training begins."""
+        return len(self.history) - self.resumes_epoch_
+
+    def state_tensors(self) -> dict[str, Tensor]:
+        """Optimizer and generators, on the CPU."""
+        tensors = {
+            f"optimizer.{number}.{name}": value
+            for number, values in self.optimizer_.state_dict()["state"].items()
+            for name, value in values.items()
+        }
+        tensors["generator.masks"] = self.generator.get_state()
+        tensors["generator.torch"] = torch.get_rng_state()
+        if torch.device(self.device).type == "cuda":
+            tensors["generator.cuda"] = torch.cuda.get_rng_state(self.device)
+        return {name: value.detach().cpu().clone() for name, value in tensors.items()}
+
+    def _restore(self, checkpoint: Checkpoint, loader: DataLoader) -> None:
+        load_strict(self.module_, checkpoint.model(), str(checkpoint.folder))
+        tensors = checkpoint.tensors()
+        # the groups stay as they are: the schedule takes the peak of the learning rate from them
+        optimizer = self.optimizer_.state_dict()
+        for name, value in with_prefix(tensors, "optimizer").items():
+            number, entry = name.split(".")
+            optimizer["state"].setdefault(int(number), {})[entry] = value
+        self.optimizer_.load_state_dict(optimizer)
+        self.history = History(checkpoint.history)
+        n_done = checkpoint.n_steps - checkpoint.n_epochs * len(loader)
+        self.resumes_epoch_ = n_done > 0
+        loader.sampler.resume(checkpoint.order, n_done)
+        self.generator.set_state(tensors["generator.masks"])
+        torch.set_rng_state(tensors["generator.torch"])
+        if torch.device(self.device).type == "cuda" and "generator.cuda" in tensors:
+            torch.cuda.set_rng_state(tensors["generator.cuda"], self.device)
+
     def on_train_begin(self, net, X=None, y=None, **kwargs) -> None:
         super().on_train_begin(net, X, y, **kwargs)
-        self.n_steps_done_ = 0
+        self.n_steps_done_ = sum(len(row["batches"]) for row in self.history)
+        self.in_step_ = False
         # the number of visible channels and targets differs from step to step
         options = {"owner": "DAREPretrainer", "dynamic": True}
         self.run_ = Compiled(self.module_, **options) if self.compiled else None
@@ -61,6 +115,16 @@ class PretrainNet(NeuralNet):
     def on_train_end(self, net, X=None, y=None, **kwargs) -> None:
         del self.run_
         super().on_train_end(net, X, y, **kwargs)
+
+    def on_epoch_begin(self, net, *args, **kwargs) -> None:
+        if not self.resumes_epoch_:  # its row is in the history
+            super().on_epoch_begin(net, *args, **kwargs)
+        self.resumes_epoch_ = False
+
+    def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params) -> None:
+        super().run_single_epoch(iterator, training, prefix, step_fn, **fit_params)
+        if iterator is not None:  # skorch counts the batches since the epoch was resumed
+            self.history.record(prefix + "_batch_count", len(self.history[-1]["batches"]))
 
     def train_step_single(self, batch: tuple, **fit_params) -> dict[str, Any]:
         self._set_training(True)
@@ -80,9 +144,11 @@ class PretrainNet(NeuralNet):
         return {"loss": torch.tensor(loss), "y_pred": None}
 
     def train_step(self, batch: tuple, **fit_params) -> dict[str, Any]:
+        self.in_step_ = True  # an interrupt now may leave the networks half updated
         step = super().train_step(batch, **fit_params)
         self.module_.update_target(self.momentum(self.n_steps_done_))
         self.n_steps_done_ += 1
+        self.in_step_ = False
         return step
 
 

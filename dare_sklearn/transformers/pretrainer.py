@@ -5,8 +5,8 @@ from __future__ import annotations
 import copy
 import hashlib
 import os
-import tempfile
 import warnings
+from contextlib import nullcontext
 from functools import partial
 from numbers import Integral, Real
 from pathlib import Path
@@ -17,7 +17,6 @@ import torch
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
-from skorch.callbacks import Callback
 
 from ..modules.config import SIZES, DAREConfig, get_config
 from ..modules.encoder import Encoder
@@ -28,8 +27,10 @@ from ..signals.readers import read_parts, warn_ignored
 from ..signals.resampling import resampled_length
 from ..signals.units import UNITS
 from ..weights.load import load_pretraining_model, save_pretraining_model
+from ._cache import encoder_digest
+from ._checkpoint import CheckpointFolder, SaveCheckpoints, StopSignals, plain
 from ._compute import PRECISIONS, resolve_device
-from ._corpus import build_corpus, make_loader
+from ._corpus import build_corpus, describe_corpus, make_loader
 from ._embedding import POOLINGS, embed_signals, feature_names
 from ._hub import PushToHubMixin
 from ._input import SignalInputMixin
@@ -41,7 +42,10 @@ from ._state import PlainStateMixin, whole_or_not_at_all
 TERMS = ("reconstruction", "anchor_alignment", "mask_alignment", "activation_penalty")
 
 # Parameters that do not change what is learned: they may differ from those of the fit.
-_FREE = {"pooling", "device", "precision", "compile", "verbose", "callbacks", "checkpoint_dir"}
+_FREE = {
+    "pooling", "device", "precision", "compile", "verbose", "callbacks", "checkpoint_dir",
+    "checkpoint_every",
+}  # fmt: skip
 
 
 class DAREPretrainer(
@@ -98,13 +102,17 @@ class DAREPretrainer(
         Run the networks through ``torch.compile``. The first call takes minutes and needs a C++
         compiler; where it fails, a warning says so and the plain network goes on.
     checkpoint_dir : path or None, default=None
-        Folder that holds the model after each epoch, in the format of `save_pretrained`; go on
-        from its weights with ``weights=checkpoint_dir`` (optimizer and schedules start anew).
+        Folder of checkpoints, from which the same ``fit`` call goes on (see Notes). It also holds
+        the model of the last one in the format of `save_pretrained`: ``weights=checkpoint_dir``
+        starts another run from its weights.
+    checkpoint_every : int or None, default=None
+        Steps (batches) between checkpoints within an epoch; None writes them after epochs alone.
     callbacks : list of skorch callbacks or None, default=None
         Called during pretraining beside our own.
     random_state : int, RandomState or None, default=None
         Seeds the initial weights, the order of the windows and the masks. The same integer gives
-        the same bits on a CPU.
+        the same bits on a CPU. A run that goes on from a checkpoint keeps the seeds that it began
+        with, also with None or a RandomState.
     verbose : int, default=0
         1 shows a progress bar and a line of losses per epoch.
 
@@ -128,6 +136,8 @@ class DAREPretrainer(
     ValueError
         From ``fit`` and ``transform``, if signals are unusable: NaN, constant or duplicate
         channels, an implausible amplitude, epochs shorter than a patch of 250 ms.
+        From ``fit``, if `checkpoint_dir` holds a run of other parameters or another corpus, a model
+        that is no run's, or no checkpoint that is whole.
 
     See Also
     --------
@@ -139,6 +149,16 @@ class DAREPretrainer(
     A fitted pretrainer that is passed as ``encoder=`` to another estimator keeps its weights
     through `sklearn.base.clone` and cross-validation; an unfitted one, or one whose parameters
     were changed after its fit, is pretrained in every fold on that fold's training data alone.
+
+    With `checkpoint_dir`, a run that was stopped in any way goes on with the same ``fit`` call
+    (same parameters, but for those of no consequence, and same signals), also in another process,
+    and on a CPU ends with the same bits as one that was not stopped. A finished run is returned at
+    once. Checkpoints are written in one step, the last two are kept, and a damaged one is passed
+    over with a warning. Where the disk is full, a warning says so and training goes on. On SIGTERM
+    (in the main thread) the step is finished and saved, and the process exits with code 143; so
+    Ctrl-C finishes the step, unless pressed twice. `max_epochs` is part of the configuration,
+    because the learning rate follows from it. Of an interrupted epoch, ``seconds`` counts the time
+    since the run went on, and what your own `callbacks` remember is not kept.
 
     References
     ----------
@@ -176,6 +196,7 @@ class DAREPretrainer(
         "precision": [StrOptions(set(PRECISIONS))],
         "compile": ["boolean"],
         "checkpoint_dir": [str, os.PathLike, None],
+        "checkpoint_every": [Interval(Integral, 1, None, closed="left"), None],
         "callbacks": [list, None],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
@@ -206,6 +227,7 @@ class DAREPretrainer(
         precision: str = "auto",
         compile: bool = False,
         checkpoint_dir: str | os.PathLike | None = None,
+        checkpoint_every: int | None = None,
         callbacks: list | None = None,
         random_state=None,
         verbose: int = 0,
@@ -232,6 +254,7 @@ class DAREPretrainer(
         self.precision = precision
         self.compile = compile
         self.checkpoint_dir = checkpoint_dir
+        self.checkpoint_every = checkpoint_every
         self.callbacks = callbacks
         self.random_state = random_state
         self.verbose = verbose
@@ -251,7 +274,8 @@ class DAREPretrainer(
         Returns
         -------
         DAREPretrainer
-            Itself. `KeyboardInterrupt` ends the training early and leaves a usable object.
+            Itself. `KeyboardInterrupt` ends the training early and leaves a usable object; with
+            `checkpoint_dir`, another ``fit`` goes on from there.
         """
         self._validate_params()
         momentum = self._check_momentum()
@@ -273,7 +297,12 @@ class DAREPretrainer(
         self._mixed = len({part.layout() for part in parts}) > 1
 
         device = resolve_device(self.device)
-        init_seed, order_seed, mask_seed = draw_seeds(self.random_state, 3)
+        folder = self._checkpoint_folder()
+        checkpoint = None if folder is None else folder.latest()
+        seeds = draw_seeds(self.random_state, 3)
+        if checkpoint is not None:
+            seeds = checkpoint.run["seeds"]
+        init_seed, order_seed, mask_seed = seeds
         with torch_seed(init_seed):
             model = self._make_model()
             corpus = build_corpus(
@@ -288,7 +317,18 @@ class DAREPretrainer(
             loader = make_loader(corpus, self.batch_size, np.random.default_rng(order_seed))
             n_steps = self.max_epochs * len(loader)
             active = [t for t in TERMS[:3] if getattr(self, t)] + [TERMS[3]]
-            own = [*(self.callbacks or ()), *self._checkpoints()]
+            callbacks, stop = list(self.callbacks or ()), nullcontext()
+            if folder is not None:
+                run = {
+                    "params": self._run_params(model),
+                    "corpus": describe_corpus(parts, corpus),
+                    "seeds": seeds,
+                }
+                if checkpoint is not None:
+                    folder.check_same_run(checkpoint.run, run)
+                stop = StopSignals()
+                saver = SaveCheckpoints(folder, run, loader.sampler, self.checkpoint_every, stop)
+                callbacks.append(("checkpoints", saver))
             net = PretrainNet(
                 model,
                 criterion=torch.nn.Identity,
@@ -302,11 +342,16 @@ class DAREPretrainer(
                 device=str(device),
                 train_split=None,
                 callbacks=make_callbacks(
-                    partial(one_cycle, n_steps=n_steps), active, self.verbose, own, len(loader)
+                    partial(one_cycle, n_steps=n_steps),
+                    active,
+                    self.verbose,
+                    callbacks,
+                    len(loader),
                 ),
                 verbose=self.verbose,
             )
-            net.fit(loader)
+            with stop:
+                net.train(loader, checkpoint)
         check_finite_weights(net.module_, owner)
         self._store_result(net)
         return self
@@ -384,8 +429,17 @@ class DAREPretrainer(
     def _config(self) -> DAREConfig:
         return get_config(self.size)
 
-    def _checkpoints(self) -> list[Callback]:
-        return [] if self.checkpoint_dir is None else [_Checkpoint(Path(self.checkpoint_dir))]
+    def _checkpoint_folder(self) -> CheckpointFolder | None:
+        if self.checkpoint_dir is None:
+            return None
+        return CheckpointFolder(Path(self.checkpoint_dir), type(self).__name__)
+
+    def _run_params(self, model: PretrainingModel) -> dict[str, Any]:
+        """Parameters that decide what is learned, as JSON."""
+        params = {k: v for k, v in self.get_params(deep=False).items() if k not in _FREE}
+        if self.weights is not None:  # the same name may hold others by now
+            params["weights"] = f"{self.weights} (content {encoder_digest(model).hex()[:16]})"
+        return plain(params)
 
     def _store_result(self, net: PretrainNet) -> None:
         net.module_.to("cpu")
@@ -464,20 +518,6 @@ def _warn_single_window() -> None:
         UserWarning,
         stacklevel=3,
     )
-
-
-class _Checkpoint(Callback):
-    """Write the model after each epoch; each file is replaced in one step."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def on_epoch_end(self, net, **kwargs) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=self.folder.parent) as scratch:
-            save_pretraining_model(scratch, net.module_, kind="DAREPretrainer")
-            for file in sorted(Path(scratch).iterdir()):
-                os.replace(file, self.folder / file.name)
 
 
 def fresh_encoder(seed: int, config: DAREConfig) -> Encoder:

@@ -85,7 +85,9 @@ class SignalTransformer(SignalInputMixin, PlainStateMixin, TransformerMixin, Bas
 
     def _run(self, signals: Signals) -> np.ndarray:
         self._prepare()  # parameters may have been set since
-        done = [self._compute(block.astype(np.float64)) for block in signals.blocks(BLOCK)]
+        done = [
+            self._compute(block.astype(np.float64, order="C")) for block in signals.blocks(BLOCK)
+        ]
         return done[0] if len(done) == 1 else np.concatenate(done)
 
     def _prepare(self) -> None:

@@ -126,7 +126,7 @@ def _rhythm(layout: dict) -> dict[str, list]:
         "CSP + LDA": [signals(), csp(), ("lda", LinearDiscriminantAnalysis())],
         "filter-bank CSP + LDA": [
             ("bank", FeatureUnion(bank)),
-            ("select", SelectKBest(mutual_information, k=10)),
+            ("select", SelectKBest(mutual_information, k=8)),
             _shrinkage_lda(),
         ],
         "tangent space + LR": [
