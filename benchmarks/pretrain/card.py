@@ -44,8 +44,8 @@ def model_card(
     sections = [
         f"# DARE-EEG encoder `{name}`",
         f'Loaded by `load_encoder("{name}")`, and by `encoder="{name}"` in every estimator. '
-        "Method: Shao, Gong, Dai, Zhang (2026), arXiv 2605.18298; the weights are our own, trained from "
-        "scratch. They are under the licence of the package (BSD-3-Clause).",
+        "Method: Shao, Gong, Dai, Zhang (2026), arXiv 2605.18298; the weights are our own, trained "
+        "from scratch. They are under the licence of the package (BSD-3-Clause).",
         "## Corpus",
         f"Simulated EEG of `dare_sklearn.simulate_epochs`, a new set of {3 * corpus['people']} "
         "people every "
