@@ -1,0 +1,38 @@
+"""Figures of what the library computes, with matplotlib and mne.
+
+Every function returns a matplotlib figure that pyplot does not know: notebooks show it, and
+``figure.savefig("name.png")`` writes it. Nothing is shown or closed, and no setting of matplotlib
+is changed. With ``ax``, functions draw into a figure of your own and return that one.
+"""
+
+from .attention import plot_attention
+from .comparison import plot_cost, plot_paired, plot_scores
+from .curves import (
+    plot_curve,
+    plot_label_efficiency,
+    plot_mask_invariance,
+    plot_missing_electrodes,
+)
+from .embedding import plot_embedding_map
+from .filters import plot_spatial_filters
+from .relevance import plot_channel_relevance
+from .statistics import plot_critical_difference, plot_meta_analysis, plot_significance
+from .training import plot_losses
+
+__all__ = [
+    "plot_attention",
+    "plot_channel_relevance",
+    "plot_cost",
+    "plot_critical_difference",
+    "plot_curve",
+    "plot_embedding_map",
+    "plot_label_efficiency",
+    "plot_losses",
+    "plot_mask_invariance",
+    "plot_meta_analysis",
+    "plot_missing_electrodes",
+    "plot_paired",
+    "plot_scores",
+    "plot_significance",
+    "plot_spatial_filters",
+]

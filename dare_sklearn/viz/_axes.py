@@ -1,0 +1,116 @@
+"""What all figures share: how they are made, colours, labels, legends."""
+
+from __future__ import annotations
+
+import io
+import textwrap
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+# Okabe and Ito (2008), told apart in all common kinds of colour blindness; without their yellow,
+# which is too pale for lines on white.
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "h")
+LINES = ("-", "--", "-.", ":")
+LEGEND_LINES = 16  # in one column
+GREY = "0.45"
+PALE = "0.85"
+SIGNED, POSITIVE = "RdBu_r", "viridis"  # colour maps: with a middle, and from low to high
+
+
+class _Shown(Figure):
+    """A figure that notebooks show where it is the value of a cell, without pyplot."""
+
+    def _repr_png_(self) -> bytes:
+        buffer = io.BytesIO()
+        self.savefig(buffer, format="png")
+        return buffer.getvalue()
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure (inches) that pyplot does not know, so that nobody has to close it."""
+    return _Shown(figsize=(width, height), layout="constrained")
+
+
+def get_axes(ax: Any, owner: str, width: float = 6.0, height: float = 4.0) -> Axes:
+    """The axes to draw on: those that were passed, or those of a new figure.
+
+    Raises
+    ------
+    TypeError
+        If `ax` is neither None nor matplotlib axes.
+    """
+    if ax is None:
+        return new_figure(width, height).subplots()
+    if not isinstance(ax, Axes):
+        raise TypeError(
+            f"ax of {owner} must be None or matplotlib axes, got a {type(ax).__name__}."
+        )
+    return ax
+
+
+def color(number: int) -> str:
+    """Colour of the category of that number; they repeat after seven."""
+    return PALETTE[number % len(PALETTE)]
+
+
+def marker(number: int) -> str:
+    """Marker of the category of that number; with `color`, 70 can be told apart."""
+    return MARKERS[number % len(MARKERS)]
+
+
+def line(number: int) -> str:
+    """Dashing of the category of that number: colours that repeat get another one."""
+    return LINES[number // len(PALETTE) % len(LINES)]
+
+
+def spelled(name: Any) -> str:
+    """A column's name as words: "balanced_accuracy" becomes "balanced accuracy"."""
+    words = str(name).replace("_", " ")
+    return {"roc auc": "ROC AUC", "r2": "R²", "auc": "AUC"}.get(words, words)
+
+
+def wrapped(label: Any, width: int = 26) -> str:
+    """A long label on several lines, broken inside words where there is no space."""
+    text = str(label)
+    return text if len(text) <= width else "\n".join(textwrap.wrap(text, width))
+
+
+def add_legend(ax: Axes, title: str | None = None, handles: Sequence = ()) -> None:
+    """A legend beside the axes, where the figure's layout makes room for it; inside elsewhere."""
+    handles = handles or ax.get_legend_handles_labels()[0]
+    n_lines = sum(1 + str(handle.get_label()).count("\n") for handle in handles)
+    beside = ax.figure.get_layout_engine() is not None
+    ax.legend(
+        handles=handles,
+        title=title,
+        frameon=not beside,
+        edgecolor="none",
+        fontsize="small",
+        title_fontsize="small",
+        ncols=-(-n_lines // LEGEND_LINES),
+        **({"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)} if beside else {"loc": "best"}),
+    )
+
+
+def tidy(ax: Axes, grid: str | None = "y") -> None:
+    """No frame above and to the right, and a faint grid along the axis that is read."""
+    ax.spines[["top", "right"]].set_visible(False)
+    if grid:
+        ax.grid(axis=grid, color="0.92", zorder=0)
+        ax.set_axisbelow(True)
+
+
+def symmetric_limits(values: np.ndarray) -> tuple[float, float]:
+    """Limits of colour around zero, also where all values are zero."""
+    most = float(np.abs(values).max())
+    return (-most, most) if most > 0 else (-1.0, 1.0)
+
+
+def p_text(p: float) -> str:
+    """A p-value as text."""
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"

@@ -1,0 +1,165 @@
+"""Values over the scalp: where electrodes lie on the page, and one map of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import PathCollection
+from matplotlib.colors import Normalize
+from matplotlib.patheffects import withStroke
+
+from ..signals.electrodes import canonical_name
+from ..signals.interpolation import electrode_positions
+
+# Polar angles are taken from this point (metres, head coordinates), which puts the lowest ring of
+# the 10-20 system just inside the drawn head, as atlases have it.
+_CENTRE = np.array([0.0, 0.015, 0.015])
+HEAD_RADIUS = 0.095  # of the outline that mne draws
+MOST_NAMED = 24  # electrodes whose names fit into one map
+
+
+def own_positions(info: Any, owner: str) -> dict[str, np.ndarray]:
+    """Positions that an ``mne.Info`` holds, by canonical name; none for None.
+
+    Raises
+    ------
+    TypeError
+        If `info` is no ``mne.Info``.
+    """
+    if info is None:
+        return {}
+    import mne
+
+    if not isinstance(info, mne.Info):
+        raise TypeError(f"info of {owner} must be an mne.Info, got a {type(info).__name__}.")
+    located = {canonical_name(ch["ch_name"]): np.array(ch["loc"][:3]) for ch in info["chs"]}
+    return {name: xyz for name, xyz in located.items() if np.isfinite(xyz).all() and xyz.any()}
+
+
+def place_electrodes(
+    ch_names: Sequence[str], own: Mapping[str, np.ndarray], owner: str
+) -> np.ndarray:
+    """Where electrodes lie on the page.
+
+    Parameters
+    ----------
+    ch_names : sequence of str
+    own : mapping of str to ndarray of shape (3,)
+        Positions of the recording, for names outside the 10-05 system.
+    owner : str
+        Who asks, for messages.
+
+    Returns
+    -------
+    ndarray, shape (n_chans, 2)
+        Azimuthal projection in metres; x to the right, y to the nose.
+
+    Raises
+    ------
+    ValueError
+        If the position of a channel is unknown, or there are less than two channels.
+    """
+    source = electrode_positions(ch_names, own)
+    lost = [name for name in ch_names if name not in source]
+    if lost:
+        raise ValueError(
+            f"{owner} does not know where {', '.join(lost)} {'is' if len(lost) == 1 else 'are'}: "
+            "rename them to electrodes of the 10-05 system, or pass info= with a montage."
+        )
+    if len(ch_names) < 2:
+        raise ValueError(f"{owner} draws a map over the scalp, which needs two channels or more.")
+    away = np.stack([source[name] for name in ch_names]) - _CENTRE
+    radius = np.hypot(away[:, 0], away[:, 1])
+    polar = np.arctan2(radius, away[:, 2]) / (np.pi / 2) * HEAD_RADIUS
+    return away[:, :2] * (polar / np.maximum(radius, 1e-12))[:, None]
+
+
+@lru_cache(maxsize=1)
+def _spellings() -> dict[str, str]:
+    import mne
+
+    names = mne.channels.make_standard_montage("colin27_1005").ch_names
+    return {name.upper(): name for name in names}
+
+
+def spelled_electrode(name: str) -> str:
+    """The usual spelling of an electrode: "FPZ" becomes "Fpz"; others as they are."""
+    return _spellings().get(str(name).upper(), str(name))
+
+
+def draw_map(
+    ax: Axes,
+    values: np.ndarray,
+    places: np.ndarray,
+    *,
+    cmap: str,
+    limits: tuple[float, float],
+    names: Sequence[str] | None = None,
+    marked: np.ndarray | None = None,
+) -> PathCollection:
+    """One map: mne's interpolation, and over it each electrode with its own value.
+
+    Parameters
+    ----------
+    ax : Axes
+    values : ndarray, shape (n_chans,)
+    places : ndarray, shape (n_chans, 2)
+        From `place_electrodes`.
+    cmap : str
+    limits : tuple of float
+        Values of the first and the last colour.
+    names : sequence of str, optional
+        Written beside the electrodes.
+    marked : ndarray of bool, shape (n_chans,), optional
+        Electrodes with a thick edge.
+
+    Returns
+    -------
+    PathCollection
+        The electrodes, which a colour bar can belong to.
+    """
+    import mne
+
+    norm = Normalize(*limits)
+    # contours of the scale of colours, so that a map of small differences shows few of them
+    levels = np.linspace(*limits, 7)[1:-1]
+    levels = levels[(levels > values.min()) & (levels < values.max())]
+    mne.viz.plot_topomap(
+        values,
+        places,
+        axes=ax,
+        show=False,
+        sensors=False,
+        contours=levels if len(levels) else 0,
+        extrapolate="head",
+        cmap=cmap,
+        cnorm=norm,
+    )
+    marked = np.zeros(len(values), dtype=bool) if marked is None else marked
+    electrodes = ax.scatter(
+        *places.T,
+        c=values,
+        cmap=cmap,
+        norm=norm,
+        s=np.where(marked, 40, 16),
+        linewidths=np.where(marked, 1.6, 0.5),
+        edgecolors="black",
+        zorder=5,
+    )
+    for number, name in enumerate(names or ()):
+        ax.annotate(
+            spelled_electrode(name),
+            places[number],
+            xytext=(0, 6 if marked[number] else 4),
+            textcoords="offset points",
+            ha="center",
+            va="bottom",
+            fontsize="x-small",
+            zorder=6,
+            path_effects=[withStroke(linewidth=1.5, foreground="white")],  # readable on any colour
+        )
+    return electrodes

@@ -1,0 +1,213 @@
+"""What an encoder's summary tokens attend to, over the scalp."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ..signals.electrodes import ELECTRODES
+from ._axes import POSITIVE, get_axes, new_figure
+from ._scalp import MOST_NAMED, draw_map, place_electrodes
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ..modules.encoder import Encoder
+    from ..modules.layers import Attention
+
+BATCH = 64  # epochs that are embedded at once
+COLUMNS = 4  # heads side by side
+
+
+def plot_attention(
+    encoder: Any,
+    X: Any,
+    *,
+    per_head: bool = False,
+    ch_names: Sequence[str] | None = None,
+    sfreq: float | None = None,
+    unit: str = "auto",
+    ax: Axes | None = None,
+) -> Figure:
+    """How much the encoder's summary tokens attend to each electrode in the last block.
+
+    The weights are those of the softmax, averaged over epochs, patches and summary tokens. They
+    tell from where the last block gathers, not what caused a decision: by then, earlier blocks
+    have mixed the channels. Of a probe with a spatial convolution, the electrodes are its targets.
+
+    Parameters
+    ----------
+    encoder : Encoder or fitted estimator
+        What `load_encoder` returns, or a DAREEmbedder, DAREPretrainer, DAREClassifier or
+        DARERegressor.
+    X : array, mne.Epochs or braindecode data set
+        Signals; of an estimator, in the layout of its ``fit``.
+    per_head : bool, default=False
+        One map per attention head, in place of their average.
+    ch_names, sfreq, unit
+        Names, rate (Hz) and unit of arrays, as in `DAREEmbedder`; for a bare encoder alone.
+    ax : Axes or None, default=None
+        Where to draw the average; None makes a figure.
+
+    Returns
+    -------
+    Figure
+        Colours run from 0 to the largest weight, in percent of a token's attention; the title
+        tells what each electrode would get if all were attended alike.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `encoder` is neither, `X` cannot be read, or `ax` is passed with ``per_head=True``.
+
+    References
+    ----------
+    .. [1] Vaswani et al. (2017). Attention is all you need. NeurIPS.
+
+    Examples
+    --------
+    >>> from dare_sklearn import DAREEmbedder, simulate_epochs
+    >>> from dare_sklearn.viz import plot_attention
+    >>> names = ["Fz", "C3", "Cz", "C4", "Pz"]
+    >>> epochs = simulate_epochs(n_subjects=1, n_epochs=4, ch_names=names, random_state=0)
+    >>> fig = plot_attention(DAREEmbedder(None, random_state=0).fit(epochs), epochs)
+    >>> print(fig.axes[0].get_title())
+    Attention of the summary token
+    (16.7 % if all were alike)
+    """
+    owner = "plot_attention"
+    if per_head and ax is not None:
+        raise ValueError(f"{owner} draws several maps with per_head=True: leave ax out.")
+    bare, names, passes = _prepare(encoder, X, ch_names, sfreq, unit, owner)
+    places = place_electrodes(names, {}, owner)
+    weights = 100 * mean_attention(bare, passes)  # (n_heads, n_chans + embed_num), percent
+    n_summary = bare.config.embed_num
+    alike = 100 / weights.shape[1]
+    head_maps = weights[:, : len(names)]
+    tokens = "token" if n_summary == 1 else "tokens"
+    title = f"Attention of the summary {tokens}\n({alike:.1f} % if all were alike)"
+    shown = names if len(names) <= MOST_NAMED else None
+    if not per_head:
+        ax = get_axes(ax, owner, 4.6, 3.8)
+        mean = head_maps.mean(axis=0)
+        drawn = draw_map(ax, mean, places, cmap=POSITIVE, limits=(0.0, mean.max()), names=shown)
+        ax.figure.colorbar(drawn, ax=ax, label="attention (%)", shrink=0.8)
+        ax.set_title(title)
+        return ax.figure
+    columns = min(COLUMNS, len(head_maps))
+    rows = -(-len(head_maps) // columns)
+    fig = new_figure(max(3.2, 1.9 * columns + 0.9), 2.1 * rows + 0.6)
+    axes = fig.subplots(rows, columns, squeeze=False).ravel()
+    for number, (ax, values) in enumerate(zip(axes, head_maps, strict=False)):
+        drawn = draw_map(ax, values, places, cmap=POSITIVE, limits=(0.0, head_maps.max()))
+        ax.set_title(f"head {number + 1}")
+    for ax in axes[len(head_maps) :]:
+        ax.remove()
+    fig.colorbar(drawn, ax=fig.axes, label="attention (%)", shrink=0.8)
+    fig.suptitle(title)
+    return fig
+
+
+def attention_weights(attn: Attention, x: Tensor, n_read: int) -> Tensor:
+    """Softmax weights of the last tokens of a sequence, which the encoder never forms as such.
+
+    Parameters
+    ----------
+    attn : Attention
+    x : Tensor, shape (n_seqs, n_tokens, dim)
+        Its input.
+    n_read : int
+        Number of the last tokens.
+
+    Returns
+    -------
+    Tensor, shape (n_seqs, n_heads, n_read, n_tokens)
+        Sums of 1 over the tokens.
+    """
+    q, k, _ = attn.qkv(x).unflatten(-1, (3, attn.num_heads, -1)).permute(2, 0, 3, 1, 4)
+    scores = q[:, :, -n_read:] @ k.transpose(-1, -2) * q.shape[-1] ** -0.5
+    return scores.softmax(dim=-1)
+
+
+def mean_attention(encoder: Encoder, passes: Iterator[Any]) -> np.ndarray:
+    """Mean weights of the summary tokens in the encoder's last block.
+
+    Parameters
+    ----------
+    encoder : Encoder
+    passes : iterator
+        Runs the encoder once per step.
+
+    Returns
+    -------
+    ndarray, shape (n_heads, n_chans + embed_num)
+    """
+    import torch
+
+    total, count = 0.0, 0
+
+    def gather(attn: Any, args: tuple) -> None:
+        nonlocal total, count
+        weights = attention_weights(attn, args[0].float(), encoder.config.embed_num)
+        total = total + weights.double().mean(dim=2).sum(dim=0).cpu()
+        count += len(weights)
+
+    hook = encoder.blocks[-1].attn.register_forward_pre_hook(gather)
+    try:
+        with torch.inference_mode():
+            for _ in passes:
+                pass
+    finally:
+        hook.remove()
+    return (total / count).numpy()
+
+
+def _prepare(encoder, X, ch_names, sfreq, unit, owner):
+    """The bare encoder, its electrodes, and its passes over `X`."""
+    import torch
+    from sklearn.utils.validation import check_is_fitted
+
+    from ..modules.encoder import Encoder
+    from ..signals.readers import read_signals
+    from ..transformers._grid import Grid
+    from ..transformers._input import SignalInputMixin
+
+    if isinstance(encoder, SignalInputMixin):
+        if ch_names is not None or sfreq is not None or unit != "auto":
+            raise ValueError(
+                f"ch_names, sfreq and unit of {owner} are for a bare encoder: "
+                f"{type(encoder).__name__} has its own."
+            )
+        check_is_fitted(encoder)
+        if not hasattr(encoder, "encoder_"):
+            raise TypeError(f"{owner} needs an estimator with an encoder.")
+        signals = encoder._read(X, reset=False)
+        if hasattr(encoder, "module_"):
+            module, epochs = encoder.module_, encoder._grid(signals)
+            names = [ELECTRODES[row] for row in module.targets.tolist()]
+            passes = (
+                module(torch.from_numpy(epochs[start : start + BATCH]))
+                for start in range(0, len(epochs), BATCH)
+            )
+            return module.encoder, names, passes
+        bare, unknown = encoder.encoder_, encoder.unknown_channels
+    elif isinstance(encoder, Encoder):
+        bare, unknown = encoder, "interpolate"
+        signals = read_signals(X, ch_names=ch_names, sfreq=sfreq, unit=unit, owner=owner)
+    else:
+        raise TypeError(
+            f"{owner} takes an encoder (see load_encoder) or a fitted DARE estimator, got a "
+            f"{type(encoder).__name__}."
+        )
+    grid = Grid(signals, bare.config, owner=owner, unknown=unknown)
+    device = next(bare.parameters()).device
+    channels = torch.from_numpy(grid.index).to(device)
+    passes = (
+        bare(bare.normalize(torch.from_numpy(grid.apply(block)).to(device)), channels)
+        for block in signals.blocks(BATCH)
+    )
+    return bare, [ELECTRODES[row] for row in grid.index], passes

@@ -1,0 +1,311 @@
+"""Scores of pipelines side by side."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ._axes import GREY, add_legend, color, get_axes, marker, new_figure, spelled, tidy
+from ._axes import wrapped as wrap
+from ._tables import (
+    check_pipelines,
+    check_table,
+    choose_dataset,
+    fold_ratio,
+    in_order,
+    mean_interval,
+    unit_scores,
+)
+
+COLUMNS = 3  # data sets side by side
+_KEYS = ["dataset", "pipeline", "fold"]
+_BETTER, _WORSE = color(0), color(1)
+
+
+def plot_scores(
+    results: pd.DataFrame,
+    metric: str,
+    *,
+    dataset: Any = None,
+    chance: float | None = None,
+    ax: Axes | None = None,
+) -> Figure:
+    """Score of each fold, and the mean of each pipeline with its 95 % confidence interval.
+
+    The interval is that of `dare_sklearn.evaluation.summarize`: Student's over subjects (the mean
+    of each one's folds) where every fold tests one, and over folds elsewhere, widened as these
+    share training data (where the table has ``n_train`` and ``n_test``).
+
+    Parameters
+    ----------
+    results : DataFrame
+        Of `dare_sklearn.evaluation.compare`, of several data sets one below the other: columns
+        ``dataset``, ``pipeline``, ``fold``, `metric`, and ``subject`` where known. A pipeline that
+        lacks folds of others (a fit that failed) is drawn without, and its label tells so.
+    metric : str
+        Column of the score.
+    dataset : str or None, default=None
+        Data set to draw; None draws all, each in its own axes.
+    chance : float or None, default=None
+        Level of chance, a dashed line. None takes the mean of the column ``chance_<metric>``, if
+        the table has it.
+    ax : Axes or None, default=None
+        Where to draw a single data set; None makes a figure.
+
+    Returns
+    -------
+    Figure
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the table lacks a column or the data set, or `ax` is passed for several data sets.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from dare_sklearn.viz import plot_scores
+    >>> results = pd.DataFrame({"dataset": "motor", "pipeline": ["CSP", "CSP", "DARE", "DARE"],
+    ...     "fold": [0, 1, 0, 1], "accuracy": [0.6, 0.7, 0.7, 0.8]})
+    >>> fig = plot_scores(results, "accuracy", chance=0.5)
+    >>> [label.get_text() for label in fig.axes[0].get_yticklabels()]
+    ['CSP', 'DARE']
+    """
+    owner = "plot_scores"
+    check_table(results, [*_KEYS, metric], [metric], owner)
+    results = choose_dataset(results, dataset, owner)
+    datasets = in_order(results["dataset"])
+    pipelines = in_order(results["pipeline"])
+    if ax is not None:
+        if len(datasets) > 1:
+            raise ValueError(
+                f"{owner} got {len(datasets)} data sets and one ax: pass dataset=, or no ax."
+            )
+        axes = [get_axes(ax, owner)]
+    else:
+        columns = min(COLUMNS, len(datasets))
+        rows = -(-len(datasets) // columns)
+        n_lines = sum(1 + wrap(name).count("\n") for name in pipelines)
+        fig = new_figure(2.4 + 2.8 * columns, (1.0 + 0.36 * n_lines) * rows + 0.2)
+        grid = fig.subplots(rows, columns, squeeze=False, sharey=True, sharex=True).ravel()
+        axes = list(grid[: len(datasets)])
+        for spare in grid[len(datasets) :]:
+            spare.remove()
+    for panel, name in zip(axes, datasets, strict=True):
+        _draw_scores(panel, results[results["dataset"] == name], pipelines, metric, chance)
+        panel.set_title(wrap(name, 32))
+    n_folds = len(results[["dataset", "fold"]].drop_duplicates())
+    lacking = n_folds - results.groupby("pipeline")[metric].count()
+    axes[0].set_yticks(
+        range(len(pipelines)),
+        [
+            wrap(name) + (f"\n(without {lacking[name]} of {n_folds} folds)" * bool(lacking[name]))
+            for name in pipelines
+        ],
+    )
+    axes[0].set_ylim(len(pipelines) - 0.5, -0.75)  # room for the word chance
+    return axes[0].figure
+
+
+def plot_paired(
+    results: pd.DataFrame,
+    metric: str,
+    pipeline_a: Any,
+    pipeline_b: Any,
+    *,
+    dataset: Any = None,
+    ax: Axes | None = None,
+) -> Figure:
+    """Two pipelines on the same subjects (or folds), a line for each.
+
+    Parameters
+    ----------
+    results : DataFrame
+        As in `plot_scores`. A subject that lacks a score of either pipeline is left out.
+    metric : str
+        Column of the score.
+    pipeline_a, pipeline_b : str
+        Left and right.
+    dataset : str or None, default=None
+        Data set to draw; None draws all in one.
+    ax : Axes or None, default=None
+        Where to draw; None makes a figure.
+
+    Returns
+    -------
+    Figure
+        Thick: the mean. The title counts for how many the right pipeline scores higher.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the table lacks a column, a pipeline or the data set, or has no pairs.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from dare_sklearn.viz import plot_paired
+    >>> results = pd.DataFrame({"dataset": "motor", "pipeline": ["CSP", "CSP", "DARE", "DARE"],
+    ...     "fold": [0, 1, 0, 1], "accuracy": [0.6, 0.7, 0.7, 0.8]})
+    >>> plot_paired(results, "accuracy", "CSP", "DARE").axes[0].get_title()
+    'DARE higher for 2 of 2 folds'
+    """
+    owner = "plot_paired"
+    check_table(results, [*_KEYS, metric], [metric], owner)
+    results = choose_dataset(results, dataset, owner)
+    check_pipelines(results, [pipeline_a, pipeline_b], owner)
+    if pipeline_a == pipeline_b:
+        raise ValueError(f"{owner} compares two pipelines, got {pipeline_a!r} twice.")
+    wide, kind = unit_scores(results, metric)
+    pairs = wide[[pipeline_a, pipeline_b]].dropna().to_numpy()
+    if not len(pairs):
+        raise ValueError(f"{owner} found no subject or fold with a score of both pipelines.")
+
+    ax = get_axes(ax, owner, 4.2, 4.0)
+    for a, b in pairs:
+        shade = _BETTER if b > a else _WORSE if b < a else GREY
+        ax.plot([0, 1], [a, b], "o-", color=shade, alpha=0.6, linewidth=1.2, markersize=4)
+    ax.plot([0, 1], pairs.mean(axis=0), "D-", color="black", linewidth=2.6, label="mean")
+    higher = int((pairs[:, 1] > pairs[:, 0]).sum())
+    ax.set_xticks([0, 1], [wrap(pipeline_a, 18), wrap(pipeline_b, 18)])
+    ax.set_xlim(-0.25, 1.25)
+    ax.set_ylabel(spelled(metric))
+    ax.set_title(wrap(f"{pipeline_b} higher for {higher} of {len(pairs)} {kind}", 40))
+    tidy(ax)
+    ax.legend(frameon=False, fontsize="small")
+    return ax.figure
+
+
+def plot_cost(
+    results: pd.DataFrame,
+    metric: str,
+    *,
+    dataset: Any = None,
+    ax: Axes | None = None,
+) -> Figure:
+    """Score against the seconds that a fold takes, to fit and to predict.
+
+    Parameters
+    ----------
+    results : DataFrame
+        As in `plot_scores`, with the columns ``fit_seconds`` and ``predict_seconds``.
+    metric : str
+        Column of the score.
+    dataset : str or None, default=None
+        Data set to draw; None where the table holds a single one.
+    ax : Axes or None, default=None
+        Where to draw; None makes a figure.
+
+    Returns
+    -------
+    Figure
+        One point per pipeline, at its median time and mean score, with the 95 % confidence
+        interval of `plot_scores`; seconds on a logarithmic axis.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the table lacks a column, holds several data sets, or times are not positive.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from dare_sklearn.viz import plot_cost
+    >>> results = pd.DataFrame({"dataset": "motor", "pipeline": ["CSP", "CSP", "DARE", "DARE"],
+    ...     "fold": [0, 1, 0, 1], "accuracy": [0.6, 0.7, 0.7, 0.8],
+    ...     "fit_seconds": [1, 1, 8, 9], "predict_seconds": 0.5})
+    >>> plot_cost(results, "accuracy").axes[0].get_xlabel()
+    'seconds per fold (fit + predict)'
+    """
+    owner = "plot_cost"
+    seconds = ["fit_seconds", "predict_seconds"]
+    check_table(results, [*_KEYS, metric, *seconds], [metric, *seconds], owner)
+    results = choose_dataset(results, dataset, owner)
+    if results["dataset"].nunique() > 1:
+        raise ValueError(f"{owner} draws one data set, got several: pass dataset=.")
+    pipelines = in_order(results["pipeline"])
+    # medians: the first fold also pays for libraries that load when they are first used
+    cost = results.groupby("pipeline")[seconds].median().sum(axis=1, skipna=False)
+    if not (cost.dropna() > 0).all():
+        raise ValueError(f"{owner} needs fit and predict seconds that are positive in sum.")
+    wide, kind = unit_scores(results, metric)
+    ratio = fold_ratio(results, kind)
+
+    ax = get_axes(ax, owner, 6.4, 3.8)
+    for number, name in enumerate(pipelines):
+        scores = wide[name].dropna()
+        if scores.empty or np.isnan(cost[name]):
+            continue
+        mean, half = mean_interval(scores, ratio)
+        ax.errorbar(
+            cost[name],
+            mean,
+            yerr=None if np.isnan(half) else half,
+            fmt=marker(number),
+            color=color(number),
+            markersize=8,
+            capsize=3,
+            elinewidth=1.2,
+            label=wrap(name),
+        )
+    ax.set_xscale("log")
+    ax.xaxis.set_major_formatter("{x:g}")
+    _leave_room(ax)
+    ax.set(xlabel="seconds per fold (fit + predict)", ylabel=spelled(metric), title="Cost")
+    tidy(ax, "both")
+    add_legend(ax)
+    return ax.figure
+
+
+def _draw_scores(
+    ax: Axes, results: pd.DataFrame, pipelines: list, metric: str, chance: float | None
+) -> None:
+    wide, kind = unit_scores(results, metric)
+    ratio = fold_ratio(results, kind)
+    for row, name in enumerate(pipelines):
+        scores = results.loc[results["pipeline"] == name, metric].dropna().to_numpy()
+        if not len(scores):
+            continue
+        # above the interval, spread in the same way every time
+        shift = 0.24 * ((np.arange(len(scores)) * 0.618) % 1) - 0.34
+        ax.scatter(scores, row + shift, s=16, color=color(0), alpha=0.5, linewidths=0)
+        mean, half = mean_interval(wide[name].dropna(), ratio)
+        ax.errorbar(
+            mean,
+            row + 0.14,
+            xerr=None if np.isnan(half) else half,
+            fmt="D",
+            color="black",
+            markersize=5.5,
+            capsize=3,
+            elinewidth=1.6,
+        )
+    if chance is None and f"chance_{metric}" in results:
+        chance = results[f"chance_{metric}"].mean()
+    if chance is not None:
+        ax.axvline(chance, color=GREY, linestyle="--", linewidth=1, zorder=1)
+        ax.annotate(
+            "chance",
+            (chance, 1.0),
+            xycoords=("data", "axes fraction"),
+            xytext=(3, -2),
+            textcoords="offset points",
+            va="top",
+            fontsize="x-small",
+            color=GREY,
+        )
+    ax.set_xlabel(spelled(metric))
+    ax.tick_params(labelbottom=True)  # also above other panels
+    tidy(ax, "x")
+
+
+def _leave_room(ax: Axes) -> None:
+    """At least one power of ten on the axis of seconds, so that it has labels."""
+    low, high = ax.get_xlim()
+    if high / low < 100:
+        middle = np.sqrt(low * high)
+        ax.set_xlim(min(low, middle / 10), max(high, middle * 10))

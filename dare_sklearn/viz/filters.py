@@ -1,0 +1,184 @@
+"""Topographies of what a conv-linear probe has learned to read from the recorded channels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from sklearn.utils.validation import check_is_fitted
+
+from ..signals.electrodes import ELECTRODES, canonical_name
+from ._axes import SIGNED, new_figure, symmetric_limits
+from ._scalp import draw_map, own_positions, place_electrodes, spelled_electrode
+
+BATCH = 64  # epochs that are read at once
+COLUMNS = 4  # maps side by side
+
+
+def plot_spatial_filters(
+    probe: Any,
+    X: Any = None,
+    *,
+    targets: Sequence[str] | None = None,
+    n_maps: int = 4,
+    info: Any = None,
+) -> Figure:
+    """Maps of the spatial convolution of a fitted probe: its filters, or its patterns.
+
+    The convolution makes a signal at every target electrode of the encoder as a weighted sum of
+    the recorded channels. Without `X`, each map shows these weights, the *filter*. A large weight
+    does not say that the channel carries the signal: filters also weigh channels in order to
+    cancel noise. With `X`, each map shows the *pattern* [1]_, the covariance of every channel with
+    the filter's output, divided by the standard deviation of the output: how many microvolts of
+    each channel go with it. Patterns may be interpreted as to where a signal comes from, filters
+    may not.
+
+    Parameters
+    ----------
+    probe : DAREClassifier or DARERegressor
+        Fitted with ``adaptation="conv-linear"`` or ``"finetune"``.
+    X : array, mne.Epochs, braindecode data set or None, default=None
+        Signals in the layout of ``fit``, best the training epochs. None draws filters.
+    targets : sequence of str or None, default=None
+        Target electrodes to show. None takes the `n_maps` maps of largest norm.
+    n_maps : int, default=4
+        Number of maps without `targets`; all, if there are less.
+    info : mne.Info or None, default=None
+        Positions of channels outside the 10-05 system; names too, in order, where the probe was
+        fitted on an array without ``ch_names``. Positions that `X` carries need no `info`.
+
+    Returns
+    -------
+    Figure
+        One map per target electrode, on a common scale of colours.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the probe has no spatial convolution, or a single matrix is asked of several layers (pass
+        `X` then), targets are unknown, or positions of channels are.
+
+    References
+    ----------
+    .. [1] Haufe et al. (2014). On the interpretation of weight vectors of linear models in
+       multivariate neuroimaging. NeuroImage 87.
+
+    Examples
+    --------
+    >>> from dare_sklearn import DAREClassifier, simulate_epochs
+    >>> from dare_sklearn.viz import plot_spatial_filters
+    >>> names = ["Fz", "C3", "Cz", "C4", "Pz"]
+    >>> epochs = simulate_epochs(n_subjects=1, n_epochs=8, ch_names=names, random_state=0)
+    >>> y = epochs.metadata["label"].to_numpy()
+    >>> clf = DAREClassifier(None, max_epochs=1, random_state=0).fit(epochs, y)
+    >>> fig = plot_spatial_filters(clf, epochs, targets=["C3", "C4"])
+    >>> [ax.get_title() for ax in fig.axes[:2]]
+    ['C3', 'C4']
+    """
+    owner = "plot_spatial_filters"
+    module = _fitted_module(probe, owner)
+    names, own = _channels(probe, info, owner)
+    if X is None:
+        maps = _filters(module, owner)
+        label, what = "weight", "Spatial filters"
+    else:
+        maps, positions = _patterns(probe, module, X)
+        own = {**positions, **own}
+        label, what = "µV per SD of the output", "Spatial patterns"
+    places = place_electrodes(names, own, owner)
+    electrodes = [ELECTRODES[row] for row in module.targets.tolist()]
+    chosen = _choose(electrodes, maps, targets, n_maps, owner)
+
+    columns = min(COLUMNS, len(chosen))
+    rows = -(-len(chosen) // columns)
+    fig = new_figure(max(3.2, 1.9 * columns + 0.9), 2.1 * rows + 0.4)
+    grid = fig.subplots(rows, columns, squeeze=False)
+    limits = symmetric_limits(maps[chosen])
+    for ax, row in zip(grid.flat, chosen, strict=False):
+        drawn = draw_map(ax, maps[row], places, cmap=SIGNED, limits=limits)
+        ax.set_title(spelled_electrode(electrodes[row]))
+    for ax in grid.flat[len(chosen) :]:
+        ax.remove()
+    fig.colorbar(drawn, ax=fig.axes, label=label, shrink=0.8)
+    fig.suptitle(what)
+    return fig
+
+
+def _fitted_module(probe: Any, owner: str) -> Any:
+    if not hasattr(probe, "adaptation"):
+        raise TypeError(
+            f"{owner} takes a fitted DAREClassifier or DARERegressor, got a {type(probe).__name__}."
+        )
+    check_is_fitted(probe, "encoder_")
+    if not hasattr(probe, "module_"):
+        raise ValueError(
+            f"{owner} needs a probe with a spatial convolution, and adaptation='linear' has none: "
+            "fit it with adaptation='conv-linear'."
+        )
+    return probe.module_
+
+
+def _channels(probe: Any, info: Any, owner: str) -> tuple[list[str], dict[str, np.ndarray]]:
+    own = own_positions(info, owner)
+    if probe.ch_names_in_ is not None:
+        return list(probe.ch_names_in_), own
+    if info is None or len(info.ch_names) != probe.n_chans_in_:
+        raise ValueError(
+            f"{owner} got a probe that was fitted on {probe.n_chans_in_} channels without names: "
+            "pass info= with the names of these channels in order, or fit it with ch_names."
+        )
+    return [canonical_name(name) for name in info.ch_names], own
+
+
+def _filters(module: Any, owner: str) -> np.ndarray:
+    """Weights ``(n_targets, n_chans)``."""
+    layers = module.spatial.layers
+    if len(layers) > 1:
+        raise ValueError(
+            f"{owner} cannot draw the filters of spatial_layers={len(layers)}, which are no single "
+            "matrix: pass X to draw patterns, or fit with spatial_layers=1."
+        )
+    return layers[0].weight.detach().cpu().numpy()[:, :, 0].astype(float)
+
+
+def _patterns(probe: Any, module: Any, X: Any) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Covariance of channels (µV) and outputs over the outputs' SD, and positions that X has."""
+    import torch
+
+    signals = probe._read(X, reset=False)
+    epochs = probe._grid(signals)
+    sums = None
+    for start in range(0, len(epochs), BATCH):
+        x = torch.from_numpy(epochs[start : start + BATCH])
+        with torch.inference_mode():
+            out = module.spatial(module.encoder.normalize(x))
+        x, out = (part.double().transpose(0, 1).flatten(1).numpy() for part in (x, out))
+        parts = (x.shape[1], x.sum(1), out.sum(1), out @ x.T, (out**2).sum(1))
+        sums = parts if sums is None else tuple(a + b for a, b in zip(sums, parts, strict=True))
+    count, x_sum, out_sum, product, square = sums
+    covariance = product / count - np.outer(out_sum, x_sum) / count**2
+    spread = np.sqrt(np.maximum(square / count - (out_sum / count) ** 2, 0.0))[:, None]
+    pattern = np.divide(covariance, spread, out=np.zeros_like(covariance), where=spread > 0)
+    return pattern, signals.positions
+
+
+def _choose(
+    electrodes: list[str], maps: np.ndarray, targets: Any, n_maps: int, owner: str
+) -> list[int]:
+    """Rows of the maps to draw."""
+    if targets is None:
+        if isinstance(n_maps, bool) or not isinstance(n_maps, int | np.integer) or n_maps < 1:
+            raise ValueError(f"n_maps of {owner} must be a positive integer, got {n_maps!r}.")
+        # filters at their bound differ in norm by rounding alone: those keep their order
+        norms = np.linalg.norm(maps, axis=1).round(5)
+        return np.argsort(-norms, kind="stable")[:n_maps].tolist()
+    wanted = [targets] if isinstance(targets, str) else list(targets)
+    unknown = [name for name in wanted if canonical_name(name) not in electrodes]
+    if unknown or not wanted:
+        raise ValueError(
+            f"targets of {owner} must be among the probe's target electrodes "
+            f"({', '.join(electrodes)}), got {', '.join(map(str, unknown)) or 'none'}."
+        )
+    return [electrodes.index(canonical_name(name)) for name in wanted]

@@ -1,0 +1,94 @@
+"""Topography of the importance of channels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ._axes import SIGNED, get_axes, symmetric_limits
+from ._scalp import MOST_NAMED, draw_map, own_positions, place_electrodes
+
+# A channel is marked where its mean importance is this many standard deviations above zero.
+MARKED_FROM = 2.0
+
+
+def plot_channel_relevance(
+    importances: Any,
+    ch_names: Sequence[str] | None = None,
+    *,
+    info: Any = None,
+    title: str = "Relevance of channels",
+    ax: Axes | None = None,
+) -> Figure:
+    """Map of how much the score falls when a channel is shuffled.
+
+    Channels with a thick edge are those whose mean lies two standard deviations (over the
+    shufflings) above zero. A channel may matter and still show nothing, where its neighbours carry
+    the same signal.
+
+    Parameters
+    ----------
+    importances : Bunch, or array of shape (n_chans,) or (n_chans, n_repeats)
+        What `dare_sklearn.inspection.channel_importance` returned, or numbers alike.
+    ch_names : sequence of str or None, default=None
+        Names of the channels; None takes those of the Bunch, or of `info`.
+    info : mne.Info or None, default=None
+        Positions of channels outside the 10-05 system.
+    title : str, default="Relevance of channels"
+    ax : Axes or None, default=None
+        Where to draw; None makes a figure.
+
+    Returns
+    -------
+    Figure
+
+    Raises
+    ------
+    TypeError, ValueError
+        If names or positions are unknown, or the numbers do not fit the names.
+
+    Examples
+    --------
+    >>> from dare_sklearn.viz import plot_channel_relevance
+    >>> fig = plot_channel_relevance([0.0, 0.02, 0.2], ["Fz", "Cz", "C4"])
+    >>> fig.axes[0].get_title()
+    'Relevance of channels'
+    """
+    owner = "plot_channel_relevance"
+    repeats = np.asarray(getattr(importances, "importances", importances), dtype=float)
+    if repeats.ndim not in (1, 2) or repeats.size == 0 or not np.isfinite(repeats).all():
+        raise ValueError(
+            f"importances of {owner} must be finite numbers of shape (n_chans,) or (n_chans, "
+            f"n_repeats), got shape {repeats.shape}."
+        )
+    repeats = repeats.reshape(len(repeats), -1)
+    if ch_names is None:
+        ch_names = getattr(importances, "ch_names", None) or getattr(info, "ch_names", None)
+    if ch_names is None:
+        raise ValueError(f"{owner} does not know the channels: pass ch_names, or info.")
+    if len(ch_names) != len(repeats):
+        raise ValueError(
+            f"{owner} got {len(repeats)} importances for {len(ch_names)} channels: pass the names "
+            "of the channels that were shuffled, in order."
+        )
+    places = place_electrodes(ch_names, own_positions(info, owner), owner)
+
+    ax = get_axes(ax, owner, 4.6, 3.8)
+    mean = repeats.mean(axis=1)
+    sure = repeats.shape[1] > 1
+    drawn = draw_map(
+        ax,
+        mean,
+        places,
+        cmap=SIGNED,
+        limits=symmetric_limits(mean),
+        names=ch_names if len(ch_names) <= MOST_NAMED else None,
+        marked=(mean > MARKED_FROM * repeats.std(axis=1)) & (mean > 0) if sure else None,
+    )
+    ax.figure.colorbar(drawn, ax=ax, label="fall of the score", shrink=0.8)
+    ax.set_title(title)
+    return ax.figure

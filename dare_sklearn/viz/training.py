@@ -1,0 +1,93 @@
+"""The course of a training."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from ._axes import add_legend, color, get_axes, line, spelled, tidy
+from ._tables import check_table
+
+NO_LOSS = {"epoch", "lr", "seconds"}
+# From this ratio of the largest to the smallest value on, the axis is logarithmic.
+LOG_FROM = 20.0
+
+
+def plot_losses(history: Any, *, log: bool | None = None, ax: Axes | None = None) -> Figure:
+    """Every loss term over the epochs of a training.
+
+    Parameters
+    ----------
+    history : DataFrame or fitted estimator
+        The table ``history_`` of a pretrainer or probe, or the estimator itself.
+    log : bool or None, default=None
+        Logarithmic axis of the loss; None where the terms differ by a factor of 20 or more.
+    ax : Axes or None, default=None
+        Where to draw; None makes a figure.
+
+    Returns
+    -------
+    Figure
+
+    Raises
+    ------
+    TypeError, ValueError
+        If there is no history, or none of its losses has a value.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from dare_sklearn.viz import plot_losses
+    >>> history = pd.DataFrame({"epoch": [1, 2, 3], "loss": [0.7, 0.5, 0.4], "lr": [1, 2, 1]})
+    >>> fig = plot_losses(history)
+    >>> [line.get_label() for line in fig.axes[0].lines]
+    ['loss']
+    """
+    owner = "plot_losses"
+    table = history if isinstance(history, pd.DataFrame) else getattr(history, "history_", None)
+    if table is None:
+        raise TypeError(
+            f"{owner} takes a history_ (DataFrame) or a fitted estimator that has one, got a "
+            f"{type(history).__name__}."
+        )
+    if table.empty:
+        raise ValueError(
+            f"{owner} got a history without epochs (adaptation='linear' trains in closed form)."
+        )
+    terms = [name for name in table if name not in NO_LOSS]
+    if not terms:
+        raise ValueError(f"{owner} found no loss among the columns {', '.join(table)}.")
+    check_table(table, ["epoch", *terms], ["epoch", *terms], owner)
+    values = table[terms].to_numpy(dtype=float)
+    values = values[np.isfinite(values)]
+    if log is None:
+        log = bool(values.min() > 0 and values.max() >= LOG_FROM * values.min())
+    elif log and values.min() <= 0:
+        raise ValueError(f"{owner} cannot draw losses of zero and below with log=True.")
+
+    ax = get_axes(ax, owner, 6.4, 3.8)
+    for number, name in enumerate(terms):
+        main = name in ("total", "loss")  # what was minimised
+        ax.plot(
+            table["epoch"],
+            table[name],
+            label=spelled(name),
+            color="black" if main else color(number),
+            linestyle="-" if main else line(number),
+            linewidth=2.2 if main else 1.5,
+            marker="o" if len(table) < 15 else None,
+            markersize=4,
+        )
+    if log:
+        ax.set_yscale("log")
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    ax.set(xlabel="epoch", ylabel="loss (log scale)" if log else "loss", title="Training")
+    tidy(ax)
+    if len(terms) > 1:
+        add_legend(ax)
+    return ax.figure

@@ -1,0 +1,196 @@
+"""Curves of scores, and of a training."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from dare_sklearn import DAREPretrainer, simulate_epochs
+from dare_sklearn.inspection import mask_invariance
+from dare_sklearn.viz import (
+    plot_curve,
+    plot_label_efficiency,
+    plot_losses,
+    plot_mask_invariance,
+    plot_missing_electrodes,
+)
+
+LONG = "an encoder with a name of several words"
+
+
+def make_table(x="lost", places=(0.0, 0.25, 0.5), models=("DARE", LONG), n=5, seed=0):
+    rng = np.random.default_rng(seed)
+    return pd.DataFrame(
+        [(model, place, rng.random()) for model in models for place in places for _ in range(n)],
+        columns=["model", x, "score"],
+    ).sample(frac=1, random_state=seed)
+
+
+def band(ax, number):
+    """Lower and upper edge of a band, point by point."""
+    vertices = ax.collections[number].get_paths()[0].vertices
+    edges = pd.DataFrame(vertices, columns=["x", "y"]).groupby("x")["y"].agg(["min", "max"])
+    return edges.to_numpy()
+
+
+def test_curve_is_mean_and_interval(look):
+    table = make_table()
+    fig = plot_curve(table, "lost", "score", "model", chance=0.5)
+    look(fig)
+    ax = fig.axes[0]
+    for number, name in enumerate(dict.fromkeys(table["model"])):
+        points = table[table.model == name].groupby("lost")["score"]
+        np.testing.assert_allclose(ax.lines[number].get_ydata(), points.mean())
+        np.testing.assert_array_equal(ax.lines[number].get_xdata(), [0, 0.25, 0.5])
+        half = stats.t.ppf(0.975, 4) * points.sem()
+        expected = np.c_[points.mean() - half, points.mean() + half]
+        np.testing.assert_allclose(band(ax, number), expected)
+    assert ax.lines[-1].get_label() == "chance"
+    assert list(ax.lines[-1].get_ydata()) == [0.5, 0.5]
+
+
+def test_curve_of_means_with_their_error(look):
+    table = pd.DataFrame({"x": [2, 1, 3], "y": [0.5, 0.4, 0.7], "sd": [0.1, 0.2, 0.05]})
+    fig = plot_curve(table, "x", "y", error="sd")
+    look(fig)
+    np.testing.assert_array_equal(fig.axes[0].lines[0].get_ydata(), [0.4, 0.5, 0.7])
+    np.testing.assert_allclose(band(fig.axes[0], 0), [[0.2, 0.6], [0.4, 0.6], [0.65, 0.75]])
+    assert fig.axes[0].get_legend() is None
+
+
+def test_curve_of_single_rows_has_no_band(look):
+    fig = plot_curve(make_table(n=1), "lost", "score", "model")
+    look(fig)
+    assert not fig.axes[0].collections
+
+
+def test_missing_electrodes(look):
+    fig = plot_missing_electrodes(make_table(), chance=0.5)
+    look(fig)
+    ax = fig.axes[0]
+    assert ax.xaxis.get_major_formatter()(0.25) == "25%"
+    assert ax.get_xlabel() == "electrodes lost"
+
+
+@pytest.mark.parametrize("places", [(5, 10, 80), (10, 11, 12, 13, 14), range(10, 200, 10)])
+def test_label_efficiency(look, places):
+    fig = plot_label_efficiency(make_table("n_trials", places))
+    look(fig)
+    ax = fig.axes[0]
+    assert ax.get_xscale() == "log"
+    np.testing.assert_array_equal(ax.lines[0].get_xdata(), places)
+
+
+@pytest.fixture
+def invariance():
+    rows = [
+        (name, x, x + u, x / 4 - u, x / 2 + u)
+        for name in ("nano", LONG)
+        for x in (0.8, 0.2, 0.5)
+        for u in (-0.1, 0.0, 0.1)  # draws
+    ]
+    columns = "encoder overlap positive_cosine negative_cosine retrieval".split()
+    return pd.DataFrame(rows, columns=columns)
+
+
+def test_mask_invariance(look, own_axes, invariance):
+    fig = plot_mask_invariance(invariance)
+    look(fig)
+    left, right = fig.axes
+    overlap = np.array([0.2, 0.5, 0.8])
+    for number in range(2):
+        np.testing.assert_array_equal(left.lines[2 * number].get_xdata(), overlap)
+        np.testing.assert_allclose(left.lines[2 * number].get_ydata(), overlap)
+        np.testing.assert_allclose(left.lines[2 * number + 1].get_ydata(), overlap / 4)
+        np.testing.assert_allclose(right.lines[number].get_ydata(), overlap / 2)
+        np.testing.assert_allclose(band(right, number), np.c_[overlap / 2 - 0.1, overlap / 2 + 0.1])
+    axes = own_axes(2, width=8)
+    assert plot_mask_invariance(invariance, ax=axes) is axes[0].figure
+    look(axes[0].figure)
+    with pytest.raises(TypeError, match="two matplotlib axes"):
+        plot_mask_invariance(invariance, ax=axes[:1])
+    with pytest.raises(ValueError, match="retrieval is missing"):
+        plot_mask_invariance(invariance.drop(columns="retrieval"))
+
+
+def test_mask_invariance_as_measured(look):
+    epochs = simulate_epochs(n_subjects=1, n_epochs=6, random_state=0)
+    table = mask_invariance(None, epochs, n_draws=2, n_chans=6, random_state=0)
+    fig = plot_mask_invariance(table)
+    look(fig)
+    np.testing.assert_allclose(
+        fig.axes[1].lines[0].get_ydata(), table.groupby("overlap")["retrieval"].mean()
+    )
+
+
+def test_curves_use_ax(look, own_axes):
+    for plot, x, places in (
+        (plot_missing_electrodes, "lost", (0, 0.5)),
+        (plot_label_efficiency, "n_trials", (10, 20)),
+    ):
+        ax = own_axes(width=4, height=3)
+        assert plot(make_table(x, places), ax=ax) is ax.figure
+        assert len(ax.lines) == 2
+        look(ax.figure)
+
+
+def test_bad_tables():
+    table = make_table()
+    with pytest.raises(ValueError, match="plot_curve needs the columns lost, auc; auc is missing"):
+        plot_curve(table, "lost", "auc")
+    with pytest.raises(ValueError, match="several rows per point of lost beside error='sd'"):
+        plot_curve(table.assign(sd=0.1), "lost", "score", "model", error="sd")
+    with pytest.raises(ValueError, match="lost of plot_missing_electrodes must hold shares"):
+        plot_missing_electrodes(table.assign(lost=30))
+    with pytest.raises(ValueError, match="n_trials of plot_label_efficiency must hold positive"):
+        plot_label_efficiency(table.assign(n_trials=0))
+
+
+@pytest.fixture(scope="module")
+def pretrainer():
+    X = 10 * np.random.default_rng(0).normal(size=(6, 4, 64))
+    names = ["C3", "Cz", "C4", "Pz"]
+    return DAREPretrainer(
+        ch_names=names, sfreq=64.0, unit="uV", window_s=1.0, max_epochs=2, random_state=0
+    ).fit(X)
+
+
+def test_losses_of_a_pretrainer(look, pretrainer):
+    fig = plot_losses(pretrainer)
+    look(fig)
+    ax = fig.axes[0]
+    history = pretrainer.history_
+    terms = [name for name in history if name not in ("epoch", "lr", "seconds")]
+    assert {"reconstruction", "anchor_alignment", "mask_alignment", "total"} < set(terms)
+    assert [line.get_label() for line in ax.lines] == [name.replace("_", " ") for name in terms]
+    for drawn, name in zip(ax.lines, terms, strict=True):
+        np.testing.assert_array_equal(drawn.get_xdata(), history["epoch"])
+        np.testing.assert_array_equal(drawn.get_ydata(), history[name])
+
+
+def test_losses_choose_their_axis(look, own_axes):
+    history = pd.DataFrame({"epoch": [1, 2], "loss": [1.0, 0.5], "valid_loss": [1.1, np.nan]})
+    fig = plot_losses(history)
+    look(fig)
+    assert fig.axes[0].get_yscale() == "linear"
+    assert plot_losses(history, log=True).axes[0].get_yscale() == "log"
+    wide = history.assign(penalty=1e-4)
+    ax = own_axes(width=4, height=3)
+    assert plot_losses(wide, ax=ax) is ax.figure
+    assert ax.get_yscale() == "log" and ax.get_ylabel() == "loss (log scale)"
+    look(ax.figure)
+    assert plot_losses(wide, log=False).axes[0].get_yscale() == "linear"
+
+
+def test_bad_histories():
+    history = pd.DataFrame({"epoch": [1, 2], "loss": [1.0, -0.5]})
+    with pytest.raises(TypeError, match="fitted estimator that has one, got a DAREPretrainer"):
+        plot_losses(DAREPretrainer())
+    with pytest.raises(ValueError, match="history without epochs"):
+        plot_losses(history[:0])
+    with pytest.raises(ValueError, match="no loss among the columns epoch"):
+        plot_losses(history[["epoch"]])
+    with pytest.raises(ValueError, match="zero and below with log=True"):
+        plot_losses(history, log=True)
