@@ -206,7 +206,7 @@ def plot_mask_invariance(table: pd.DataFrame, ax: Sequence[Axes] | None = None) 
         raise TypeError(f"ax of {owner} must be None or two matplotlib axes.")
     left, right = np.ravel(ax)
     for number, encoder in enumerate(in_order(table["encoder"])):
-        draws = table[table["encoder"] == encoder].groupby("overlap")[numbers[1:]]
+        draws = table.loc[table["encoder"] == encoder, numbers].groupby("overlap")
         rows, spread = draws.mean(), draws["retrieval"].std().fillna(0.0)
         shown = {"color": color(number), "marker": marker(number), "markersize": 5}
         left.plot(rows.index, rows["positive_cosine"], "-", **shown)
