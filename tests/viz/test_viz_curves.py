@@ -105,7 +105,8 @@ def test_mask_invariance(look, own_axes, invariance):
         np.testing.assert_allclose(left.lines[2 * number].get_ydata(), overlap)
         np.testing.assert_allclose(left.lines[2 * number + 1].get_ydata(), overlap / 4)
         np.testing.assert_allclose(right.lines[number].get_ydata(), overlap / 2)
-        np.testing.assert_allclose(band(right, number), np.c_[overlap / 2 - 0.1, overlap / 2 + 0.1])
+        expected = np.c_[overlap / 2 - 0.1, overlap / 2 + 0.1]
+        np.testing.assert_allclose(band(right, number), expected, atol=1e-12)
     axes = own_axes(2, width=8)
     assert plot_mask_invariance(invariance, ax=axes) is axes[0].figure
     look(axes[0].figure)
