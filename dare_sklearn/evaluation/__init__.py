@@ -1,0 +1,15 @@
+"""Fair comparisons of pipelines: the same folds, nested searches, costs, and statistics."""
+
+from .compare import compare
+from .deep import BraindecodeClassifier, deep_pipelines
+from .statistics import combine_datasets, corrected_ttest, pairwise, summarize
+
+__all__ = [
+    "BraindecodeClassifier",
+    "combine_datasets",
+    "compare",
+    "corrected_ttest",
+    "deep_pipelines",
+    "pairwise",
+    "summarize",
+]

@@ -1,0 +1,205 @@
+"""One cell of a comparison: one pipeline on one fold."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import sklearn
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
+from sklearn.utils import _safe_indexing
+from sklearn.utils.metadata_routing import get_routing_for_object
+
+from ._cost import measure
+from ._identity import keeps_its_fit
+
+TIE = 1e-12  # scores that differ by rounding are equal
+_RESPONSES = ("predict", "predict_proba", "predict_log_proba", "decision_function")
+
+
+@dataclass
+class Fold:
+    """What the cells of one fold share: row numbers, and the inner folds of searches."""
+
+    number: int
+    train: np.ndarray
+    test: np.ndarray
+    inner: list[tuple[np.ndarray, np.ndarray]] | None = None
+
+
+@dataclass
+class Data:
+    """The signals, their targets, and who they come from."""
+
+    X: Any
+    y: np.ndarray
+    groups: np.ndarray | None
+
+    def take(self, rows: np.ndarray) -> Data:
+        """These epochs; of mne.Epochs again mne.Epochs."""
+        X = self.X[rows] if _is_epochs(self.X) else _safe_indexing(self.X, rows)
+        return Data(X, self.y[rows], None if self.groups is None else self.groups[rows])
+
+
+class Answers:
+    """A fitted pipeline that answers for its test epochs once, however many metrics ask."""
+
+    def __init__(self, estimator: Any, X: Any) -> None:
+        self._estimator, self._X = estimator, X
+        self._known: dict[str, Any] = {}
+        self.seconds: float | None = None  # what the first answer took
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self._estimator, name)
+        if name not in _RESPONSES:
+            return value
+
+        def answer(X: Any, *args: Any, **kwargs: Any) -> Any:
+            if X is not self._X or args or kwargs:
+                return value(X, *args, **kwargs)
+            if name not in self._known:
+                start = time.perf_counter()
+                self._known[name] = value(X)
+                if self.seconds is None:
+                    self.seconds = time.perf_counter() - start
+            return self._known[name]
+
+        answer.__name__ = name  # by which scikit-learn's metrics know what they got
+        return answer
+
+
+def run_cell(
+    pipeline: Any,
+    data: Data,
+    fold: Fold,
+    scorers: dict[str, Callable],
+    grid: Any,
+    random_state: int | None,
+    n_permutations: int,
+) -> dict[str, Any]:
+    """Fit on the training epochs alone, score the test epochs, and tell what it cost.
+
+    Raises
+    ------
+    ValueError
+        If a metric is not a finite number.
+    """
+    train, test = data.take(fold.train), data.take(fold.test)
+    model = seeded(clone(pipeline), random_state)
+    if grid is not None:
+        first = next(iter(scorers.values()))
+        model = GridSearchCV(model, grid, scoring=first, cv=fold.inner, error_score="raise")
+    with _quiet_mne(), measure() as whole:
+        start = time.perf_counter()
+        model.fit(train.X, train.y, **_groups_of_fit(model, train.groups))
+        fitting = time.perf_counter() - start
+        answers = Answers(model.best_estimator_ if grid is not None else model, test.X)
+        start = time.perf_counter()
+        scores = {name: _score(name, scorer, answers, test) for name, scorer in scorers.items()}
+        answering = time.perf_counter() - start if answers.seconds is None else answers.seconds
+    chance = _chance(scorers, scores, answers, test, n_permutations, [random_state, fold.number])
+    return {
+        **scores,
+        **chance,
+        "fit_seconds": fitting,
+        "predict_seconds": answering,
+        "peak_memory_mb": whole.peak_mb,
+        "best_params": model.best_params_ if grid is not None else None,
+    }
+
+
+def seeded(pipeline: Any, random_state: int | None) -> Any:
+    """The pipeline with `random_state` where it has None, but for what keeps its fit."""
+    if random_state is None:
+        return pipeline
+    params = pipeline.get_params(deep=True)
+    free = {}
+    for name, value in params.items():
+        *path, last = name.split("__")
+        owners = [pipeline, *(params["__".join(path[: i + 1])] for i in range(len(path)))]
+        if last == "random_state" and value is None and not any(map(keeps_its_fit, owners)):
+            free[name] = random_state
+    return pipeline.set_params(**free)
+
+
+def permuted(y: np.ndarray, groups: np.ndarray | None, rng: np.random.Generator) -> np.ndarray:
+    """Labels in another order that is as likely where predictions know nothing of them.
+
+    Within each group, so that what tells groups apart gains nothing. Where each group has a single
+    label (a diagnosis), labels of whole groups change places.
+    """
+    if groups is None:
+        return rng.permutation(y)
+    names, member = np.unique(groups, return_inverse=True)
+    rows = [np.flatnonzero(member == i) for i in range(len(names))]
+    if all(len(np.unique(y[r])) == 1 for r in rows):
+        return rng.permutation(np.array([y[r[0]] for r in rows]))[member]
+    shuffled = y.copy()
+    for r in rows:
+        shuffled[r] = rng.permutation(y[r])
+    return shuffled
+
+
+def _score(name: str, scorer: Callable, answers: Answers, test: Data) -> float:
+    score = scorer(answers, test.X, test.y)
+    try:
+        score = float(score)
+    except (TypeError, ValueError):
+        raise ValueError(f"the metric {name!r} gave no number, but {score!r}") from None
+    if not np.isfinite(score):
+        raise ValueError(
+            f"the metric {name!r} is {score} on these {len(test.y)} test epochs (labels: "
+            f"{np.unique(test.y).tolist()[:6]}); a metric that needs several classes needs them in "
+            "every test fold"
+        )
+    return score
+
+
+def _chance(
+    scorers: dict[str, Callable],
+    scores: dict[str, float],
+    answers: Answers,
+    test: Data,
+    n_permutations: int,
+    seed: list,
+) -> dict[str, float]:
+    """Mean score of the same predictions against permuted labels, and how often it is as high."""
+    if not n_permutations:
+        return {}
+    rng = np.random.default_rng(None if seed[0] is None else seed)
+    null = {name: [] for name in scorers}
+    for _ in range(n_permutations):
+        shuffled = Data(test.X, permuted(test.y, test.groups, rng), test.groups)
+        for name, scorer in scorers.items():
+            null[name].append(_score(name, scorer, answers, shuffled))
+    found = {}
+    for name, values in null.items():
+        found[f"chance_{name}"] = float(np.mean(values))
+        as_high = np.sum(np.array(values) >= scores[name] - TIE)
+        found[f"p_{name}"] = float((1 + as_high) / (1 + n_permutations))
+    return found
+
+
+def _groups_of_fit(model: Any, groups: np.ndarray | None) -> dict[str, np.ndarray]:
+    """Groups of the training epochs, where metadata routing is on and a step asks for them."""
+    if groups is None or not sklearn.get_config()["enable_metadata_routing"]:
+        return {}
+    asks = get_routing_for_object(model).consumes("fit", ["groups"])
+    return {"groups": groups} if asks else {}
+
+
+def _is_epochs(X: Any) -> bool:
+    mne = sys.modules.get("mne")
+    return mne is not None and isinstance(X, mne.BaseEpochs)
+
+
+def _quiet_mne() -> Any:
+    """MNE tells every covariance and rank by default; its warnings still come through."""
+    mne = sys.modules.get("mne")
+    return nullcontext() if mne is None else mne.use_log_level("warning")

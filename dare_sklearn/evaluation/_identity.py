@@ -1,0 +1,193 @@
+"""What a cell is, as text and hashes: equal content gives an equal key, in every process.
+
+Of a pipeline its classes and parameters count, and what it keeps through `sklearn.base.clone`; of
+an encoder on disk the content of its files. Parameters that change no result do not count.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator
+from xxhash import xxh3_128
+
+_NO_RESULT = {"verbose", "n_jobs", "cache", "cache_mb", "memory"}
+_WEIGHTS = {"encoder", "weights"}
+_BLOCK = 256
+_LIBRARIES = ("dare-sklearn", "scikit-learn", "numpy", "scipy", "mne", "pyriemann", "torch",
+              "braindecode")  # fmt: skip
+
+
+def digest(*parts: Any) -> str:
+    """32 hexadecimal digits of the text of all parts."""
+    return xxh3_128("\n".join(str(part) for part in parts).encode()).hexdigest()
+
+
+def versions() -> dict[str, str]:
+    """Versions of the libraries that results come from."""
+    found = {}
+    for name in _LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "none"
+    return found
+
+
+def describe(value: Any) -> str:
+    """Text that is the same for the same content."""
+    if value is None or isinstance(value, bool | int | float | complex | str | bytes | range):
+        return repr(value)
+    if isinstance(value, np.generic):
+        return repr(value.item())
+    if isinstance(value, np.ndarray):
+        return _array(value)
+    if isinstance(value, Path):
+        return repr(str(value))
+    if isinstance(value, list | tuple):
+        return f"{type(value).__name__}[{', '.join(describe(item) for item in value)}]"
+    if isinstance(value, set | frozenset):
+        return f"set[{', '.join(sorted(describe(item) for item in value))}]"
+    if isinstance(value, dict):
+        items = sorted(f"{describe(k)}: {describe(v)}" for k, v in value.items())
+        return f"dict[{', '.join(items)}]"
+    if isinstance(value, type):
+        return f"{value.__module__}.{value.__qualname__}"
+    if isinstance(value, partial):
+        return f"partial[{describe([value.func, value.args, value.keywords])}]"
+    if inspect.isroutine(value):
+        return _function(value)
+    if hasattr(value, "get_params"):
+        return _estimator(value)
+    return f"{type(value).__qualname__}({joblib.hash(value)})"
+
+
+def keeps_its_fit(estimator: Any) -> bool:
+    """Whether cloning is the estimator's own affair, as of `FrozenEstimator` or a pretrainer."""
+    own = getattr(type(estimator), "__sklearn_clone__", BaseEstimator.__sklearn_clone__)
+    return own is not BaseEstimator.__sklearn_clone__
+
+
+def digest_signals(X: Any) -> str:
+    """Hash of any input: values, and names, rate and tables where it has them."""
+    parts: list[str] = []
+    _add(parts, X)
+    return digest(*parts)
+
+
+def _array(values: np.ndarray) -> str:
+    if values.dtype.hasobject:
+        return f"array({values.shape}, {joblib.hash(values)})"
+    content = xxh3_128(np.ascontiguousarray(values).tobytes()).hexdigest()
+    return f"array({values.dtype.str}, {values.shape}, {content})"
+
+
+def _function(function: Any) -> str:
+    """Name and source of a function, and the values that it carries."""
+    name = f"{function.__module__}.{function.__qualname__}"
+    if inspect.isbuiltin(function):
+        return name
+    carried = [getattr(function, part, None) for part in ("__defaults__", "__kwdefaults__")]
+    if inspect.ismethod(function):
+        carried.append(function.__self__)
+    try:
+        closed = inspect.getclosurevars(function).nonlocals
+        source = digest(inspect.getsource(function))
+    except (OSError, TypeError):  # compiled, or typed at a prompt
+        closed, source = {}, ""
+    return f"{name}({source}, {describe([carried, closed])})"
+
+
+def _estimator(estimator: Any) -> str:
+    params = estimator.get_params(deep=False)
+    told = [
+        f"{name}={_weights(value) if name in _WEIGHTS else describe(value)}"
+        for name, value in sorted(params.items())
+        if name not in _NO_RESULT
+    ]
+    kept = f", fitted {_kept(estimator)}" if keeps_its_fit(estimator) else ""
+    return f"{describe(type(estimator))}({', '.join(told)}{kept})"
+
+
+def _kept(estimator: Any) -> str:
+    from ..transformers._cache import encoder_digest
+    from ..transformers.pretrainer import DAREPretrainer, is_fitted_for_use
+
+    if not isinstance(estimator, DAREPretrainer):
+        return joblib.hash(estimator)
+    return encoder_digest(estimator.encoder_).hex() if is_fitted_for_use(estimator) else "no"
+
+
+def _weights(source: Any) -> str:
+    """A name or path of an encoder, with a hash of the files behind it."""
+    if not isinstance(source, str | Path):
+        return describe(source)
+    from ..weights.load import SHIPPED_FOLDER
+
+    shipped = SHIPPED_FOLDER / str(source)
+    path = shipped if shipped.exists() else Path(source)
+    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+    content = [xxh3_128(file.read_bytes()).hexdigest() for file in files if file.is_file()]
+    return f"{str(source)!r} {content}"
+
+
+def _add(parts: list[str], X: Any) -> None:
+    mne, torch = sys.modules.get("mne"), sys.modules.get("torch")
+    if mne is not None and isinstance(X, mne.BaseEpochs):
+        _add_epochs(parts, X)
+    elif torch is not None and isinstance(X, torch.Tensor):
+        parts.append(describe(X.detach().cpu().numpy()))
+    elif isinstance(X, pd.DataFrame | pd.Series):
+        parts.append(joblib.hash(X))
+    elif isinstance(X, list | tuple):
+        parts.append(f"{len(X)} parts")
+        for part in X:
+            _add(parts, part)
+    elif _is_dataset(X, torch):
+        _add_dataset(parts, X)
+    else:
+        parts.append(describe(X))
+
+
+def _add_epochs(parts: list[str], epochs: Any) -> None:
+    info = epochs.info
+    parts.append(
+        describe(
+            [
+                epochs.ch_names, epochs.get_channel_types(), info["bads"], info["sfreq"],
+                epochs.tmin, epochs.events, [ch["loc"] for ch in info["chs"]],
+            ]
+        )
+    )  # fmt: skip
+    if epochs.metadata is not None:
+        parts.append(joblib.hash(epochs.metadata))
+    for start in range(0, len(epochs), _BLOCK):
+        rows = np.arange(start, min(start + _BLOCK, len(epochs)))
+        parts.append(_array(epochs.get_data(item=rows, copy=False, verbose="error")))
+
+
+def _is_dataset(X: Any, torch: Any) -> bool:
+    helper = sys.modules.get("skorch.helper")
+    if helper is not None and isinstance(X, helper.SliceDataset):
+        return True
+    return torch is not None and isinstance(X, torch.utils.data.Dataset)
+
+
+def _add_dataset(parts: list[str], X: Any) -> None:
+    from ..signals.sources import Defaults, find_sources
+
+    for source in find_sources(X, Defaults(None, None, None), "compare", continuous=False):
+        where = {name: np.asarray(xyz) for name, xyz in source.positions.items()}
+        parts.append(describe([source.ch_names, source.sfreq, source.ignored, where]))
+        read = getattr(source.values, "read", source.values.__getitem__)
+        for start in range(0, len(source.values), _BLOCK):
+            rows = np.arange(start, min(start + _BLOCK, len(source.values)))
+            parts.append(_array(np.asarray(read(rows))))

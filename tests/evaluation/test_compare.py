@@ -1,0 +1,500 @@
+"""compare against scikit-learn's own loop; no leak, no silent gap."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import warnings
+from pathlib import Path
+
+import mne
+import numpy as np
+import pandas as pd
+import pytest
+import sklearn
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.dummy import DummyClassifier, DummyRegressor
+from sklearn.feature_selection import SelectKBest, f_classif
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.metrics import accuracy_score, f1_score, make_scorer
+from sklearn.model_selection import (
+    GridSearchCV,
+    GroupKFold,
+    KFold,
+    LeaveOneGroupOut,
+    ShuffleSplit,
+    StratifiedKFold,
+    cross_validate,
+)
+from sklearn.pipeline import make_pipeline
+from sklearn.tree import DecisionTreeClassifier
+
+from dare_sklearn.evaluation import compare
+from dare_sklearn.evaluation._cells import permuted, seeded
+from dare_sklearn.transformers.classical import BandPower, classical_pipelines
+
+N = 48
+GROUPS = np.repeat(["s1", "s2", "s3", "s4"], N // 4)
+
+
+@pytest.fixture(scope="module")
+def table():
+    """Features that tell two classes apart, but not always."""
+    rng = np.random.default_rng(0)
+    y = rng.permutation(np.arange(N) % 2)
+    return rng.normal(size=(N, 5)) + y[:, None], y
+
+
+class Spy(ClassifierMixin, BaseEstimator):
+    """Remembers the first column (the number of the epoch) of all that it is fitted on."""
+
+    seen: list[tuple] = []
+
+    def __init__(self, depth=1):
+        self.depth = depth
+
+    def fit(self, X, y):
+        self.seen.append((self.depth, X[:, 0].astype(int)))
+        self.classes_ = np.unique(y)
+        return self
+
+    def predict(self, X):
+        return self.classes_[(X[:, 1] > self.depth).astype(int)]
+
+
+class Failing(ClassifierMixin, BaseEstimator):
+    def fit(self, X, y):
+        raise ValueError("no luck")
+
+
+# Scores
+
+
+@pytest.mark.parametrize("cv", [4, StratifiedKFold(3), GroupKFold(2), LeaveOneGroupOut()])
+def test_scores_are_those_of_scikit_learn(table, cv):
+    X, y = table
+    groups = GROUPS if isinstance(cv, GroupKFold | LeaveOneGroupOut) else None
+    scoring = ["roc_auc", "accuracy", "neg_log_loss"]
+    expected = cross_validate(LogisticRegression(), X, y, groups=groups, cv=cv, scoring=scoring)
+    found = compare({"lr": LogisticRegression()}, X, y, groups=groups, cv=cv, scoring=scoring)
+    for name in scoring:
+        np.testing.assert_allclose(found[name], expected[f"test_{name}"], rtol=1e-12)
+
+
+def test_the_table(table):
+    X, y = table
+    pipelines = {"lr": LogisticRegression(), "chance": DummyClassifier()}
+    found = compare(
+        pipelines, X, y, groups=GROUPS, cv=LeaveOneGroupOut(), dataset="toy", n_permutations=3
+    )
+    columns = (
+        "dataset pipeline fold subject n_subjects n_train n_test accuracy chance_accuracy p_accuracy "
+        "fit_seconds predict_seconds peak_memory_mb best_params"
+    )
+    assert list(found) == columns.split()
+    assert found["pipeline"].tolist() == ["lr"] * 4 + ["chance"] * 4
+    assert found["fold"].tolist() == [0, 1, 2, 3] * 2
+    assert found["subject"].tolist() == ["s1", "s2", "s3", "s4"] * 2
+    assert (found[["n_subjects", "n_train", "n_test"]] == [1, 36, 12]).all(axis=None)
+    assert (found["dataset"] == "toy").all() and found["best_params"].isna().all()
+    assert (found[["fit_seconds", "predict_seconds"]] > 0).all(axis=None)
+    assert (found["peak_memory_mb"] >= 0).all()
+
+
+def test_several_subjects_in_a_fold_and_none(table):
+    X, y = table
+    found = compare({"lr": LogisticRegression()}, X, y, groups=GROUPS, cv=GroupKFold(2))
+    assert (found["n_subjects"] == 2).all()
+    tested = [subject.split(" + ") for subject in found["subject"]]
+    assert sorted(tested[0] + tested[1]) == ["s1", "s2", "s3", "s4"]
+    found = compare({"lr": LogisticRegression()}, X, y, cv=2)
+    assert found["subject"].isna().all() and (found["n_subjects"] == 0).all()
+
+
+def test_a_data_set_of_braindecode():
+    from braindecode.datasets import BaseConcatDataset, EEGWindowsDataset
+    from skorch.helper import SliceDataset
+
+    y = np.arange(24) % 2
+    data = 1e-5 * np.random.default_rng(0).normal(size=(24, 3, 64)) * (1 + 0.5 * y[:, None, None])
+    info = mne.create_info(["C3", "Cz", "C4"], 64.0, "eeg")
+    raw = mne.io.RawArray(np.hstack(list(data)), info, verbose="error")
+    starts = 64 * np.arange(24)
+    table = {"i_window_in_trial": range(24), "i_start_in_trial": starts,
+             "i_stop_in_trial": starts + 64, "target": y}  # fmt: skip
+    windows = SliceDataset(BaseConcatDataset([EEGWindowsDataset(raw, pd.DataFrame(table))]), idx=0)
+    found = compare(
+        {"power": make_pipeline(BandPower(unit="V"), LogisticRegression())}, windows, y, cv=3
+    )
+    array = {"power": make_pipeline(BandPower(sfreq=64, unit="uV"), LogisticRegression())}
+    np.testing.assert_array_equal(
+        found["accuracy"], compare(array, data * 1e6, y, cv=3)["accuracy"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("scoring", "column"),
+    [
+        (None, "accuracy"),
+        ("f1_macro", "f1_macro"),
+        (make_scorer(f1_score), "score"),
+        ({"mine": make_scorer(accuracy_score)}, "mine"),
+        (lambda estimator, X, y: float(np.mean(estimator.predict(X) == y)), "<lambda>"),
+    ],
+)
+def test_kinds_of_scoring(table, scoring, column):
+    X, y = table
+    found = compare({"lr": LogisticRegression()}, X, y, cv=2, scoring=scoring)
+    metric = "f1_macro" if column == "f1_macro" else "f1" if column == "score" else "accuracy"
+    expected = cross_validate(LogisticRegression(), X, y, cv=2, scoring=metric)["test_score"]
+    np.testing.assert_allclose(found[column], expected)
+
+
+def test_regression(table):
+    X, _ = table
+    target = X @ np.arange(5) + 0.1
+    found = compare(
+        {"ridge": Ridge(), "mean": DummyRegressor()}, X, target, cv=KFold(3), n_permutations=20
+    )
+    assert (found.loc[found["pipeline"] == "ridge", "r2"] > 0.9).all()
+    assert (found.loc[found["pipeline"] == "ridge", "p_r2"] < 0.1).all()
+
+
+def test_all_pipelines_meet_the_same_random_folds(table):
+    X, y = table
+    numbered = np.column_stack([np.arange(N), X])
+    Spy.seen.clear()
+    compare({"a": Spy(), "b": Spy()}, numbered, y, cv=ShuffleSplit(4, test_size=0.25))
+    for first, second in zip(Spy.seen[:4], Spy.seen[4:], strict=True):
+        np.testing.assert_array_equal(first[1], second[1])
+
+
+def test_one_answer_serves_all_metrics(table, monkeypatch):
+    X, y = table
+    calls = []
+    original = Spy.predict
+    monkeypatch.setattr(Spy, "predict", lambda self, X: calls.append(len(X)) or original(self, X))
+    numbered = np.column_stack([np.arange(N), X])
+    compare({"spy": Spy()}, numbered, y, cv=2, scoring=["accuracy", "f1"], n_permutations=5)
+    assert calls == [N // 2, N // 2]
+
+
+def test_mne_epochs_and_lists_of_them():
+    rng = np.random.default_rng(0)
+    y = np.arange(24) % 2
+    data = 1e-5 * rng.normal(size=(24, 3, 64)) * (1 + 0.5 * y[:, None, None])
+    info = mne.create_info(["C3", "Cz", "C4"], 64.0, "eeg")
+    epochs = mne.EpochsArray(data, info, verbose="error")
+    pipelines = {"power": make_pipeline(BandPower(), LogisticRegression())}
+    found = compare(pipelines, epochs, y, cv=3)["accuracy"]
+    assert found.mean() > 0.7
+    pieces = [epochs[:10], epochs[10:]]
+    for same in (pieces, [epochs[i] for i in range(24)]):
+        np.testing.assert_array_equal(compare(pipelines, same, y, cv=3)["accuracy"], found)
+    array = {"power": make_pipeline(BandPower(sfreq=64, unit="uV"), LogisticRegression())}
+    np.testing.assert_array_equal(compare(array, data * 1e6, y, cv=3)["accuracy"], found)
+
+
+def test_mne_epochs_in_a_search():
+    rng = np.random.default_rng(0)
+    y = np.arange(24) % 2
+    data = 1e-5 * rng.normal(size=(24, 3, 64)) * (1 + 0.5 * y[:, None, None])
+    epochs = mne.EpochsArray(
+        data, mne.create_info(["C3", "Cz", "C4"], 64.0, "eeg"), verbose="error"
+    )
+    pipelines = {"TS": classical_pipelines("rhythm")["tangent space + LR"]}
+    found = compare(
+        pipelines, epochs, y, groups=np.repeat(np.arange(6), 4), cv=3, inner_cv=2,
+        param_grids={"TS": {"lr__C": [0.1, 1.0]}},
+    )  # fmt: skip
+    assert found["accuracy"].mean() > 0.7
+    assert set(found["best_params"].map(str)) <= {"{'lr__C': 0.1}", "{'lr__C': 1.0}"}
+
+
+def test_cells_in_several_processes(table):
+    X, y = table
+    options = {"groups": GROUPS, "cv": 2, "inner_cv": 2, "param_grids": {"lr": {"C": [0.1, 1.0]}}}
+    pipelines = {"lr": LogisticRegression(), "chance": DummyClassifier()}
+    alone, together = (compare(pipelines, X, y, n_jobs=n, **options) for n in (None, 2))
+    columns = ["pipeline", "fold", "subject", "accuracy", "best_params"]
+    pd.testing.assert_frame_equal(alone[columns], together[columns])
+
+
+# Nothing of a test fold reaches a fit
+
+
+@pytest.mark.parametrize("inner_cv", [2, GroupKFold(3)])
+def test_nested_search_never_sees_the_test_fold(table, inner_cv):
+    X, y = table
+    numbered = np.column_stack([np.arange(N), X])
+    Spy.seen.clear()
+    found = compare(
+        {"spy": Spy()}, numbered, y, groups=GROUPS, cv=LeaveOneGroupOut(), inner_cv=inner_cv,
+        param_grids={"spy": {"depth": [0, 1, 2]}},
+    )  # fmt: skip
+    per_fold = 3 * (inner_cv if isinstance(inner_cv, int) else 3) + 1
+    assert len(Spy.seen) == 4 * per_fold
+    for number, subject in enumerate(found["subject"]):
+        fits = Spy.seen[number * per_fold : (number + 1) * per_fold]
+        tested = np.flatnonzero(subject == GROUPS)
+        for _, rows in fits:
+            assert not np.intersect1d(rows, tested).size
+        for _, rows in fits[:-1]:  # whole groups are held out inside, too
+            inside = np.unique(GROUPS[rows])
+            assert np.isin(GROUPS, inside).sum() == len(rows) and len(inside) < 3
+        depth, rows = fits[-1]  # refitted on all training epochs
+        assert len(rows) == 36 and found["best_params"][number] == {"depth": depth}
+
+
+def test_search_is_that_of_scikit_learn(table):
+    X, y = table
+    tree, grid = DecisionTreeClassifier(random_state=0), {"max_depth": [1, 2, 5]}
+    folds = StratifiedKFold(3)
+    expected = []
+    for train, test in folds.split(X, y):
+        search = GridSearchCV(tree, grid, cv=StratifiedKFold(2), scoring="roc_auc").fit(
+            X[train], y[train]
+        )
+        expected.append((search.best_params_, search.score(X[test], y[test])))
+    found = compare(
+        {"tree": tree},
+        X,
+        y,
+        cv=folds,
+        scoring=["roc_auc", "accuracy"],
+        inner_cv=2,
+        param_grids={"tree": grid},
+    )
+    assert list(zip(found["best_params"], found["roc_auc"], strict=True)) == expected
+
+
+def test_a_choice_of_features_outside_the_folds_is_what_compare_does_not_do():
+    """Columns that were chosen with all labels look like a result on noise; in a fold they do not."""
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(60, 2000)), rng.permutation(np.arange(60) % 2)
+    choose, lda = SelectKBest(f_classif, k=10), LinearDiscriminantAnalysis()
+    leaky = compare({"lda": lda}, choose.fit_transform(X, y), y, cv=5)["accuracy"].mean()
+    sound = compare({"lda": make_pipeline(choose, lda)}, X, y, cv=5)["accuracy"].mean()
+    margin = 3 * np.sqrt(0.25 / 60)
+    assert leaky > 0.5 + margin
+    assert abs(sound - 0.5) < margin
+
+
+def test_the_users_pipeline_stays_unfitted(table):
+    X, y = table
+    mine = LogisticRegression()
+    compare({"lr": mine}, X, y, cv=2, random_state=3)
+    assert not hasattr(mine, "coef_") and mine.random_state is None
+
+
+# Chance
+
+
+def test_chance_of_a_constant_answer_is_its_score():
+    y = np.repeat([0, 0, 0, 1], 12)
+    found = compare({"majority": DummyClassifier()}, np.zeros((48, 2)), y, cv=4, n_permutations=20)
+    np.testing.assert_allclose(found["chance_accuracy"], 0.75)
+    np.testing.assert_allclose(found["accuracy"], 0.75)
+    np.testing.assert_allclose(found["p_accuracy"], 1.0)
+
+
+def test_chance_is_the_expected_score_of_independent_answers(table):
+    X, y = table
+    found = compare(
+        {"lr": LogisticRegression()},
+        X,
+        y,
+        cv=2,
+        scoring=["accuracy", "roc_auc"],
+        n_permutations=400,
+        random_state=0,
+    )
+    np.testing.assert_allclose(found["chance_roc_auc"], 0.5, atol=0.03)
+    folds = StratifiedKFold(2).split(X, y)
+    for (train, test), chance in zip(folds, found["chance_accuracy"], strict=True):
+        answers = LogisticRegression().fit(X[train], y[train]).predict(X[test])
+        expected = np.mean(answers) * np.mean(y[test]) + np.mean(1 - answers) * np.mean(1 - y[test])
+        assert chance == pytest.approx(expected, abs=0.03)
+
+
+def test_p_of_chance_is_uniform_on_noise_and_small_on_signal():
+    rng = np.random.default_rng(1)
+    low = []
+    for _ in range(60):
+        X, y = rng.normal(size=(30, 3)), rng.permutation(np.arange(30) % 2)
+        fold = [(np.arange(15), np.arange(15, 30))]
+        found = compare({"lda": LinearDiscriminantAnalysis()}, X, y, cv=fold, n_permutations=39)
+        low.append(found["p_accuracy"].iloc[0] <= 0.1)
+    assert np.mean(low) <= 0.1 + 3 * np.sqrt(0.09 / 60)
+    X[:, 0] += 8 * y
+    found = compare({"lda": LinearDiscriminantAnalysis()}, X, y, cv=fold, n_permutations=39)
+    assert found["p_accuracy"].iloc[0] == pytest.approx(1 / 40)
+
+
+def test_labels_are_permuted_within_groups_or_with_them():
+    rng = np.random.default_rng(0)
+    y, groups = np.array([0, 1, 1, 5, 5, 6]), np.array(["a", "a", "a", "b", "b", "b"])
+    seen = {tuple(permuted(y, groups, rng)) for _ in range(200)}
+    assert len(seen) == 9  # three orders of each group
+    assert all(sorted(s[:3]) == [0, 1, 1] and sorted(s[3:]) == [5, 5, 6] for s in seen)
+    diagnosis = np.array([0, 0, 1, 1, 1, 0])
+    people = np.array(["a", "a", "b", "b", "b", "c"])
+    seen = {tuple(permuted(diagnosis, people, rng)) for _ in range(200)}
+    assert seen == {(0, 0, 1, 1, 1, 0), (1, 1, 0, 0, 0, 0), (0, 0, 0, 0, 0, 1)}
+    assert sorted(permuted(y, None, rng)) == sorted(y)
+
+
+# Seeds and routing
+
+
+def test_random_state_fills_what_has_none(table):
+    from dare_sklearn import DAREPretrainer
+
+    pipeline = make_pipeline(SelectKBest(), DecisionTreeClassifier())
+    assert seeded(pipeline, 7).get_params()["decisiontreeclassifier__random_state"] == 7
+    own = make_pipeline(DecisionTreeClassifier(random_state=1))
+    assert seeded(own, 7).get_params()["decisiontreeclassifier__random_state"] == 1
+    # a seed would unfit a fitted pretrainer
+    kept = make_pipeline(DAREPretrainer(), DecisionTreeClassifier())
+    assert seeded(kept, 7).get_params()["darepretrainer__random_state"] is None
+    X, y = table
+    forest = {"tree": DecisionTreeClassifier(max_features=1)}
+    first, second = (compare(forest, X, y, cv=4, random_state=3)["accuracy"] for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+
+
+class Grouped(Spy):
+    """Wants groups in fit."""
+
+    __metadata_request__fit = {"groups": True}
+    given: list = []
+
+    def fit(self, X, y, groups=None):
+        self.given.append(groups)
+        return super().fit(X, y)
+
+
+def test_groups_are_routed_to_fit(table):
+    X, y = table
+    options = {"groups": GROUPS, "cv": LeaveOneGroupOut(), "inner_cv": 3}
+    Grouped.given.clear()
+    compare({"g": Grouped()}, X, y, **options)
+    assert all(groups is None for groups in Grouped.given)
+    Grouped.given.clear()
+    with sklearn.config_context(enable_metadata_routing=True):
+        compare({"g": Grouped(), "lr": LogisticRegression()}, X, y, **options)
+        assert [sorted(set(groups)) for groups in Grouped.given[:2]] == [
+            ["s2", "s3", "s4"],
+            ["s1", "s3", "s4"],
+        ]
+        Grouped.given.clear()
+        compare({"g": Grouped()}, X, y, param_grids={"g": {"depth": [0, 1]}}, **options)
+        assert len(Grouped.given) == 4 * 7 and all(len(set(g)) >= 2 for g in Grouped.given)
+
+
+# Failures
+
+
+def test_a_failing_pipeline_is_named(table):
+    X, y = table
+    pipelines = {"good": LogisticRegression(), "bad one": Failing()}
+    with pytest.raises(
+        RuntimeError, match="'bad one' failed in fold 0 of 'toy': ValueError: no luck"
+    ) as caught:
+        compare(pipelines, X, y, cv=2, dataset="toy")
+    assert isinstance(caught.value.__cause__, ValueError)
+    with pytest.warns(UserWarning, match="'bad one' failed in fold .*left out") as told:
+        found = compare(pipelines, X, y, cv=2, on_error="warn")
+    assert len(told) == 2 and found["pipeline"].tolist() == ["good", "good"]
+
+
+def test_a_failing_candidate_of_a_search_is_named(table):
+    X, y = table
+    with pytest.raises(RuntimeError, match="'bad' failed in fold 0"):
+        compare({"bad": make_pipeline(SelectKBest(), Failing())}, X, y, cv=2,
+                param_grids={"bad": {"selectkbest__k": [1, 2]}})  # fmt: skip
+
+
+def test_a_metric_that_is_not_defined_is_no_number_in_the_table():
+    X, y = np.random.default_rng(0).normal(size=(12, 2)), np.repeat([0, 1], 6)
+    one_class = [(np.r_[:4, 6:12], np.arange(4, 6))]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # scikit-learn's own word about it
+        with pytest.raises(RuntimeError, match=r"'lr' failed .*'roc_auc' is nan .*labels: \[0\]"):
+            compare({"lr": LogisticRegression()}, X, y, cv=one_class, scoring="roc_auc")
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "words"),
+    [
+        ({"pipelines": [LogisticRegression()]}, TypeError, "dict, name to estimator"),
+        ({"pipelines": {}}, TypeError, "one or more"),
+        ({"pipelines": {"lr": LogisticRegression}}, TypeError, "not its class"),
+        ({"param_grids": {"ls": {}}}, ValueError, "'ls', but the pipelines are 'lr'"),
+        ({"param_grids": {"lr": {"D": [1]}}}, ValueError, "unknown parameter 'D'"),
+        ({"y": np.zeros(3)}, ValueError, "3 y for 48 epochs"),
+        ({"y": [None] * N}, ValueError, "y of compare has missing values"),
+        ({"groups": ["a"]}, ValueError, "1 groups for 48 epochs"),
+        ({"groups": GROUPS, "cv": 5}, ValueError, "cv=5 needs from 2 .* there are 4"),
+        ({"groups": GROUPS, "cv": 2, "inner_cv": 3, "param_grids": {"lr": {"C": [1]}}}, ValueError, "inner_cv .in fold 0.=3"),
+        ({"inner_cv": [], "param_grids": {"lr": {"C": [1]}}}, TypeError, "inner_cv must be"),
+        ({"cv": [(np.arange(9), np.arange(5, 12))]}, ValueError, "tests on epochs that it trains on"),
+        ({"cv": [(np.arange(9), [])]}, ValueError, "no training or no test"),
+        ({"cv": []}, ValueError, "no folds"),
+        ({"scoring": "fold"}, ValueError, "column of the table"),
+        ({"scoring": []}, ValueError, "scoring must be"),
+        ({"scoring": "acuracy"}, ValueError, "acuracy"),
+        ({"scoring": accuracy_score}, ValueError, "scorer"),
+        ({"random_state": np.random.RandomState(0)}, ValueError, "non-negative integer or None"),
+        ({"n_permutations": -1}, ValueError, "0 or more"),
+        ({"on_error": "ignore"}, ValueError, "'raise' or 'warn'"),
+    ],
+)  # fmt: skip
+def test_wrong_arguments(table, change, error, words):
+    X, y = table
+    arguments = {"pipelines": {"lr": LogisticRegression()}, "X": X, "y": y, "cv": 2, **change}
+    with pytest.raises(error, match=words):
+        compare(**arguments)
+
+
+def test_a_metric_for_a_mixture_must_be_named(table):
+    X, y = table
+    with pytest.raises(ValueError, match="pass scoring"):
+        compare({"a": LogisticRegression(), "b": Ridge()}, X, y)
+
+
+def test_memory_is_that_of_the_cell(table):
+    class Hungry(DummyClassifier):
+        def fit(self, X, y):
+            np.ones(10_000_000).sum()  # 80 MB
+            return super().fit(X, y)
+
+    X, y = table
+    found = compare({"hungry": Hungry(), "modest": DummyClassifier()}, X, y, cv=2)
+    if not Path("/proc/self/clear_refs").exists():
+        pytest.skip("only Linux tells the peak of a block; elsewhere that of the process")
+    peak = found.groupby("pipeline")["peak_memory_mb"].max()
+    assert 70 < peak["hungry"] < 200 and peak["modest"] < 40
+
+
+def test_the_table_can_be_stored(table, tmp_path):
+    X, y = table
+    found = compare({"lr": LogisticRegression()}, X, y, groups=GROUPS, cv=2, inner_cv=2,
+                    param_grids={"lr": {"C": [0.1, 1.0]}})  # fmt: skip
+    found.to_csv(tmp_path / "table.csv", index=False)
+    pd.testing.assert_frame_equal(
+        pd.read_csv(
+            tmp_path / "table.csv",
+            converters={"best_params": lambda text: json.loads(text.replace("'", '"'))},
+        ),
+        found,
+        check_dtype=False,
+    )
+    assert pickle.loads(pickle.dumps(found)).equals(found)
+
+
+def test_progress_bar(table, capfd):
+    X, y = table
+    compare({"lr": LogisticRegression()}, X, y, cv=2, verbose=1)
+    assert "2/2" in capfd.readouterr().err

@@ -1,0 +1,136 @@
+"""braindecode's networks as rivals."""
+
+from __future__ import annotations
+
+import pickle
+
+import mne
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
+
+from dare_sklearn.evaluation import BraindecodeClassifier, compare, deep_pipelines
+from dare_sklearn.evaluation.deep import RIVALS
+
+NAMES, SFREQ = ["C3", "Cz", "C4"], 128.0
+LAYOUT = {"sfreq": SFREQ, "unit": "uV"}
+# what braindecode's classes say of themselves while they are built is not ours to change
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:braindecode")
+
+
+def task(n_epochs=40, n_chans=3, n_times=128, seed=0):
+    """Epochs of two classes that differ in the amplitude of channel 0, and string labels."""
+    rng = np.random.default_rng(seed)
+    y = np.array(["feet", "hands"])[np.arange(n_epochs) % 2]
+    X = 10 * rng.normal(size=(n_epochs, n_chans, n_times))
+    X[y == "hands", 0] *= 4
+    return X, y
+
+
+def eegnet(**params):
+    params = {"max_epochs": 1, "batch_size": 8, "random_state": 0, **params}
+    return BraindecodeClassifier("EEGNet", model_params=RIVALS["EEGNet"][1], **params)
+
+
+@pytest.mark.parametrize("name", deep_pipelines())
+def test_pipelines(name):
+    X, y = task(10)
+    options = {"max_epochs": 1, "batch_size": 4, "random_state": 0}
+    fitted = deep_pipelines(**LAYOUT, **options)[name].fit(X, y)
+    proba = fitted.predict_proba(X)
+    assert proba.shape == (10, 2) and np.isfinite(proba).all()
+    np.testing.assert_allclose(proba.sum(axis=1), 1, rtol=1e-5)
+    assert set(fitted.predict(X)) <= {"feet", "hands"}
+    # pickles hold arrays, and give the same numbers
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(fitted)).predict_proba(X), proba)
+    # the same seed trains the same network
+    np.testing.assert_array_equal(clone(fitted).fit(X, y).predict_proba(X), proba)
+    epochs = mne.EpochsArray(X * 1e-6, mne.create_info(NAMES, SFREQ, "eeg"), verbose="error")
+    from_epochs = deep_pipelines(**options)[name].fit(epochs, y)
+    np.testing.assert_allclose(from_epochs.predict_proba(epochs), proba, atol=1e-3)
+
+
+@pytest.mark.parametrize(("model", "lr"), [("EEGNet", 1e-2), ("ShallowFBCSPNet", 1e-3)])
+def test_they_learn(model, lr):
+    X, y = task(60)
+    net = BraindecodeClassifier(
+        model, model_params=RIVALS[model][1], max_epochs=25, batch_size=16, lr=lr, random_state=0
+    )
+    assert net.fit(X[:40], y[:40]).score(X[40:], y[40:]) > 0.8
+
+
+def test_training_is_that_of_braindecodes_own_classifier():
+    """The same seed, data and settings give the weights that EEGClassifier alone arrives at."""
+    from braindecode import EEGClassifier
+    from braindecode.models import EEGNet
+
+    from dare_sklearn.transformers._randomness import draw_seeds, torch_seed
+
+    X, y = task(12)
+    ours = eegnet(max_epochs=2).fit(X, y)
+    scaled = (X - X.mean(axis=-1, keepdims=True)).astype(np.float32)
+    scaled /= scaled.std()
+    with torch_seed(draw_seeds(0, 1)[0]):
+        theirs = EEGClassifier(
+            EEGNet(n_chans=3, n_outputs=2, n_times=128, **RIVALS["EEGNet"][1]),
+            optimizer=torch.optim.AdamW, lr=1e-3, optimizer__weight_decay=1e-2, max_epochs=2,
+            batch_size=8, iterator_train__drop_last=False, train_split=None, verbose=0,
+        ).fit(scaled, (y == "hands").astype(np.int64))  # fmt: skip
+    np.testing.assert_allclose(
+        ours.predict_proba(X)[:, 1], theirs.predict_proba(scaled)[:, 1], atol=1e-5
+    )
+
+
+def test_a_refit_forgets_the_first_montage():
+    net = eegnet().fit(*task(8))
+    X, y = task(8, n_chans=5, n_times=160)
+    assert net.fit(X, y).predict(X).shape == (8,)
+    assert (net.n_chans_in_, net.n_times_in_) == (5, 160)
+
+
+def test_few_epochs_are_trained_on_and_a_single_rest_is_left_out():
+    for n_epochs in (6, 9):  # less than a batch; a batch and one
+        X, y = task(n_epochs)
+        first, later = (eegnet(max_epochs=n).fit(X, y).weights_ for n in (1, 3))
+        assert any(not np.array_equal(first[name], later[name]) for name in first)
+        assert all(np.isfinite(value).all() for value in later.values())
+
+
+def test_random_generators_of_the_caller_are_left_alone():
+    X, y = task(8)
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    eegnet().fit(X, y).predict(X)
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_grid_search_and_compare():
+    X, y = task(12)
+    pipelines = deep_pipelines(max_epochs=1, batch_size=4, **LAYOUT)
+    pipeline = pipelines["EEGNet"]
+    search = GridSearchCV(pipeline, {"net__lr": [1e-3, 1e-2]}, cv=2, error_score="raise").fit(X, y)
+    assert search.best_params_["net__lr"] in (1e-3, 1e-2)
+    found, again = (
+        compare({"EEGNet": pipeline}, X, y, cv=2, random_state=0, scoring=["accuracy", "roc_auc"])
+        for _ in range(2)
+    )
+    np.testing.assert_array_equal(found["roc_auc"], again["roc_auc"])
+
+
+def test_wrong_arguments():
+    X, y = task(8)
+    with pytest.raises(ValueError, match="no class 'EEGNot'"):
+        BraindecodeClassifier("EEGNot").fit(X, y)
+    with pytest.raises(ValueError, match="put SignalArray in front"):
+        eegnet().fit(X[:, 0], y)
+    with pytest.raises(ValueError, match="two or more classes"):
+        eegnet().fit(X, np.zeros(8))
+    with pytest.raises(ValueError, match="NaN"):
+        eegnet().fit(np.where(X > 30, np.nan, X), y)
+    with pytest.raises(ValueError, match="'max_epochs' parameter"):
+        eegnet(max_epochs=0).fit(X, y)
+    with pytest.raises(ValueError, match=r"\(3, 100\), but .* \(3, 128\)"):
+        eegnet().fit(X, y).predict(X[..., :100])

@@ -1,0 +1,323 @@
+"""A killed run goes on, and whatever changes a result computes it anew."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import mne
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import f1_score, make_scorer
+from sklearn.model_selection import ShuffleSplit
+from sklearn.pipeline import make_pipeline
+
+from dare_sklearn import DAREEmbedder, DAREPretrainer
+from dare_sklearn.evaluation import compare
+from dare_sklearn.evaluation._identity import describe, digest_signals
+from dare_sklearn.transformers.classical import classical_pipelines
+
+RNG = np.random.default_rng(0)
+X, Y = RNG.normal(size=(24, 3)), np.arange(24) % 2
+GROUPS = np.repeat(np.arange(6), 4)
+
+
+class Counting(ClassifierMixin, BaseEstimator):
+    """Counts its fits; fails in the one with number `fails_at`."""
+
+    fits: list[int] = []
+
+    def __init__(self, shift=0.0, verbose=0, n_jobs=None, random_state=None):
+        self.shift = shift
+        self.verbose = verbose
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+
+    def fit(self, X, y):
+        self.fits.append(len(X))
+        self.classes_ = np.unique(y)
+        return self
+
+    def predict(self, X):
+        return self.classes_[(X[:, 0] > self.shift).astype(int)]
+
+
+def run(folder, pipelines=None, **changes):
+    """Number of fits of a call, and its table."""
+    Counting.fits.clear()
+    arguments = {"X": X, "y": Y, "cv": 3, "random_state": 0, "dataset": "toy", **changes}
+    pipelines = {"a": Counting()} if pipelines is None else pipelines
+    found = compare(pipelines, cache_dir=folder, **arguments)
+    return len(Counting.fits), found
+
+
+def test_finished_cells_are_not_computed_again(tmp_path):
+    pipelines = {"a": Counting(), "b": Counting(0.5)}
+    options = {"scoring": ["accuracy", "f1"], "n_permutations": 5, "groups": GROUPS, "inner_cv": 2,
+               "param_grids": {"b": {"shift": [-0.5, 0.5]}}}  # fmt: skip
+    n_fits, first = run(tmp_path, pipelines, **options)
+    assert n_fits == 3 + 3 * 5 and len(list(tmp_path.iterdir())) == 6
+    n_fits, again = run(tmp_path, pipelines, **options)
+    assert n_fits == 0
+    pd.testing.assert_frame_equal(again, first)  # times of the first run, too
+
+
+def test_more_pipelines_and_folds_compute_only_what_is_new(tmp_path):
+    assert run(tmp_path)[0] == 3
+    n_fits, found = run(tmp_path, {"b": Counting(0.1), "a": Counting()})
+    assert n_fits == 3 and found["pipeline"].tolist() == ["b"] * 3 + ["a"] * 3
+    folds = list(ShuffleSplit(4, random_state=0).split(X))
+    assert run(tmp_path, cv=folds[:2])[0] == 2
+    assert run(tmp_path, cv=folds)[0] == 2
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"pipelines": {"a": Counting(0.2)}},
+        {"pipelines": {"a": make_pipeline(Counting())}},
+        {"y": np.r_[1, 1, Y[2:]]},
+        {"y": Y.astype(str)},
+        {"X": np.r_[X[:-1], X[-1:] + 1e-9]},
+        {"X": X.astype(np.float32)},
+        {"cv": 4},
+        {"scoring": "f1"},
+        {"scoring": make_scorer(f1_score, average="macro")},
+        {"random_state": 1},
+        {"n_permutations": 2},
+        {"groups": GROUPS},
+        {"param_grids": {"a": {"shift": [0.0]}}},
+    ],
+    ids=str,
+)
+def test_what_changes_a_result_computes_anew(tmp_path, change):
+    before = run(tmp_path)[0]
+    assert before == 3
+    assert run(tmp_path, **change)[0] >= 3
+    assert run(tmp_path, **change)[0] == 0
+    assert run(tmp_path)[0] == 0
+
+
+def test_details_of_scorers_and_grids_count(tmp_path):
+    for scoring in (make_scorer(f1_score, average="macro"), make_scorer(f1_score, average="micro")):
+        assert run(tmp_path, scoring=scoring)[0] == 3
+        assert run(tmp_path, scoring=scoring)[0] == 0
+    for bound in (0.0, 0.5):
+        metric = lambda estimator, X, y, bound=bound: float(bound)  # noqa: E731
+        assert run(tmp_path, scoring={"m": metric})[0] == 3
+        assert run(tmp_path, scoring={"m": metric})[0] == 0
+    grid = {"param_grids": {"a": {"shift": [0.0, 1.0]}}}
+    assert run(tmp_path, inner_cv=2, **grid)[0] == 3 * 5
+    assert run(tmp_path, inner_cv=3, **grid)[0] == 3 * 7
+    assert run(tmp_path, inner_cv=3, **grid)[0] == 0
+
+
+def test_both_sides_of_a_fold_count(tmp_path):
+    for fold in (
+        (range(12), range(12, 18)),
+        (range(12), range(18, 24)),
+        (range(11), range(12, 18)),
+    ):
+        fold = [tuple(np.array(rows) for rows in fold)]
+        assert run(tmp_path, cv=fold)[0] == 1
+        assert run(tmp_path, cv=fold)[0] == 0
+
+
+@pytest.mark.parametrize("params", [{"verbose": 1}, {"n_jobs": 2}])
+def test_what_changes_no_result_does_not(tmp_path, params):
+    assert run(tmp_path)[0] == 3
+    assert run(tmp_path, {"a": Counting(**params)})[0] == 0
+
+
+def test_a_run_that_failed_goes_on(tmp_path):
+    class Fragile(Counting):
+        def fit(self, X, y):
+            if len(self.fits) == 1 and fails:
+                raise KeyboardInterrupt
+            return super().fit(X, y)
+
+    fails = True
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, {"a": Fragile()})
+    assert len(list(tmp_path.glob("*.json"))) == 1
+    fails = False
+    n_fits, found = run(tmp_path, {"a": Fragile()})
+    # the closure over `fails` is no part of the key
+    assert n_fits == 2 and len(found) == 3
+
+
+KILLED = """
+import os, sys
+import numpy as np
+from sklearn.dummy import DummyClassifier
+from dare_sklearn.evaluation import compare
+
+class Deadly(DummyClassifier):
+    def fit(self, X, y):
+        if os.path.exists(sys.argv[2]):
+            os._exit(9)
+        if len(os.listdir(sys.argv[1])) == 2:
+            open(sys.argv[2], "w").close()
+        return super().fit(X, y)
+
+y = np.arange(24) % 2
+found = compare({"a": Deadly()}, np.zeros((24, 2)), y, cv=4, cache_dir=sys.argv[1])
+print(len(found))
+"""
+
+
+def test_a_killed_process_goes_on(tmp_path):
+    cells, trap = tmp_path / "cells", tmp_path / "trap"
+    cells.mkdir()
+    script = tmp_path / "script.py"
+    script.write_text(KILLED)
+    command = [sys.executable, str(script), str(cells), str(trap)]
+    killed = subprocess.run(command, capture_output=True, text=True)
+    assert killed.returncode == 9
+    finished = {path: path.stat().st_mtime_ns for path in cells.glob("*.json")}
+    assert len(finished) == 3
+    trap.unlink()
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.stdout.strip() == "4", done.stderr
+    assert len(list(cells.iterdir())) == 4
+    assert all(path.stat().st_mtime_ns == when for path, when in finished.items())
+
+
+def test_a_damaged_cell_is_computed_again(tmp_path):
+    run(tmp_path)
+    first, second, _ = sorted(tmp_path.iterdir())
+    first.write_text(first.read_text()[:40])
+    second.write_text("[]")
+    assert run(tmp_path)[0] == 2
+    assert run(tmp_path)[0] == 0
+
+
+def test_a_cell_says_what_it_is(tmp_path):
+    run(tmp_path, {"band power + LR": Counting(0.25)})
+    path = min(tmp_path.iterdir())
+    assert path.name.startswith("toy_band-power-LR_fold00_")
+    content = json.loads(path.read_text())
+    assert content["row"]["pipeline"] == "band power + LR" and content["row"]["n_train"] == 16
+    assert "Counting" in content["about"]["pipeline"] and "0.25" in content["about"]["pipeline"]
+    assert content["about"]["versions"]["scikit-learn"]
+
+
+def test_values_that_json_lacks(tmp_path):
+    tree = {
+        "param_grids": {
+            "a": {"shift": [np.float32(0.5), 0.25], "random_state": [np.int64(1), None]}
+        }
+    }
+    first = run(tmp_path, groups=np.repeat(np.array([1, 2, 3]), 8), inner_cv=2, **tree)[1]
+    again = run(tmp_path, groups=np.repeat(np.array([1, 2, 3]), 8), inner_cv=2, **tree)[1]
+    pd.testing.assert_frame_equal(first, again)
+    assert first["subject"].tolist() == [1, 2, 3]
+
+
+# What makes a key
+
+
+def pretrainer(seed=0):
+    params = {"ch_names": ["C3", "Cz", "C4"], "sfreq": 64.0, "unit": "uV", "window_s": 0.5}
+    return DAREPretrainer(max_epochs=1, batch_size=4, random_state=seed, **params)
+
+
+def test_kept_weights_are_part_of_the_key(tmp_path):
+    signals = 10 * RNG.normal(size=(6, 3, 32))
+
+    def key(encoder):
+        return describe(make_pipeline(DAREEmbedder(encoder), LogisticRegression()))
+
+    fitted = pretrainer().fit(signals)
+    other = pretrainer().fit(signals + 5 * RNG.normal(size=signals.shape))
+    assert len({key(fitted), key(other), key(pretrainer()), key(None)}) == 4
+    again = pretrainer().fit(signals)  # the same weights, another clock
+    assert key(again) == key(fitted)
+    assert key(pretrainer(1)) != key(pretrainer())
+
+
+def test_weights_on_disk_are_part_of_the_key(tmp_path):
+    signals = 10 * RNG.normal(size=(6, 3, 32))
+    folder = tmp_path / "encoder"
+    pretrainer().fit(signals).save_pretrained(folder)
+    before = describe(DAREEmbedder(str(folder)))
+    assert describe(DAREEmbedder(str(folder))) == before
+    pretrainer(1).fit(signals).save_pretrained(folder)
+    assert describe(DAREEmbedder(str(folder))) != before
+
+
+def test_where_embeddings_are_cached_is_no_part_of_the_key(tmp_path):
+    assert describe(DAREEmbedder(None)) == describe(DAREEmbedder(None, cache=str(tmp_path)))
+
+
+def test_text_is_the_same_in_another_process():
+    names = {"describe": describe, "digest_signals": digest_signals,
+             "classical_pipelines": classical_pipelines, "np": np}  # fmt: skip
+    call = "describe(classical_pipelines()) + digest_signals(np.arange(6.0))"
+    code = (
+        "from dare_sklearn.evaluation._identity import describe, digest_signals\n"
+        "from dare_sklearn.transformers.classical import classical_pipelines\n"
+        f"import numpy as np\nprint({call}, end='')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    here = eval(call, names)
+    assert done.stdout == here and " at 0x" not in here
+
+
+def epochs(data=None, names=("C3", "Cz"), sfreq=64.0, **options):
+    data = 1e-5 * np.random.default_rng(1).normal(size=(5, 2, 32)) if data is None else data
+    return mne.EpochsArray(
+        data, mne.create_info(list(names), sfreq, "eeg"), verbose="error", **options
+    )
+
+
+def test_digests_of_epochs(tmp_path):
+    base = epochs()
+    data = base.get_data(copy=True)
+    data[3, 1, 7] *= 1.0001
+    labelled = epochs()
+    labelled.metadata = pd.DataFrame({"subject": list("aabbb")})
+    bad = epochs()
+    bad.info["bads"] = ["C3"]
+    placed = epochs()
+    placed.set_montage("colin27_1005")
+    different = [
+        epochs(data), epochs(names=("C3", "C4")), epochs(sfreq=65.0), epochs(tmin=-0.1), labelled, bad,
+        placed, base[::-1], [base], [base[:2], base[2:]], base.get_data(copy=True),
+    ]  # fmt: skip
+    digests = [digest_signals(x) for x in [base, *different]]
+    assert len(set(digests)) == len(digests)
+    assert digest_signals(epochs()) == digests[0]
+    base.save(tmp_path / "base-epo.fif", fmt="double", verbose="error")
+    loaded = [
+        mne.read_epochs(tmp_path / "base-epo.fif", preload=p, verbose="error")
+        for p in (True, False)
+    ]
+    assert digest_signals(loaded[0]) == digest_signals(loaded[1])
+
+
+def test_digests_of_tables_tensors_and_windows():
+    import torch
+    from braindecode.datasets import BaseConcatDataset, EEGWindowsDataset
+    from skorch.helper import SliceDataset
+
+    array = np.arange(12.0).reshape(3, 4)
+    assert digest_signals(array) == digest_signals(np.asfortranarray(array))
+    assert digest_signals(array) != digest_signals(array.reshape(4, 3))
+    assert digest_signals(torch.from_numpy(array)) == digest_signals(array)
+    frame = pd.DataFrame(array, columns=list("abcd"))
+    assert digest_signals(frame) != digest_signals(frame.rename(columns={"a": "e"}))
+
+    def windows(scale=1.0, names=("C3", "Cz")):
+        signal = scale * 1e-5 * np.random.default_rng(2).normal(size=(2, 64))
+        raw = mne.io.RawArray(signal, mne.create_info(list(names), 64.0, "eeg"), verbose="error")
+        table = {"i_window_in_trial": [0, 1], "i_start_in_trial": [0, 32],
+                 "i_stop_in_trial": [32, 64], "target": [0, 1]}  # fmt: skip
+        return SliceDataset(BaseConcatDataset([EEGWindowsDataset(raw, pd.DataFrame(table))]), idx=0)
+
+    digests = [digest_signals(x) for x in (windows(), windows(1.1), windows(names=("C3", "C4")))]
+    assert len(set(digests)) == 3 and digest_signals(windows()) == digests[0]

@@ -1,0 +1,454 @@
+"""The statistics against SciPy, MOABB, counting by hand, and simulated null hypotheses."""
+
+from __future__ import annotations
+
+import sys
+from itertools import product
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+from sklearn.dummy import DummyClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import LeaveOneGroupOut
+
+from dare_sklearn.evaluation import combine_datasets, compare, corrected_ttest, pairwise, summarize
+from dare_sklearn.evaluation.statistics import holm, sign_permutation
+
+
+def table(scores, dataset="toy", subjects=True, n_train=80, n_test=20, repeats=1):
+    """Results as of compare: `scores` maps pipelines to one score per fold."""
+    rows = []
+    for name, column in scores.items():
+        for fold, score in enumerate(column):
+            subject = f"s{fold // repeats}" if subjects else None
+            rows.append(
+                {
+                    "dataset": dataset, "pipeline": name, "fold": fold, "subject": subject,
+                    "n_subjects": int(subjects), "n_train": n_train, "n_test": n_test,
+                    "accuracy": score, "fit_seconds": 1.0 + fold, "predict_seconds": 0.5,
+                    "peak_memory_mb": float(fold), "best_params": None,
+                }
+            )  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def noise(n, *names, seed=0):
+    rng = np.random.default_rng(seed)
+    return {name: rng.normal(0.7, 0.1, size=n) for name in names}
+
+
+@pytest.fixture(scope="module")
+def moabb():
+    return pytest.importorskip(
+        "moabb.analysis.meta_analysis", reason="MOABB is not installed: pip install moabb"
+    )
+
+
+# The corrected t-test
+
+
+def test_corrected_ttest_by_hand():
+    # mean 2, variance 1; (1/3 + 1/4) * 1 = 7/12
+    found = corrected_ttest([1.0, 2.0, 3.0], n_train=80, n_test=20)
+    assert found.df == 2
+    assert found.statistic == pytest.approx(2 / np.sqrt(7 / 12))
+    assert found.p == pytest.approx(2 * stats.t.sf(2 / np.sqrt(7 / 12), 2))
+    assert found.p_greater + found.p_less == pytest.approx(1)
+
+
+def test_corrected_ttest_without_shared_data_is_the_usual_one():
+    differences = np.random.default_rng(0).normal(0.3, 1, size=12)
+    found = corrected_ttest(differences, n_train=1e12, n_test=1)
+    assert found.p == pytest.approx(stats.ttest_1samp(differences, 0).pvalue, rel=1e-6)
+    assert corrected_ttest(differences, n_train=90, n_test=10).p > found.p
+
+
+def test_corrected_ttest_is_that_of_moabb(moabb):
+    scores = pd.DataFrame(noise(10, "a", "b", "c"))
+    theirs = moabb.compute_pvals_corrected_ttest(scores, n_train=90, n_test=10)
+    for i, a in enumerate(scores):
+        for j, b in enumerate(scores):
+            if a != b:
+                ours = corrected_ttest(scores[a] - scores[b], 90, 10).p_greater
+                assert ours == pytest.approx(theirs[i, j])
+
+
+def test_corrected_ttest_of_constant_differences():
+    assert corrected_ttest([0.0, 0.0, 0.0], 8, 2)[2:] == (1.0, 0.5, 0.5)
+    found = corrected_ttest([0.1, 0.1, 0.1], 8, 2)
+    assert found.statistic == np.inf and found.p == 0.0
+
+
+@pytest.mark.parametrize("differences", [[0.1], [0.1, np.nan], [[0.1, 0.2]]])
+def test_corrected_ttest_refuses(differences):
+    with pytest.raises(ValueError, match="two or more finite differences"):
+        corrected_ttest(differences, 80, 20)
+    with pytest.raises(ValueError, match="must be positive"):
+        corrected_ttest([0.1, 0.2], 80, 0)
+
+
+# The permutation of signs
+
+
+def test_signs_are_counted_exactly_where_scores_tie():
+    """Twentieths: sums of floats that should be equal differ by rounding."""
+    rng = np.random.default_rng(0)
+    for _ in range(100):
+        counts = rng.integers(-4, 5, size=8)
+        signs = np.array(list(product([-1, 1], repeat=8)))
+        expected = np.mean(signs @ counts >= counts.sum())
+        a, b = 0.55 + counts / 20, np.full(8, 0.55)
+        assert sign_permutation(a - b, 100, 0) == expected
+
+
+def test_signs_are_those_of_scipy_and_moabb(moabb):
+    scores = pd.DataFrame(noise(9, "a", "b"))
+    d = (scores["a"] - scores["b"]).to_numpy()
+    ours = sign_permutation(d, 100, 0)
+    scipys = stats.permutation_test(
+        (d,), np.mean, permutation_type="samples", alternative="greater", n_resamples=np.inf
+    )
+    assert ours == pytest.approx(scipys.pvalue)
+    assert ours == pytest.approx(moabb.compute_pvals_perm(scores)[0, 1])
+
+
+def test_random_signs_come_close_to_all_of_them():
+    d = np.random.default_rng(3).normal(0.4, 1, size=16)
+    signs = np.array(list(product([-1.0, 1.0], repeat=16)))
+    exact = np.mean(signs @ d >= d.sum() - 1e-12)
+    assert sign_permutation(d, 20_000, 0) == pytest.approx(exact, abs=0.01)
+    assert sign_permutation(np.ones(16), 99, 0) == pytest.approx(1 / 100)  # never zero
+
+
+def test_holm():
+    np.testing.assert_allclose(holm([0.01, 0.04, 0.03, 0.005]), [0.03, 0.06, 0.06, 0.02])
+    np.testing.assert_allclose(holm([0.5, 0.9]), [1.0, 1.0])
+    assert holm([]).shape == (0,)
+
+
+# pairwise
+
+
+def test_pairs_by_hand():
+    scores = {
+        "a": [0.9, 0.8, 0.7, 0.9, 0.8],
+        "b": [0.6, 0.6, 0.6, 0.6, 0.6],
+        "c": [0.5, 0.6, 0.7, 0.6, 0.6],
+    }
+    found = pairwise(table(scores)).set_index(["pipeline_a", "pipeline_b"])
+    assert list(found.index) == [("a", "b"), ("a", "c"), ("b", "c")]
+    row = found.loc[("a", "b")]
+    d = np.array([0.3, 0.2, 0.1, 0.3, 0.2])
+    assert (row["test"], row["unit"], row["n"]) == ("permutation", "subject", 5)
+    assert row["mean_a"] == pytest.approx(0.82) and row["mean_b"] == pytest.approx(0.6)
+    assert row["difference"] == pytest.approx(0.22)
+    assert row["effect_size"] == pytest.approx(0.22 / d.std(ddof=1))
+    assert row["p_greater"] == 1 / 32 and row["p_less"] == 1.0 and row["p"] == 2 / 32
+    # c is twice 0.1 above, once below at 0.1, else equal
+    assert found.loc[("b", "c"), "p"] == 1.0
+    np.testing.assert_allclose(found["p_holm"], holm(found["p"]))
+
+
+def test_twenty_subjects_and_more_are_ranked():
+    scores = noise(20, "a", "b")
+    found = pairwise(table(scores)).iloc[0]
+    assert found["test"] == "wilcoxon"
+    d = scores["a"] - scores["b"]
+    for side, name in (("greater", "p_greater"), ("less", "p_less"), ("two-sided", "p")):
+        assert found[name] == pytest.approx(stats.wilcoxon(d, alternative=side).pvalue)
+    forced = pairwise(table(noise(19, "a", "b")), test="wilcoxon").iloc[0]
+    assert forced["test"] == "wilcoxon"
+
+
+def test_wilcoxon_takes_its_direction_from_the_ranks():
+    d = np.r_[np.full(15, 0.01) + np.arange(15) / 1e4, -2.0 - np.arange(5) / 1e3]
+    found = pairwise(table({"a": d, "b": np.zeros(20)})).iloc[0]
+    assert d.mean() < 0 and found["p_greater"] == pytest.approx(
+        stats.wilcoxon(d, alternative="greater").pvalue
+    )
+    assert found["p_greater"] > 0.05
+
+
+def test_folds_without_subjects_get_the_corrected_test():
+    scores = noise(10, "a", "b")
+    for results in (
+        table(scores, subjects=False, n_train=90, n_test=10),
+        table(scores, n_train=90, n_test=10, repeats=10),  # ten folds of one subject
+        table(scores, n_train=90, n_test=10).assign(n_subjects=2),
+    ):
+        found = pairwise(results).iloc[0]
+        expected = corrected_ttest(scores["a"] - scores["b"], 90, 10)
+        assert (found["test"], found["unit"], found["n"]) == ("corrected_ttest", "fold", 10)
+        assert found["p"] == pytest.approx(expected.p)
+        for test in ("permutation", "wilcoxon"):
+            with pytest.raises(ValueError, match="share training data.*'corrected_ttest'"):
+                pairwise(results, test=test)
+
+
+def test_several_folds_of_a_subject_are_one_observation():
+    scores = noise(12, "a", "b")
+    found = pairwise(table(scores, repeats=3)).iloc[0]
+    means = {name: column.reshape(4, 3).mean(axis=1) for name, column in scores.items()}
+    assert found["n"] == 4 and found["p"] == pairwise(table(means)).iloc[0]["p"]
+    by_fold = pairwise(table(scores, repeats=3), test="corrected_ttest").iloc[0]
+    assert by_fold["n"] == 12 and by_fold["unit"] == "fold"
+
+
+def test_equal_pipelines_differ_in_nothing():
+    scores = {"a": [0.7] * 5, "b": [0.7] * 5, "c": [0.1 + 0.2 + 0.3 + 0.1] * 5}
+    for n_subjects, test in ((5, "permutation"), (5, "wilcoxon"), (0, "corrected_ttest")):
+        found = pairwise(table(scores, subjects=n_subjects > 0), test=test)
+        assert (found["p"] == 1).all() and (found["effect_size"] == 0).all()
+    found = pairwise(table({"a": [0.8] * 5, "b": [0.7] * 5})).iloc[0]
+    assert found["effect_size"] == np.inf and found["p"] == 2 / 32
+
+
+def test_order_of_rows_and_data_sets_does_not_matter():
+    one, two = table(noise(6, "a", "b", "c")), table(noise(7, "a", "b", "c", seed=1), "other")
+    both = pairwise(pd.concat([one, two]))
+    pd.testing.assert_frame_equal(both[:3], pairwise(one))
+    pd.testing.assert_frame_equal(both[3:].reset_index(drop=True), pairwise(two))
+    shuffled = pd.concat([one, two]).sample(frac=1, random_state=0)
+    key = ["dataset", "pipeline_a", "pipeline_b"]
+    again = pairwise(shuffled)
+    swapped = again["pipeline_a"] > again["pipeline_b"]
+    again.loc[swapped, ["pipeline_a", "pipeline_b"]] = again.loc[
+        swapped, ["pipeline_b", "pipeline_a"]
+    ].to_numpy()
+    columns = [*key, "p", "p_holm", "n"]
+    pd.testing.assert_frame_equal(
+        again[columns].sort_values(key, ignore_index=True),
+        both[columns].sort_values(key, ignore_index=True),
+    )
+
+
+def test_results_that_cannot_be_paired():
+    results = table(noise(5, "a", "b"))
+    with pytest.raises(ValueError, match="not scored on the same folds"):
+        pairwise(results.drop(index=2))
+    with pytest.raises(ValueError, match="not scored on the same folds"):
+        pairwise(table(noise(6, "a", "b"), repeats=2).drop(index=2))
+    with pytest.raises(ValueError, match="name of its own"):
+        pairwise(pd.concat([results, results]))
+    with pytest.raises(ValueError, match="missing or infinite scores of 'accuracy'"):
+        pairwise(results.assign(accuracy=np.nan))
+    with pytest.raises(ValueError, match="One fold alone"):
+        pairwise(table(noise(1, "a", "b"), subjects=False))
+    with pytest.raises(ValueError, match="test must be one of"):
+        pairwise(results, test="t")
+    with pytest.raises(ValueError, match="metric must be one of accuracy, auc, got None"):
+        pairwise(results.assign(auc=0.5))
+    with pytest.raises(ValueError, match="got 'f1'"):
+        pairwise(results, "f1")
+
+
+# Null hypotheses
+
+
+def test_no_difference_between_subjects_is_found_as_often_as_it_should():
+    rng = np.random.default_rng(0)
+    n_runs, alpha = 300, 0.05
+    margin = 3 * np.sqrt(alpha * (1 - alpha) / n_runs)
+    for n_subjects in (8, 20):
+        pairs, families = [], []
+        for _ in range(n_runs):
+            shared = rng.normal(0.7, 0.1, size=n_subjects)  # easy and hard people
+            scores = {k: np.round(shared + rng.normal(0, 0.05, n_subjects), 2) for k in "abc"}
+            found = pairwise(table(scores))
+            pairs.append(found["p"].iloc[0] <= alpha)
+            families.append((found["p_holm"] <= alpha).any())
+        assert np.mean(pairs) < alpha + margin
+        assert np.mean(families) < alpha + margin
+        if n_subjects == 20:  # nor is the test blind
+            assert np.mean(pairs) > alpha - margin
+
+
+def nearest_mean(X, y, train, test):
+    """Accuracy of the nearest class mean."""
+    means = np.stack([X[train][y[train] == c].mean(axis=0) for c in (0, 1)])
+    distance = ((X[test][:, None] - means) ** 2).sum(axis=-1)
+    return np.mean(distance.argmin(axis=1) == y[test])
+
+
+def test_no_difference_between_folds_is_found_seldom_with_the_correction_and_often_without():
+    """Two pipelines of the same worth, 15 shuffle splits, 200 data sets."""
+    rng = np.random.default_rng(0)
+    naive, corrected = [], []
+    for _ in range(200):
+        y = rng.permutation(np.arange(60) % 2)
+        views = [rng.normal(size=(60, 3)) + 0.4 * y[:, None] for _ in range(2)]
+        differences = []
+        for _ in range(15):
+            order = rng.permutation(60)
+            train, test = order[:45], order[45:]
+            first, second = (nearest_mean(X, y, train, test) for X in views)
+            differences.append(first - second)
+        naive.append(stats.ttest_1samp(differences, 0).pvalue <= 0.05)
+        corrected.append(corrected_ttest(differences, 45, 15).p <= 0.05)
+    assert np.mean(corrected) < 0.05 + 3 * np.sqrt(0.05 * 0.95 / 200)
+    assert np.mean(naive) > 0.2
+
+
+# Data sets together
+
+
+def pairs_of(seed=0, shift=0.0):
+    parts = []
+    for dataset, n in (("one", 8), ("three", 11), ("two", 6)):
+        scores = noise(n, "a", "b", "c", seed=seed + n)
+        scores["a"] = scores["a"] + shift
+        parts.append(table(scores, dataset))
+    return pd.concat(parts)
+
+
+def test_combination_is_stouffers(moabb):
+    results = pairs_of(shift=0.05)
+    pairs = pairwise(results)
+    found = combine_datasets(pairs).set_index(["pipeline_a", "pipeline_b"])
+    n = np.array([8, 11, 6])
+    for a, b in found.index:
+        part = pairs[(pairs["pipeline_a"] == a) & (pairs["pipeline_b"] == b)]
+        z = stats.norm.isf(part["p_greater"]) @ np.sqrt(n) / np.sqrt(n.sum())
+        row = found.loc[(a, b)]
+        assert row["p_greater"] == pytest.approx(stats.norm.sf(z))
+        assert row["p"] == pytest.approx(2 * min(row["p_greater"], row["p_less"]))
+        assert row["effect_size"] == pytest.approx(
+            np.average(part["effect_size"], weights=np.sqrt(n))
+        )
+        assert (row["n_datasets"], row["n"]) == (3, 25)
+    np.testing.assert_allclose(found["p_holm"], holm(found["p"]))
+
+
+def test_combination_is_that_of_moabbs_meta_analysis(moabb):
+    """Scores without ties: their whole chain and ours agree.
+
+    The data sets come in the order of their names; in any other, MOABB 1.7 gives the weight of one
+    to the next.
+    """
+    results = pairs_of(shift=0.03)
+    found = combine_datasets(pairwise(results)).set_index(["pipeline_a", "pipeline_b"])
+    theirs = moabb.compute_dataset_statistics(results.rename(columns={"accuracy": "score"}))
+    p, effect = moabb.find_significant_differences(theirs)
+    for a, b in found.index:
+        assert found.loc[(a, b), "p_greater"] == pytest.approx(p.loc[a, b])
+        assert found.loc[(a, b), "p_less"] == pytest.approx(p.loc[b, a])
+        assert found.loc[(a, b), "effect_size"] == pytest.approx(effect.loc[a, b])
+
+
+def test_combination_of_certainties_stays_finite(moabb):
+    up, down = {"a": [0.9] * 5, "b": [0.5] * 5}, {"a": [0.5] * 5, "b": [0.9] * 5}
+    parts = [table(up, "one"), table(down, "two"), table(up, "folds", subjects=False)]
+    found = combine_datasets(pairwise(pd.concat(parts[:2]))).iloc[0]
+    assert found["p"] == pytest.approx(1.0) and np.isnan(found["effect_size"])  # inf and -inf
+    alone = combine_datasets(pairwise(parts[2])).iloc[0]
+    assert 0 < alone["p"] < 0.1
+
+
+def test_combinations_that_are_none(moabb):
+    pairs = pairwise(pairs_of())
+    with pytest.raises(ValueError, match="in every data set once"):
+        combine_datasets(pairs.drop(index=1))
+    with pytest.raises(ValueError, match="one metric"):
+        combine_datasets(pd.concat([pairs, pairs.assign(metric="auc")]))
+
+
+def test_without_moabb(monkeypatch):
+    monkeypatch.setitem(sys.modules, "moabb.analysis.meta_analysis", None)
+    pairs = pairwise(pairs_of())  # needs none
+    with pytest.raises(ImportError, match=r"pip install dare-sklearn\[bench\]"):
+        combine_datasets(pairs)
+
+
+# summarize
+
+
+def test_summary_over_subjects():
+    scores = noise(9, "a", "b")
+    found = summarize(table(scores)).set_index("pipeline")
+    for name, column in scores.items():
+        row = found.loc[name]
+        low, high = stats.t.interval(0.95, 8, loc=column.mean(), scale=stats.sem(column))
+        assert (row["low"], row["high"]) == (pytest.approx(low), pytest.approx(high))
+        assert row["mean"] == pytest.approx(column.mean()) and row["std"] == pytest.approx(
+            column.std(ddof=1)
+        )
+        assert (row["n"], row["unit"], row["metric"], row["dataset"]) == (
+            9,
+            "subject",
+            "accuracy",
+            "toy",
+        )
+        assert (row["fit_seconds"], row["predict_seconds"], row["peak_memory_mb"]) == (
+            5.0,
+            0.5,
+            8.0,
+        )
+        assert np.isnan(row["chance"])
+
+
+def test_summary_over_folds_is_wider():
+    column = noise(10, "a")["a"]
+    row = summarize(table({"a": column}, subjects=False, n_train=90, n_test=10)).iloc[0]
+    half = stats.t.ppf(0.975, 9) * np.sqrt((1 / 10 + 1 / 9) * column.var(ddof=1))
+    assert row["unit"] == "fold" and row["high"] - row["mean"] == pytest.approx(half)
+    assert half > stats.t.ppf(0.975, 9) * stats.sem(column)
+
+
+def test_summary_by_bootstrap():
+    column = noise(12, "a")["a"]
+    row = summarize(table({"a": column}), interval="bootstrap").iloc[0]
+    expected = stats.bootstrap((column,), np.mean, rng=np.random.default_rng(0)).confidence_interval
+    assert (row["low"], row["high"]) == (pytest.approx(expected.low), pytest.approx(expected.high))
+    constant = summarize(table({"a": [0.7] * 5}), interval="bootstrap").iloc[0]
+    assert (constant["low"], constant["high"]) == (0.7, 0.7)
+    with pytest.raises(ValueError, match="share training data"):
+        summarize(table({"a": column}, subjects=False), interval="bootstrap")
+
+
+def test_intervals_cover_the_truth():
+    rng = np.random.default_rng(0)
+    inside = []
+    for _ in range(200):
+        row = summarize(table({"a": rng.normal(0.7, 0.1, size=8)})).iloc[0]
+        inside.append(row["low"] < 0.7 < row["high"])
+    assert abs(np.mean(inside) - 0.95) < 3 * np.sqrt(0.95 * 0.05 / 200)
+
+
+def test_summary_of_several_metrics_and_data_sets():
+    results = pairs_of().assign(auc=lambda d: d["accuracy"] + 0.1, chance_auc=0.5, p_auc=0.01)
+    found = summarize(results)
+    assert len(found) == 3 * 3 * 2 and list(found["metric"].unique()) == ["accuracy", "auc"]
+    assert (found.loc[found["metric"] == "auc", "chance"] == 0.5).all()
+    assert len(summarize(results, "auc")) == len(summarize(results, ["auc"])) == 9
+    single = summarize(table({"a": [0.7]}, subjects=False)).iloc[0]
+    assert np.isnan([single["low"], single["high"], single["std"]]).all() and single["mean"] == 0.7
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"interval": "z"}, "interval must be"),
+        ({"confidence": 95}, "between 0 and 1"),
+        ({"metrics": "f1"}, "got 'f1'"),
+    ],
+)
+def test_summaries_that_are_none(options, words):
+    with pytest.raises(ValueError, match=words):
+        summarize(table(noise(3, "a")), **options)
+
+
+def test_from_signals_to_statistics_and_through_a_file(tmp_path):
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(8), 10)
+    y = np.arange(80) % 2
+    X = rng.normal(size=(80, 3)) + 2 * y[:, None]
+    pipelines = {"lr": LogisticRegression(), "constant": DummyClassifier()}
+    results = compare(pipelines, X, y, groups=groups, cv=LeaveOneGroupOut(), n_permutations=5)
+    found = pairwise(results)
+    assert found["p"].iloc[0] == 2 / 2**8 and found["test"].iloc[0] == "permutation"
+    results.to_csv(tmp_path / "results.csv", index=False)
+    loaded = pd.read_csv(tmp_path / "results.csv")
+    pd.testing.assert_frame_equal(pairwise(loaded), found)
+    pd.testing.assert_frame_equal(summarize(loaded), summarize(results))
