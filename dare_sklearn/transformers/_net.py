@@ -34,6 +34,15 @@ class StepSchedule(Callback):
             self.step_ += 1
 
 
+class BatchMean(PassthroughScoring):
+    """Mean of what each batch recorded; a run that goes on knows its best one from the history."""
+
+    def on_train_begin(self, net, **kwargs) -> None:
+        best = [row[self.name] for row in net.history if row.get(f"{self.name}_best")]
+        if best:
+            self.best_score_ = best[-1]
+
+
 def make_callbacks(
     schedule: partial,
     terms: Iterable[str],
@@ -47,11 +56,11 @@ def make_callbacks(
     callbacks: list[tuple[str, Callback]] = [
         ("schedule", StepSchedule(schedule)),
         ("epoch_timer", EpochTimer()),
-        ("lr", PassthroughScoring("lr", on_train=True)),
+        ("lr", BatchMean("lr", on_train=True)),
     ]
     losses = [("train_loss", True), ("valid_loss", False)][: 1 + valid]
-    callbacks += [(name, PassthroughScoring(name, on_train=train)) for name, train in losses]
-    callbacks += [(term, PassthroughScoring(term, on_train=True)) for term in terms]
+    callbacks += [(name, BatchMean(name, on_train=train)) for name, train in losses]
+    callbacks += [(term, BatchMean(term, on_train=True)) for term in terms]
     if verbose:
         callbacks += [
             ("progress", ProgressBar(batches_per_epoch=n_batches)),

@@ -6,7 +6,7 @@ import copy
 import hashlib
 import os
 import warnings
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from numbers import Integral, Real
 from pathlib import Path
@@ -23,12 +23,13 @@ from ..modules.encoder import Encoder
 from ..pretraining.objective import PretrainingModel
 from ..pretraining.schedules import one_cycle
 from ..signals.channels import UNKNOWN_CHANNELS
+from ..signals.container import Signals
 from ..signals.readers import read_parts, warn_ignored
 from ..signals.resampling import resampled_length
 from ..signals.units import UNITS
 from ..weights.load import load_pretraining_model, save_pretraining_model
 from ._cache import encoder_digest
-from ._checkpoint import CheckpointFolder, SaveCheckpoints, StopSignals, plain
+from ._checkpoint import CheckpointFolder, SaveCheckpoints, plain
 from ._compute import PRECISIONS, resolve_device
 from ._corpus import build_corpus, describe_corpus, make_loader
 from ._embedding import POOLINGS, embed_signals, feature_names
@@ -38,6 +39,7 @@ from ._net import check_finite_weights, history_frame, make_callbacks
 from ._pretrain_net import PretrainNet, momentum_course
 from ._randomness import draw_seeds, torch_generator, torch_seed
 from ._state import PlainStateMixin, whole_or_not_at_all
+from ._stop_signals import StopSignals
 
 TERMS = ("reconstruction", "anchor_alignment", "mask_alignment", "activation_penalty")
 
@@ -296,8 +298,17 @@ class DAREPretrainer(
         # a corpus of several layouts is no template for what transform may be given
         self._mixed = len({part.layout() for part in parts}) > 1
 
+        with self._checkpoint_folder() as folder:
+            net = self._train(parts, momentum, folder)
+        check_finite_weights(net.module_, owner)
+        self._store_result(net)
+        return self
+
+    def _train(
+        self, parts: list[Signals], momentum: tuple[float, float], folder: CheckpointFolder | None
+    ) -> PretrainNet:
+        owner = type(self).__name__
         device = resolve_device(self.device)
-        folder = self._checkpoint_folder()
         checkpoint = None if folder is None else folder.latest()
         seeds = draw_seeds(self.random_state, 3)
         if checkpoint is not None:
@@ -351,10 +362,7 @@ class DAREPretrainer(
                 verbose=self.verbose,
             )
             with stop:
-                net.train(loader, checkpoint)
-        check_finite_weights(net.module_, owner)
-        self._store_result(net)
-        return self
+                return net.train(loader, checkpoint)
 
     def transform(self, X: Any) -> np.ndarray:
         """Embed signals with the momentum encoder.
@@ -429,10 +437,10 @@ class DAREPretrainer(
     def _config(self) -> DAREConfig:
         return get_config(self.size)
 
-    def _checkpoint_folder(self) -> CheckpointFolder | None:
+    def _checkpoint_folder(self) -> AbstractContextManager[CheckpointFolder | None]:
         if self.checkpoint_dir is None:
-            return None
-        return CheckpointFolder(Path(self.checkpoint_dir), type(self).__name__)
+            return nullcontext()
+        return CheckpointFolder(Path(self.checkpoint_dir).absolute(), type(self).__name__)
 
     def _run_params(self, model: PretrainingModel) -> dict[str, Any]:
         """Parameters that decide what is learned, as JSON."""

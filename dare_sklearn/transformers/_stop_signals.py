@@ -1,0 +1,55 @@
+"""SIGTERM and Ctrl-C between two steps of a training, not within one."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from typing import Any
+
+
+class StopSignals:
+    """Hold SIGTERM and Ctrl-C back until the step that runs is done, so that it can be saved.
+
+    SIGTERM then ends the process (exit code 143), and Ctrl-C the training; a second Ctrl-C does so
+    at once. Only the main thread may do this: in others, signals are left as they are.
+
+    Attributes
+    ----------
+    received : int or None
+        The signal that came.
+    """
+
+    def __init__(self) -> None:
+        self.received: int | None = None
+        self._before: dict[int, Any] = {}
+
+    def check(self) -> None:
+        """End the training if a signal came; skorch takes `KeyboardInterrupt` as its end."""
+        if self.received is not None:
+            raise KeyboardInterrupt
+
+    def __enter__(self) -> StopSignals:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                before = signal.getsignal(number)
+                # who ignores a signal, or handles Ctrl-C otherwise, means it
+                if before in (None, signal.SIG_IGN) or (
+                    number == signal.SIGINT and before is not signal.default_int_handler
+                ):
+                    continue
+                self._before[number] = signal.signal(number, self._receive)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        before, self._before = self._before, {}
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if self.received == signal.SIGTERM:
+            if callable(before[signal.SIGTERM]):
+                signal.raise_signal(signal.SIGTERM)
+            raise SystemExit(128 + signal.SIGTERM)
+
+    def _receive(self, number: int, frame: object) -> None:
+        if number == signal.SIGINT and self.received is not None:
+            raise KeyboardInterrupt
+        self.received = number
