@@ -2,7 +2,8 @@
 
 Run: python -m benchmarks.evidence --data FOLDER --out FOLDER
      [--encoders shipped=nano untrained= ...]
-     [--parts transfer labels electrodes invariance] [--tasks ...] [--jobs 2]
+     [--parts transfer labels electrodes invariance] [--tasks ...] [--probes ...]
+     [--probe-epochs 100] [--jobs 2]
 
 --data holds eegbci/, uci_eeg/ and muse/. An encoder is NAME=SOURCE (a shipped name or a folder; an
 empty source is an untrained encoder); it must not have seen the recordings that it is scored on.
@@ -18,7 +19,7 @@ from pathlib import Path
 import matplotlib
 import mne
 
-from benchmarks.evidence import electrodes, invariance, labels, transfer
+from benchmarks.evidence import electrodes, figures, invariance, labels, transfer
 from benchmarks.tasks import TASKS
 
 PARTS = {
@@ -45,17 +46,20 @@ def main() -> None:
     parser.add_argument("--parts", nargs="+", choices=list(PARTS), default=list(PARTS))
     parser.add_argument("--tasks", nargs="+", choices=list(TASKS), default=list(TASKS))
     parser.add_argument("--jobs", type=int, default=1)
-    parser.add_argument("--no-probes", action="store_true", help="transfer: embeddings only")
+    parser.add_argument("--probes", nargs="*", help="transfer: encoders to probe; default: all")
     parser.add_argument("--probe-epochs", type=int, default=100)
     args = parser.parse_args()
     mne.set_log_level("error")
     matplotlib.use("agg")
     # unknown channels are interpolated, electrodes are left out: both on purpose here
     warnings.filterwarnings("ignore", category=UserWarning, module="dare_sklearn")
+    warnings.filterwarnings("ignore", message="X lacks", category=UserWarning)
     args.out.mkdir(parents=True, exist_ok=True)
     args.encoders = dict(args.encoders)
+    args.probes = list(args.encoders) if args.probes is None else args.probes
     for part in args.parts:
         PARTS[part](args)
+        figures.draw(args.out)
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> None:
     for name in [name for name in args.tasks if name in MANY]:
         task = TASKS[name](args.data)
         X, layout = signals(task)
-        models, grids = models_of(task, args.encoders, layout, probes=False, max_epochs=0)
+        models, grids = models_of(task, args.encoders, layout)
         scorer = get_scorer(task.scoring)
         for fold, (train, test) in enumerate(task.cv.split(X, task.y, task.groups)):
             fitted = {}

@@ -28,7 +28,7 @@ def run(args: argparse.Namespace) -> None:
     for name in args.tasks:
         task = TASKS[name](args.data)
         X, layout = signals(task)
-        models, grids = models_of(task, args.encoders, layout, probes=False, max_epochs=0)
+        models, grids = models_of(task, args.encoders, layout)
         folds = list(task.cv.split(X, task.y, task.groups))
         n_classes = len(np.unique(task.y))
         for n in N_TRIALS:

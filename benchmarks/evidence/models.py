@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -55,13 +56,21 @@ def probe(encoder: str | None, layout: dict, **params: Any) -> DAREClassifier:
 
 
 def models_of(
-    task: Task, encoders: dict[str, str | None], layout: dict, *, probes: bool, max_epochs: int
+    task: Task,
+    encoders: dict[str, str | None],
+    layout: dict,
+    *,
+    probes: Collection[str] = (),
+    max_epochs: int = 100,
 ) -> tuple[dict[str, Any], dict[str, dict]]:
-    """All models of a task by name, and the grids of those that have one."""
+    """All models of a task by name, and the grids of those that have one.
+
+    Every encoder is embedded with; those named in `probes` get a conv-linear probe too.
+    """
     models, grids = {}, {}
     for name, encoder in encoders.items():
         models[f"embeddings, {name}"], grids[f"embeddings, {name}"] = embeddings(encoder, layout)
-        if probes:
+        if name in probes:
             models[f"probe, {name}"] = probe(encoder, layout, max_epochs=max_epochs)
     models["samples + LR"], grids["samples + LR"] = samples(layout)
     for name in CLASSICAL[task.kind]:

@@ -17,7 +17,7 @@ def run(args: argparse.Namespace) -> None:
         task = TASKS[name](args.data)
         X, layout = signals(task)
         models, grids = models_of(
-            task, args.encoders, layout, probes=not args.no_probes, max_epochs=args.probe_epochs
+            task, args.encoders, layout, probes=args.probes, max_epochs=args.probe_epochs
         )
         table = compare(
             models,
