@@ -18,7 +18,7 @@ import pandas as pd
 
 FILES = {"small": 2, "ten times": 20}
 N_CHANS, SFREQ, N_EPOCHS = 32, 256.0, 100  # 100 epochs of 2 s in each file
-WORK = ["transform", "fit of the probe", "fit of the pretrainer"]
+WORK = ["transform", "fit of the probe", "fit of the pretrainer", "fit of the pretrainer on files"]
 
 
 def write_recordings(folder: Path) -> None:
@@ -44,8 +44,8 @@ def peak_mb(work: str, folder: Path, n_files: int) -> float:
 
     from dare_sklearn import DAREClassifier, DAREEmbedder, DAREPretrainer
 
-    epochs = []
-    for path in sorted(folder.glob("*_raw.fif"))[:n_files]:
+    epochs, paths = [], sorted(folder.glob("*_raw.fif"))[:n_files]
+    for path in paths:
         raw = mne.io.read_raw_fif(path, preload=False, verbose="error")
         epochs.append(
             mne.make_fixed_length_epochs(raw, duration=2.0, preload=False, verbose="error")
@@ -56,13 +56,15 @@ def peak_mb(work: str, folder: Path, n_files: int) -> float:
     elif work == "fit of the probe":
         y = np.arange(n_files * N_EPOCHS) % 2
         DAREClassifier(None, max_epochs=1, random_state=0).fit(epochs, y)
-    elif work == "fit of the pretrainer":
+    else:
         # as many steps in both cases: the memory of a step depends on its masks, drawn at random
         n_passes = max(FILES.values()) // n_files
-        pretrainer = DAREPretrainer(
-            max_epochs=n_passes, window_s=2.0, batch_size=64, random_state=0
-        )
-        pretrainer.fit(epochs)
+        params = {"max_epochs": n_passes, "window_s": 2.0, "batch_size": 64, "random_state": 0}
+        if work == "fit of the pretrainer":
+            DAREPretrainer(**params).fit(epochs)
+        else:
+            pretrainer = DAREPretrainer(robust_scale=10, **params).fit(paths)
+            assert pretrainer.n_windows_ == n_files * N_EPOCHS
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
 
 

@@ -18,7 +18,6 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
-from skorch.callbacks import EarlyStopping
 from skorch.helper import predefined_split
 
 from ..modules.probe import ConvLinearProbe, build_probe
@@ -35,10 +34,11 @@ from ..transformers._encoders import ENCODER_CONSTRAINTS, resolve_encoder
 from ..transformers._grid import Grid, GridEpochs
 from ..transformers._hub import PushToHubMixin
 from ..transformers._input import SignalInputMixin
+from ..transformers._memory import fit_or_name_batch_size, run_in_batches
 from ..transformers._net import check_finite_weights, history_frame, make_callbacks
 from ..transformers._randomness import draw_seeds, torch_generator, torch_seed
 from ..transformers._state import PlainStateMixin, whole_or_not_at_all
-from ._probe_net import ProbeData, ProbeNet, as_batch
+from ._probe_net import KeepBest, ProbeData, ProbeNet, as_batch
 
 ADAPTATIONS = ("conv-linear", "linear", "finetune")
 SPATIAL_INITS = ("spline", "random")
@@ -46,6 +46,7 @@ SPATIAL_INITS = ("spline", "random")
 PROBE_RATES = (5e-3, 0.01)
 FINETUNE_RATES = (5e-4, 0.05)
 FINETUNE_WARMUP_EPOCHS = 5
+TINY = 1e-30  # of weights, whose squares would be lost
 GROUP_DRAWS = 20  # until every class keeps training epochs
 
 
@@ -138,6 +139,8 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
         Returns
         -------
         self
+            `KeyboardInterrupt` ends the training early and leaves a usable object, with a warning;
+            before the training, and for "linear", it leaves the object as it was.
         """
         self._validate_params()
         owner = type(self).__name__
@@ -158,9 +161,18 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
                 "mne.Epochs, those that drop_bad() keeps)."
             )
         targets = self._encode_targets(y)
-        weight = _check_sample_weight(sample_weight, signals.data, dtype=np.float64)
-        if (weight < 0).any() or not weight.any():
-            raise ValueError("sample_weight must be non-negative, and positive for some epoch.")
+        try:
+            weight = _check_sample_weight(sample_weight, signals.data, dtype=np.float64)
+        except (ValueError, TypeError) as error:
+            reason = (str(error).splitlines() or [""])[0].rstrip(".")
+            raise ValueError(
+                f"sample_weight of {owner} must hold one number per epoch ({reason})."
+            ) from None
+        if (weight < 0).any() or not TINY <= weight.max() <= 1 / TINY:
+            raise ValueError(
+                f"sample_weight of {owner} must be non-negative, and positive for some epoch; its "
+                f"largest is {weight.max():.3g}."
+            )
         groups = self._check_groups(groups, signals)
         self.encoder_ = resolve_encoder(self, X)
         if self.adaptation == "linear":
@@ -212,7 +224,7 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
         own = list(self.callbacks or ())
         columns = {"train_loss": "loss"}
         if len(valid):
-            own.append(EarlyStopping(patience=self.patience, load_best=True, sink=_silent))
+            own.append(KeepBest(patience=self.patience, load_best=True, sink=_silent))
             columns["valid_loss"] = "valid_loss"
         lr, weight_decay = FINETUNE_RATES if finetune else PROBE_RATES
         lr = lr if self.lr is None else self.lr
@@ -240,7 +252,14 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
                 ),
                 verbose=self.verbose,
             )
-            net.fit(ProbeData(x, targets, weight, train), None)
+            data = ProbeData(x, targets, weight, train)
+            fit_or_name_batch_size(
+                lambda: net.fit(data, None),
+                partial(_trial_step, net, data),
+                self.batch_size,
+                len(data),
+                type(self).__name__,
+            )
         check_finite_weights(net.module_, type(self).__name__)
         net.train_split = None  # it holds the validation epochs, which no saved model should
         net.set_params(device="cpu")  # a model that was fitted on a GPU loads on any machine
@@ -250,6 +269,13 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
             self.encoder_ = self.module_.encoder
         self.history_ = history_frame(net.history, columns)
         self.n_iter_ = len(self.history_)
+        if len(net.history) > self.n_iter_ or not self.n_iter_:
+            warnings.warn(
+                f"{type(self).__name__} was interrupted in epoch {self.n_iter_ + 1} of "
+                f"{self.max_epochs}: it keeps what it has learned until then.",
+                UserWarning,
+                stacklevel=4,
+            )
 
     def _check_groups(self, groups: Any, signals: Signals) -> np.ndarray | None:
         owner = type(self).__name__
@@ -309,24 +335,32 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
     def _make_probe(self, signals: Signals, n_times: int) -> ConvLinearProbe:
         encoder = copy.deepcopy(self.encoder_)  # the probe may train it, and others share it
         names = target_electrodes(self.target_channels, type(self).__name__)
-        if self.temporal_kernel is not None and self.temporal_kernel % 2 == 0:
-            raise ValueError(
-                f"The 'temporal_kernel' parameter of {type(self).__name__} must be odd or None, "
-                f"got {self.temporal_kernel}."
-            )
         return build_probe(
             encoder,
             n_chans=signals.n_chans,
-            targets=[electrode_index(name) for name in names],
             n_patches=n_times // encoder.config.patch_size,
-            n_outputs=self._n_outputs(),
-            spatial_layers=self.spatial_layers,
             spatial_start=self._spatial_start(signals, names),
-            temporal_kernel=self.temporal_kernel,
-            adapter_dropout=self.adapter_dropout,
-            dropout=self.dropout,
-            train_encoder=self.adaptation == "finetune",
+            **self._probe_spec(),
         )
+
+    def _probe_spec(self) -> dict[str, Any]:
+        """What the parameters and the targets say of the probe, for `build_probe`."""
+        owner = type(self).__name__
+        if self.temporal_kernel is not None and self.temporal_kernel % 2 == 0:
+            raise ValueError(
+                f"The 'temporal_kernel' parameter of {owner} must be odd or None, "
+                f"got {self.temporal_kernel}."
+            )
+        names = target_electrodes(self.target_channels, owner)
+        return {
+            "targets": [electrode_index(name) for name in names],
+            "n_outputs": self._n_outputs(),
+            "spatial_layers": self.spatial_layers,
+            "temporal_kernel": self.temporal_kernel,
+            "adapter_dropout": self.adapter_dropout,
+            "dropout": self.dropout,
+            "train_encoder": self.adaptation == "finetune",
+        }
 
     def _spatial_start(self, signals: Signals, names: tuple[str, ...]) -> torch.Tensor | None:
         """Spherical-spline interpolation onto the targets, where positions are known."""
@@ -357,23 +391,21 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
 
     def _scores(self, X: Any) -> np.ndarray:
         """Outputs of the probe's network, ``(n_epochs, n_outputs)``."""
-        signals = self._read(X, reset=False)
-        return self._run(self._grid(signals))
-
-    @torch.inference_mode()
-    def _run(self, x: GridEpochs) -> np.ndarray:
+        signals, owner = self._read(X, reset=False), type(self).__name__
+        grid = self._layout_grid(signals)
         device = resolve_device(self.device)
         module = self.module_ if device.type == "cpu" else copy.deepcopy(self.module_).to(device)
-        done = []
-        with autocast(device, self.precision):
-            for start in range(0, len(x), self.batch_size):
-                batch = torch.from_numpy(x[start : start + self.batch_size]).to(device)
-                done.append(module(batch).float().cpu())
-        scores = torch.cat(done)
+
+        def score(start: int, stop: int) -> torch.Tensor:
+            with torch.inference_mode(), autocast(device, self.precision):
+                batch = torch.from_numpy(grid.apply(signals.data[start:stop])).to(device)
+                return module(batch).float().cpu()
+
+        scores = torch.cat(run_in_batches(score, signals.n_epochs, self.batch_size, owner))
         if not torch.isfinite(scores).all():
             raise FloatingPointError(
-                f"The probe of {type(self).__name__} gives NaN or infinite scores: its training "
-                "diverged (lower lr), or X holds values of extreme size."
+                f"The probe of {owner} gives NaN or infinite scores: its training diverged "
+                "(lower lr), or X holds values of extreme size."
             )
         return scores.numpy()
 
@@ -384,8 +416,10 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
 
     def _grid(self, signals: Signals) -> GridEpochs:
         """The recorded channels at the encoder's rate, in whole patches."""
-        owner = type(self).__name__
-        return GridEpochs(signals, Grid(signals, self.encoder_.config, owner=owner, unknown=None))
+        return GridEpochs(signals, self._layout_grid(signals))
+
+    def _layout_grid(self, signals: Signals) -> Grid:
+        return Grid(signals, self.encoder_.config, owner=type(self).__name__, unknown=None)
 
     def _features(self, signals: Signals) -> np.ndarray:
         return embed_signals(self, signals).astype(np.float64)
@@ -420,6 +454,13 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
         from ._persistence import load_probe
 
         return load_probe(cls, source, params)
+
+
+def _trial_step(net: ProbeNet, data: ProbeData, size: int) -> None:
+    """One step on so many epochs, with an optimizer that holds nothing yet."""
+    net.initialize()
+    net.callbacks_ = []
+    net.train_step(data.__getitems__(list(range(size))))
 
 
 def _silent(message: str) -> None:

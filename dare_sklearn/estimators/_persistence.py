@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from ..modules.config import DAREConfig
-from ..signals.container import Signals
-from ..transformers.pretrainer import fresh_encoder
-from ..weights.files import CONFIG_NAME, load_strict, read_folder, write_folder
-from ..weights.load import locate
+from ..modules.encoder import Encoder
+from ..modules.probe import build_probe
+from ..signals.electrodes import canonical_names
+from ..signals.readers import PLAUSIBLE_HZ
+from ..signals.resampling import resampled_length
+from ..weights.files import MAX_CONFIG_BYTES, build, read_folder, shorten, write_folder
+from ..weights.load import PROBES, load_encoder, locate, model_config
 
 _LAYOUT = (
     "ch_names_in_",
@@ -24,8 +27,13 @@ _LAYOUT = (
     "n_iter_",
 )
 _TARGET = ("classes_", "y_mean_", "y_scale_")
-# Not plain data. A loaded probe takes its encoder from its own folder.
+# Not plain data, or nothing that a stranger should choose: a loaded probe takes its encoder from
+# its own folder.
 _NOT_SAVED = {"encoder", "callbacks", "cache"}
+_MOST = 2**31  # channels, or samples of an epoch
+_CONTRADICTION = "what fit learned contradicts itself"
+# what reading values of the wrong kind raises
+_MALFORMED = (KeyError, TypeError, AttributeError, ValueError, OverflowError, RecursionError)
 
 
 def save_probe(folder: str | os.PathLike, probe: Any) -> None:
@@ -58,56 +66,101 @@ def save_probe(folder: str | os.PathLike, probe: Any) -> None:
 
 
 def load_probe(cls: type, source: str | os.PathLike, params: dict[str, Any]) -> Any:
-    """Read a fitted probe; an encoder's source gives an unfitted one."""
+    """Read a fitted probe; an encoder's source gives an unfitted one.
+
+    Everything in ``config.json`` is checked: it may come from anybody.
+    """
     folder = locate(source)
-    if not (folder / CONFIG_NAME).is_file():
+    if folder.is_file():
+        load_encoder(folder)  # refuse now what fit could not read
         return cls(source, **params)
     config, tensors = read_folder(folder)
-    if config.get("kind") not in {"DAREClassifier", "DARERegressor"}:
+    kind = config.get("kind")
+    if kind not in PROBES:
+        load_encoder(folder)
         return cls(source, **params)
-    kind = config["kind"]
     if kind != cls.__name__:
         raise ValueError(
             f"{str(source)!r} holds a {kind}, not a {cls.__name__}: call {kind}.from_pretrained."
         )
     try:
-        saved, fitted, n_patches = config["params"], config["fitted"], int(config["n_patches"])
-        saved = {k: _from_plain(v) for k, v in saved.items()}
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"The configuration in {str(source)!r} is incomplete: {error}.") from None
-    if params.get("adaptation", saved["adaptation"]) != saved["adaptation"]:
+        saved = {name: _from_plain(value) for name, value in config["params"].items()}
+        strange = sorted(saved.keys() - (set(cls._get_param_names()) - _NOT_SAVED))
+        if strange:
+            raise ValueError(f"{kind} has no such parameters to save: {strange[:3]}")
+        adaptation = saved["adaptation"]
+        if adaptation not in ("conv-linear", "finetune"):
+            raise ValueError(f"adaptation={adaptation!r} is never saved")
+    except _MALFORMED as error:
+        raise ValueError(_incomplete(source, error)) from None
+    if params.get("adaptation", adaptation) != adaptation:
         raise ValueError(
-            f"{str(source)!r} holds a {kind} fitted with adaptation={saved['adaptation']!r}, which "
+            f"{str(source)!r} holds a {kind} fitted with adaptation={adaptation!r}, which "
             f"from_pretrained cannot turn into {params['adaptation']!r}: pass the folder as "
             f"encoder= to {kind} and fit it."
         )
     probe = cls(**{"encoder": os.fspath(source), **saved, **params})
     try:
-        for name in fitted.keys() & {*_LAYOUT, *_TARGET}:
-            setattr(probe, name, _from_plain(fitted[name]))
-        probe._fitted_with = probe._fixed_params()
-        probe._fitted_on_table = False
-        names, needed = probe.ch_names_in_, _TARGET[:1] if kind == "DAREClassifier" else _TARGET[1:]
-        if (
-            probe.unit_ not in {"uV", "V"}
-            or any(not hasattr(probe, name) for name in needed)
-            or (names is not None and len(names) != probe.n_chans_in_)
-        ):
-            raise KeyError("what fit learned contradicts itself")
-        probe.encoder_ = fresh_encoder(0, DAREConfig.from_dict(config["model"]))
-        layout = Signals(
-            np.empty((0, probe.n_chans_in_, probe.n_times_in_), np.float32),
-            probe.sfreq_in_,
-            None if probe.ch_names_in_ is None else tuple(probe.ch_names_in_),
-        )
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"The configuration in {str(source)!r} is incomplete: {error}.") from None
-    module = probe._make_probe(layout, n_patches * probe.encoder_.config.patch_size)
-    load_strict(module, tensors, repr(str(source)))
-    probe.module_ = module.eval()
+        probe._validate_params()
+    except ValueError as error:
+        raise ValueError(shorten(error)) from None
+    shape = model_config(config, folder, len(tensors))
+    try:
+        _restore_layout(probe, config["fitted"])
+        _restore_targets(probe, config["fitted"])
+        n_patches = config["n_patches"]
+        n_times = resampled_length(probe.n_times_in_, probe.sfreq_in_, shape.sfreq)
+        if type(n_patches) is not int or n_patches != n_times // shape.patch_size:
+            raise ValueError(_CONTRADICTION)
+        spec = {"n_chans": probe.n_chans_in_, "n_patches": n_patches, **probe._probe_spec()}
+    except _MALFORMED as error:
+        raise ValueError(_incomplete(source, error)) from None
+    module = build(lambda: build_probe(Encoder(shape), **spec), tensors, repr(str(source)))
+    if module.targets.tolist() != spec["targets"]:
+        raise ValueError(_incomplete(source, _CONTRADICTION))
+    probe.module_ = module
     probe.encoder_ = module.encoder
     probe.ignored_ch_names_ = []
+    probe._fitted_with = probe._fixed_params()
+    probe._fitted_on_table = False
     return probe
+
+
+def _restore_layout(probe: Any, fitted: dict[str, Any]) -> None:
+    """Set what ``fit`` learned of the signals."""
+    values = {name: _from_plain(fitted[name]) for name in _LAYOUT}
+    names, sfreq = values["ch_names_in_"], values["sfreq_in_"]
+    counts = [values[name] for name in ("n_chans_in_", "n_times_in_", "n_features_in_")]
+    low, high = PLAUSIBLE_HZ
+    if (
+        not all(type(count) is int and 1 <= count < _MOST for count in counts)
+        or not (type(values["n_iter_"]) is int and values["n_iter_"] >= 0)
+        or not (type(sfreq) in (int, float) and low <= sfreq <= high)
+        or values["unit_"] not in ("uV", "V")
+        or (names is not None and list(canonical_names(names)) != names)
+        or (names is not None and len(names) != counts[0])
+    ):
+        raise ValueError(_CONTRADICTION)
+    for name, value in values.items():
+        setattr(probe, name, value)
+
+
+def _restore_targets(probe: Any, fitted: dict[str, Any]) -> None:
+    """Set what ``fit`` learned of the targets."""
+    if type(probe).__name__ == "DAREClassifier":
+        probe.classes_ = classes = _from_plain(fitted["classes_"])
+        if not (isinstance(classes, np.ndarray) and classes.ndim == 1 and len(classes) >= 2):
+            raise ValueError(_CONTRADICTION)
+        if len(set(classes.tolist())) < len(classes):
+            raise ValueError(_CONTRADICTION)
+        return
+    probe.y_mean_, probe.y_scale_ = (float(fitted[name]) for name in ("y_mean_", "y_scale_"))
+    if not (np.isfinite(probe.y_mean_) and 0 < probe.y_scale_ < np.inf):
+        raise ValueError(_CONTRADICTION)
+
+
+def _incomplete(source: str | os.PathLike, reason: object) -> str:
+    return f"The configuration in {str(source)!r} is incomplete or wrong: {shorten(reason)}."
 
 
 def _plain(value: Any) -> Any:
@@ -127,8 +180,12 @@ def _plain(value: Any) -> Any:
 
 def _from_plain(value: Any) -> Any:
     if isinstance(value, dict) and "array" in value:
-        dtype = np.dtype(value["dtype"])
-        return np.array(value["array"], dtype=dtype)
+        items, kind = value["array"], value["dtype"]
+        if not re.fullmatch(r"[<>|=]?[biufUO]\d{0,6}", kind):
+            raise ValueError(f"{kind!r} is no kind of parameter or label")
+        if len(items) * np.dtype(kind).itemsize > MAX_CONFIG_BYTES:
+            raise ValueError("an array takes more than its items")
+        return np.array(items, dtype=kind)
     if isinstance(value, dict) and "items" in value:
         return {k: _from_plain(v) for k, v in value["items"]}
     return value

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from skorch import NeuralNet
+from skorch.callbacks import EarlyStopping
 from torch import nn
 from torch.utils.data import Dataset
 
@@ -40,6 +41,14 @@ class ProbeData(Dataset):
 def as_batch(batch: Any) -> Any:
     """What `ProbeData` gives is a batch already."""
     return batch
+
+
+class KeepBest(EarlyStopping):
+    """Early stopping that goes back to the best weights wherever the training was interrupted."""
+
+    def on_train_end(self, net, **kwargs) -> None:
+        if self.best_model_weights_ is not None:
+            net.module_.load_state_dict(self.best_model_weights_)
 
 
 class ProbeNet(NeuralNet):

@@ -24,7 +24,8 @@ class DAREClassifier(ClassifierMixin, ProbeEstimator):
     ----------
     encoder : str, path, DAREPretrainer or None, default="nano"
         Shipped name, folder or ``.ckpt`` file, a pretrainer (an unfitted one is pretrained on the
-        signals of ``fit``), or None for an untrained nano encoder.
+        signals of ``fit``), or None for an untrained nano encoder. Also what Dask's
+        ``client.scatter(pretrainer)`` gives: it is sent to each worker once.
     adaptation : {"conv-linear", "linear", "finetune"}, default="conv-linear"
         "conv-linear" trains a spatial (and optionally temporal) convolution before the frozen
         encoder and a linear head after it. "linear" is logistic regression on frozen embeddings.
@@ -245,6 +246,8 @@ class DAREClassifier(ClassifierMixin, ProbeEstimator):
         try:
             check_classification_targets(y)
             self.classes_, codes = np.unique(y, return_inverse=True)
+        except ValueError as error:
+            raise ValueError(f"y of DAREClassifier holds no classes. {error}") from None
         except TypeError as error:  # they cannot be ordered
             raise ValueError(
                 f"y of DAREClassifier mixes labels of several types ({error}): make them all "

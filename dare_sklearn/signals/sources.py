@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -13,7 +14,9 @@ from scipy.sparse import issparse
 from sklearn.utils import check_array
 
 from .electrodes import canonical_name, canonical_names
+from .files import open_file, read_file
 from .lazy import LazyEpochs
+from .recordings import lazy_recording
 
 ACCEPTED = (
     "an array or tensor (n_epochs, n_chans, n_times), a 2-D array (n_epochs, n_times) of one "
@@ -82,10 +85,15 @@ def find_sources(X: Any, defaults: Defaults, owner: str, *, continuous: bool) ->
     ValueError
         If it holds no EEG, or lacks names or a rate.
     """
-    X = _unwrap(X, owner)
-    if _is_mne(X):
-        yield _from_mne([X], owner, continuous)
-    elif _is_dataset(X):
+    X = unwrap(X, owner)
+    if is_raw(X):
+        _check_continuous(continuous, owner)
+        yield _from_raw(X, owner)
+    elif _is_mne(X):
+        yield _from_epochs([X], owner)
+    elif continuous and isinstance(X, str | os.PathLike):
+        yield _from_file(X, owner)
+    elif is_dataset(X):
         yield from _from_dataset(X, owner, continuous)
     elif isinstance(X, list | tuple) and len(X) and not isinstance(X[0], int | float | str):
         yield from _from_list(list(X), defaults, owner, continuous)
@@ -93,7 +101,7 @@ def find_sources(X: Any, defaults: Defaults, owner: str, *, continuous: bool) ->
         yield _from_array(X, None, defaults, owner)
 
 
-def _unwrap(X: Any, owner: str) -> Any:
+def unwrap(X: Any, owner: str) -> Any:
     """The data set under skorch's ``SliceDataset``, by which scikit-learn splits it lazily."""
     helper = sys.modules.get("skorch.helper")
     if helper is None or not isinstance(X, helper.SliceDataset):
@@ -103,7 +111,7 @@ def _unwrap(X: Any, owner: str) -> Any:
             f"{owner} reads the windows of a {type(X).__name__} straight from its data set, past "
             "its own transform: give the transform to the data set."
         )
-    if not _is_dataset(X.dataset):
+    if not is_dataset(X.dataset):
         return X
     if X.idx != 0:
         raise ValueError(
@@ -117,8 +125,12 @@ def _unwrap(X: Any, owner: str) -> Any:
 def _from_list(items: list, defaults: Defaults, owner: str, continuous: bool) -> Iterator[Source]:
     if all(_is_mne(x) for x in items):
         for group in _by_layout(items):
-            yield _from_mne(group, owner, continuous)
-    elif all(_is_dataset(x) or _is_mne(x) for x in items):  # a mixed corpus
+            if is_raw(group[0]):
+                for raw in group:
+                    yield from find_sources(raw, defaults, owner, continuous=continuous)
+            else:
+                yield _from_epochs(group, owner)
+    elif all(is_dataset(x) or _is_mne(x) for x in items):  # a mixed corpus
         for item in items:
             yield from find_sources(item, defaults, owner, continuous=continuous)
     elif all(isinstance(x, tuple) and len(x) >= 2 and np.ndim(x[0]) == 2 for x in items):
@@ -153,34 +165,51 @@ def _by_layout(objects: list) -> list[list]:
     return [list(run) for _, run in groupby(objects, key=layout)]
 
 
-def _from_mne(objects: list, owner: str, continuous: bool) -> Source:
-    """MNE objects that share one layout."""
-    import mne
-
+def _from_epochs(objects: list, owner: str) -> Source:
+    """``mne.Epochs`` that share one layout."""
     first = objects[0]
-    if not isinstance(first, mne.BaseEpochs):
-        _check_continuous(continuous, owner)
     picks = _eeg_picks(first.info, "MNE object", "", owner)
-    names = [first.ch_names[i] for i in picks]
-    ignored = tuple(name for name in first.ch_names if name not in names)
-    if isinstance(first, mne.BaseEpochs):
-        objects = settle(objects)
-        counts = tuple(len(epochs) for epochs in objects)
-        if not sum(counts):
-            raise ValueError(f"{owner} got 0 sample(s): all epochs are dropped, and 1 is required.")
-        targets = np.concatenate([epochs.events[:, 2] for epochs in objects])
-        readers = tuple(partial(_read_epochs, epochs, picks) for epochs in objects)
-        if all(epochs.preload for epochs in objects):
-            blocks = [reader(None) for reader in readers]
-            values = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
-        else:
-            values = LazyEpochs(readers, counts, len(picks), len(first.times))
+    objects = settle(objects)
+    counts = tuple(len(epochs) for epochs in objects)
+    if not sum(counts):
+        raise ValueError(f"{owner} got 0 sample(s): all epochs are dropped, and 1 is required.")
+    readers = tuple(partial(_read_epochs, epochs, picks) for epochs in objects)
+    if all(epochs.preload for epochs in objects):
+        blocks = [reader(None) for reader in readers]
+        values = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
     else:
-        values = np.concatenate([raw.get_data(picks, verbose="error")[None] for raw in objects])
-        targets = None
+        values = LazyEpochs(readers, counts, len(picks), len(first.times))
     return Source(
-        values, names, first.info["sfreq"], targets, ignored, _positions(first.info, picks), True
+        values,
+        targets=np.concatenate([epochs.events[:, 2] for epochs in objects]),
+        volts=True,
+        **_described(first.info, picks),
     )
+
+
+def _from_raw(raw: Any, owner: str) -> Source:
+    """A continuous recording."""
+    picks = _eeg_picks(raw.info, "MNE object", "", owner)
+    return Source(lazy_recording(raw, picks), volts=True, **_described(raw.info, picks))
+
+
+def _from_file(path: str | os.PathLike, owner: str) -> Source:
+    """A recording in a file, which is opened when it is read."""
+    raw, stamp = open_file(path)
+    picks = _eeg_picks(raw.info, "file", " on the opened recording, and pass that", owner)
+    values = lazy_recording(raw, picks, reader=partial(read_file, stamp, picks), name=stamp.path)
+    return Source(values, volts=True, **_described(raw.info, picks))
+
+
+def _described(info: Any, picks: np.ndarray) -> dict[str, Any]:
+    """Names, rate and positions of a source."""
+    names = [info["ch_names"][i] for i in picks]
+    return {
+        "ch_names": names,
+        "sfreq": info["sfreq"],
+        "ignored": tuple(name for name in info["ch_names"] if name not in names),
+        "positions": _positions(info, picks),
+    }
 
 
 def _eeg_picks(info: Any, what: str, hint: str, owner: str) -> np.ndarray:
@@ -237,12 +266,19 @@ def _positions(info: Any, picks: np.ndarray) -> dict[str, np.ndarray]:
     return located
 
 
-def _is_mne(X: Any) -> bool:
+def is_raw(X: Any) -> bool:
+    """Whether `X` is a continuous recording of MNE."""
     mne = sys.modules.get("mne")  # an MNE object exists only where mne is imported
+    return mne is not None and isinstance(X, mne.io.BaseRaw)
+
+
+def _is_mne(X: Any) -> bool:
+    mne = sys.modules.get("mne")
     return mne is not None and isinstance(X, mne.BaseEpochs | mne.io.BaseRaw)
 
 
-def _is_dataset(X: Any) -> bool:
+def is_dataset(X: Any) -> bool:
+    """Whether `X` is a data set of torch, as braindecode's are."""
     torch = sys.modules.get("torch")
     return torch is not None and isinstance(X, torch.utils.data.Dataset)
 
@@ -252,7 +288,7 @@ def _from_dataset(dataset: Any, owner: str, continuous: bool) -> Iterator[Source
     import mne
     from braindecode.datasets import EEGWindowsDataset, RawDataset, WindowsDataset
 
-    for leaf, index, transforms in _leaves(dataset, None):
+    for leaf, index, transforms in leaves(dataset, None):
         if not isinstance(leaf, WindowsDataset | EEGWindowsDataset | RawDataset):
             raise TypeError(
                 f"{owner} cannot read a {type(leaf).__name__}, which carries neither channel names "
@@ -260,6 +296,12 @@ def _from_dataset(dataset: Any, owner: str, continuous: bool) -> Iterator[Source
             )
         if isinstance(leaf, RawDataset):
             _check_continuous(continuous, owner)
+            if index is not None or leaf.transform is not None:
+                raise TypeError(
+                    f"{owner} reads the recording of a RawDataset whole and as it is, and got a "
+                    "Subset of its samples or one with a transform: crop or preprocess the "
+                    "recording instead."
+                )
         source = leaf.windows if isinstance(leaf, WindowsDataset) else leaf.raw
         info = source.info
         channels = np.arange(len(info["ch_names"]))
@@ -268,10 +310,8 @@ def _from_dataset(dataset: Any, owner: str, continuous: bool) -> Iterator[Source
         hint = " (on the recordings; braindecode's create_from_X_y makes all channels 'misc')"
         picks = _eeg_picks(info, "data set", hint, owner)
         rows = np.searchsorted(channels, picks)
-        names = [info["ch_names"][i] for i in picks]
-        ignored = tuple(name for name in info["ch_names"] if name not in names)
         if isinstance(leaf, RawDataset):
-            values, targets = leaf.raw.get_data(verbose="error")[None][:, rows], None
+            values, targets = lazy_recording(source, picks), None
         else:
             index = np.arange(len(leaf)) if index is None else np.asarray(index)
             reader = partial(_read_windows, leaf, index, rows, len(channels))
@@ -281,7 +321,7 @@ def _from_dataset(dataset: Any, owner: str, continuous: bool) -> Iterator[Source
             else:
                 shape = reader(np.arange(1)).shape
                 values = LazyEpochs((reader,), (len(index),), *shape[1:])
-        yield Source(values, names, info["sfreq"], targets, ignored, _positions(info, picks))
+        yield Source(values, targets=targets, **_described(info, picks))
 
 
 def _read_windows(
@@ -316,7 +356,7 @@ def _targets(leaf: Any, index: np.ndarray, transforms: Sequence) -> np.ndarray:
     return np.asarray(targets)
 
 
-def _leaves(dataset, index, transforms=()):
+def leaves(dataset: Any, index: Sequence[int] | None, transforms: Sequence = ()) -> Iterator:
     """Recordings of a nested data set: (recording, window numbers or None for all, transforms of
     the targets)."""
     import torch
@@ -327,13 +367,13 @@ def _leaves(dataset, index, transforms=()):
     if isinstance(dataset, torch.utils.data.Subset):
         inner = [int(i) for i in dataset.indices]
         inner = inner if index is None else [inner[i] for i in index]
-        yield from _leaves(dataset.dataset, inner, transforms)
+        yield from leaves(dataset.dataset, inner, transforms)
     elif isinstance(dataset, torch.utils.data.ConcatDataset):
         own = getattr(dataset, "target_transform", None)
         transforms = transforms if own is None else (own, *transforms)
         if index is None:
             for part in dataset.datasets:
-                yield from _leaves(part, None, transforms)
+                yield from leaves(part, None, transforms)
             return
         ends = np.asarray(dataset.cumulative_sizes)
         which = np.searchsorted(ends, index, side="right")
@@ -343,7 +383,7 @@ def _leaves(dataset, index, transforms=()):
                 return
             part = int(which[run[0]])
             start = 0 if part == 0 else int(ends[part - 1])
-            yield from _leaves(dataset.datasets[part], [index[i] - start for i in run], transforms)
+            yield from leaves(dataset.datasets[part], [index[i] - start for i in run], transforms)
     elif index is None or len(index):
         yield dataset, index, transforms
 

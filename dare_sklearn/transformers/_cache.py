@@ -32,6 +32,18 @@ _DIGESTS: WeakKeyDictionary[Encoder, tuple[tuple, bytes]] = WeakKeyDictionary()
 _OPEN_LOCK = threading.Lock()
 
 
+def _after_fork() -> None:
+    """A thread that held a lock did not come along into the forked process."""
+    global _OPEN_LOCK
+    _OPEN_LOCK = threading.Lock()
+    for cache in _OPEN.values():
+        cache._lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
 class EpochCache:
     """Rows of numbers by key: in memory, and in a folder that processes share.
 

@@ -109,7 +109,13 @@ class CheckpointFolder:
         self._kept: list[Path] = []
 
     def __enter__(self) -> CheckpointFolder:
-        self.inside.mkdir(parents=True, exist_ok=True)
+        try:
+            self.inside.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ValueError(
+                f"checkpoint_dir={str(self.folder)!r} cannot be made ({error.strerror}): pass a "
+                "folder that may be written to."
+            ) from None
         self._handle = _lock(self.inside / LOCK_NAME)
         if self._handle == _BUSY:
             raise ValueError(
@@ -285,7 +291,8 @@ class SaveCheckpoints(Callback):
 
     Parameters
     ----------
-    folder : CheckpointFolder
+    folder : CheckpointFolder or None
+        None writes nothing: where several processes train together, the first one does.
     run : dict
         What the run is, as JSON.
     sampler : MontageBatches
@@ -296,7 +303,7 @@ class SaveCheckpoints(Callback):
 
     def __init__(
         self,
-        folder: CheckpointFolder,
+        folder: CheckpointFolder | None,
         run: Mapping[str, Any],
         sampler: MontageBatches,
         every: int | None,
@@ -311,7 +318,7 @@ class SaveCheckpoints(Callback):
     def on_train_begin(self, net, **kwargs) -> None:
         self.n_epochs_ = net.n_epochs_done
         self.order_ = self.sampler.state  # where the epoch begins
-        if self.folder.position is not None:
+        if self.folder is not None and self.folder.position is not None:
             self._save(net)  # the model in the folder may be older than the checkpoint
 
     def on_batch_end(self, net, training=False, **kwargs) -> None:
@@ -341,6 +348,8 @@ class SaveCheckpoints(Callback):
         return "train_batch_size" in net.history[self.n_epochs_]["batches"][n_steps - 1]
 
     def _save(self, net) -> None:
+        if self.folder is None:
+            return
         try:
             if self.folder.position != (net.n_steps_done_, self.n_epochs_):
                 self._write(net)

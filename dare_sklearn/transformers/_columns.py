@@ -47,7 +47,8 @@ def read_column(values: Any, name: str, owner: str) -> np.ndarray:
     try:
         values = column_or_1d(values, input_name=name, warn=True)
     except ValueError as error:
-        raise ValueError(f"{error} {name} of {owner} must hold one value per epoch.") from None
+        reason = str(error).splitlines()[0].rstrip(".")  # the values may follow
+        raise ValueError(f"{reason}. {name} of {owner} must hold one value per epoch.") from None
     if values.dtype == object:
         _refuse_missing(pd.isna(values), name, owner)
         if all(isinstance(value, Number | np.bool_) for value in values):  # of a mixed table
@@ -63,9 +64,16 @@ def read_groups(groups: Any, n_epochs: int, owner: str) -> np.ndarray:
     Raises
     ------
     ValueError
-        As `read_column`, and if there is not one per epoch.
+        As `read_column`, if there is not one per epoch, or if they cannot be sorted.
     """
     groups = read_column(groups, "groups", owner)
+    try:
+        np.unique(groups)
+    except TypeError:
+        raise ValueError(
+            f"groups of {owner} cannot be told apart by sorting them: pass numbers or strings, "
+            "all of one kind."
+        ) from None
     if len(groups) != n_epochs:
         raise ValueError(
             f"{owner} got {len(groups)} groups for {n_epochs} epochs: pass one group per epoch."

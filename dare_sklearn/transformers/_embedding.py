@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from ._cache import EpochCache, encoder_digest
 from ._compile import Compiled
 from ._compute import autocast, embedding_precision, resolve_device
 from ._grid import Grid
+from ._memory import run_in_batches
 
 POOLINGS = ("mean", "mean_std", "flatten")
 
@@ -24,23 +24,19 @@ POOLINGS = ("mean", "mean_std", "flatten")
 def embed_signals(estimator: Any, signals: Signals) -> np.ndarray:
     """Pooled embeddings ``(n_epochs, n_features)``, as the parameters of a fitted estimator say.
 
-    Signals are read, resampled and embedded batch by batch: memory does not grow with their number.
-    With a ``cache``, epochs that were embedded before are not embedded again.
+    Signals are read, resampled and embedded batch by batch: memory does not grow with their number,
+    and batches are halved where it runs out. With a ``cache``, epochs that were embedded before are
+    not embedded again.
     """
-    encoder = estimator.encoder_
-    grid = Grid(
-        signals,
-        encoder.config,
-        owner=type(estimator).__name__,
-        unknown=estimator.unknown_channels,
-    )
+    encoder, owner = estimator.encoder_, type(estimator).__name__
+    grid = Grid(signals, encoder.config, owner=owner, unknown=estimator.unknown_channels)
     device = resolve_device(estimator.device)
     # read in evaluation mode without touching the module, which several estimators may share
     moved = encoder if _device_of(encoder) == device else _copy_to(encoder, device)
     channels = torch.from_numpy(grid.index).to(device)
     precision = embedding_precision(estimator.precision, moved, channels, grid.n_times, device)
     wanted = getattr(estimator, "compile", False)  # the probes have no such parameter
-    run = Compiled(moved, type(estimator).__name__) if wanted else moved
+    run = Compiled(moved, owner) if wanted else moved
 
     def compute(block: np.ndarray) -> np.ndarray:
         with torch.inference_mode(), autocast(device, precision):
@@ -48,46 +44,63 @@ def embed_signals(estimator: Any, signals: Signals) -> np.ndarray:
             tokens = run(moved.normalize(x), channels).float().cpu()  # (B, N, E, D)
         if not torch.isfinite(tokens).all():
             raise FloatingPointError(
-                f"The encoder of {type(estimator).__name__} gives NaN or infinite embeddings: its "
-                "training diverged (lower lr), or X holds values of extreme size."
+                f"The encoder of {owner} gives NaN or infinite embeddings: its training diverged "
+                "(lower lr), or X holds values of extreme size."
             )
         return pool(tokens.numpy(), estimator.pooling)
 
-    cache = estimator._open_cache()
+    n_epochs, batch_size, cache = signals.n_epochs, estimator.batch_size, estimator._open_cache()
     if cache is None:
-        return np.concatenate([compute(block) for block in signals.blocks(estimator.batch_size)])
+        blocks = run_in_batches(
+            lambda start, stop: compute(signals.data[start:stop]), n_epochs, batch_size, owner
+        )
+        return np.concatenate(blocks)
     settings = _settings(estimator, signals, precision, device, wanted)
     digests = signals.data.digests if signals.lazy else None
     if digests is not None:
-        keys = [digest + settings for digest in digests]
-        return _remembered(cache, keys, signals.data.__getitem__, compute, estimator.batch_size)
-    done = []
-    for block in signals.blocks(estimator.batch_size):
-        keys = [digest + settings for digest in digest_epochs(block)]
-        done.append(_remembered(cache, keys, block.__getitem__, compute, estimator.batch_size))
-    return np.concatenate(done)
+        known = _Known(cache, [digest + settings for digest in digests])
+
+        def embed_missing(start: int, stop: int) -> None:
+            batch = known.missing[start:stop]
+            known.add(batch, compute(signals.data[np.array(batch)]))
+
+        run_in_batches(embed_missing, len(known.missing), batch_size, owner)
+        return known.rows()
+
+    def embed(start: int, stop: int) -> np.ndarray:
+        block = signals.data[start:stop]
+        known = _Known(cache, [digest + settings for digest in digest_epochs(block)])
+        if known.missing:
+            known.add(known.missing, compute(block[known.missing]))
+        return known.rows()
+
+    return np.concatenate(run_in_batches(embed, n_epochs, batch_size, owner))
 
 
-def _remembered(
-    cache: EpochCache,
-    keys: list[bytes],
-    read: Callable[[np.ndarray], np.ndarray],
-    compute: Callable[[np.ndarray], np.ndarray],
-    batch_size: int,
-) -> np.ndarray:
-    """Rows from the cache; those that it lacks are computed and put there."""
-    rows = cache.get(keys)
-    # the same epoch may stand there twice (sampling with replacement)
-    missing = list({keys[i]: i for i, row in enumerate(rows) if row is None}.values())
-    new = {}
-    for start in range(0, len(missing), batch_size):
-        batch = missing[start : start + batch_size]
-        computed = compute(read(np.array(batch)))
-        cache.put([keys[i] for i in batch], computed)
-        new.update((keys[i], row) for i, row in zip(batch, computed, strict=True))
-    if new:
-        rows = [new[key] if row is None else row for key, row in zip(keys, rows, strict=True)]
-    return np.array(rows)
+class _Known:
+    """Rows from the cache; those that it lacks are added, and put there.
+
+    Attributes
+    ----------
+    missing : list of int
+        Numbers of the epochs to compute: the same one may stand there twice (sampling with
+        replacement), and is computed once.
+    """
+
+    def __init__(self, cache: EpochCache, keys: list[bytes]) -> None:
+        self.cache, self.keys, self.found = cache, keys, cache.get(keys)
+        self.new: dict[bytes, np.ndarray] = {}
+        absent = {keys[i]: i for i, row in enumerate(self.found) if row is None}
+        self.missing = list(absent.values())
+
+    def add(self, numbers: list[int], rows: np.ndarray) -> None:
+        keys = [self.keys[i] for i in numbers]
+        self.cache.put(keys, rows)
+        self.new.update(zip(keys, rows, strict=True))
+
+    def rows(self) -> np.ndarray:
+        pairs = zip(self.keys, self.found, strict=True)
+        return np.array([self.new[key] if row is None else row for key, row in pairs])
 
 
 def _settings(

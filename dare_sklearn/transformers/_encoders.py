@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import threading
 import warnings
 from typing import Any
 
 from sklearn.base import clone
+from sklearn.utils._param_validation import HasMethods
 
 from ..modules.config import get_config
 from ..modules.encoder import Encoder
@@ -14,7 +16,10 @@ from ..weights.load import load_encoder
 from ._randomness import draw_seeds
 from .pretrainer import DAREPretrainer, fresh_encoder, is_fitted_for_use
 
-ENCODER_CONSTRAINTS = [str, os.PathLike, DAREPretrainer, None]
+_FUTURE = HasMethods(["bind_client", "result"])
+_RECEIVED: dict[str, Any] = {}
+_RECEIVING = threading.Lock()
+ENCODER_CONSTRAINTS = [str, os.PathLike, DAREPretrainer, _FUTURE, None]
 
 
 def resolve_encoder(owner: Any, X: Any) -> Encoder:
@@ -22,10 +27,18 @@ def resolve_encoder(owner: Any, X: Any) -> Encoder:
 
     A name or path is loaded. A fitted pretrainer gives its encoder. An unfitted one is cloned and
     pretrained on `X`, the training data of the caller, with the caller's names, rate, unit and
-    seed where it has none of its own, and None is an untrained nano encoder.
+    seed where it has none of its own, and None is an untrained nano encoder. The future by
+    which Dask has sent a pretrainer to its workers stands for that.
     Encoders may be shared: whoever trains one copies it first.
     """
     encoder = owner.encoder
+    if hasattr(encoder, "bind_client"):
+        encoder = _received(encoder, type(owner).__name__)
+        if not isinstance(encoder, DAREPretrainer):
+            raise TypeError(
+                f"The encoder of {type(owner).__name__} is the future of a "
+                f"{type(encoder).__name__}: scatter a fitted DAREPretrainer."
+            )
     if encoder is None:
         (seed,) = draw_seeds(owner.random_state, 1)
         return fresh_encoder(seed, get_config("nano"))
@@ -50,3 +63,41 @@ def resolve_encoder(owner: Any, X: Any) -> Encoder:
             (inherited["random_state"],) = draw_seeds(owner.random_state, 1)
         return clone(encoder).set_params(**inherited).fit(X).encoder_
     return load_encoder(encoder)
+
+
+def _received(future: Any, owner: str) -> Any:
+    """What Dask has sent to its workers; fetched from another worker once, where it is not here.
+
+    A future that came inside an estimator belongs to no client, and cannot be asked itself.
+    """
+    from distributed import Future, get_client, get_worker
+
+    try:
+        worker = get_worker()
+    except ValueError:  # this is where it was sent from
+        client = get_client()
+        if future.key in client.futures:
+            return Future(future.key, client).result()
+    else:
+        with _RECEIVING:
+            if future.key not in _RECEIVED:
+                _RECEIVED.clear()  # one is enough for a search
+                _RECEIVED.update(_fetch(future.key, worker))
+            if future.key in _RECEIVED:
+                return _RECEIVED[future.key]
+    raise ValueError(
+        f"The encoder of {owner} is a future whose result is nowhere: keep what "
+        "client.scatter(pretrainer) gives until all is done."
+    )
+
+
+def _fetch(key: str, worker: Any) -> dict[str, Any]:
+    """A result from the memory of the worker, where Dask may have dropped it as a surplus copy."""
+    from distributed.utils import sync
+    from distributed.utils_comm import gather_from_workers
+
+    if key in worker.data:
+        return {key: worker.data[key]}
+    who_has = sync(worker.loop, worker.scheduler.who_has, keys=[key], callback_timeout=60)
+    fetched = sync(worker.loop, gather_from_workers, who_has, rpc=worker.rpc, callback_timeout=600)
+    return fetched[0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from skorch import NeuralNet
 from skorch.history import History
@@ -17,11 +18,19 @@ from ..weights.files import load_strict, with_prefix
 from ._checkpoint import Checkpoint
 from ._compile import Compiled
 from ._compute import autocast
+from ._corpus import Corpus
+from ._distributed import Ranks, SharedStop, Together
 from ._net import check_finite, param_groups
+
+N_TRIALS = 3  # what a step needs depends on its masks
 
 
 class PretrainNet(NeuralNet):
-    """Pretrain a `PretrainingModel`; ``fit(loader)`` takes a loader of (x, channels) batches."""
+    """Pretrain a `PretrainingModel`; ``fit(loader)`` takes a loader of (x, channels) batches.
+
+    Where several processes train together, a batch also tells how many of its windows are this
+    process's, and how many all have.
+    """
 
     def __init__(
         self,
@@ -31,6 +40,8 @@ class PretrainNet(NeuralNet):
         generator=None,
         precision="auto",
         compiled=False,
+        ranks=None,
+        stop=None,
         **kwargs,
     ):
         self.weight_decay = weight_decay
@@ -38,6 +49,8 @@ class PretrainNet(NeuralNet):
         self.generator = generator  # of the masks
         self.precision = precision
         self.compiled = compiled
+        self.ranks = ranks or Ranks()
+        self.stop: SharedStop | None = stop  # what several processes agree on
         super().__init__(*args, **kwargs)
 
     @property
@@ -87,8 +100,9 @@ class PretrainNet(NeuralNet):
         return {name: value.detach().cpu().clone() for name, value in tensors.items()}
 
     def _restore(self, checkpoint: Checkpoint, loader: DataLoader) -> None:
-        load_strict(self.module_, checkpoint.model(), str(checkpoint.folder))
-        tensors = checkpoint.tensors()
+        # the first process alone is sure to see the files
+        weights, tensors = self.ranks.first(lambda: (checkpoint.model(), checkpoint.tensors()))
+        load_strict(self.module_, weights, str(checkpoint.folder))
         # the groups stay as they are: the schedule takes the peak of the learning rate from them
         optimizer = self.optimizer_.state_dict()
         for name, value in with_prefix(tensors, "optimizer").items():
@@ -108,12 +122,17 @@ class PretrainNet(NeuralNet):
         super().on_train_begin(net, X, y, **kwargs)
         self.n_steps_done_ = sum(len(row["batches"]) for row in self.history)
         self.in_step_ = False
+        self.together_ = Together(self.module_, self.ranks) if self.ranks.size > 1 else None
+        module = self.together_.module if self.together_ else self.module_
         # the number of visible channels and targets differs from step to step
         options = {"owner": "DAREPretrainer", "dynamic": True}
-        self.run_ = Compiled(self.module_, **options) if self.compiled else None
+        # skorch takes no further modules as attributes
+        self.run_ = Compiled(module, **options) if self.compiled else module.__call__
 
     def on_train_end(self, net, X=None, y=None, **kwargs) -> None:
-        del self.run_
+        if self.together_ is not None:
+            self.together_.close()
+        del self.run_, self.together_
         super().on_train_end(net, X, y, **kwargs)
 
     def on_epoch_begin(self, net, *args, **kwargs) -> None:
@@ -128,20 +147,30 @@ class PretrainNet(NeuralNet):
 
     def train_step_single(self, batch: tuple, **fit_params) -> dict[str, Any]:
         self._set_training(True)
-        x, channels = (tensor.to(self.device) for tensor in batch)
+        x, channels = (tensor.to(self.device) for tensor in batch[:2])
         patch_size = self.module_.config.patch_size
         masks = draw_masks(x.shape[2] // patch_size, x.shape[1], self.generator).to(self.device)
+        together = self.together_
+        share = together.share(*batch[2]) if together else 1.0
         with autocast(torch.device(self.device), self.precision):
-            terms = (self.run_ or self.module_)(x, channels, masks)
-        terms["loss"].backward()
+            terms = self.run_(x, channels, masks)
+        loss = together.loss(terms, share) if together else terms["loss"]
+        loss.backward()
         # one transfer from the device for all terms
         values = torch.stack([term.detach().float() for term in terms.values()]).tolist()
         values = dict(zip(terms, values, strict=True))
+        if together:
+            values = together.values(values, share, self.stop)
         loss = values.pop("loss")
         check_finite(loss, "DAREPretrainer")
         for name, value in values.items():
             self.history.record_batch(name, value)
         return {"loss": torch.tensor(loss), "y_pred": None}
+
+    def on_batch_end(self, net, batch=None, training=False, **kwargs) -> None:
+        super().on_batch_end(net, batch=batch, training=training, **kwargs)
+        if self.together_ is not None:  # skorch counts this process's windows
+            self.history.record_batch("train_batch_size", int(batch[2][1]))
 
     def train_step(self, batch: tuple, **fit_params) -> dict[str, Any]:
         self.in_step_ = True  # an interrupt now may leave the networks half updated
@@ -150,6 +179,21 @@ class PretrainNet(NeuralNet):
         self.n_steps_done_ += 1
         self.in_step_ = False
         return step
+
+    def try_step(self, corpus: Corpus, size: int) -> None:
+        """Steps on so many windows of the largest kind, to see whether memory is enough."""
+        self.initialize()
+        self.callbacks_ = []
+        self.on_train_begin(self)
+        self.history.new_epoch()
+        montage = max(
+            range(len(corpus.sizes)),
+            key=lambda i: min(size, corpus.sizes[i]) * corpus.montages[i].n_values,
+        )
+        batch = corpus[montage, np.arange(min(size, corpus.sizes[montage]))]
+        for _ in range(N_TRIALS):
+            self.history.new_batch()
+            self.train_step(batch)
 
 
 def momentum_course(first: float, last: float, n_steps: int) -> partial:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,6 +31,21 @@ def torch_seed(seed: int) -> Iterator[None]:
     with _LOCK, torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         torch.manual_seed(seed)
         yield
+
+
+def _after_fork() -> None:
+    """In a forked process, where only the thread that forked goes on.
+
+    torch's own threads are gone, and it would wait for them forever; so is a thread that may have
+    held the lock.
+    """
+    global _LOCK
+    _LOCK = threading.RLock()
+    torch.set_num_threads(1)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def torch_generator(seed: int) -> torch.Generator:

@@ -312,18 +312,20 @@ class EuclideanAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
         )
 
 
-def _in_memory(values: np.ndarray | LazyEpochs) -> np.ndarray:
-    return values.read(np.arange(len(values))) if isinstance(values, LazyEpochs) else values
-
-
 def _whitener(data: np.ndarray, size: float) -> np.ndarray:
     """Inverse square root of the mean covariance of ``(n_epochs, n_chans, n_times)``.
 
     `size` is about that of the values: squares of volts, or of odder units, stay in range.
     """
-    centred = (data - data.mean(axis=-1, keepdims=True, dtype=np.float64)) / size
-    covariance = np.einsum("ect,edt->cd", centred, centred, optimize=True)
+    with np.errstate(over="ignore", invalid="ignore"):  # told below
+        centred = (data - data.mean(axis=-1, keepdims=True, dtype=np.float64)) / size
+        covariance = np.einsum("ect,edt->cd", centred, centred, optimize=True)
     covariance /= len(data) * (data.shape[-1] - 1)
+    if not np.isfinite(covariance).all():
+        raise ValueError(
+            "X holds values of extreme size, which EuclideanAligner cannot square: drop epochs "
+            "with artefacts, or rescale them."
+        )
     power, directions = np.linalg.eigh(covariance)
     keep = power > EMPTY * power[-1]
     directions = directions[:, keep]

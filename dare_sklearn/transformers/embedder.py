@@ -38,7 +38,8 @@ class DAREEmbedder(
     ----------
     encoder : str, path, DAREPretrainer or None, default="nano"
         Shipped name, folder or ``.ckpt`` file, a pretrainer (an unfitted one is pretrained on the
-        signals of ``fit``), or None for an untrained nano encoder.
+        signals of ``fit``), or None for an untrained nano encoder. Also what Dask's
+        ``client.scatter(pretrainer)`` gives: it is sent to each worker once.
     ch_names : sequence of str or None, default=None
         Channel names of arrays, which carry none.
     sfreq : float or None, default=None

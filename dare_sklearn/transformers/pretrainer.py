@@ -6,7 +6,8 @@ import copy
 import hashlib
 import os
 import warnings
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
 from functools import partial
 from numbers import Integral, Real
 from pathlib import Path
@@ -23,30 +24,33 @@ from ..modules.encoder import Encoder
 from ..pretraining.objective import PretrainingModel
 from ..pretraining.schedules import one_cycle
 from ..signals.channels import UNKNOWN_CHANNELS
-from ..signals.container import Signals
-from ..signals.readers import read_parts, warn_ignored
+from ..signals.files import close_files
+from ..signals.readers import warn_ignored
 from ..signals.resampling import resampled_length
 from ..signals.units import UNITS
 from ..weights.load import load_pretraining_model, save_pretraining_model
 from ._cache import encoder_digest
 from ._checkpoint import CheckpointFolder, SaveCheckpoints, plain
 from ._compute import PRECISIONS, resolve_device
-from ._corpus import build_corpus, describe_corpus, make_loader
+from ._corpus import Corpus, build_corpus, describe_corpus, make_loader
+from ._distributed import Ranks, SharedStop, find_ranks, is_first
 from ._embedding import POOLINGS, embed_signals, feature_names
 from ._hub import PushToHubMixin
 from ._input import SignalInputMixin
+from ._memory import fit_or_name_batch_size
 from ._net import check_finite_weights, history_frame, make_callbacks
 from ._pretrain_net import PretrainNet, momentum_course
 from ._randomness import draw_seeds, torch_generator, torch_seed
 from ._state import PlainStateMixin, whole_or_not_at_all
 from ._stop_signals import StopSignals
+from ._stream import How, OnError, Part, read_corpus
 
 TERMS = ("reconstruction", "anchor_alignment", "mask_alignment", "activation_penalty")
 
 # Parameters that do not change what is learned: they may differ from those of the fit.
 _FREE = {
     "pooling", "device", "precision", "compile", "verbose", "callbacks", "checkpoint_dir",
-    "checkpoint_every",
+    "checkpoint_every", "n_workers", "on_error",
 }  # fmt: skip
 
 
@@ -78,10 +82,22 @@ class DAREPretrainer(
         the nearest electrodes that were not recorded (with a warning), left out, or refused.
     window_s : float, default=4.0
         Length in seconds of the windows that are cut from longer epochs or recordings.
+    robust_scale : float or None, default=None
+        Scale every continuous recording to this interquartile range in microvolts (that of its
+        typical channel), and take each channel's median off; its bad segments do not count. For
+        corpora of recordings whose gains are not comparable. None leaves them as they were
+        recorded: the encoder's own scale is part of its configuration.
+    on_error : {"raise", "skip"}, default="raise"
+        What becomes of continuous recordings that cannot be read or used (files that are damaged,
+        cut short or no EEG, flat channels, NaN, an implausible amplitude): an error that names the
+        first one, or all are left out with a warning that names them.
+    n_workers : int, default=0
+        Background processes that read files, and prepare what lies on disk; in each of the
+        processes that train. The result is the same with any number.
     max_epochs : int, default=200
         Passes through the corpus.
     batch_size : int, default=216
-        Windows in a batch, all of one montage.
+        Windows in a batch, all of one montage; of one process, where several train together.
     lr : float, default=5e-4
         Peak of the one-cycle learning rate.
     weight_decay : float, default=1e-6
@@ -130,6 +146,12 @@ class DAREPretrainer(
         One row per epoch: epoch, each loss term, lr, seconds.
     n_iter_ : int
         Number of finished epochs.
+    n_windows_ : int
+        Windows of the corpus.
+    n_bad_windows_ : int
+        Windows that were left out, because they overlap segments annotated as bad.
+    skipped_ : dict of str to str
+        Recordings that were left out with ``on_error="skip"``, and why.
     ch_names_in_, sfreq_in_, n_chans_in_, n_times_in_, n_features_in_
         The layout of the corpus; of its first part where it is mixed.
 
@@ -138,8 +160,12 @@ class DAREPretrainer(
     ValueError
         From ``fit`` and ``transform``, if signals are unusable: NaN, constant or duplicate
         channels, an implausible amplitude, epochs shorter than a patch of 250 ms.
-        From ``fit``, if `checkpoint_dir` holds a run of other parameters or another corpus, a model
-        that is no run's, or no checkpoint that is whole.
+        From ``fit``, if a recording cannot be used (see `on_error`), or `checkpoint_dir` holds a
+        run of other parameters or another corpus, a model that is no run's, or no checkpoint that
+        is whole.
+    MemoryError
+        From ``fit``, naming a `batch_size` that fits (where one process trains), and from
+        ``transform``, if not even single epochs do.
 
     See Also
     --------
@@ -152,15 +178,32 @@ class DAREPretrainer(
     through `sklearn.base.clone` and cross-validation; an unfitted one, or one whose parameters
     were changed after its fit, is pretrained in every fold on that fold's training data alone.
 
-    With `checkpoint_dir`, a run that was stopped in any way goes on with the same ``fit`` call
-    (same parameters, but for those of no consequence, and same signals), also in another process,
-    and on a CPU ends with the same bits as one that was not stopped. A finished run is returned at
-    once. Checkpoints are written in one step, the last two are kept, and a damaged one is passed
-    over with a warning. Where the disk is full, a warning says so and training goes on. On SIGTERM
-    (in the main thread) the step is finished and saved, and the process exits with code 143; so
-    Ctrl-C finishes the step, unless pressed twice. `max_epochs` is part of the configuration,
-    because the learning rate follows from it. Of an interrupted epoch, ``seconds`` counts the time
-    since the run went on, and what your own `callbacks` remember is not kept.
+    **Recordings.** Files, and what MNE or braindecode has not loaded, stay on disk: ``fit`` looks
+    through them once, then reads every window when its turn comes, with `n_workers` in the
+    background. Memory grows with the number of windows by their numbers alone. Windows are cut side
+    by side from the whole recording, and those that overlap an annotation whose name begins with
+    "bad" are left out, as MNE does. Channels of a file are those that MNE calls EEG; to filter,
+    rename or pick them first, open files with ``mne.io.read_raw`` and pass those objects, which may
+    stay on disk too. A folder is searched with all folders in it for ``.edf``, ``.bdf``, ``.fif``
+    and ``.set``.
+
+    **Several GPUs or nodes.** The same script trains on all of them under ``accelerate launch``
+    (``pip install 'dare-sklearn[distributed]'``). P processes make the same steps as one with P
+    times the `batch_size`, to rounding: mask alignment contrasts windows across processes, and
+    each process reads its share of the files and windows. The learning rate is not scaled. Every
+    process ends with the same fitted object; the first one alone writes checkpoints, and
+    `save_pretrained`.
+
+    **Checkpoints.** With `checkpoint_dir`, a run that was stopped in any way goes on with the same
+    ``fit`` call (same parameters, but for those of no consequence, and same signals), also in
+    another process, and on a CPU ends with the same bits as one that was not stopped. A finished
+    run is returned at once. Checkpoints are written in one step, the last two are kept, and a
+    damaged one is passed over with a warning. Where the disk is full, a warning says so and
+    training goes on. On SIGTERM (in the main thread) the step is finished and saved, and the
+    process exits with code 143; so Ctrl-C finishes the step, unless pressed twice. `max_epochs` is
+    part of the configuration, because the learning rate follows from it. Of an interrupted epoch,
+    ``seconds`` counts the time since the run went on, and what your own `callbacks` remember is not
+    kept.
 
     References
     ----------
@@ -183,6 +226,9 @@ class DAREPretrainer(
         "unit": [StrOptions(set(UNITS))],
         "unknown_channels": [StrOptions(set(UNKNOWN_CHANNELS))],
         "window_s": [Interval(Real, 0, None, closed="neither")],
+        "robust_scale": [Interval(Real, 0, None, closed="neither"), None],
+        "on_error": [StrOptions({"raise", "skip"})],
+        "n_workers": [Interval(Integral, 0, None, closed="left")],
         "max_epochs": [Interval(Integral, 0, None, closed="left")],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "lr": [Interval(Real, 0, None, closed="neither")],
@@ -214,6 +260,9 @@ class DAREPretrainer(
         unit: str = "auto",
         unknown_channels: str = "interpolate",
         window_s: float = 4.0,
+        robust_scale: float | None = None,
+        on_error: str = "raise",
+        n_workers: int = 0,
         max_epochs: int = 200,
         batch_size: int = 216,
         lr: float = 5e-4,
@@ -241,6 +290,9 @@ class DAREPretrainer(
         self.unit = unit
         self.unknown_channels = unknown_channels
         self.window_s = window_s
+        self.robust_scale = robust_scale
+        self.on_error = on_error
+        self.n_workers = n_workers
         self.max_epochs = max_epochs
         self.batch_size = batch_size
         self.lr = lr
@@ -267,9 +319,11 @@ class DAREPretrainer(
 
         Parameters
         ----------
-        X : array, mne.Epochs, braindecode data set, or a list of them
-            Signals, in any of the library's input types. A list may mix montages, rates and
-            lengths, and may hold continuous ``mne.io.Raw`` recordings.
+        X : array, mne.Epochs, mne.io.Raw, braindecode data set, path, or a list of them
+            Signals, in any of the library's input types, or continuous recordings: ``mne.io.Raw``
+            objects, a braindecode data set of them, a file (EDF, BDF, FIF, SET, or another one that
+            ``mne.io.read_raw`` reads) or a folder of such files. A list may mix montages, rates and
+            lengths.
         y : ignored
             For scikit-learn's pipelines.
 
@@ -281,38 +335,51 @@ class DAREPretrainer(
         """
         self._validate_params()
         momentum = self._check_momentum()
-        if self.checkpoint_dir is not None and Path(self.checkpoint_dir).is_file():
-            raise ValueError(
-                f"checkpoint_dir={str(self.checkpoint_dir)!r} is a file: pass a folder."
-            )
+        if self.checkpoint_dir is not None and not os.fspath(self.checkpoint_dir):
+            raise ValueError("checkpoint_dir='' names no folder: pass a folder, or None.")
         owner = type(self).__name__
-        parts = list(
-            read_parts(X, ch_names=self.ch_names, sfreq=self.sfreq, unit=self.unit, owner=owner)
-        )
-        for part in parts:
-            self._store_layout(part)
-        warn_ignored(parts[0], owner)
-        self._store_layout(parts[0])
-        self.n_features_in_ = self.n_chans_in_
-        self._check_table(X, reset=True)
-        # a corpus of several layouts is no template for what transform may be given
-        self._mixed = len({part.layout() for part in parts}) > 1
-
-        with self._checkpoint_folder() as folder:
-            net = self._train(parts, momentum, folder)
+        how = How(self.ch_names, self.sfreq, self.unit, self.robust_scale, owner)
+        ranks, errors = find_ranks(self.device), OnError(self.on_error, owner)
+        try:
+            parts, n_bad = read_corpus(
+                X, how, errors, n_workers=self.n_workers, ranks=ranks, verbose=self.verbose
+            )
+            if not parts:
+                errors.tell(0)
+                raise ValueError(f"{owner} got 0 sample(s), and at least 1 is required.")
+            for part in parts:
+                self._store_layout(part.signals)
+            first = parts[0].signals
+            warn_ignored(first, owner)
+            self._store_layout(first)
+            self.n_features_in_ = self.n_chans_in_
+            self._check_table(X, reset=True)
+            # neither recordings nor a corpus of several layouts are a template for `transform`
+            layouts = {part.signals.layout() for part in parts}
+            self._mixed = len(layouts) > 1 or any(part.name is not None for part in parts)
+            self.n_bad_windows_ = n_bad
+            with self._checkpoint_folder(ranks) as folder:
+                net = self._train(parts, errors, momentum, ranks, folder)
+        finally:
+            close_files()
         check_finite_weights(net.module_, owner)
         self._store_result(net)
         return self
 
     def _train(
-        self, parts: list[Signals], momentum: tuple[float, float], folder: CheckpointFolder | None
+        self,
+        parts: list[Part],
+        errors: OnError,
+        momentum: tuple[float, float],
+        ranks: Ranks,
+        folder: CheckpointFolder | None,
     ) -> PretrainNet:
         owner = type(self).__name__
-        device = resolve_device(self.device)
-        checkpoint = None if folder is None else folder.latest()
+        device = ranks.device or resolve_device(self.device)
+        saves = self.checkpoint_dir is not None
+        checkpoint = ranks.first(folder.latest if folder else lambda: None) if saves else None
         seeds = draw_seeds(self.random_state, 3)
-        if checkpoint is not None:
-            seeds = checkpoint.run["seeds"]
+        seeds = ranks.first(lambda: seeds) if checkpoint is None else checkpoint.run["seeds"]
         init_seed, order_seed, mask_seed = seeds
         with torch_seed(init_seed):
             model = self._make_model()
@@ -322,24 +389,38 @@ class DAREPretrainer(
                 window_s=self.window_s,
                 unknown=self.unknown_channels,
                 owner=owner,
+                errors=errors,
             )
-            if len(corpus) < 2:
-                _warn_single_window()
-            loader = make_loader(corpus, self.batch_size, np.random.default_rng(order_seed))
+            self._store_corpus(parts, corpus, errors)
+            ranks.check_same(corpus.sizes, f"The number of windows of {owner}'s X")
+            loader = make_loader(
+                corpus,
+                self.batch_size,
+                np.random.default_rng(order_seed),
+                n_workers=self.n_workers,
+                ranks=ranks,
+            )
             n_steps = self.max_epochs * len(loader)
             active = [t for t in TERMS[:3] if getattr(self, t)] + [TERMS[3]]
-            callbacks, stop = list(self.callbacks or ()), nullcontext()
-            if folder is not None:
-                run = {
-                    "params": self._run_params(model),
-                    "corpus": describe_corpus(parts, corpus),
-                    "seeds": seeds,
-                }
-                if checkpoint is not None:
-                    folder.check_same_run(checkpoint.run, run)
-                stop = StopSignals()
+            callbacks, stop, run = list(self.callbacks or ()), nullcontext(), {}
+            if saves:
+
+                def describe() -> dict[str, Any]:
+                    run = {
+                        "params": self._run_params(model, ranks),
+                        "corpus": describe_corpus(parts, corpus),
+                        "seeds": seeds,
+                    }
+                    if checkpoint is not None:
+                        folder.check_same_run(checkpoint.run, run)
+                    return run
+
+                run = ranks.first(describe)
+            if saves or ranks.size > 1:
+                stop = SharedStop() if ranks.size > 1 else StopSignals()
                 saver = SaveCheckpoints(folder, run, loader.sampler, self.checkpoint_every, stop)
                 callbacks.append(("checkpoints", saver))
+            verbose = self.verbose if ranks.rank == 0 else 0
             net = PretrainNet(
                 model,
                 criterion=torch.nn.Identity,
@@ -350,19 +431,45 @@ class DAREPretrainer(
                 generator=torch_generator(mask_seed),
                 precision=self.precision,
                 compiled=self.compile,
+                ranks=ranks,
+                stop=stop,
                 device=str(device),
                 train_split=None,
                 callbacks=make_callbacks(
                     partial(one_cycle, n_steps=n_steps),
                     active,
-                    self.verbose,
+                    verbose,
                     callbacks,
                     len(loader),
                 ),
-                verbose=self.verbose,
+                verbose=verbose,
             )
             with stop:
-                return net.train(loader, checkpoint)
+                if ranks.size > 1:  # the others would wait for trials that they do not make
+                    return net.train(loader, checkpoint)
+                fit_or_name_batch_size(
+                    lambda: net.train(loader, checkpoint),
+                    partial(net.try_step, corpus),
+                    self.batch_size,
+                    max(corpus.sizes),
+                    owner,
+                )
+                return net
+
+    def _store_corpus(self, parts: list[Part], corpus: Corpus, errors: OnError) -> None:
+        """What was used and what was not: told once, and kept."""
+        self.n_windows_, self.skipped_ = len(corpus), errors.skipped
+        n_parts = sum(part.name not in errors.skipped for part in parts)
+        self.n_bad_windows_ += corpus.n_bad
+        if self.verbose:
+            print(
+                f"{errors.owner}: {self.n_windows_} windows of {n_parts} part(s) of X; "
+                f"{self.n_bad_windows_} window(s) left out for bad segments, {len(self.skipped_)} "
+                "recording(s) that cannot be used"
+            )
+        errors.tell(n_parts)
+        if self.n_windows_ == 1:
+            _warn_single_window()
 
     def transform(self, X: Any) -> np.ndarray:
         """Embed signals with the momentum encoder.
@@ -388,10 +495,12 @@ class DAREPretrainer(
     def save_pretrained(self, folder: str | os.PathLike) -> None:
         """Write ``config.json`` and ``model.safetensors`` into `folder`.
 
-        The files hold all networks and no data of the corpus.
+        The files hold all networks and no data of the corpus. Of several processes that trained
+        together, the first one writes them.
         """
         check_is_fitted(self, "model_")
-        save_pretraining_model(folder, self.model_, kind="DAREPretrainer")
+        if is_first():
+            save_pretraining_model(folder, self.model_, kind="DAREPretrainer")
 
     @classmethod
     def from_pretrained(cls, source: str | os.PathLike, **params: Any) -> DAREPretrainer:
@@ -437,16 +546,23 @@ class DAREPretrainer(
     def _config(self) -> DAREConfig:
         return get_config(self.size)
 
-    def _checkpoint_folder(self) -> AbstractContextManager[CheckpointFolder | None]:
-        if self.checkpoint_dir is None:
-            return nullcontext()
-        return CheckpointFolder(Path(self.checkpoint_dir).absolute(), type(self).__name__)
+    @contextmanager
+    def _checkpoint_folder(self, ranks: Ranks) -> Iterator[CheckpointFolder | None]:
+        """The folder, in the process that writes."""
+        with ExitStack() as stack:
+            folder = None
+            if self.checkpoint_dir is not None:
+                folder = CheckpointFolder(Path(self.checkpoint_dir).absolute(), type(self).__name__)
+                ranks.first(lambda: stack.enter_context(folder) and None)
+            yield folder if ranks.rank == 0 else None
 
-    def _run_params(self, model: PretrainingModel) -> dict[str, Any]:
+    def _run_params(self, model: PretrainingModel, ranks: Ranks) -> dict[str, Any]:
         """Parameters that decide what is learned, as JSON."""
         params = {k: v for k, v in self.get_params(deep=False).items() if k not in _FREE}
         if self.weights is not None:  # the same name may hold others by now
             params["weights"] = f"{self.weights} (content {encoder_digest(model).hex()[:16]})"
+        if ranks.size > 1:
+            params["n_processes"] = ranks.size
         return plain(params)
 
     def _store_result(self, net: PretrainNet) -> None:

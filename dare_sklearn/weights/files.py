@@ -1,14 +1,17 @@
 """Reading and writing models: ``config.json`` beside ``model.safetensors``, strictly.
 
-No file read here can run code: JSON and safetensors hold data only.
+No file read here can run code: JSON and safetensors hold data only. What a file claims of itself is
+checked before memory is taken for it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -19,32 +22,50 @@ from torch import Tensor, nn
 CONFIG_NAME = "config.json"
 WEIGHTS_NAME = "model.safetensors"
 FORMAT = 1
-_MAX_CONFIG_BYTES = 10_000_000
+# Far above what any model of this library needs; parsers take some fifty times as much memory.
+MAX_CONFIG_BYTES = 1_000_000
+MAX_HEADER_BYTES = 4_000_000  # of the list of tensors in a file of weights
+MAX_WEIGHTS_BYTES = 2**32
 
 
 def write_folder(folder: str | Path, config: Mapping[str, Any], tensors: Mapping[str, Tensor]):
     """Write one model into `folder`, which is made where it is missing.
 
-    The configuration holds the SHA-256 of the weights, so that `read_folder` sees files that do
-    not belong together.
+    The configuration holds the SHA-256 of the weights and its own, so that `read_folder` sees files
+    that do not belong together, and every flipped bit. Both are written elsewhere first: where the
+    disk is full, a model that was there before stays.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    # clone: safetensors refuses tensors that share memory
-    save_file(
-        {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()},
-        folder / WEIGHTS_NAME,
-        metadata={"format": "pt"},
-    )
-    digest = sha256(folder / WEIGHTS_NAME)
-    header = {"library": "dare_sklearn", "format": FORMAT, **config, "sha256": digest}
-    (folder / CONFIG_NAME).write_text(json.dumps(header, indent=2) + "\n", encoding="utf-8")
+    with TemporaryDirectory(dir=folder, prefix=".part-") as scratch:
+        part = Path(scratch)
+        # clone: safetensors refuses tensors that share memory
+        save_file(
+            {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()},
+            part / WEIGHTS_NAME,
+            metadata={"format": "pt"},
+        )
+        digest = sha256(part / WEIGHTS_NAME)
+        header = {"library": "dare_sklearn", "format": FORMAT, **config, "sha256": digest}
+        header["config_sha256"] = _config_sha256(json.loads(json.dumps(header)))
+        (part / CONFIG_NAME).write_text(json.dumps(header, indent=2) + "\n", encoding="utf-8")
+        for name in (WEIGHTS_NAME, CONFIG_NAME):
+            os.replace(part / name, folder / name)
 
 
 def sha256(path: Path) -> str:
     """Hexadecimal SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _config_sha256(config: Mapping[str, Any]) -> str:
+    """Hexadecimal SHA-256 of a configuration as JSON gave it, without the entry that holds it."""
+    content = {name: value for name, value in config.items() if name != "config_sha256"}
+    try:
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    except RecursionError:
+        raise ValueError("The configuration is nested too deeply for one of a model.") from None
 
 
 def read_folder(folder: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -64,13 +85,8 @@ def read_folder(folder: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
             raise FileNotFoundError(
                 f"{str(folder)!r} holds no {name}: expected a folder that save_pretrained wrote."
             )
-    config_file = folder / CONFIG_NAME
-    if config_file.stat().st_size > _MAX_CONFIG_BYTES:
-        raise ValueError(f"{str(config_file)!r} is too large for a model's configuration.")
-    try:
-        config = json.loads(config_file.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{str(config_file)!r} is not valid JSON: {error}.") from None
+    config_file, weights_file = folder / CONFIG_NAME, folder / WEIGHTS_NAME
+    config = _read_json(config_file)
     if not isinstance(config, dict) or config.get("library") != "dare_sklearn":
         raise ValueError(
             f"{str(config_file)!r} does not describe a dare_sklearn model "
@@ -78,29 +94,122 @@ def read_folder(folder: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         )
     if config.get("format") != FORMAT:
         raise ValueError(
-            f"{str(config_file)!r} has format {config.get('format')!r}, and this version of "
-            f"dare_sklearn reads format {FORMAT}: install the version that wrote it."
+            f"{str(config_file)!r} has format {shorten(config.get('format'))}, and this version "
+            f"of dare_sklearn reads format {FORMAT}: install the version that wrote it."
         )
-    if config.get("sha256") not in (None, sha256(folder / WEIGHTS_NAME)):
-        raise ValueError(
-            f"The SHA-256 of {WEIGHTS_NAME} in {str(folder)!r} is not the one in {CONFIG_NAME}: "
-            "the files are damaged or of two models. Copy or download both anew."
+    _check_sizes(weights_file)
+    if config.get("sha256") is not None:
+        if config["sha256"] != sha256(weights_file):
+            raise ValueError(
+                f"The SHA-256 of {WEIGHTS_NAME} in {str(folder)!r} is not the one in "
+                f"{CONFIG_NAME}: the files are damaged or of two models. Copy or download both "
+                "anew."
+            )
+        if config.get("config_sha256") not in (None, _config_sha256(config)):
+            raise ValueError(
+                f"{str(config_file)!r} is damaged or was changed: its SHA-256 is not the one in "
+                'its entry "config_sha256". Copy or download it anew (or take that entry out, if '
+                "the change is yours)."
+            )
+    return config, read_tensors(weights_file)
+
+
+def _read_json(path: Path) -> Any:
+    """Content of a small JSON file, in which no name stands twice."""
+    with path.open("rb") as file:
+        content = file.read(MAX_CONFIG_BYTES + 1)  # some files do not tell their size
+    if len(content) > MAX_CONFIG_BYTES:
+        raise ValueError(f"{str(path)!r} is too large for a model's configuration.")
+    try:
+        return json.loads(
+            content.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refuse
         )
-    return config, read_tensors(folder / WEIGHTS_NAME)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{str(path)!r} is not valid JSON: {shorten(error)}.") from None
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(values := dict(pairs)) < len(pairs):
+        raise ValueError("an entry stands there twice")
+    return values
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no number of JSON")
+
+
+def shorten(text: object, most: int = 300) -> str:
+    """One line of at most so many characters: what a hostile file says may be endless."""
+    line = (str(text).splitlines() or [""])[0] or type(text).__name__
+    return line if len(line) <= most else line[:most] + " ..."
 
 
 def read_tensors(path: str | Path) -> dict[str, Tensor]:
     """Tensors of a safetensors file; a damaged file is one clear ValueError."""
+    _check_sizes(Path(path))
     try:
         return load_file(path)
-    except (SafetensorError, ValueError, RuntimeError, OverflowError, MemoryError) as error:
+    except (
+        SafetensorError, ValueError, TypeError, KeyError, AttributeError, RuntimeError,
+        OverflowError, MemoryError,
+    ) as error:  # fmt: skip
+        raise ValueError(_unreadable(path, error)) from None
+
+
+def _check_sizes(path: Path) -> None:
+    """Refuse a safetensors file, or a list of its tensors, of a size that no model has."""
+    with path.open("rb") as file:
+        start = file.read(8)
+    if path.stat().st_size > MAX_WEIGHTS_BYTES:
+        raise ValueError(_unreadable(path, "it is larger than any model of this library"))
+    if int.from_bytes(start, "little") > MAX_HEADER_BYTES:
+        raise ValueError(_unreadable(path, "the list of its tensors is too long"))
+
+
+def _unreadable(path: str | Path, reason: object) -> str:
+    return (
+        f"{str(path)!r} is not a readable safetensors file ({shorten(reason)}): copy or download "
+        "it anew."
+    )
+
+
+def build(make: Callable[[], nn.Module], tensors: Mapping[str, Tensor], source: str) -> nn.Module:
+    """The network that `make` describes, with these weights, in evaluation mode.
+
+    It is made without memory first, and gets some only if the weights fit: a configuration cannot
+    ask for more than its file of weights holds. No random number is drawn.
+
+    Raises
+    ------
+    ValueError
+        As `load_strict`, and if there can be no such network.
+    """
+    try:
+        with torch.device("meta"):
+            module = make()
+    except (ValueError, TypeError, RuntimeError, OverflowError) as error:
         raise ValueError(
-            f"{str(path)!r} is not a readable safetensors file ({error}): copy or download it anew."
+            f"The configuration in {source} describes no possible network: {shorten(error)}."
         ) from None
+    check_fit(module, tensors, source)
+    module.to_empty(device="cpu").load_state_dict(dict(tensors), strict=True)
+    return module.eval()
 
 
 def load_strict(module: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
     """Load `tensors` into `module`; names, shapes, dtypes and values must all be right.
+
+    Raises
+    ------
+    ValueError
+        As `check_fit`.
+    """
+    check_fit(module, tensors, source)
+    module.load_state_dict(dict(tensors), strict=True)
+
+
+def check_fit(module: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
+    """Refuse weights that are not those of such a module.
 
     Raises
     ------
@@ -112,8 +221,8 @@ def load_strict(module: nn.Module, tensors: Mapping[str, Tensor], source: str) -
     if missing or unknown:
         raise ValueError(
             f"The weights in {source} do not fit the model: "
-            f"missing {missing[:3]} ({len(missing)} in all), "
-            f"unknown {unknown[:3]} ({len(unknown)} in all)."
+            f"missing {shorten(missing[:3])} ({len(missing)} in all), "
+            f"unknown {shorten(unknown[:3])} ({len(unknown)} in all)."
         )
     for name, tensor in tensors.items():
         if tensor.shape != expected[name].shape or tensor.dtype != expected[name].dtype:
@@ -123,7 +232,6 @@ def load_strict(module: nn.Module, tensors: Mapping[str, Tensor], source: str) -
             )
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
             raise ValueError(f"The tensor {name!r} in {source} holds NaN or infinite values.")
-    module.load_state_dict(dict(tensors), strict=True)
 
 
 def with_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -1,17 +1,16 @@
-"""Checkpoints of the authors' training code (PyTorch Lightning ``.ckpt``), read without running
-anything: only tensors and plain containers are unpickled."""
+"""Checkpoints of the authors' training code (PyTorch Lightning ``.ckpt``), read as data."""
 
 from __future__ import annotations
 
-import pickle
 import re
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from ..modules.config import DAREConfig
 from ..pretraining.losses.mask_alignment import TEMPERATURE
+from .files import shorten
+from .torch_zip import read_state_dict
 
 # Theirs -> ours; the first rule that matches a name applies.
 _RENAMES = (
@@ -35,28 +34,22 @@ def read_lightning(path: str | Path) -> tuple[DAREConfig, dict[str, Tensor]]:
     ValueError
         If the file is damaged, holds anything but tensors and plain containers, or lacks a part.
     """
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ValueError(
-            f"{str(path)!r} is not a checkpoint of tensors and plain containers ({reason}); "
-            "nothing in it was run."
-        ) from None
-    state = content.get("state_dict") if isinstance(content, dict) else None
-    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
-        raise ValueError(f"{str(path)!r} has no 'state_dict' of tensors.")
-    tensors = {_rename(str(name)): tensor for name, tensor in state.items()}
+    state = read_state_dict(path)
+    tensors = {_rename(name): tensor for name, tensor in state.items()}
+    if len(tensors) < len(state):
+        raise ValueError(f"{str(path)!r} holds two tensors of one name.")
     temperature = tensors.pop("loss_mc.temperature", None)
-    if temperature is not None and abs(float(temperature) - TEMPERATURE) > 1e-6:
+    if temperature is not None and not (
+        temperature.numel() == 1 and abs(float(temperature) - TEMPERATURE) <= 1e-6
+    ):
         raise ValueError(
-            f"{str(path)!r} was trained with the temperature {float(temperature):g}; "
+            f"{str(path)!r} was trained with the temperature {temperature.flatten()[:3].tolist()}; "
             f"this library has {TEMPERATURE:g}."
         )
     for part in ("encoder", "target_encoder"):
         name = f"{part}.patch_embed.weight"
-        if name in tensors:  # a convolution over (1, P) there: (D, 1, 1, P)
-            tensors[name] = tensors[name].flatten(1)
+        if name in tensors and tensors[name].ndim == 4:  # a convolution over (1, P) there
+            tensors[name] = tensors[name].flatten(1)  # (D, 1, 1, P) -> (D, P)
     return _infer_config(tensors, str(path)), tensors
 
 
@@ -73,13 +66,14 @@ def _infer_config(tensors: dict[str, Tensor], path: str) -> DAREConfig:
         _, embed_num, embed_dim = tensors["target_encoder.summary_token"].shape
         patch_size = tensors["target_encoder.patch_embed.weight"].shape[1]
         n_freqs = tensors["predictor.rotary.freqs"].shape[0]
-    except (KeyError, ValueError, IndexError) as error:
+        depth = tuple(
+            len({m[1] for name in tensors if (m := re.match(rf"{part}\.blocks\.(\d+)\.", name))})
+            for part in ("target_encoder", "predictor", "reconstructor")
+        )
+        # R/2 frequencies, R = (D / H) / 2
+        num_heads = max(embed_dim // (4 * n_freqs), 1)
+        return DAREConfig(embed_num, embed_dim, depth, num_heads, patch_size)
+    except (KeyError, ValueError, IndexError, ZeroDivisionError) as error:
         raise ValueError(
-            f"{path!r} lacks a part of the model, or it is misshapen: {error}."
+            f"{path!r} lacks a part of the model, or it is misshapen: {shorten(error)}."
         ) from None
-    depth = tuple(
-        len({m[1] for name in tensors if (m := re.match(rf"{part}\.blocks\.(\d+)\.", name))})
-        for part in ("target_encoder", "predictor", "reconstructor")
-    )
-    # R/2 frequencies, R = (D / H) / 2
-    return DAREConfig(embed_num, embed_dim, depth, max(embed_dim // (4 * n_freqs), 1), patch_size)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from ..modules.config import DAREConfig
 from ..modules.encoder import Encoder
 from ..pretraining.objective import PretrainingModel
-from .files import CONFIG_NAME, load_strict, read_folder, with_prefix, write_folder
+from ..signals.readers import PLAUSIBLE_HZ
+from .files import CONFIG_NAME, build, read_folder, shorten, with_prefix, write_folder
 from .hub import download, looks_like_id
 from .lightning import read_lightning
 
+PROBES = ("DAREClassifier", "DARERegressor")
 SHIPPED_FOLDER = Path(__file__).parent / "shipped"
 
 
@@ -45,10 +48,8 @@ def load_encoder(source: str | Path) -> Encoder:
         If the files are damaged or do not fit together. No file can run code.
     """
     config, tensors = _read(source)
-    with torch.random.fork_rng(devices=[]):  # construction draws initial weights
-        encoder = Encoder(config)
-    load_strict(encoder, with_prefix(tensors, "target_encoder"), repr(str(source)))
-    return encoder.eval().requires_grad_(False)
+    weights = with_prefix(tensors, "target_encoder")
+    return build(lambda: Encoder(config).requires_grad_(False), weights, repr(str(source)))
 
 
 def load_pretraining_model(source: str | Path, **objective: object) -> PretrainingModel:
@@ -72,9 +73,12 @@ def load_pretraining_model(source: str | Path, **objective: object) -> Pretraini
             f"weights={str(source)!r} holds an encoder only, and pretraining goes on from all "
             "networks: pass a folder that DAREPretrainer.save_pretrained wrote, or a .ckpt file."
         )
-    model = PretrainingModel(config, **objective)
-    load_strict(model, tensors, repr(str(source)))
-    return model
+    if sum(config.depth) > len(tensors):
+        raise ValueError(
+            f"The weights in {str(source)!r} do not fit the model: it has {sum(config.depth)} "
+            f"blocks, and they are {len(tensors)} tensors."
+        )
+    return build(lambda: PretrainingModel(config, **objective), tensors, repr(str(source))).train()
 
 
 def save_encoder(folder: str | Path, encoder: Encoder, **info: object) -> None:
@@ -92,19 +96,41 @@ def _read(source: str | Path) -> tuple[DAREConfig, dict[str, torch.Tensor]]:
     path = locate(source)
     if path.is_dir():
         config, tensors = read_folder(path)
-        model = config.get("model")
-        if not isinstance(model, dict):
-            raise ValueError(f'{str(path)!r}: {CONFIG_NAME} lacks the entry "model".')
-        if config.get("kind") in {"DAREClassifier", "DARERegressor"}:  # a probe holds its encoder
+        if config.get("kind") in PROBES:  # it holds its encoder
             inside = with_prefix(tensors, "encoder")
             tensors = {f"target_encoder.{name}": tensor for name, tensor in inside.items()}
-        return DAREConfig.from_dict(model), tensors
+        return model_config(config, path, len(tensors)), tensors
     if path.is_file() and path.suffix == ".ckpt":
         return read_lightning(path)
     raise ValueError(
         f"{str(source)!r} is a file of an unknown kind: expected a folder with {CONFIG_NAME} "
         "and model.safetensors, or a Lightning checkpoint (.ckpt)."
     )
+
+
+def model_config(config: dict[str, Any], folder: Path, n_tensors: int) -> DAREConfig:
+    """The shape of the model in what `read_folder` gave.
+
+    Raises
+    ------
+    ValueError
+        If it is missing, or no shape that a model of so many tensors can have.
+    """
+    model = config.get("model")
+    if not isinstance(model, dict):
+        raise ValueError(f'{str(folder)!r}: {CONFIG_NAME} lacks the entry "model".')
+    try:
+        shape = DAREConfig.from_dict(model)
+        low, high = PLAUSIBLE_HZ
+        if not (low <= shape.sfreq <= high and 1e-9 <= shape.amplitude_uv <= 1e9):
+            raise ValueError("sfreq or amplitude_uv is of no plausible size")
+        if shape.depth[0] > n_tensors:
+            raise ValueError(f"depth names {shape.depth[0]} blocks for {n_tensors} tensors")
+    except (ValueError, TypeError, OverflowError) as error:
+        raise ValueError(
+            f'{str(folder)!r}: the entry "model" of {CONFIG_NAME} is wrong: {shorten(error)}'
+        ) from None
+    return shape
 
 
 def locate(source: str | Path) -> Path:

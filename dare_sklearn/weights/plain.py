@@ -6,6 +6,7 @@ machine (with or without a GPU), and skops can store it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -15,7 +16,7 @@ from ..modules.config import DAREConfig
 from ..modules.encoder import Encoder
 from ..modules.probe import ConvLinearProbe, build_probe
 from ..pretraining.objective import PretrainingModel
-from .files import load_strict
+from .files import build
 
 KIND = "dare_sklearn_network"
 
@@ -40,16 +41,13 @@ def from_plain(plain: dict[str, Any]) -> nn.Module:
         If the tensors do not fit the shape.
     """
     kind, config, spec = plain[KIND], DAREConfig.from_dict(plain["config"]), plain["spec"]
-    with torch.random.fork_rng(devices=[]):  # construction draws initial weights
-        if kind == "Encoder":
-            module: nn.Module = Encoder(config).requires_grad_(False)
-        elif kind == "ConvLinearProbe":
-            module = build_probe(Encoder(config), **spec)
-        elif kind == "PretrainingModel":
-            module = PretrainingModel(config, **spec)
-        else:
-            raise ValueError(f"{kind!r} is no network of dare_sklearn.")
+    makers: dict[str, Callable[[], nn.Module]] = {
+        "Encoder": lambda: Encoder(config).requires_grad_(False),
+        "ConvLinearProbe": lambda: build_probe(Encoder(config), **spec),
+        "PretrainingModel": lambda: PretrainingModel(config, **spec),
+    }
+    if kind not in makers:
+        raise ValueError(f"{kind!r} is no network of dare_sklearn.")
     # a copy: arrays that come from a memory map or an archive may be read-only
     tensors = {name: torch.from_numpy(a.copy()) for name, a in plain["tensors"].items()}
-    load_strict(module, tensors, "the stored estimator")
-    return module.eval()
+    return build(makers[kind], tensors, "the stored estimator")

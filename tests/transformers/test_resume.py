@@ -685,3 +685,10 @@ def test_gpu(tmp_path):
     again = pretrainer(tmp_path, device="cuda").fit(X)
     np.testing.assert_allclose(again.transform(X), expected.transform(X), atol=1e-3)
     assert pretrainer(tmp_path / "copy", device="cpu").fit(X).n_iter_ == 3  # and elsewhere
+
+
+@pytest.mark.parametrize("folder", ["", __file__, f"{__file__}/below"])
+def test_no_folder(folder):
+    X = np.random.default_rng(0).normal(scale=10, size=(2, 1, 64))
+    with pytest.raises(ValueError, match="checkpoint_dir='.*' (names no folder|cannot be made)"):
+        DAREPretrainer(checkpoint_dir=folder, ch_names=["Cz"], sfreq=128.0, unit="uV").fit(X)

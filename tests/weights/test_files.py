@@ -131,6 +131,7 @@ def test_damaged_files(folder):
 )
 def test_wrong_configuration(folder, entry, message):
     config = json.loads((folder / "config.json").read_text())
+    del config["config_sha256"]
     (folder / "config.json").write_text(json.dumps({**config, **entry}))
     with pytest.raises(ValueError, match=message):
         load_encoder(folder)

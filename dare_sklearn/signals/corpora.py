@@ -1,0 +1,93 @@
+"""A corpus for pretraining, taken apart: recordings one by one, and everything else together."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+
+from .files import find_files
+from .lazy import overlapping
+from .recordings import bad_segments
+from .sources import is_dataset, is_raw, leaves, unwrap
+
+
+def split_corpus(X: Any, owner: str) -> list[tuple[Any, bool]]:
+    """Items of a corpus in order, and whether each is a continuous recording.
+
+    Recordings are paths of files (those in a folder one by one), ``mne.io.Raw`` objects and the
+    parts of a braindecode data set of them. What lies between them stays together, as it came.
+    """
+    if not isinstance(X, list | tuple):
+        found = list(_items(X, owner))
+        return found if any(is_recording for _, is_recording in found) else [(X, False)]
+    found = [item for x in X for item in _items(x, owner)]
+    if not any(is_recording for _, is_recording in found):
+        return [(X, False)]
+    items: list[tuple[Any, bool]] = []
+    for is_recording, run in groupby(found, key=lambda item: item[1]):
+        run = list(run)
+        items += run if is_recording else [([item for item, _ in run], False)]
+    return items
+
+
+def _items(x: Any, owner: str) -> Iterator[tuple[Any, bool]]:
+    if isinstance(x, str | os.PathLike):
+        yield from ((path, True) for path in find_files(x))
+    elif is_raw(x):
+        yield x, True
+    elif is_dataset(x := unwrap(x, owner)):
+        from braindecode.datasets import RawDataset
+
+        parts = [leaf for leaf, *_ in leaves(x, None)]
+        # a Subset of samples is told by the reader
+        if parts and all(isinstance(part, RawDataset) for part in parts) and not _is_subset(x):
+            yield from ((part, True) for part in parts)
+        else:
+            yield x, False
+    else:
+        yield x, False
+
+
+def _is_subset(dataset: Any) -> bool:
+    import torch
+
+    return isinstance(dataset, torch.utils.data.Subset)
+
+
+def without_bad_windows(X: Any, owner: str) -> tuple[Any, int]:
+    """Data sets whose windows overlap no bad segment of their recording, and how many did.
+
+    MNE leaves such epochs out itself; braindecode's windows on continuous recordings keep them.
+    """
+    if isinstance(X, list | tuple) and any(is_dataset(x) for x in X):
+        pairs = [without_bad_windows(x, owner) for x in X]
+        return [x for x, _ in pairs], sum(n_bad for _, n_bad in pairs)
+    X = unwrap(X, owner)
+    if not is_dataset(X):
+        return X, 0
+    parts = [(leaf, index) for leaf, index, _ in leaves(X, None)]
+    if not any(_segments(leaf) for leaf, _ in parts):
+        return X, 0
+    import torch
+
+    bad = np.concatenate([_bad_windows(leaf, index) for leaf, index in parts])
+    return torch.utils.data.Subset(X, np.flatnonzero(~bad).tolist()), int(bad.sum())
+
+
+def _segments(leaf: Any) -> tuple[tuple[float, float], ...]:
+    from braindecode.datasets import EEGWindowsDataset
+
+    return bad_segments(leaf.raw) if isinstance(leaf, EEGWindowsDataset) else ()
+
+
+def _bad_windows(leaf: Any, index: list[int] | None) -> np.ndarray:
+    """Which of these windows of a recording overlap a bad segment."""
+    segments = _segments(leaf)
+    if not segments:
+        return np.zeros(len(leaf) if index is None else len(index), dtype=bool)
+    seconds = (leaf.crop_inds if index is None else leaf.crop_inds[index]) / leaf.raw.info["sfreq"]
+    return overlapping(segments, seconds[:, 1], seconds[:, 2])

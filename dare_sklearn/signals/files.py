@@ -1,0 +1,180 @@
+"""Recordings in files: finding them in folders, and opening them when they are read."""
+
+from __future__ import annotations
+
+import os
+import re
+import warnings
+from collections import OrderedDict
+from pathlib import Path
+from threading import Lock
+from typing import Any, NamedTuple
+
+import numpy as np
+
+SUFFIXES = (".edf", ".bdf", ".fif", ".set")
+# Files of MNE that hold no recording, by its names for them.
+_OTHER_FIF = re.compile(
+    r"[-_](epo|ave|cov|eve|proj|trans|fwd|inv|src|bem|sol|ica|noise)\.fif$", re.I
+)
+# How MNE and BIDS name the later parts of a split file, and what the first one is called then.
+_LATER_PARTS = (
+    (re.compile(r"-[1-9]\d*(?=\.fif$)", re.I), ""),
+    (re.compile(r"(?<=_split-)0*(?:[2-9]|1\d)\d*(?=_)", re.I), "01"),
+)
+# What MNE warns of where the file is shorter than it says, and reads on.
+_DAMAGE = ("does not match the file size", "Invalid tag")
+
+MOST_OPEN = 64
+MOST_LOADED = 256e6  # bytes, of formats that MNE can only load (.set files that hold their data)
+
+
+class Stamp(NamedTuple):
+    """What tells a file from one that took its place."""
+
+    path: str
+    n_bytes: int
+    modified: int
+
+
+def find_files(path: str | os.PathLike) -> list[Path]:
+    """A file itself, or the recordings in a folder and all folders below it, in order of names.
+
+    Left out are later parts of split FIF files (MNE reads them with the first), and FIF files
+    whose names say that they hold something else, such as ``-epo.fif``.
+
+    Raises
+    ------
+    ValueError
+        If there is no such file or folder, or the folder holds no recording.
+    """
+    path = Path(path)
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        raise ValueError(f"There is no file or folder {str(path)!r}.")
+    found = sorted(
+        file
+        for file in path.rglob("*")
+        if file.suffix.lower() in SUFFIXES
+        and not file.name.startswith(".")
+        and not _OTHER_FIF.search(file.name)
+        and not _is_later_part(file)
+        and not file.is_dir()
+    )
+    if not found:
+        raise ValueError(
+            f"The folder {str(path)!r} holds no recording: no file that ends in "
+            f"{', '.join(SUFFIXES)}."
+        )
+    return found
+
+
+def open_file(path: str | os.PathLike) -> tuple[Any, Stamp]:
+    """A recording (``mne.io.Raw``, not loaded) and the stamp with which `read_file` reads it.
+
+    Raises
+    ------
+    ValueError
+        If the file is shorter than it says. What MNE itself raises is passed on.
+    """
+    stamp = _stamp(path)
+    return _OPEN.get(stamp), stamp
+
+
+def read_file(stamp: Stamp, picks: np.ndarray, start: int, stop: int) -> np.ndarray:
+    """Values ``(n_chans, stop - start)`` of a file, which is opened where it is not.
+
+    Raises
+    ------
+    ValueError
+        If the file is another one by now, or can no longer be read.
+    """
+    try:
+        raw = _OPEN.get(stamp, again=True)
+        return raw.get_data(picks, start, stop, verbose="error")
+    except Exception as error:
+        if isinstance(error, MemoryError):
+            raise
+        raise ValueError(f"{stamp.path} cannot be read: {explain(error)}") from error
+
+
+def close_files() -> None:
+    """Forget what this process has opened."""
+    _OPEN.clear()
+
+
+class _OpenFiles:
+    """The recordings that were read last: their headers, and the values of those that MNE loads."""
+
+    def __init__(self) -> None:
+        self._raws: OrderedDict[Stamp, Any] = OrderedDict()
+        self._lock = Lock()
+
+    def get(self, stamp: Stamp, *, again: bool = False) -> Any:
+        with self._lock:
+            if stamp in self._raws:
+                self._raws.move_to_end(stamp)
+                return self._raws[stamp]
+        if again and _stamp(stamp.path) != stamp:
+            raise ValueError("it has changed since it was opened first")
+        raw = _open(stamp.path, quiet=again)
+        with self._lock:
+            self._raws[stamp] = raw
+            while len(self._raws) > MOST_OPEN or self._n_bytes() > MOST_LOADED:
+                if len(self._raws) == 1:
+                    break
+                self._raws.popitem(last=False)
+        return raw
+
+    def after_fork(self) -> None:
+        """A thread that held the lock did not come along into the forked process."""
+        self._lock = Lock()
+
+    def clear(self) -> None:
+        with self._lock:
+            self._raws.clear()
+
+    def _n_bytes(self) -> int:
+        return sum(
+            8 * raw.n_times * len(raw.ch_names) for raw in self._raws.values() if raw.preload
+        )
+
+
+_OPEN = _OpenFiles()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_OPEN.after_fork)
+
+
+def _is_later_part(file: Path) -> bool:
+    return any(
+        pattern.search(file.name) and file.with_name(pattern.sub(first, file.name)).exists()
+        for pattern, first in _LATER_PARTS
+    )
+
+
+def _stamp(path: str | os.PathLike) -> Stamp:
+    path = os.path.abspath(path)
+    state = os.stat(path)
+    return Stamp(path, state.st_size, state.st_mtime_ns)
+
+
+def _open(path: str, *, quiet: bool) -> Any:
+    import mne
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        raw = mne.io.read_raw(path, preload=False, verbose="warning")
+    for warning in caught:
+        text = str(warning.message)
+        if any(damage in text for damage in _DAMAGE):
+            raise ValueError(f"the file is damaged or was cut short ({text})")
+        if not quiet and "naming conventions" not in text:
+            warnings.warn(text, warning.category, stacklevel=2)
+    return raw
+
+
+def explain(error: BaseException) -> str:
+    """What an error says, in one line, with its kind where it says little."""
+    text = " ".join(str(error).split())
+    return text if len(text) > 20 else f"{type(error).__name__}: {text}".rstrip(": ")

@@ -1,0 +1,252 @@
+"""Several processes that pretrain one model together, each on its share of every batch.
+
+The processes are started by ``accelerate launch`` (or torchrun), joined by `accelerate`, and their
+gradients summed by torch's DistributedDataParallel. With P processes, a step is that of one process
+with batches P times as large: all draw the same windows and masks, each one reads and computes its
+share of the windows, mask alignment contrasts every window with all others, and mean losses weigh
+each share by its size.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch import distributed as dist
+from torch.nn.parallel import DistributedDataParallel
+
+from ..pretraining.objective import PretrainingModel
+from ._compute import resolve_device
+from ._stop_signals import StopSignals
+
+Result = TypeVar("Result")
+_YES = {"1", "true", "yes"}
+
+
+class Ranks:
+    """The processes that train together; one alone has nobody to talk to.
+
+    Attributes
+    ----------
+    rank, size : int
+        Number of this process, and of all.
+    device : torch.device or None
+        This one's device; None alone.
+    """
+
+    def __init__(self, rank: int = 0, size: int = 1, device: torch.device | None = None) -> None:
+        self.rank, self.size, self.device = rank, size, device
+
+    def gather(self, value: Result) -> list[Result]:
+        """Everyone's value, in everyone."""
+        if self.size == 1:
+            return [value]
+        values: list[Any] = [None] * self.size
+        dist.all_gather_object(values, value)
+        return values
+
+    def first(self, call: Callable[[], Result]) -> Result:
+        """What a call gives in the first process, which alone makes it; its error, in all."""
+        if self.size == 1:
+            return call()
+        outcome: list[Any] = [None, None]
+        if self.rank == 0:
+            try:
+                outcome[0] = call()
+            except Exception as error:
+                outcome[1] = error
+        dist.broadcast_object_list(outcome)
+        if outcome[1] is not None:
+            raise outcome[1]
+        return outcome[0]
+
+    def sum(self, values: list[float]) -> list[float]:
+        """Sums over the processes."""
+        if self.size == 1:
+            return values
+        # MPS and some backends lack float64; the terms are float32 anyway
+        tensor = torch.tensor(values, dtype=torch.float32, device=self.device)
+        dist.all_reduce(tensor)
+        return tensor.tolist()
+
+    def check_same(self, value: Any, what: str) -> None:
+        """Refuse what differs between the processes.
+
+        Raises
+        ------
+        ValueError
+            In all of them.
+        """
+        values = self.gather(value)
+        if any(other != values[0] for other in values):
+            listed = "; ".join(f"process {rank}: {value}" for rank, value in enumerate(values))
+            raise ValueError(
+                f"{what} differs between the processes that train together ({listed}): give all "
+                "of them the same data and parameters."
+            )
+
+
+def find_ranks(device: str) -> Ranks:
+    """The processes that a launcher has started with this one, joined.
+
+    Parameters
+    ----------
+    device : str
+        The estimator's parameter.
+
+    Raises
+    ------
+    ImportError
+        If there are several, and `accelerate` is missing.
+    RuntimeError
+        If they cannot be joined.
+    ValueError
+        If `device` is one certain GPU for all of them.
+    """
+    started = "RANK" in os.environ and int(os.environ.get("WORLD_SIZE", 1)) > 1
+    if not started and not (dist.is_available() and dist.is_initialized()):
+        return Ranks()
+    try:
+        from accelerate import PartialState
+    except ImportError:
+        raise ImportError(
+            "Training in several processes needs accelerate: pip install "
+            "'dare-sklearn[distributed]'."
+        ) from None
+    if ":" in device:
+        raise ValueError(
+            f"device={device!r} would be one for all processes that train together: pass 'auto', "
+            "which gives each its own."
+        )
+    told = device == "auto" and os.environ.get("ACCELERATE_USE_CPU", "").lower() in _YES
+    on_cpu = told or resolve_device(device).type == "cpu"
+    state = PartialState(cpu=on_cpu)
+    if state.num_processes == 1 and started:
+        raise RuntimeError(
+            f"This is one of WORLD_SIZE={os.environ['WORLD_SIZE']} processes, but accelerate has "
+            f"joined it to none (device={device!r}): start them with accelerate launch or torchrun "
+            "on devices of one kind."
+        )
+    own = torch.device("cpu") if on_cpu else state.device
+    return Ranks(state.process_index, state.num_processes, own)
+
+
+def is_first() -> bool:
+    """Whether this process is the one that writes files."""
+    return not (dist.is_available() and dist.is_initialized()) or dist.get_rank() == 0
+
+
+class Together:
+    """A model that several processes train: its losses are those of the whole batch.
+
+    Parameters
+    ----------
+    model : PretrainingModel
+        On this process's device. All processes get the weights of the first.
+    ranks : Ranks
+    """
+
+    def __init__(self, model: PretrainingModel, ranks: Ranks) -> None:
+        self.ranks, self.weights = ranks, model.weights
+        self.counts = [0] * ranks.size
+        # the head gives the vectors of the whole batch, so that its loss is that of all
+        self._hook = model.projection.register_forward_hook(self._gather)
+        self.module = DistributedDataParallel(
+            model,
+            broadcast_buffers=False,
+            # networks whose term is switched off get no gradient
+            find_unused_parameters=not all(model.weights.values()),
+        )
+
+    def close(self) -> None:
+        """Make the model one that is on its own again."""
+        self._hook.remove()
+
+    def share(self, n_own: int, n_all: int) -> float:
+        """Tell how many windows of the batch are this process's; answers which share that is."""
+        # as numpy.array_split cuts them
+        each, more = divmod(n_all, self.ranks.size)
+        self.counts = [each + (rank < more) for rank in range(self.ranks.size)]
+        return n_own / n_all
+
+    def loss(self, terms: dict[str, Tensor], share: float) -> Tensor:
+        """What to go back from: gradients are averaged over the processes, and must be summed."""
+        whole = "mask_alignment"  # of the whole batch already, and each goes back to its own part
+        parts = [
+            self.weights[name] * value * (1.0 if name == whole else share)
+            for name, value in terms.items()
+            if name != "loss"
+        ]
+        return self.ranks.size * sum(parts)
+
+    def values(self, terms: dict[str, float], share: float, stop: SharedStop) -> dict[str, float]:
+        """Terms of the whole batch; what was received by any process is told on the way."""
+        names = [name for name in terms if name != "loss"]
+        weighed = [
+            terms[name] * (1 / self.ranks.size if name == "mask_alignment" else share)
+            for name in names
+        ]
+        *summed, interrupted, terminated = self.ranks.sum([*weighed, *stop.flags()])
+        stop.agree(interrupted > 0, terminated > 0)
+        done = dict(zip(names, summed, strict=True))
+        return {**done, "loss": sum(self.weights[name] * value for name, value in done.items())}
+
+    @torch.compiler.disable
+    def _gather(self, module: nn.Module, args: tuple, own: Tensor) -> Tensor:
+        """Everyone's rows, in the order of the batch; gradients flow to this process's own.
+
+        Every process computes the same loss of all rows, and goes back to its own rows from there:
+        summed over the processes, that is the whole gradient.
+        """
+        rank, most = self.ranks.rank, max(self.counts)
+        mine = own[: self.counts[rank]]
+        padded = own.new_zeros(most, own.shape[1])
+        padded[: len(mine)] = mine.detach()
+        rows = [torch.empty_like(padded) for _ in self.counts]
+        dist.all_gather(rows, padded)
+        rows = [block[:count] for block, count in zip(rows, self.counts, strict=True)]
+        rows[rank] = mine
+        return torch.cat(rows)
+
+
+class SharedStop(StopSignals):
+    """Signals that reach any of the processes end the training of all, after the same step.
+
+    What this process receives counts when all know of it; `received` is what they agreed on.
+    """
+
+    def __init__(self) -> None:
+        self.agreed: int | None = None
+        super().__init__()
+
+    @property
+    def received(self) -> int | None:
+        return self.agreed
+
+    @received.setter
+    def received(self, number: int | None) -> None:
+        self.own = number
+
+    def _receive(self, number: int, frame: object) -> None:
+        if number == signal.SIGINT and self.own is not None:
+            raise KeyboardInterrupt
+        self.own = number
+
+    def __exit__(self, *error: object) -> None:
+        self.agreed = self.agreed or self.own  # one that came after the last step
+        super().__exit__(*error)
+
+    def flags(self) -> list[float]:
+        """Whether this process has received Ctrl-C, and SIGTERM."""
+        return [float(self.own == signal.SIGINT), float(self.own == signal.SIGTERM)]
+
+    def agree(self, interrupted: bool, terminated: bool) -> None:
+        # a process that handles no SIGTERM does not exit by it, but ends its training
+        if terminated and signal.SIGTERM in self._before:
+            self.agreed = signal.SIGTERM
+        elif interrupted or terminated:
+            self.agreed = signal.SIGINT

@@ -1,0 +1,534 @@
+"""Corpora that stay on disk: recordings in files and objects, read window by window."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import threading
+import warnings
+
+import mne
+import numpy as np
+import pytest
+import scipy.io
+import torch
+from braindecode.datasets import BaseConcatDataset, RawDataset
+from braindecode.preprocessing import create_fixed_length_windows
+from skorch.callbacks import Callback
+
+from dare_sklearn import DAREPretrainer
+from dare_sklearn.modules.config import get_config
+from dare_sklearn.signals import files
+from dare_sklearn.signals.files import find_files
+from dare_sklearn.signals.readers import read_parts
+from dare_sklearn.signals.recordings import look_through
+from dare_sklearn.signals.resampling import resample
+from dare_sklearn.signals.sources import Defaults, find_sources
+from dare_sklearn.signals.windows import cut_windows
+from dare_sklearn.transformers._corpus import build_corpus
+from dare_sklearn.transformers._distributed import Ranks
+from dare_sklearn.transformers._stream import How, OnError, read_corpus
+
+NAMES = ["Fz", "C3", "C4", "Pz"]
+PARAMS = {"window_s": 0.5, "batch_size": 8, "max_epochs": 1, "random_state": 0}
+
+
+def make_raw(seed: int = 0, sfreq: float = 200.0, n_seconds: float = 4.3, bad=(), names=NAMES):
+    """A recording in memory, with offsets far larger than its signals."""
+    rng = np.random.default_rng(seed)
+    data = rng.normal(0, 1e-5, (len(names), int(n_seconds * sfreq)))
+    data += 1e-3 * np.arange(len(names))[:, None]
+    raw = mne.io.RawArray(data, mne.create_info(list(names), sfreq, "eeg"), verbose="error")
+    onsets, durations = [b[0] for b in bad], [b[1] for b in bad]
+    names = [b[2] if len(b) > 2 else "BAD_artefact" for b in bad]
+    return raw.set_annotations(mne.Annotations(onsets, durations, names))
+
+
+def save_set(path, raw, embedded: bool) -> None:
+    """What EEGLAB writes, as far as MNE reads it."""
+    data = (raw.get_data() * 1e6).astype("<f4")
+    channels = np.array([(name,) for name in raw.ch_names], dtype=[("labels", object)])
+    empty = dict.fromkeys(["event", "epoch", "icawinv", "icaweights", "icasphere"], np.array([]))
+    content = {
+        **empty, "setname": "", "nbchan": len(data), "trials": 1, "pnts": data.shape[1],
+        "srate": raw.info["sfreq"], "xmin": 0.0, "xmax": data.shape[1] / raw.info["sfreq"],
+        "chanlocs": channels, "data": data if embedded else path.with_suffix(".fdt").name,
+    }  # fmt: skip
+    scipy.io.savemat(path, {"EEG": content})
+    if not embedded:
+        data.T.tofile(path.with_suffix(".fdt"))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Six files in four formats, three rates, with bad segments, in a tree of folders.
+
+    The last second of the EDF file is filled up, which MNE annotates as bad.
+    """
+    pytest.importorskip("edfio")
+    folder = tmp_path_factory.mktemp("corpus")
+    (folder / "sub").mkdir()
+    quiet = {"verbose": "error"}
+    make_raw(0, bad=[(1.2, 0.1)]).save(folder / "a_raw.fif", **quiet)
+    mne.export.export_raw(folder / "b.edf", make_raw(1, 100.0), **quiet)
+    mne.export.export_raw(folder / "sub/C.BDF", make_raw(2, 256.0, 4.0), fmt="bdf", **quiet)
+    save_set(folder / "sub/d.set", make_raw(3), embedded=True)
+    save_set(folder / "sub/e.set", make_raw(4), embedded=False)
+    make_raw(5, bad=[(0.0, 0.3), (3.1, 0.0)], names=NAMES[:3]).save(
+        folder / "sub/f_raw.fif", **quiet
+    )
+    return folder
+
+
+def load(path, preload=True):
+    return mne.io.read_raw(path, preload=preload, verbose="error")
+
+
+def windows_of(X, window_s=0.5, **params):
+    """All windows of a corpus: values, per montage."""
+    how = How(None, None, params.pop("unit", "V"), params.pop("robust_scale", None), "test")
+    errors = OnError(params.pop("on_error", "raise"), "test")
+    parts, n_bad = read_corpus(X, how, errors, n_workers=0, ranks=Ranks(), verbose=0)
+    corpus = build_corpus(
+        parts, get_config("nano"), window_s=window_s, unknown="interpolate", owner="test",
+        errors=errors, **params,
+    )  # fmt: skip
+    corpus.n_bad += n_bad
+    return corpus, [montage[np.arange(len(montage))] for montage in corpus.montages]
+
+
+def assert_same(a: DAREPretrainer, b: DAREPretrainer) -> None:
+    for name, value in a.model_.state_dict().items():
+        assert torch.equal(value, b.model_.state_dict()[name]), name
+    assert a.history_.drop(columns="seconds").equals(b.history_.drop(columns="seconds"))
+
+
+# --- the same windows as from memory
+
+
+@pytest.mark.parametrize("sfreq", [256.0, 200.0, 160.0, 512.0, 100.0])
+@pytest.mark.parametrize("n_seconds", [4.0, 4.3, 0.61])
+def test_windows_are_those_of_the_whole_recording(tmp_path, sfreq, n_seconds):
+    """To the bit, at its ends too, where the filter reaches beyond."""
+    raw = make_raw(0, sfreq, n_seconds)
+    raw.save(tmp_path / "a_raw.fif", verbose="error")
+    raw = load(tmp_path / "a_raw.fif")
+    data = (raw.get_data() * 1e6).astype(np.float32)
+    grid = resample(data, sfreq, 256.0)
+    expected = cut_windows(grid[None, :, : grid.shape[1] // 64 * 64], 128)
+    for X in (raw, load(tmp_path / "a_raw.fif", preload=False), tmp_path):
+        corpus, (windows,) = windows_of(X)
+        assert corpus.lazy == (X is not raw)
+        np.testing.assert_array_equal(windows, expected)
+
+
+def test_a_folder_is_its_files_in_memory(folder):
+    names = ["a_raw.fif", "b.edf", "sub/C.BDF", "sub/d.set", "sub/e.set", "sub/f_raw.fif"]
+    assert [str(path.relative_to(folder)) for path in find_files(folder)] == names
+    raws = [load(folder / name) for name in names]
+    _, expected = windows_of(raws)
+    assert [w.shape for w in expected] == [(42, 4, 128), (7, 3, 128)]
+    for X in (
+        folder,
+        str(folder),
+        [folder / "a_raw.fif", str(folder / "b.edf"), folder / "sub"],
+        [folder / "a_raw.fif", *raws[1:3], folder / "sub/d.set", *raws[4:]],
+        [load(folder / name, preload=False) for name in names],
+    ):
+        corpus, windows = windows_of(X)
+        assert corpus.lazy
+        for a, b in zip(windows, expected, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_the_same_weights_from_disk_and_memory_with_any_number_of_workers(folder):
+    # F5h is none of the encoder's electrodes: it is interpolated
+    names = [*NAMES[:3], "F5h"]
+    raws = [make_raw(seed, bad=[(1.0, 0.2)], names=names, n_seconds=6) for seed in (6, 7)]
+    data_set = BaseConcatDataset([RawDataset(raw) for raw in raws])
+    corpora = {
+        "memory": [data_set, *map(load, find_files(folder))],
+        "files": [data_set, folder],
+    }
+    fitted = []
+    for kind, n_workers in [("memory", 0), ("files", 0), ("files", 1), ("files", 2)]:
+        pretrainer = DAREPretrainer(unit="V", n_workers=n_workers, robust_scale=12.0, **PARAMS)
+        with pytest.warns(UserWarning, match="interpolates channels"):
+            fitted.append(pretrainer.fit(corpora[kind]))
+    assert fitted[0].n_windows_ == 71 and fitted[0].n_bad_windows_ == 7
+    for other in fitted[1:]:
+        assert_same(fitted[0], other)
+
+
+@pytest.fixture
+def on_disk(tmp_path):
+    raws = []
+    for seed in range(2):
+        path = tmp_path / f"{seed}_raw.fif"
+        make_raw(seed, 128.0, 6, bad=[(2.2, 0.1)]).save(path, verbose="error")
+        raws.append(load(path, preload=False))
+    return raws
+
+
+def test_braindecode_recordings(on_disk):
+    data_set = BaseConcatDataset([RawDataset(raw) for raw in on_disk])
+    _, (expected,) = windows_of(on_disk)
+    for X in (data_set, [data_set], data_set.datasets):
+        corpus, (windows,) = windows_of(X)
+        assert corpus.lazy and corpus.n_bad == 2
+        np.testing.assert_array_equal(windows, expected)
+    with pytest.raises(TypeError, match="Subset of its samples"):
+        windows_of(torch.utils.data.Subset(data_set, [3, 4]))
+
+
+@pytest.mark.parametrize("preload", [True, False])
+def test_braindecode_windows_leave_bad_segments_out(on_disk, preload):
+    data_set = create_fixed_length_windows(
+        BaseConcatDataset([RawDataset(raw) for raw in on_disk]), 0, None, 64, 64,
+        on_last_window="drop", preload=preload,
+    )  # fmt: skip
+    good = np.delete(np.arange(24), [4, 16])
+    _, (expected,) = windows_of(torch.utils.data.Subset(data_set, good.tolist()))
+    for X in (data_set, [data_set], torch.utils.data.Subset(data_set, range(24))):
+        corpus, (windows,) = windows_of(X)
+        assert corpus.n_bad == 2
+        np.testing.assert_array_equal(windows, expected)
+    # elsewhere labels belong to windows, and all of them stay
+    (part,) = [p for p in read_parts(data_set.datasets[0], unit="V")]
+    assert part.n_epochs == 12
+
+
+# --- bad segments
+
+
+def test_bad_segments_are_those_of_mne():
+    spans = [(0.0, 0.1), (1.5, 0.0), (2.0, 0.5), (3.4, 1.2), (6.26, 0.2), (7.0, 0.1, "blink")]
+    raw = make_raw(0, 256.0, 8, bad=spans)
+    raw.crop(0.2).set_annotations(raw.annotations + mne.Annotations([5.2], [0.1], ["bad eyes"]))
+    epochs = mne.make_fixed_length_epochs(raw, 0.5, preload=True, verbose="error")
+    corpus, (windows,) = windows_of(raw.crop(0, 7.5, include_tmax=False))
+    expected = epochs.get_data() * 1e6
+    np.testing.assert_array_equal(windows, expected.astype(np.float32))
+    assert len(windows) + corpus.n_bad == 15 and corpus.n_bad == 7
+
+
+def test_bad_segments_may_hold_anything():
+    """Also a constant, NaN, and amplitudes that are no EEG."""
+    raw = make_raw(0, 200.0, 6, bad=[(1.0, 0.5), (2.0, 0.25), (3.0, 0.5)])
+    _, (expected,) = windows_of(raw)
+    raw._data[:, 200:300] = np.nan
+    raw._data[:, 400:450] = np.inf
+    raw._data[:, 600:700] = 1e3
+    corpus, (windows,) = windows_of(raw, robust_scale=None)
+    assert np.isfinite(windows).all() and len(windows) == 9 and corpus.n_bad == 3
+    far = np.abs(windows - expected).max(axis=(1, 2)) == 0
+    assert far.sum() >= 5  # windows beside a bad segment are filtered with what lies in it
+    fitted = DAREPretrainer(**PARAMS).fit(raw)
+    assert (fitted.n_windows_, fitted.n_bad_windows_) == (9, 3)
+
+
+def test_a_corpus_without_a_good_window():
+    with pytest.raises(ValueError, match=r"no window that is free of .*bad \(9 are not\)"):
+        DAREPretrainer(**PARAMS).fit(make_raw(bad=[(0, 4.3)]))
+
+
+def test_what_was_used_is_told(capsys, folder):
+    DAREPretrainer(verbose=1, **PARAMS).fit([folder / "a_raw.fif", folder / "sub/f_raw.fif"])
+    line = capsys.readouterr().out.splitlines()[0]
+    assert line.startswith(
+        "DAREPretrainer: 15 windows of 2 part(s) of X; 3 window(s) left out for bad segments"
+    )
+
+
+# --- scale
+
+
+def test_robust_scale(tmp_path):
+    raw = make_raw(0, 256.0, 6, bad=[(1.0, 0.5)])
+    raw._data[:, 256:384] *= 1e4
+    raw.save(tmp_path / "a_raw.fif", verbose="error")
+    for X in (load(tmp_path / "a_raw.fif"), tmp_path):
+        _, (plain,) = windows_of(X)
+        _, (scaled,) = windows_of(X, robust_scale=20.0)
+        channels = plain.transpose(1, 0, 2).reshape(4, -1).astype(float)  # no bad segments in it
+        low, middle, high = np.percentile(channels, [25, 50, 75], axis=1)
+        expected = (plain - middle[:, None]) * 20.0 / np.median(high - low)
+        np.testing.assert_allclose(scaled, expected, rtol=1e-3, atol=1e-3)
+        assert np.median(np.subtract(*np.percentile(scaled, [75, 25], axis=(0, 2)))) == (
+            pytest.approx(20.0, rel=1e-4)
+        )
+
+
+def test_the_scale_follows_the_order_of_channels():
+    raw = make_raw(0, 256.0)
+    a = DAREPretrainer(robust_scale=20.0, ch_names=NAMES[::-1], **PARAMS).fit(raw)
+    b = DAREPretrainer(robust_scale=20.0, **PARAMS).fit(raw.copy().reorder_channels(NAMES[::-1]))
+    assert_same(a, b)
+
+
+def test_epochs_have_no_recording_to_scale():
+    epochs = mne.make_fixed_length_epochs(make_raw(), 1.0, preload=True, verbose="error")
+    with pytest.raises(ValueError, match="robust_scale of DAREPretrainer is for continuous"):
+        DAREPretrainer(robust_scale=10.0, **PARAMS).fit(epochs)
+
+
+def test_long_recordings_are_looked_through_in_pieces(monkeypatch):
+    raw = make_raw(0, 256.0, 20, bad=[(3.0, 2.0)])
+    raw._data[:, 768:1280] = 5.0
+    (source,) = find_sources(raw, Defaults(None, None, None), "test", continuous=True)
+    whole = look_through(source.values, quartiles=True)
+    monkeypatch.setattr("dare_sklearn.signals.recordings.N_READ", 1_000)
+    pieces = look_through(source.values, quartiles=True)
+    np.testing.assert_allclose(pieces.spread, whole.spread, rtol=1e-9)
+    np.testing.assert_array_equal(pieces.quartiles, whole.quartiles)
+    good = np.delete(raw.get_data(), np.arange(768, 1280), axis=1)
+    np.testing.assert_allclose(whole.spread[0], good.std(axis=1), rtol=1e-9)
+    np.testing.assert_allclose(whole.quartiles, np.percentile(good, [25, 50, 75], axis=1))
+    monkeypatch.setattr("dare_sklearn.signals.recordings.N_DRAWN", 2_000)
+    drawn = look_through(source.values, quartiles=True).quartiles
+    np.testing.assert_allclose(drawn, whole.quartiles, atol=0.2e-5)
+    assert not np.array_equal(drawn, whole.quartiles)
+
+
+# --- files that cannot be used
+
+
+def spoil(folder, how: str) -> str:
+    """Put one more file into a folder, which is unusable; its name."""
+    if how == "no recording at all":
+        (folder / "z.edf").write_bytes(b"this is no recording" * 50)
+        return "z.edf"
+    if how == "empty":
+        (folder / "z_raw.fif").touch()
+        return "z_raw.fif"
+    if how in ("cut short", "cut short in an EDF", "cut short in a BDF"):
+        name = {"cut short": "a_raw.fif", "cut short in an EDF": "b.edf"}.get(how, "sub/C.BDF")
+        content = (folder / name).read_bytes()
+        (folder / name).write_bytes(content[: 7 * len(content) // 10])
+        return name.rsplit("/")[-1]
+    if how == "cut short in an FDT":
+        content = (folder / "sub/e.fdt").read_bytes()
+        (folder / "sub/e.fdt").write_bytes(content[:-4])
+        return "e.set"
+    if how == "a broken link":
+        (folder / "z_raw.fif").symlink_to(folder / "nowhere_raw.fif")
+        return "z_raw.fif"
+    raw = make_raw(9)
+    if how == "flat":
+        raw._data[1] = 0.0
+    elif how == "NaN":
+        raw._data[2, 50] = np.nan
+    elif how == "no EEG":
+        raw.set_channel_types(dict.fromkeys(NAMES, "misc"), verbose="error")
+    elif how == "not EEG by its size":
+        raw._data *= 1e9
+    elif how == "unknown electrodes":
+        raw.rename_channels({"Fz": "strange"})
+    elif how == "too short":
+        raw.crop(0, 0.2)
+    raw.save(folder / "z_raw.fif", verbose="error")
+    return "z_raw.fif"
+
+
+BROKEN = {
+    "no recording at all": "",
+    "empty": "",
+    "cut short": "damaged or was cut short",
+    "cut short in an EDF": "damaged or was cut short",
+    "cut short in a BDF": "damaged or was cut short",
+    "cut short in an FDT": "Incorrect number of samples",
+    "a broken link": "No such file",
+    "flat": "constant signal in channels C3",
+    "NaN": "NaN .* in channels C4",
+    "no EEG": "no EEG channel in the file",
+    "not EEG by its size": "which is not EEG",
+    "unknown electrodes": "knows neither the channels STRANGE",
+    "too short": "shorter than one patch",
+}
+
+
+@pytest.mark.parametrize("how", BROKEN)
+def test_an_unusable_file_is_named(folder, tmp_path, how):
+    X = shutil.copytree(folder, tmp_path / "corpus")
+    name = spoil(X, how)
+    message = rf"cannot use the recording .*{name}: .*{BROKEN[how]}.*on_error='skip'"
+    with pytest.raises(ValueError, match=message):
+        DAREPretrainer(**PARAMS).fit(X)
+    pretrainer = DAREPretrainer(on_error="skip", **{**PARAMS, "max_epochs": 0})
+    with pytest.warns(UserWarning, match=rf"left out 1 recording.*{name} \(.*skipped_") as caught:
+        pretrainer.fit(X)
+    assert len(caught) == 1
+    assert [os.path.basename(path) for path in pretrainer.skipped_] == [name]
+    kept = [path for path in find_files(X) if path.name != name]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert pretrainer.n_windows_ == windows_of(kept)[0].sizes[0] + 7 * (name != "f_raw.fif")
+
+
+def test_workers_name_unusable_files_too(folder, tmp_path):
+    X = shutil.copytree(folder, tmp_path / "corpus")
+    names = {spoil(X, how) for how in ("cut short", "flat", "no recording at all")}
+    with pytest.raises(ValueError, match=r"cannot use the recording .*a_raw\.fif: the file is dam"):
+        DAREPretrainer(n_workers=2, **PARAMS).fit(X)
+    pretrainer = DAREPretrainer(n_workers=2, on_error="skip", **PARAMS)
+    with pytest.warns(UserWarning, match=r"left out 3 recording\(s\) that it could not use, of 8"):
+        pretrainer.fit(X)
+    assert {os.path.basename(path) for path in pretrainer.skipped_} == names
+
+
+def test_objects_are_named_too(tmp_path):
+    path = tmp_path / "a_raw.fif"
+    make_raw().save(path, verbose="error")
+    flat = make_raw()
+    flat._data[0] = 0.0
+    raws = [load(path, preload=False), flat, make_raw(1)]
+    path.write_bytes(path.read_bytes()[:6_000])
+    with pytest.raises(ValueError, match=r"cannot use the recording .*a_raw\.fif: "):
+        DAREPretrainer(**PARAMS).fit(raws)
+    pretrainer = DAREPretrainer(on_error="skip", **PARAMS)
+    with pytest.warns(UserWarning, match="left out 2 recording"):
+        pretrainer.fit(raws)
+    assert list(pretrainer.skipped_) == [str(path), "number 1 of X"]
+    with pytest.raises(ValueError, match="could use none of the recordings: number 0 of X"):
+        pretrainer.fit(flat)
+    assert len(pretrainer.skipped_) == 2  # a fit that fails changes nothing
+
+
+def test_remarks_of_mne_are_passed_on(folder, tmp_path):
+    path = shutil.copy(folder / "b.edf", tmp_path)
+    content = bytearray((folder / "b.edf").read_bytes())
+    content[168:176] = b"99.99.99"  # the date
+    (tmp_path / "b.edf").write_bytes(content)
+    with pytest.warns(UserWarning, match=r"1 of 2 files with remarks of MNE: .*b\.edf \(Invalid "):
+        DAREPretrainer(n_workers=1, **PARAMS).fit([path, folder / "a_raw.fif"])
+
+
+@pytest.mark.parametrize("X", ["nowhere", ["nowhere"]])
+def test_a_path_that_is_none(X):
+    with pytest.raises(ValueError, match="There is no file or folder 'nowhere'"):
+        DAREPretrainer(**PARAMS).fit(X)
+
+
+def test_a_folder_without_recordings(tmp_path):
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(ValueError, match=r"holds no recording: no file that ends in \.edf"):
+        DAREPretrainer(**PARAMS).fit(tmp_path)
+
+
+def test_what_a_folder_leaves_out(tmp_path):
+    """Later parts of split files are read with the first; other FIF files are no recordings."""
+    raw = make_raw(0, 256.0, 400)
+    raw.save(tmp_path / "long_raw.fif", split_size="2MB", verbose="error")
+    assert len(list(tmp_path.glob("*.fif"))) > 1
+    for name in ("x-epo.fif", "x_ave.fif", "x-cov.fif", ".hidden_raw.fif"):
+        (tmp_path / name).touch()
+    make_raw(1).save(tmp_path / "run-1.fif", overwrite=True, verbose="error")
+    for name in ("s_split-01_eeg.fif", "s_split-02_eeg.fif", "t_split-02_eeg.fif"):
+        (tmp_path / name).touch()
+    names = [path.name for path in find_files(tmp_path)]
+    assert names == ["long_raw.fif", "run-1.fif", "s_split-01_eeg.fif", "t_split-02_eeg.fif"]
+    corpus, _ = windows_of([tmp_path / "long_raw.fif", tmp_path / "run-1.fif"], window_s=4.0)
+    assert corpus.sizes == [100 + 2]
+
+
+# --- while it runs
+
+
+class Act(Callback):
+    """Do something after a step."""
+
+    def __init__(self, act, at=2):
+        self.act, self.at = act, at
+
+    def on_batch_end(self, net, **kwargs):
+        if net.n_steps_done_ == self.at:
+            self.act()
+
+
+@pytest.mark.parametrize("change", ["gone", "another"])
+def test_a_file_that_changes_meanwhile_is_named(tmp_path, change, monkeypatch):
+    monkeypatch.setattr(files, "MOST_OPEN", 1)
+    for seed in range(3):
+        make_raw(seed).save(tmp_path / f"{seed}_raw.fif", verbose="error")
+
+    def act():
+        for path in tmp_path.iterdir():
+            path.unlink() if change == "gone" else path.write_bytes(b"")
+
+    message = "No such file" if change == "gone" else "it has changed since"
+    with pytest.raises(ValueError, match=rf"_raw\.fif cannot be read: .*{message}"):
+        DAREPretrainer(callbacks=[Act(act)], **{**PARAMS, "max_epochs": 4}).fit(tmp_path)
+
+
+def test_few_files_are_open_at_once(folder, monkeypatch):
+    monkeypatch.setattr(files, "MOST_OPEN", 2)
+    monkeypatch.setattr(files, "MOST_LOADED", 1.0)
+    seen = []
+    monkeypatch.setattr(
+        files._OpenFiles, "_n_bytes",
+        lambda self, count=files._OpenFiles._n_bytes: seen.append(len(self._raws)) or count(self),
+    )  # fmt: skip
+    fitted = DAREPretrainer(**PARAMS).fit(folder)
+    assert 0 < max(seen) <= 2 and not files._OPEN._raws  # and none afterwards
+    monkeypatch.undo()
+    assert_same(fitted, DAREPretrainer(**PARAMS).fit(folder))
+
+
+@pytest.mark.parametrize("n_workers", [0, 2])
+def test_a_streamed_run_goes_on(folder, tmp_path, n_workers):
+    params = {**PARAMS, "max_epochs": 2, "n_workers": n_workers}
+    whole = DAREPretrainer(**params).fit(folder)
+
+    def stop():
+        raise KeyboardInterrupt
+
+    first = DAREPretrainer(checkpoint_dir=tmp_path, callbacks=[Act(stop, 9)], **params).fit(folder)
+    assert first.n_iter_ == 1
+    # with another number of workers, and from memory: it is the same corpus
+    raws = [load(path) for path in find_files(folder)]
+    again = DAREPretrainer(checkpoint_dir=tmp_path, **{**params, "n_workers": 1})
+    assert_same(whole, again.fit(raws))
+    with pytest.raises(ValueError, match="another corpus"):
+        again.fit(raws[::-1])
+    raws[0].set_annotations(mne.Annotations([2.0], [0.1], ["BAD"]))
+    with pytest.raises(ValueError, match="another corpus"):
+        again.fit(raws)
+
+
+def test_sigterm_to_all_processes_saves(folder, tmp_path):
+    """A cluster ends workers too: the step is finished with what they have read."""
+    import torch.multiprocessing
+
+    pids = []
+
+    def terminate():
+        children = torch.multiprocessing.active_children()
+        pids.extend(child.pid for child in children)
+        for pid in [*pids, os.getpid()]:
+            os.kill(pid, signal.SIGTERM)
+
+    params = {**PARAMS, "n_workers": 2, "max_epochs": 2}
+    whole = DAREPretrainer(**params).fit(folder)
+    with pytest.raises(SystemExit):
+        DAREPretrainer(checkpoint_dir=tmp_path, callbacks=[Act(terminate)], **params).fit(folder)
+    assert len(pids) >= 2
+    assert_same(whole, DAREPretrainer(checkpoint_dir=tmp_path, **params).fit(folder))
+
+
+def test_workers_end_with_the_fit(folder):
+    import multiprocessing
+
+    DAREPretrainer(n_workers=2, **PARAMS).fit(folder)
+    assert not multiprocessing.active_children()
+    assert threading.active_count() < 20
+
+
+def test_transform_after_recordings(folder):
+    fitted = DAREPretrainer(**PARAMS).fit(folder)
+    epochs = mne.make_fixed_length_epochs(make_raw(), 1.0, preload=True, verbose="error")
+    assert fitted.transform(epochs).shape == (4, 64)
+    with pytest.raises(TypeError, match="continuous recordings"):
+        fitted.transform(make_raw())
+    with pytest.raises(TypeError, match="cannot read a PosixPath"):
+        fitted.transform(folder)
