@@ -55,7 +55,10 @@ def _panels(table: pd.DataFrame, by: str, plot, **columns: str) -> plt.Figure:
         1, len(tasks), figsize=(4.6 * len(tasks), 3.8), layout="constrained", squeeze=False
     )
     for ax, task in zip(axes[0], tasks, strict=True):
-        part = table[table[by] == task]
+        # embeddings first: then they have the same colours in every panel
+        part = table[table[by] == task].sort_values(
+            columns["hue"], key=lambda names: ~names.str.startswith("embeddings"), kind="stable"
+        )
         plot(part, ax=ax, **columns)
         ax.set(title=task, ylabel=part["metric"].iloc[0].replace("_", " "))
     return figure

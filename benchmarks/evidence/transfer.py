@@ -10,14 +10,17 @@ from benchmarks.evidence.models import models_of, signals
 from benchmarks.tasks import TASKS
 from dare_sklearn.evaluation import compare, summarize
 
+FEW = 200
+
 
 def run(args: argparse.Namespace) -> None:
     tables, summaries = [], []
     for name in args.tasks:
         task = TASKS[name](args.data)
         X, layout = signals(task)
+        epochs = 100 if len(task.y) < FEW else args.probe_epochs  # a pass over few is few steps
         models, grids = models_of(
-            task, args.encoders, layout, probes=args.probes, max_epochs=args.probe_epochs
+            task, args.encoders, layout, probes=args.probes, max_epochs=epochs
         )
         table = compare(
             models,
