@@ -29,6 +29,8 @@ _LAYERS = {
     "models",
     "evaluation",
     "viz",
+    "benchmark",
+    "cli",
     "signals",
     "weights",
     "simulation",

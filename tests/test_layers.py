@@ -13,7 +13,7 @@ import dare_sklearn
 
 PACKAGE = Path(dare_sklearn.__file__).parent
 # A layer may import itself and those before it.
-ORDER = "signals simulation modules pretraining weights transformers estimators inspection models evaluation viz".split()
+ORDER = "signals simulation modules pretraining weights transformers estimators inspection models evaluation viz benchmark cli".split()
 TORCH_ONLY = {"modules", "pretraining"}
 FORBIDDEN = {"sklearn", "skorch", "mne", "braindecode", "pandas"}
 FILES = sorted(path for layer in ORDER for path in (PACKAGE / layer).rglob("*.py"))
