@@ -50,10 +50,10 @@ def run(args: argparse.Namespace) -> None:
                 cache_dir=args.out / "cells",
             )
             count = int(np.mean([len(train) for train, _ in cut]))
-            summary = summarize(table, task.scoring).assign(n_trials=count, metric=task.scoring)
             # where far more trials are tested than trained on, the interval for folds that share
             # training data says nothing: the spread over folds stays
-            summary = summary.drop(columns=["low", "high"])
+            summary = summarize(table, task.scoring)[["dataset", "pipeline", "mean", "std", "n"]]
+            summary = summary.assign(n_trials=count, metric=task.scoring)
             rows.append(summary)
             print(summary.to_string(index=False, float_format="%.3f"), flush=True)
     pd.concat(rows).to_csv(args.out / "label_efficiency.csv", index=False)

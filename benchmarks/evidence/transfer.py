@@ -11,6 +11,7 @@ from benchmarks.tasks import TASKS
 from dare_sklearn.evaluation import compare, summarize
 
 FEW = 200
+KEPT = ["dataset", "pipeline", "mean", "low", "high", "std", "n", "unit"]
 
 
 def run(args: argparse.Namespace) -> None:
@@ -35,9 +36,11 @@ def run(args: argparse.Namespace) -> None:
             dataset=task.name,
             cache_dir=args.out / "cells",
         )
-        summary = summarize(table, task.scoring)
+        summary = summarize(table, task.scoring)[KEPT].assign(metric=task.scoring)
+        if task.corpus == "muse":  # whose groups are recordings of one person
+            summary["unit"] = summary["unit"].replace("subject", "recording")
         tables.append(table.rename(columns={task.scoring: "score"}).assign(metric=task.scoring))
-        summaries.append(summary.assign(metric=task.scoring))
+        summaries.append(summary)
         print(summary.to_string(index=False, float_format="%.3f"), flush=True)
     pd.concat(tables).to_csv(args.out / "transfer_folds.csv", index=False)
     pd.concat(summaries).to_csv(args.out / "transfer.csv", index=False)

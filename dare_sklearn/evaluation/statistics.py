@@ -210,6 +210,18 @@ def combine_datasets(pairs: pd.DataFrame) -> pd.DataFrame:
     ----------
     .. [1] Jayaram, Barachant (2018). MOABB: trustworthy algorithm benchmarking for BCIs. Journal of
        Neural Engineering 15(6).
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from dare_sklearn.evaluation import combine_datasets, pairwise
+    >>> scores = {"a": [0.8, 0.7, 0.9, 0.8, 0.6], "b": [0.6, 0.6, 0.7, 0.7, 0.5]}
+    >>> rows = [(dataset, name, i, f"s{i}", 1, 80, 20, score) for dataset in ("one", "two")
+    ...         for name, column in scores.items() for i, score in enumerate(column)]
+    >>> columns = "dataset pipeline fold subject n_subjects n_train n_test accuracy".split()
+    >>> combined = combine_datasets(pairwise(pd.DataFrame(rows, columns=columns)))
+    >>> combined[["n_datasets", "n", "p"]].round(3).values.tolist()
+    [[2.0, 10.0, 0.008]]
     """
     try:
         from moabb.analysis.meta_analysis import combine_effects, combine_pvalues

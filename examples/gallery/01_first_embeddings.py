@@ -1,0 +1,77 @@
+"""
+First embeddings
+================
+
+From :class:`mne.Epochs` to a table of numbers, one row per epoch, and to a first look at what is
+in it.
+
+An *embedding* is what the encoder makes of an epoch: a short vector. Nothing is trained here.
+"""
+
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from dare_sklearn import DAREEmbedder, simulate_epochs
+from dare_sklearn.viz import plot_attention, plot_embedding_map
+
+# %%
+# Simulated EEG of five people, who watch lights that flicker at three rates. These are ordinary
+# epochs of MNE; yours go in the same way.
+epochs = simulate_epochs("steady_state", n_subjects=5, n_epochs=40, duration=2.0, random_state=0)
+frequency, subject = epochs.metadata["label"].to_numpy(), epochs.metadata["subject"].to_numpy()
+epochs.metadata.groupby(["subject", "label"]).size().unstack()
+
+# %%
+# ``pooling`` says what becomes of the encoder's output for every 250 ms: "mean" averages it over
+# the epoch. The columns have names (summary token, dimension).
+embedder = DAREEmbedder("nano", pooling="mean").set_output(transform="pandas")
+Z = embedder.fit_transform(epochs)
+Z.iloc[:5, :6].round(2)
+
+# %%
+# A map of the embeddings in two dimensions, coloured by person. Only neighbourhoods may be read.
+plot_embedding_map(Z.to_numpy(), subject, method="tsne")
+
+# %%
+# The same points, coloured by what they looked at.
+plot_embedding_map(Z.to_numpy(), frequency, method="tsne")
+
+# %%
+# A map is not a test. How well can a linear model tell people apart, and frequencies? Both scores
+# are the share of correct answers over five folds of epochs, so each person is in training and in
+# test: this asks what the embeddings hold, not whether it carries over to new people.
+linear = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=5_000))
+for name, target in {"person": subject, "frequency": frequency}.items():
+    score = cross_val_score(linear, Z, target, cv=5).mean()
+    chance = 1 / len(set(target))
+    print(f"{name}: {score:.2f} (chance {chance:.2f})")
+
+# %%
+# Who a signal comes from is usually easier to tell than what the person did: heads and rhythms
+# differ more than trials do. That is why people, and not epochs, should be left out in
+# cross-validation: see :ref:`sphx_glr_gallery_02_probe_over_subjects.py`.
+#
+# Where does the encoder look? Each summary token gathers from all electrodes of its 250 ms.
+plot_attention(embedder, epochs)
+
+# %%
+# On a public data set
+# --------------------
+# EEGBCI (PhysioNet, 109 people) comes with MNE. Motor imagery of hands and feet:
+#
+# .. code-block:: python
+#
+#     import mne
+#     from mne.datasets import eegbci
+#
+#     raw = mne.concatenate_raws(
+#         [mne.io.read_raw(f, preload=True) for f in eegbci.load_data(subjects=1, runs=[6, 10, 14])]
+#     )
+#     eegbci.standardize(raw)  # names of electrodes without dots
+#     raw.annotations.rename({"T1": "hands", "T2": "feet"})
+#     epochs = mne.Epochs(
+#         raw, event_id=["hands", "feet"], tmin=0, tmax=2, baseline=None, preload=True
+#     )
+#     Z = DAREEmbedder("nano").fit_transform(epochs)

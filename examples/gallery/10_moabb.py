@@ -1,0 +1,120 @@
+"""
+MOABB
+=====
+
+MOABB evaluates pipelines on many public data sets with fixed protocols. Estimators of this
+library are pipelines like any other. Shown on a data set that is simulated on the spot; with a
+name of MOABB's in its place, the same lines download that one.
+"""
+
+import os
+import tempfile
+import warnings
+
+import mne
+from moabb.datasets.base import BaseDataset
+from moabb.evaluations import CrossSubjectEvaluation
+from moabb.paradigms import P300
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from dare_sklearn import DAREEmbedder, simulate_epochs
+from dare_sklearn.transformers import classical_pipelines
+from dare_sklearn.viz import plot_paired, plot_scores
+
+# MOABB keeps results and configuration: here in a folder that goes away
+folder = tempfile.TemporaryDirectory()
+for name in ("MNE_DATA", "MOABB_RESULTS", "_MNE_FAKE_HOME_DIR"):
+    os.environ[name] = folder.name
+
+mne.set_log_level("ERROR")
+
+MONTAGE = "Fp1 Fp2 F7 F3 Fz F4 F8 T7 C3 Cz C4 T8 P7 P3 Pz P4 P8 O1 O2".split()
+TRIAL_S = 1.0
+
+# %%
+# A data set of MOABB is a class that gives the continuous recordings of a person, by session and
+# run. Your own recordings become one in the same way.
+
+
+class Simulated(BaseDataset):
+    """An oddball task of five people, one session each."""
+
+    def __init__(self):
+        super().__init__(
+            subjects=[1, 2, 3, 4, 5],
+            sessions_per_subject=1,
+            events={"Target": 2, "NonTarget": 1},
+            code="Simulated",
+            interval=[0, TRIAL_S],
+            paradigm="p300",
+        )
+        self.epochs = simulate_epochs(
+            "erp", n_subjects=5, n_epochs=60, duration=TRIAL_S, ch_names=MONTAGE, random_state=0
+        )
+
+    def _get_single_subject_data(self, subject):
+        part = self.epochs[self.epochs.metadata["subject"] == f"S{subject:03d}"]
+        signals = part.get_data(copy=False).transpose(1, 0, 2).reshape(len(MONTAGE), -1)
+        raw = mne.io.RawArray(signals, part.info)
+        onsets = [k * TRIAL_S for k in range(len(part))]
+        names = part.metadata["label"].map({"target": "Target", "nontarget": "NonTarget"})
+        raw.set_annotations(mne.Annotations(onsets, TRIAL_S, names))
+        return {"0": {"0": raw}}
+
+    def data_path(self, subject, path=None, force_update=False, update_path=None, verbose=None):
+        return []
+
+
+# %%
+# With ``return_epochs=True``, MOABB hands over `mne.Epochs`, which know their channels, rate and
+# unit. Without it, it hands over arrays: then say ``ch_names=..., sfreq=..., unit="uV"``.
+pipelines = {
+    "DARE nano, embeddings": make_pipeline(
+        DAREEmbedder("nano", pooling="flatten"),
+        StandardScaler(),
+        LogisticRegression(C=0.01, max_iter=5_000),
+    ),
+    **classical_pipelines("erp"),
+}
+evaluation = CrossSubjectEvaluation(
+    paradigm=P300(fmin=0.5, fmax=40, tmin=0, tmax=TRIAL_S - 1 / 256),
+    datasets=[Simulated()],
+    return_epochs=True,
+    random_state=0,
+    hdf5_path=folder.name,
+)
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # MOABB's notes on versions of its own dependencies
+    results = evaluation.process(pipelines)
+results.pivot_table(index="subject", columns="pipeline", values="score").round(3)
+
+# %%
+# MOABB's table goes into the figures and the statistics of this library once its columns have their
+# names. Scores are areas under the ROC curve of people who were left out.
+table = results.rename(columns={"score": "roc_auc"}).assign(
+    fold=results.groupby("pipeline").cumcount()
+)
+plot_scores(table, "roc_auc", chance=0.5)
+
+# %%
+# Person by person.
+plot_paired(table, "roc_auc", "Xdawn + tangent space + LR", "DARE nano, embeddings")
+
+# %%
+folder.cleanup()
+
+# %%
+# On a public data set
+# --------------------
+# .. code-block:: python
+#
+#     from moabb.datasets import BNCI2014_009
+#
+#     evaluation = CrossSubjectEvaluation(
+#         paradigm=P300(fmin=0.5, fmax=40, resample=256),
+#         datasets=[BNCI2014_009()],
+#         return_epochs=True,
+#     )
+#     results = evaluation.process(pipelines)
