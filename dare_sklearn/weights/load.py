@@ -20,7 +20,18 @@ SHIPPED_FOLDER = Path(__file__).parent / "shipped"
 
 
 def shipped_names() -> list[str]:
-    """Names of the encoders that come with this installation."""
+    """Names of the encoders that come with this installation.
+
+    Returns
+    -------
+    list of str
+
+    Examples
+    --------
+    >>> from dare_sklearn.weights import shipped_names
+    >>> shipped_names()
+    ['nano']
+    """
     return sorted(path.parent.name for path in SHIPPED_FOLDER.glob(f"*/{CONFIG_NAME}"))
 
 
@@ -46,6 +57,18 @@ def load_encoder(source: str | Path) -> Encoder:
         If there is no such name or path.
     ValueError
         If the files are damaged or do not fit together. No file can run code.
+
+    Examples
+    --------
+    One second of Fp1 and O2 (first and last row of the table of electrodes), on its scale.
+
+    >>> import torch
+    >>> from dare_sklearn import load_encoder
+    >>> encoder = load_encoder("nano")
+    >>> microvolts = 10 * torch.randn(1, 2, 256)
+    >>> x = microvolts / encoder.config.amplitude_uv
+    >>> encoder(x, torch.tensor([0, 61])).shape
+    torch.Size([1, 4, 1, 64])
     """
     config, tensors = _read(source)
     weights = with_prefix(tensors, "target_encoder")
