@@ -60,14 +60,13 @@ def load_encoder(source: str | Path) -> Encoder:
 
     Examples
     --------
-    One second of Fp1 and O2 (first and last row of the table of electrodes), on its scale.
+    One second of Fp1 and O2 (first and last row of the table of electrodes).
 
     >>> import torch
     >>> from dare_sklearn import load_encoder
     >>> encoder = load_encoder("nano")
     >>> microvolts = 10 * torch.randn(1, 2, 256)
-    >>> x = microvolts / encoder.config.amplitude_uv
-    >>> encoder(x, torch.tensor([0, 61])).shape
+    >>> encoder(encoder.normalize(microvolts), torch.tensor([0, 61])).shape
     torch.Size([1, 4, 1, 64])
     """
     config, tensors = _read(source)

@@ -71,7 +71,7 @@ EMBEDDERS = {
     ),
 }
 PRETRAINERS = {"pretrainer": _setting(DAREPretrainer, **_pretraining)}
-PRETRAIN = {"embedder-pretraining", "pretrainer"}  # whose fit contrasts epochs
+PRETRAIN = ("embedder-pretraining", "pretrainer")  # whose fit contrasts epochs; ordered for xdist
 ALIGNERS = {"aligner": partial(EuclideanAligner, group_by=False)}
 
 PROBES = {**CLASSIFIERS, **REGRESSORS}
