@@ -40,6 +40,7 @@ class RunConfig:
     size: str = "nano"
     seed: int = 0
     steps: int = 8000
+    restarts: tuple[int, ...] = ()  # steps at which the schedules begin anew
     lr: float = 1e-3
     weight_decay: float = 1e-6
     momentum: float = 0.996
@@ -54,9 +55,17 @@ class RunConfig:
         values = read_yaml(path)
         values["corpus"]["recordings"] = tuple(values["corpus"].get("recordings", ()))
         values["corpus"] = CorpusConfig(**values["corpus"])
-        if "visible_share" in values:
-            values["visible_share"] = tuple(values["visible_share"])
+        for name in ("visible_share", "restarts"):
+            if name in values:
+                values[name] = tuple(values[name])
         return cls(**values)
+
+    def place_in_schedule(self, step: int) -> tuple[int, int]:
+        """How far ``step`` is into its schedule, and how long that schedule is."""
+        borders = (0, *self.restarts, self.steps)
+        end = next(border for border in borders if step < border)
+        begin = max(border for border in borders if border <= step)
+        return step - begin, end - begin
 
 
 def read_yaml(path: Path) -> dict:
@@ -100,14 +109,15 @@ def pretrain(config: RunConfig, out: Path, data: Path | None, workers: int) -> N
             visible_share=low + (high - low) * torch.rand(1, generator=generator).item(),
             hidden_target_share=config.hidden_target_share,
         ).to(device)
+        place = config.place_in_schedule(step)
         for group in optimizer.param_groups:
-            group["lr"] = config.lr * one_cycle(step, config.steps)
+            group["lr"] = config.lr * one_cycle(*place)
         with autocast(device, config.precision):
             terms = model(x, channels, masks)
         optimizer.zero_grad()
         terms["loss"].backward()
         optimizer.step()
-        model.update_target(linear(step, config.steps, config.momentum, 1.0))
+        model.update_target(linear(*place, config.momentum, 1.0))
         for name, value in terms.items():
             sums[name] = sums.get(name, 0.0) + value.detach()
         done = step + 1

@@ -36,7 +36,7 @@ def split_corpus(X: Any, owner: str) -> list[tuple[Any, bool]]:
 
 def _items(x: Any, owner: str) -> Iterator[tuple[Any, bool]]:
     if isinstance(x, str | os.PathLike):
-        yield from ((path, True) for path in find_files(x))
+        yield from ((path, True) for path in find_files(x, owner))
     elif is_raw(x):
         yield x, True
     elif is_dataset(x := unwrap(x, owner)):

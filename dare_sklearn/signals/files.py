@@ -37,7 +37,7 @@ class Stamp(NamedTuple):
     modified: int
 
 
-def find_files(path: str | os.PathLike) -> list[Path]:
+def find_files(path: str | os.PathLike, owner: str = "DAREPretrainer") -> list[Path]:
     """A file itself, or the recordings in a folder and all folders below it, in order of names.
 
     Left out are later parts of split FIF files (MNE reads them with the first), and FIF files
@@ -52,7 +52,7 @@ def find_files(path: str | os.PathLike) -> list[Path]:
     if path.is_file():
         return [path]
     if not path.is_dir():
-        raise ValueError(f"There is no file or folder {str(path)!r}.")
+        raise ValueError(f"X of {owner} names {str(path)!r}, and there is no such file or folder.")
     found = sorted(
         file
         for file in path.rglob("*")
@@ -64,8 +64,8 @@ def find_files(path: str | os.PathLike) -> list[Path]:
     )
     if not found:
         raise ValueError(
-            f"The folder {str(path)!r} holds no recording: no file that ends in "
-            f"{', '.join(SUFFIXES)}."
+            f"X of {owner} names the folder {str(path)!r}, which holds no recording: no file that "
+            f"ends in {', '.join(SUFFIXES)}."
         )
     return found
 

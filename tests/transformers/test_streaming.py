@@ -406,7 +406,9 @@ def test_remarks_of_mne_are_passed_on(folder, tmp_path):
 
 @pytest.mark.parametrize("X", ["nowhere", ["nowhere"]])
 def test_a_path_that_is_none(X):
-    with pytest.raises(ValueError, match="There is no file or folder 'nowhere'"):
+    with pytest.raises(
+        ValueError, match="X of DAREPretrainer names 'nowhere', and there is no such file"
+    ):
         DAREPretrainer(**PARAMS).fit(X)
 
 
