@@ -10,7 +10,17 @@ REQUIRED = object()
 
 
 class SuiteError(ValueError):
-    """A suite, a map of recordings, or a choice among them that cannot be used."""
+    """A suite, a map of recordings, or a choice among them that cannot be used.
+
+    Examples
+    --------
+    >>> from dare_sklearn.benchmark import SuiteError, read_suite
+    >>> try:
+    ...     read_suite("unheard of")
+    ... except SuiteError as error:
+    ...     print(str(error).split(":")[0])
+    There is no suite 'unheard of'
+    """
 
 
 class Keys:

@@ -37,6 +37,10 @@ def write_report(results: Results, out: str | Path) -> Path:
     -------
     Path
         Of the HTML file.
+
+    Examples
+    --------
+    See `run_suite`.
     """
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
@@ -160,7 +164,7 @@ def _answers(verdicts: list[Verdict]) -> str:
 
 
 def _two_lines(first: str, second: str) -> Html:
-    return Html(f"{escape(first)}<br>{escape(second)}")
+    return Html(f'<span class="named">{escape(first)}<br>{escape(second)}</span>')
 
 
 def _how_to_read() -> str:

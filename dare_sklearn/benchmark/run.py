@@ -27,7 +27,32 @@ UNTRAINED = "untrained"  # --encoder untrained: an encoder before any pretrainin
 
 @dataclass
 class Options:
-    """What the command line decides beside the suite."""
+    """What the command line decides beside the suite.
+
+    Attributes
+    ----------
+    out : Path
+        Folder of results; made if it is not there.
+    encoder : str, default="nano"
+        As `DAREEmbedder`'s, or ``"untrained"``.
+    device : str, default="auto"
+    n_jobs : int or None, default=None
+        Folds at once, as joblib counts them.
+    context : Context
+        Where the data lie.
+    progress : bool, default=True
+        A bar on standard error.
+    command : str, default=""
+        The call that the report shows, so that it can be repeated.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from dare_sklearn.benchmark import Context, Options
+    >>> options = Options(Path("results"), context=Context(data=Path("recordings")), n_jobs=2)
+    >>> options.encoder
+    'nano'
+    """
 
     out: Path
     encoder: str = "nano"
@@ -57,6 +82,10 @@ class Results:
     failures, warnings : list of str
     about : dict
         Versions, hashes, machine, command, dates.
+
+    Examples
+    --------
+    See `run_suite`.
     """
 
     suite: Suite
@@ -97,6 +126,28 @@ def run_suite(suite: Suite, options: Options) -> Results:
     ------
     SuiteError
         If the suite does not fit the data, or nothing could be scored.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from dare_sklearn.benchmark import Options, read_suite, run_suite, write_report
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> _ = (folder / "mine.yaml").write_text('''
+    ... suite: mine
+    ... title: Two pipelines on simulated EEG
+    ... candidate: DARE embeddings + LR
+    ... pipelines: [DARE embeddings + LR, band power + LR]
+    ... datasets:
+    ...   - {name: oddball, kind: simulated, paradigm: erp, subjects: 3, epochs: 12,
+    ...      split: {kind: leave-one-subject-out}, metrics: [roc_auc]}
+    ... ''')
+    >>> suite = read_suite(folder / "mine.yaml")
+    >>> results = run_suite(suite, Options(folder / "out", progress=False))
+    >>> results.scores.groupby("pipeline")["fold"].count().to_dict()
+    {'DARE embeddings + LR': 3, 'band power + LR': 3}
+    >>> write_report(results, folder / "out").name
+    'report.html'
     """
     if suite.datasets is None:
         raise SuiteError("This suite takes its data sets from a map: pass read_map's.")

@@ -69,7 +69,14 @@ class Suite:
 
 
 def suite_names() -> list[str]:
-    """Suites that come with the library."""
+    """Suites that come with the library.
+
+    Examples
+    --------
+    >>> from dare_sklearn.benchmark import suite_names
+    >>> "recordings" in suite_names()
+    True
+    """
     return sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
 
@@ -134,6 +141,25 @@ def read_map(path: Path) -> tuple[str, tuple[DatasetSpec, ...]]:
     ------
     SuiteError
         As `read_suite`.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from dare_sklearn.benchmark import read_map
+    >>> path = Path(tempfile.mkdtemp(), "recordings.yaml")
+    >>> _ = path.write_text('''
+    ... datasets:
+    ...   - name: left or right hand
+    ...     files: "sub-{subject}_raw.fif"
+    ...     classes: {left: left, right: right}
+    ...     window: [0.5, 2.5]
+    ...     split: {kind: leave-one-subject-out}
+    ...     metrics: [accuracy]
+    ... ''')
+    >>> text, datasets = read_map(path)
+    >>> datasets[0].name
+    'left or right hand'
     """
     text, content = _load(path)
     keys = Keys(content, path.name)

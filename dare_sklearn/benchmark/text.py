@@ -88,9 +88,10 @@ table{border-collapse:collapse;font-size:.92rem;font-variant-numeric:tabular-num
 th,td{padding:.35rem .8rem;border-bottom:1px solid var(--line);text-align:right;white-space:nowrap}
 thead th{color:var(--muted);font-weight:600}
 th:first-child{text-align:left}tbody th{font-weight:400}tr.best th,tr.best td{font-weight:650}
+td .named{display:inline-block;max-width:9.5rem;white-space:normal}
 td.text,.facts td{text-align:left;white-space:normal}
 figure{margin:0;background:#fff;border:1px solid var(--line);border-radius:8px;padding:.5rem}
-figure img{display:block;max-width:100%;min-width:min(100%,24rem);height:auto;margin:0 auto}
+figure img{display:block;max-width:100%;height:auto;margin:0 auto}
 .grid{display:grid;gap:1rem;grid-template-columns:repeat(auto-fit,minmax(min(100%,26rem),1fr));
 align-items:start}
 .grid h3{margin:.2rem 0 .3rem}
@@ -102,7 +103,7 @@ code,pre{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;font-s
 pre{background:var(--card);border:1px solid var(--line);border-radius:8px;padding:.7rem;
 overflow-x:auto;max-height:26rem}
 code{overflow-wrap:anywhere}
-@media(max-width:40rem){figure img{min-width:24rem}h1{font-size:1.4rem}th,td{padding:.35rem .5rem}
+@media(max-width:40rem){h1{font-size:1.4rem}th,td{padding:.35rem .5rem}
 tbody th{position:sticky;left:0;background:var(--bg);max-width:9.5rem;white-space:normal}}
 @media print{body{background:#fff}figure{break-inside:avoid}}
 """

@@ -48,6 +48,13 @@ class Context:
         Fake signals in the shape of the real data, so that nothing is downloaded.
     n_subjects : int or None
         The first so many people only.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from dare_sklearn.benchmark import Context
+    >>> Context(data=Path("recordings"), n_subjects=5).n_subjects
+    5
     """
 
     data: Path | None = None
