@@ -52,6 +52,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch-size", type=int, default=64, help="%(default)s")
 
 
+class _NoEpochs(Exception):
+    """Why a file has none."""
+
+
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
     import pandas as pd
@@ -62,11 +66,10 @@ def run(args: argparse.Namespace) -> int:
     embedder = _embedder(args)
     tables = []
     for path in tqdm(files, unit="file", disable=args.quiet, file=sys.stderr):
-        table = _embed(embedder, path, args)
-        if table is not None:
-            tables.append(table)
-        elif not args.quiet:
-            tqdm.write(f"{path.name}: no epochs", file=sys.stderr)
+        try:
+            tables.append(_embed(embedder, path, args))
+        except _NoEpochs as reason:  # it is left out, and never silently
+            tqdm.write(f"{path.name} is left out: {reason}", file=sys.stderr)
     if not tables:
         raise ValueError("No epochs were found in any file.")
     whole = pd.concat(tables, ignore_index=True)
@@ -91,6 +94,10 @@ def _check(args: argparse.Namespace) -> None:
         raise UsageError(f"--out must end with {' or '.join(_FORMATS)}, got {args.out.name!r}.")
     if args.out.suffix == ".parquet" and find_spec("pyarrow") is None:
         raise ImportError("Parquet needs pyarrow: pip install pyarrow, or write a .csv instead.")
+    folder = args.out.parent
+    folder.mkdir(parents=True, exist_ok=True)  # what cannot be written is told before the work
+    if not os.access(folder, os.W_OK):
+        raise UsageError(f"--out: nothing can be written to the folder {str(folder)!r}.")
     if args.window is not None and args.window <= 0:
         raise UsageError(f"--window must be positive, got {args.window:g}.")
     if args.around is not None and args.around[0] >= args.around[1]:
@@ -115,12 +122,12 @@ def _embedder(args: argparse.Namespace) -> Any:
 
 
 def _embed(embedder: Any, path: Path, args: argparse.Namespace) -> Any:
-    """The table of one file; None where it has no epochs."""
+    """The table of one file."""
     import pandas as pd
 
     epochs, labels = _cut(path, args)
-    if epochs is None or not len(epochs):
-        return None
+    if not len(epochs):
+        raise _NoEpochs("no epoch lies within the recording and outside its bad segments.")
     values = embedder.fit_transform(epochs)
     names = embedder.get_feature_names_out()
     onsets = epochs.events[:, 0] / epochs.info["sfreq"]
@@ -137,8 +144,8 @@ def _embed(embedder: Any, path: Path, args: argparse.Namespace) -> Any:
     return pd.concat([table, pd.DataFrame(values, columns=names)], axis=1)
 
 
-def _cut(path: Path, args: argparse.Namespace) -> tuple[Any, list[str] | None]:
-    """Epochs of a file and their labels; None where it has none."""
+def _cut(path: Path, args: argparse.Namespace) -> tuple[Any, list[str]]:
+    """Epochs of a file and their labels."""
     import mne
 
     from ..benchmark.sources.events import event_labels, find_events
@@ -155,7 +162,8 @@ def _cut(path: Path, args: argparse.Namespace) -> tuple[Any, list[str] | None]:
         return _around_events(inst, *events, args)
     seconds = args.window or 4.0
     if inst.n_times < round(seconds * inst.info["sfreq"]):
-        return None, None
+        length = inst.n_times / inst.info["sfreq"]
+        raise _NoEpochs(f"it lasts {length:.3g} s, and --window is {seconds:g} s.")
     epochs = mne.make_fixed_length_epochs(
         inst, seconds, preload=True, reject_by_annotation=False, verbose="error"
     )
@@ -164,12 +172,14 @@ def _cut(path: Path, args: argparse.Namespace) -> tuple[Any, list[str] | None]:
 
 def _around_events(
     raw: Any, events: Any, labels: list[str], args: argparse.Namespace
-) -> tuple[Any, list[str] | None]:
+) -> tuple[Any, list[str]]:
     import mne
 
     wanted = [i for i, label in enumerate(labels) if not args.labels or label in args.labels]
     if not wanted:
-        return None, None
+        found = ", ".join(sorted(set(labels))) or "none"
+        asked = f" of the labels {', '.join(args.labels)}" if args.labels else ""
+        raise _NoEpochs(f"it has no event{asked}; labels in the file: {found}.")
     start, stop = args.around
     epochs = mne.Epochs(
         raw, events[wanted], tmin=start, tmax=stop - 1 / raw.info["sfreq"], baseline=None,
@@ -187,7 +197,6 @@ def _from_start(epochs: Any, raw: Any) -> Any:
 
 def _write(table: Any, path: Path) -> None:
     """In one step: no half a table under this name."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_name(path.name + ".part")
     try:
         if path.suffix == ".parquet":

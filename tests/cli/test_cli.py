@@ -85,6 +85,18 @@ def test_embed_events_and_epochs(study, tmp_path):
     assert len(table) == 6 and set(table["subject"]) == {"S001"}
 
 
+def test_embed_says_why_a_file_is_left_out(study, tmp_path, capsys):
+    words = ["--out", tmp_path / "table.csv", "-q"]
+    assert run("embed", study / "anna_raw.fif", "--window", 60, *words) == FAILURE
+    assert (
+        "anna_raw.fif is left out: it lasts 12 s, and --window is 60 s." in capsys.readouterr().err
+    )
+    words += ["--around", 0, 0.5, "--labels", "up"]
+    assert run("embed", study / "anna_raw.fif", *words) == FAILURE
+    reason = "anna_raw.fif is left out: it has no event of the labels up; labels in the file: left, right."
+    assert reason in capsys.readouterr().err
+
+
 def test_embed_parquet(study, tmp_path):
     pytest.importorskip("pyarrow", reason="pyarrow is not installed")
     out = tmp_path / "table.parquet"
