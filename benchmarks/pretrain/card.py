@@ -16,6 +16,8 @@ LICENCES = {
 }
 CAPTIONS = {
     "transfer.csv": "Transfer: mean score over folds with its 95 % confidence interval",
+    "transfer_gain.csv": "What pretraining adds: the score above that of the untrained encoder, "
+    "paired by fold, with its 95 % interval (corrected where folds share trials)",
     "mask_invariance.csv": "Mask invariance on UCI trials: cosines of pairs, and retrieval@1",
     "missing_electrodes.csv": "Score against the share of electrodes lost at prediction",
     "label_efficiency.csv": "Score against the number of labelled training trials",
