@@ -27,8 +27,7 @@ extensions = [
 exclude_patterns = ["_build", "gallery/*.py.md5", "**/GALLERY_HEADER.rst"]
 templates_path = ["_templates"]
 default_role = "py:obj"  # `name` in docstrings: a link where there is a page, code elsewhere
-# References stand at the end of docstrings also where no sentence cites them
-suppress_warnings = ["ref.citation", "config.cache"]
+suppress_warnings = ["config.cache"]
 myst_heading_anchors = 3
 
 autosummary_generate = True

@@ -28,8 +28,8 @@ class DAREClassifier(ClassifierMixin, ProbeEstimator):
         ``client.scatter(pretrainer)`` gives: it is sent to each worker once.
     adaptation : {"conv-linear", "linear", "finetune"}, default="conv-linear"
         "conv-linear" trains a spatial (and optionally temporal) convolution before the frozen
-        encoder and a linear head after it. "linear" is logistic regression on frozen embeddings.
-        "finetune" trains the encoder too, its lower layers more slowly.
+        encoder and a linear head after it [1]_. "linear" is logistic regression on frozen
+        embeddings. "finetune" trains the encoder too, its lower layers more slowly.
     ch_names : sequence of str or None, default=None
         Channel names of arrays. "conv-linear" and "finetune" can do without.
     sfreq : float or None, default=None

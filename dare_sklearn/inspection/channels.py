@@ -26,7 +26,7 @@ def channel_importance(
 
     `sklearn.inspection.permutation_importance` for signals: its own takes tables only. Shuffling
     breaks the tie between a channel and both the labels and the other channels, and leaves its
-    amplitude and spectrum as they are. Score epochs that ``fit`` has not seen.
+    amplitude and spectrum as they are [1]_. Score epochs that ``fit`` has not seen.
 
     Parameters
     ----------

@@ -35,7 +35,7 @@ class EuclideanAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
 
     The signals of each group are multiplied by the inverse square root of the group's mean
     covariance (that of an epoch: offsets left out, n_times - 1 in the denominator), so that the
-    mean covariance of every group becomes the identity. No label is used.
+    mean covariance of every group becomes the identity [1]_. No label is used.
 
     Parameters
     ----------

@@ -61,7 +61,7 @@ class DAREPretrainer(
 
     ``fit`` learns from signals alone: masked reconstruction, mask alignment (contrastive, between
     two masked views of a sample) and anchor alignment (against a momentum encoder of the complete
-    signal). ``transform`` embeds signals with the momentum encoder.
+    signal) [1]_. ``transform`` embeds signals with the momentum encoder.
 
     Parameters
     ----------

@@ -35,7 +35,7 @@ def plot_attention(
 ) -> Figure:
     """How much the encoder's summary tokens attend to each electrode in the last block.
 
-    The weights are those of the softmax, averaged over epochs, patches and summary tokens. They
+    The softmax's weights [1]_, averaged over epochs, patches and summary tokens. They
     tell from where the last block gathers, not what caused a decision: by then, earlier blocks
     have mixed the channels. Of a probe with a spatial convolution, the electrodes are its targets.
 

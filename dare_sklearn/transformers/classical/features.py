@@ -24,7 +24,7 @@ FLOOR_UV2 = 1e-6
 
 
 class BandPower(SignalTransformer):
-    """Power of every channel in frequency bands, by Welch's method.
+    """Power of every channel in frequency bands, by Welch's method [1]_.
 
     Parameters
     ----------
