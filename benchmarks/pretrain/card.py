@@ -19,6 +19,8 @@ CAPTIONS = {
     "transfer_gain.csv": "What pretraining adds: the score above that of the untrained encoder, "
     "paired by fold, with its 95 % interval (corrected where folds share trials)",
     "mask_invariance.csv": "Mask invariance on UCI trials: cosines of pairs, and retrieval@1",
+    "mask_invariance_distance.csv": "Which views are hard: retrieval@1 without a common electrode, "
+    "against the distance between the two views on the scalp",
     "missing_electrodes.csv": "Score against the share of electrodes lost at prediction",
     "label_efficiency.csv": "Score against the number of labelled training trials",
 }
