@@ -22,7 +22,7 @@ FOLDS = KFold(4, shuffle=True, random_state=0)
 @pytest.fixture(scope="module")
 def noise():
     rng = np.random.default_rng(3)
-    return 10 * rng.normal(size=(N_EPOCHS, 3, 32)), rng.permutation(np.arange(N_EPOCHS) % 2)
+    return 30 * rng.normal(size=(N_EPOCHS, 3, 32)), rng.permutation(np.arange(N_EPOCHS) % 2)
 
 
 def pretrainer():

@@ -17,6 +17,7 @@ from sklearn.model_selection import GridSearchCV
 
 from benchmarks.evidence.models import models_of, signals
 from benchmarks.tasks import TASKS
+from dare_sklearn.benchmark.splits import InnerFolds
 
 SHARES = (0.0, 0.25, 0.5, 0.75)
 N_DRAWS = 5
@@ -41,6 +42,8 @@ def run(args: argparse.Namespace) -> None:
         models, grids = models_of(task, args.encoders, layout)
         scorer = get_scorer(task.scoring)
         for fold, (train, test) in enumerate(task.cv.split(X, task.y, task.groups)):
+            groups = None if task.groups is None else task.groups[train]
+            inner = list(InnerFolds().split(X[train], task.y[train], groups))
             fitted = {}
             for model in models:
                 seen = (done["task"] == task.name) & (done["fold"] == fold)
@@ -48,7 +51,9 @@ def run(args: argparse.Namespace) -> None:
                     continue
                 estimator = clone(models[model])
                 if model in grids:
-                    estimator = GridSearchCV(estimator, grids[model], cv=3, scoring=task.scoring)
+                    estimator = GridSearchCV(
+                        estimator, grids[model], cv=inner, scoring=task.scoring
+                    )
                 fitted[model] = estimator.fit(X[train], task.y[train])
             rows = _score(fitted, scorer, X[test], task.y[test], layout, fold)
             new = pd.DataFrame(rows).assign(task=task.name, fold=fold, metric=task.scoring)

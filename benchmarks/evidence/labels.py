@@ -9,6 +9,7 @@ import pandas as pd
 
 from benchmarks.evidence.models import models_of, signals
 from benchmarks.tasks import TASKS
+from dare_sklearn.benchmark.splits import InnerFolds
 from dare_sklearn.evaluation import compare, summarize
 
 N_TRIALS = (8, 16, 32, 64, None)
@@ -41,7 +42,9 @@ def run(args: argparse.Namespace) -> None:
                 models,
                 X,
                 task.y,
+                groups=task.groups,
                 cv=cut,
+                inner_cv=InnerFolds(),
                 scoring=[task.scoring],
                 param_grids=grids,
                 n_jobs=args.jobs,

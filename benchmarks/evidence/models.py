@@ -19,7 +19,7 @@ C_GRID = [1e-4, 1e-3, 1e-2, 1e-1, 1.0]
 # but the features
 CLASSICAL = {
     "erp": ("Xdawn + tangent space + LR", "downsampled + LDA"),
-    "rhythm": ("band power + LR", "CSP + LDA", "tangent space + LR"),
+    "rhythm": ("band power + LR", "narrow-band power + LR", "CSP + LDA", "tangent space + LR"),
     "person": ("band power + LR", "tangent space + LR"),
 }
 

@@ -8,6 +8,7 @@ import pandas as pd
 
 from benchmarks.evidence.models import models_of, signals
 from benchmarks.tasks import TASKS
+from dare_sklearn.benchmark.splits import InnerFolds
 from dare_sklearn.evaluation import compare, summarize
 
 FEW = 200
@@ -46,6 +47,7 @@ def run(args: argparse.Namespace) -> None:
             task.y,
             groups=task.groups,
             cv=task.cv,
+            inner_cv=InnerFolds(),
             scoring=[task.scoring],
             param_grids=grids,
             n_jobs=args.jobs,

@@ -58,7 +58,11 @@ class RunConfig:
         for name in ("visible_share", "restarts"):
             if name in values:
                 values[name] = tuple(values[name])
-        return cls(**values)
+        config = cls(**values)
+        borders = [0, *config.restarts, config.steps]
+        if sorted(set(borders)) != borders:
+            raise ValueError(f"restarts must rise between 0 and {config.steps} steps: {borders}.")
+        return config
 
     def place_in_schedule(self, step: int) -> tuple[int, int]:
         """How far ``step`` is into its schedule, and how long that schedule is."""

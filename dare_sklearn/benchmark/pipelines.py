@@ -10,6 +10,7 @@ from .suite import PipelineSpec
 
 CLASSICAL = (
     "band power + LR",
+    "narrow-band power + LR",
     "Hjorth, entropy + LR",
     "CSP + LDA",
     "filter-bank CSP + LDA",

@@ -242,6 +242,22 @@ def test_usual_bands_are_those_that_epochs_resolve():
         bands(4, 10)
 
 
+def test_narrow_bands_part_neighbouring_frequencies():
+    def strongest(freq):
+        power = BandPower("narrow", scale="absolute", sfreq=SFREQ, unit="uV").fit(sine(freq))
+        assert len(power.bands_) == 22 and power.bands_["2 Hz"] == (1, 3)
+        return list(power.bands_)[int(power.transform(sine(freq)).argmax())]
+
+    # one band of the usual ones: beta
+    assert [strongest(freq) for freq in (20, 22, 28)] == ["20 Hz", "22 Hz", "28 Hz"]
+    # 8 Hz apart and up to 32 Hz: what is not resolved is left out
+    assert list(BandPower("narrow", sfreq=64, unit="uV").fit(X[..., :8]).bands_) == [
+        "8 Hz", "16 Hz", "24 Hz",
+    ]  # fmt: skip
+    with pytest.raises(ValueError, match="bands"):
+        BandPower("wide", **LAYOUT).fit(X)
+
+
 def test_bands_of_power_that_do_not_fit():
     with pytest.raises(ValueError, match="'fast'.*end at 64 Hz"):
         BandPower({"fast": (40, 80)}, **LAYOUT).fit(X)
@@ -349,7 +365,7 @@ each = pytest.mark.parametrize(("kind", "name"), PIPELINES)
 def test_kinds():
     rhythm, erp = classical_pipelines("rhythm"), classical_pipelines("erp")
     assert list(classical_pipelines()) == [*rhythm, *erp]
-    assert len(rhythm) == 7 and len(erp) == 2
+    assert len(rhythm) == 8 and len(erp) == 2
     with pytest.raises(ValueError, match="rhythm, erp, all, got 'p300'"):
         classical_pipelines("p300")
 

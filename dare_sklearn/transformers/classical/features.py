@@ -19,6 +19,8 @@ BANDS = {
     "beta": (13.0, 30.0),
     "gamma": (30.0, 45.0),
 }
+# 2 Hz wide: rhythms and flicker of neighbouring frequencies stay apart
+NARROW = {f"{center} Hz": (center - 1.0, center + 1.0) for center in range(2, 45, 2)}
 # Below what any amplifier resolves (1 nV): the logarithm of a flat channel stays finite.
 FLOOR_UV2 = 1e-6
 
@@ -28,10 +30,11 @@ class BandPower(SignalTransformer):
 
     Parameters
     ----------
-    bands : dict of str to (low, high), or None, default=None
+    bands : dict of str to (low, high), "narrow" or None, default=None
         Bands in Hz; ``low`` belongs to a band, ``high`` to the next. None takes delta (1 to 4),
-        theta (to 8), alpha (to 13), beta (to 30) and gamma (to 45 Hz), without those that the
-        sampling rate and the length of the epochs do not resolve.
+        theta (to 8), alpha (to 13), beta (to 30) and gamma (to 45 Hz), and "narrow" bands of 2 Hz
+        from 1 to 45 Hz, both without those that the sampling rate and the length of the epochs do
+        not resolve.
     scale : {"log", "relative", "absolute"}, default="log"
         "absolute" is power in µV², "log" its natural logarithm, and "relative" its share of the
         power from the lowest to the highest frequency of the bands.
@@ -70,7 +73,7 @@ class BandPower(SignalTransformer):
     """
 
     _parameter_constraints: dict = {
-        "bands": [Mapping, None],
+        "bands": [Mapping, StrOptions({"narrow"}), None],
         "scale": [StrOptions({"log", "relative", "absolute"})],
         "window_s": [RATE],
         **SignalTransformer._parameter_constraints,
@@ -78,7 +81,7 @@ class BandPower(SignalTransformer):
 
     def __init__(
         self,
-        bands: dict[str, tuple[float, float]] | None = None,
+        bands: dict[str, tuple[float, float]] | str | None = None,
         *,
         scale: str = "log",
         window_s: float = 2.0,
@@ -99,10 +102,10 @@ class BandPower(SignalTransformer):
 
     def _prepare(self) -> None:
         freqs = _frequencies(self)
-        if self.bands is None:
+        if self.bands is None or isinstance(self.bands, str):
             self.bands_ = {
                 name: band
-                for name, band in BANDS.items()
+                for name, band in (BANDS if self.bands is None else NARROW).items()
                 if band[1] <= freqs[-1] and _in(freqs, band).any()
             }
             if not self.bands_:

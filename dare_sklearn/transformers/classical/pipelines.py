@@ -32,11 +32,11 @@ def classical_pipelines(
     Parameters
     ----------
     kind : {"rhythm", "erp", "all"}, default="all"
-        "rhythm" are those for power and covariance of ongoing EEG: band power, Hjorth parameters
-        and entropy (with logistic regression), CSP + LDA [1]_, filter-bank CSP [2]_, tangent space
-        + logistic regression and MDM [3]_, and the augmented covariance method [4]_. "erp" are
-        those for evoked potentials: downsampled samples + shrinkage LDA [5]_, and Xdawn
-        covariances + tangent space + logistic regression [6]_.
+        "rhythm" are those for power and covariance of ongoing EEG: band power, power in bands of
+        2 Hz (for flicker), Hjorth parameters and entropy (with logistic regression), CSP + LDA
+        [1]_, filter-bank CSP [2]_, tangent space + logistic regression and MDM [3]_, and the
+        augmented covariance method [4]_. "erp" are those for evoked potentials: downsampled samples
+        + shrinkage LDA [5]_, and Xdawn covariances + tangent space + logistic regression [6]_.
     ch_names, sfreq, unit
         What arrays do not tell of themselves (see `SignalArray`); mne.Epochs need none of them.
 
@@ -124,6 +124,7 @@ def _rhythm(layout: dict) -> dict[str, list]:
     ]
     return {
         "band power + LR": [("power", BandPower(**layout)), _scaler(), _lr()],
+        "narrow-band power + LR": [("power", BandPower("narrow", **layout)), _scaler(), _lr()],
         "Hjorth, entropy + LR": [("hjorth", HjorthEntropy(**layout)), _scaler(), _lr()],
         "CSP + LDA": [signals(), csp(), ("lda", LinearDiscriminantAnalysis())],
         "filter-bank CSP + LDA": [
