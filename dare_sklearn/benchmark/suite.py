@@ -135,7 +135,19 @@ def read_suite(source: str | Path) -> Suite:
 
 
 def read_map(path: Path) -> tuple[str, tuple[DatasetSpec, ...]]:
-    """Text and data sets of a map of recordings: a YAML file with the key ``datasets`` alone.
+    """Text and data sets of a map of recordings.
+
+    Parameters
+    ----------
+    path : Path
+        A YAML file with the key ``datasets`` alone.
+
+    Returns
+    -------
+    text : str
+        The file's.
+    datasets : tuple
+        For the ``datasets`` of a suite.
 
     Raises
     ------

@@ -116,6 +116,8 @@ class DAREClassifier(ClassifierMixin, ProbeEstimator):
     ------
     ValueError, TypeError
         If signals or labels are unusable, in one sentence that says which and what to do.
+    FloatingPointError
+        From ``fit``, if the loss becomes NaN: lower `lr`.
 
     Notes
     -----

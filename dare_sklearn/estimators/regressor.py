@@ -26,9 +26,11 @@ class DARERegressor(RegressorMixin, ProbeEstimator):
     Parameters
     ----------
     encoder : str, path, DAREPretrainer or None, default="nano"
+        As `DAREClassifier`.
     adaptation : {"conv-linear", "linear", "finetune"}, default="conv-linear"
+        As `DAREClassifier`; "linear" is ridge regression on frozen embeddings.
     ch_names, sfreq, unit, unknown_channels, target_channels, spatial_init, spatial_layers, \
-temporal_kernel, pooling, max_epochs, batch_size, lr, weight_decay, layer_decay, \
+temporal_kernel, pooling, cache, cache_mb, max_epochs, batch_size, lr, weight_decay, layer_decay, \
 adapter_dropout, dropout, \
 validation_fraction, patience, device, precision, callbacks, random_state, verbose
         As `DAREClassifier`.
@@ -43,7 +45,7 @@ n_times_in_, n_features_in_
 
     Raises
     ------
-    ValueError, TypeError
+    ValueError, TypeError, FloatingPointError
         As `DAREClassifier`.
 
     Examples

@@ -227,7 +227,7 @@ def combine_datasets(pairs: pd.DataFrame) -> pd.DataFrame:
         from moabb.analysis.meta_analysis import combine_effects, combine_pvalues
     except ImportError as error:
         raise ImportError(
-            "combine_datasets uses MOABB's meta-analysis: pip install dare-sklearn[bench]"
+            "combine_datasets uses MOABB's meta-analysis: pip install moabb"
         ) from error
 
     if pairs["metric"].nunique() != 1:

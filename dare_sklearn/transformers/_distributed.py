@@ -114,8 +114,7 @@ def find_ranks(device: str) -> Ranks:
         from accelerate import PartialState
     except ImportError:
         raise ImportError(
-            "Training in several processes needs accelerate: pip install "
-            "'dare-sklearn[distributed]'."
+            "Training in several processes needs accelerate: pip install accelerate"
         ) from None
     if ":" in device:
         raise ValueError(

@@ -39,7 +39,7 @@ class PushToHubMixin:
         Raises
         ------
         ImportError
-            Without the extra ``dare-sklearn[hub]``.
+            Without huggingface_hub.
         """
         with tempfile.TemporaryDirectory() as folder:
             self.save_pretrained(folder)

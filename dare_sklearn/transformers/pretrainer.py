@@ -163,6 +163,10 @@ class DAREPretrainer(
         From ``fit``, if a recording cannot be used (see `on_error`), or `checkpoint_dir` holds a
         run of other parameters or another corpus, a model that is no run's, or no checkpoint that
         is whole.
+    TypeError
+        If `X` is of a kind that cannot be read.
+    FloatingPointError
+        From ``fit``, if the loss becomes NaN: lower `lr`.
     MemoryError
         From ``fit``, naming a `batch_size` that fits (where one process trains), and from
         ``transform``, if not even single epochs do.
@@ -188,7 +192,7 @@ class DAREPretrainer(
     and ``.set``.
 
     **Several GPUs or nodes.** The same script trains on all of them under ``accelerate launch``
-    (``pip install 'dare-sklearn[distributed]'``). P processes make the same steps as one with P
+    (``pip install accelerate``). P processes make the same steps as one with P
     times the `batch_size`, to rounding: mask alignment contrasts windows across processes, and
     each process reads its share of the files and windows. The learning rate is not scaled. Every
     process ends with the same fitted object; the first one alone writes checkpoints, and

@@ -1,4 +1,4 @@
-"""Weights from and to the Hugging Face Hub, with the extra ``dare-sklearn[hub]``.
+"""Weights from and to the Hugging Face Hub, which needs huggingface_hub.
 
 Only the configuration, the safetensors file and the model card travel: nothing that can run code.
 """
@@ -64,6 +64,6 @@ def _hub(why: str) -> ModuleType:
         import huggingface_hub
     except ImportError:
         raise ImportError(
-            f"{why}, which this installation lacks: pip install 'dare-sklearn[hub]'."
+            f"{why}, which this installation lacks: pip install huggingface_hub."
         ) from None
     return huggingface_hub

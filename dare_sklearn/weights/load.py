@@ -43,7 +43,7 @@ def load_encoder(source: str | Path) -> Encoder:
     source : str or Path
         Name of a shipped encoder, a folder that ``save_pretrained`` wrote, a checkpoint of the
         authors' training code (``.ckpt``), of which the momentum encoder is taken, or an id of the
-        Hugging Face Hub (``"owner/name"``, with the extra ``dare-sklearn[hub]``).
+        Hugging Face Hub (``"owner/name"``, which needs huggingface_hub).
 
     Returns
     -------

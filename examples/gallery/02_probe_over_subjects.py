@@ -56,7 +56,8 @@ plot_scores(table, "roc_auc", chance=0.5)
 # Was it trained for long enough? The history of a fit shows it. A loss that still falls asks for
 # more ``max_epochs``; how many should be chosen within the training folds, for instance by
 # ``validation_fraction=0.2`` with ``fit(..., groups=subject)``, which stops early and holds out
-# whole people.
+# whole people. (``cross_val_score`` hands groups to ``fit`` with metadata routing: see
+# :doc:`/guide/leakage`.)
 train = subject != "S004"
 probe.fit(epochs[train], y[train])
 plot_losses(probe)

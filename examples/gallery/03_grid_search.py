@@ -76,9 +76,9 @@ axes[1].spines[["top", "right"]].set_visible(False)
 # %%
 # The best score of a search is too good, because it was chosen as the best: the folds that chose
 # it also score it. For a score to report, put the search inside another cross-validation, over
-# people who were not in it: ``cross_val_score(cached, X, y, groups=subject, ...)``, or
-# :func:`dare_sklearn.evaluation.compare` with ``param_grids``, which does so for every pipeline
-# (see :ref:`sphx_glr_gallery_04_csp_and_tangent_space.py`).
+# people who were not in it: :func:`dare_sklearn.evaluation.compare` with ``param_grids`` does so
+# for every pipeline, and its inner folds keep people whole (see
+# :ref:`sphx_glr_gallery_04_csp_and_tangent_space.py`).
 #
 # On a public data set
 # --------------------

@@ -72,11 +72,11 @@ summarize(scores)[["pipeline", "mean", "low", "high", "n"]].round(3)
 plot_scores(scores, "roc_auc", chance=0.5)
 
 # %%
-# Which differences are more than luck? For fewer than 20 people, all permutations of the signs of
-# the differences are counted, and p-values corrected for the number of pairs (Holm). Rows minus
-# columns: a blue row loses. What is not significant stays grey. With ten people the smallest
-# p-value of a pair is 2 / 1024, and a difference must be regular to be seen: grey does not mean
-# equal.
+# Which differences are more than luck? Up to 14 people, all permutations of the signs of the
+# differences are counted (up to 19 a random 10,000 of them; from 20 on it is Wilcoxon's test), and
+# p-values corrected for the number of pairs (Holm). Rows minus columns: a blue row loses. What is
+# not significant stays grey. With ten people the smallest p-value of a pair is 2 / 1024, and a
+# difference must be regular to be seen: grey does not mean equal.
 pairs = pairwise(scores, "roc_auc")
 plot_significance(pairs)
 

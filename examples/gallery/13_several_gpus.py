@@ -27,7 +27,7 @@ when these pages are built, except for the drawing.
 
 .. code-block:: bash
 
-    pip install "dare-sklearn[distributed]"
+    pip install accelerate
     accelerate launch --num_processes 4 pretrain.py
 """
 

@@ -357,7 +357,7 @@ def test_combinations_that_are_none(moabb):
 def test_without_moabb(monkeypatch):
     monkeypatch.setitem(sys.modules, "moabb.analysis.meta_analysis", None)
     pairs = pairwise(pairs_of())  # needs none
-    with pytest.raises(ImportError, match=r"pip install dare-sklearn\[bench\]"):
+    with pytest.raises(ImportError, match="pip install moabb"):
         combine_datasets(pairs)
 
 

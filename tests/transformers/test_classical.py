@@ -458,7 +458,7 @@ def test_the_bridge_in_front_of_mne_and_pyriemann():
 
 def test_without_pyriemann(monkeypatch):
     monkeypatch.setitem(sys.modules, "pyriemann.estimation", None)
-    with pytest.raises(ImportError, match=r"pip install dare-sklearn\[bench\]"):
+    with pytest.raises(ImportError, match="pip install pyriemann"):
         classical_pipelines("erp")
 
 

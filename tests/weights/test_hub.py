@@ -91,7 +91,7 @@ def test_missing_repository(hub):
 
 def test_without_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
-    with pytest.raises(ImportError, match=r"pip install 'dare-sklearn\[hub\]'"):
+    with pytest.raises(ImportError, match="pip install huggingface_hub"):
         load_encoder("lab/none")
 
 

@@ -42,11 +42,11 @@ class Context:
 
     Attributes
     ----------
-    data : Path or None
+    data : Path or None, default=None
         Folder of recordings.
-    rehearse : bool
+    rehearse : bool, default=False
         Fake signals in the shape of the real data, so that nothing is downloaded.
-    n_subjects : int or None
+    n_subjects : int or None, default=None
         The first so many people only.
 
     Examples

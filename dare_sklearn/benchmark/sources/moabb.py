@@ -102,7 +102,7 @@ def _make_dataset(name: str, params: str) -> Any:
         import moabb.datasets
         import moabb.datasets.fake
     except ImportError as error:
-        raise ImportError("This suite needs MOABB: pip install 'dare-sklearn[bench]'") from error
+        raise ImportError("This suite needs MOABB: pip install moabb") from error
     make = getattr(moabb.datasets, name, None) or getattr(moabb.datasets.fake, name, None)
     if not isinstance(make, type):
         raise SuiteError(f"MOABB has no data set {name!r}.")

@@ -181,6 +181,6 @@ def _pyriemann() -> Any:
         import pyriemann.tangentspace
     except ImportError as error:
         raise ImportError(
-            "The classical pipelines need pyriemann: pip install dare-sklearn[bench]"
+            "The classical pipelines need pyriemann: pip install pyriemann"
         ) from error
     return pyriemann
