@@ -24,13 +24,25 @@ CAPTIONS = {
     "missing_electrodes.csv": "Score against the share of electrodes lost at prediction",
     "label_efficiency.csv": "Score against the number of labelled training trials",
 }
+TASKS = """\
+- SSVEP: 20 or 30 Hz flicker, six recordings of one person with a headband of four dry electrodes.
+- P300: target or other picture, 16 recordings of one person with the same headband.
+- Stimulus 1 or 2: first or second picture of a pair, ten people, one left out at a time.
+- Person: which of the ten people a trial is from.
+- Hands or feet: imagined movement, 45 trials of one person, ten random splits.
+
+Where one person was recorded, nothing follows for other people. Every search (of C, and of the
+pooling of embeddings) is nested in the training folds and keeps groups whole. "LR" is logistic
+regression, "samples" are downsampled signals, "probe" is the conv-linear probe. "untrained" is the
+same network before any pretraining. "full" is the recipe of this encoder at 2,000 steps, and the
+rows "no-..." leave one part of the method out of that."""
 LIMITS = """\
 - Simulated people are all healthy adults with a spherical head: no pathology, sleep, infants or
   implants, and rhythms that wax and wane more simply than real ones.
 - It reads 62 electrodes of the 10-10 system at 256 Hz, 250 ms at a time: nothing slower than that
   within a token, and nothing above 128 Hz.
 - Signals must be in microvolts on the scale of scalp EEG; the encoder does not normalise amplitude.
-- Not a medical device. Scores on the tasks below say little about other tasks: compare with
+- Not a medical device. Scores on the tasks above say little about other tasks: compare with
   classical features on your own data."""
 
 
@@ -59,32 +71,82 @@ def model_card(
         f"Real recordings mixed in: {mixed}.",
         "No recording is part of the package.",
         "## Training",
-        f"{config.steps:,} steps of {corpus['batch_size']} windows, {made['hours']:g} hours of one "
-        f"CPU core, torch {made['torch']}, seed {config.seed}. Recipe: "
-        f"`benchmarks/pretrain/configs/{made['recipe']}`. Beside the paper: amplitude unit "
-        f"{written['model']['amplitude_uv']:g} µV, visible channels per patch "
-        f"{config.visible_share[0]:.0%} to {config.visible_share[1]:.0%}, "
+        f"{config.steps:,} steps of {corpus['batch_size']} windows"
+        + "".join(f", schedules anew from step {step:,} on" for step in config.restarts)
+        + f"; {made['hours']:g} hours of one shared CPU core, torch {made['torch']}, "
+        f"seed {config.seed}. Recipe: `benchmarks/pretrain/configs/{made['recipe']}`. "
+        f"Beside the paper: amplitude unit {written['model']['amplitude_uv']:g} µV, "
+        f"visible channels per patch {config.visible_share[0]:.0%} "
+        f"to {config.visible_share[1]:.0%}, "
         f"{config.hidden_target_share:.0%} of the channels of wholly hidden patches are targets, "
-        f"weights of the loss terms {config.objective or 'as in the paper'}.",
+        f"weights of the loss terms as in the paper{', but ' if config.objective else ''}"
+        + ", ".join(f"{key.replace('_', ' ')} {value:g}" for key, value in config.objective.items())
+        + ".",
         "Mean losses of the last 500 steps: "
         + ", ".join(f"{key.replace('_', ' ')} {value:.3f}" for key, value in last.items())
         + ".",
         f"SHA-256 of `model.safetensors`: `{written['sha256']}`.",
+        "## Test recordings",
+        "The encoder has not seen them:",
+        "\n".join(f"- {licence}" for licence in LICENCES.values()),
+        TASKS,
         "## Results",
-        "On recordings that the encoder has not seen, unless a row says so. "
-        "`python -m benchmarks.evidence` makes every number.",
+        "`python -m benchmarks.evidence --data FOLDER --out FOLDER` makes every number; tables "
+        "with more columns, and figures, are in `benchmarks/evidence/results`.",
     ]
     for file, caption in CAPTIONS.items():
         if evidence is not None and (evidence / file).exists():
-            table = pd.read_csv(evidence / file)
+            table = LAYOUTS.get(file, lambda table: table)(pd.read_csv(evidence / file))
             sections += [f"### {caption}", _markdown(table)]
     sections += ["## Limits", LIMITS]
     return "\n\n".join(sections) + "\n"
+
+
+def _invariance(table: pd.DataFrame) -> pd.DataFrame:
+    """Retrieval alone, a row per encoder."""
+    pairs = zip(table["retrieval_mean"], table["retrieval_std"], strict=True)
+    table = table.assign(text=[f"{mean:.3f} ± {std:.3f}" for mean, std in pairs])
+    return _wide(table, ["encoder"], "overlap", "text", "{:.0%} common".format)
+
+
+def _electrodes(table: pd.DataFrame) -> pd.DataFrame:
+    return _wide(table, ["task", "metric", "model"], "share", "mean", "{:.0%} lost".format)
+
+
+def _labels(table: pd.DataFrame) -> pd.DataFrame:
+    whole = table["n_trials"] == table.groupby("dataset")["n_trials"].transform("max")
+    table = table.assign(place=table["n_trials"].where(~whole, 1_000_000))
+    names = {1_000_000: "all"}
+    return _wide(
+        table, ["dataset", "metric", "pipeline"], "place", "mean", lambda n: names.get(n, f"{n:g}")
+    )
+
+
+def _wide(table: pd.DataFrame, rows: list[str], columns: str, values: str, name) -> pd.DataFrame:
+    """One column per value of `columns`, rows in the order of the table."""
+    wide = table.pivot(index=rows, columns=columns, values=values)
+    wide = wide.reindex(pd.MultiIndex.from_frame(table[rows].drop_duplicates())
+                        if len(rows) > 1 else table[rows[0]].unique())  # fmt: skip
+    wide.columns = [name(column) for column in wide.columns]
+    return wide.reset_index(names=rows)
+
+
+LAYOUTS = {
+    "mask_invariance.csv": _invariance,
+    "missing_electrodes.csv": _electrodes,
+    "label_efficiency.csv": _labels,
+}
 
 
 def _markdown(table: pd.DataFrame) -> str:
     """A table in Markdown, numbers with three decimals."""
     rows = [list(table.columns), ["---"] * table.shape[1]]
     for row in table.itertuples(index=False):
-        rows.append([f"{v:.3f}" if isinstance(v, float) else str(v) for v in row])
+        rows.append([_cell(value) for value in row])
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
+def _cell(value: object) -> str:
+    if not isinstance(value, float):
+        return str(value)
+    return "–" if value != value else f"{value:.3f}"
