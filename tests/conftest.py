@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
 
 # Real recordings and reference numbers live beside the project, never in it.
 SHARED = Path(os.environ.get("DARE_SHARED", Path(__file__).resolve().parents[2] / "shared"))
+
+# Shells start background jobs with Ctrl-C ignored, and the tests press it
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _shared(name: str) -> Path:

@@ -141,6 +141,13 @@ def _files(results: Results) -> list[str]:
 
 
 def _answers(verdicts: list[Verdict]) -> str:
+    """A table per candidate."""
+    names = dict.fromkeys(verdict.candidate for verdict in verdicts)
+    tables = ((name, _answer([v for v in verdicts if v.candidate == name])) for name in names)
+    return "".join(f"<h4>{escape(name)}</h4>{table}" for name, table in tables)
+
+
+def _answer(verdicts: list[Verdict]) -> str:
     rows = []
     for v in verdicts:
         tag = Html(f'<span class="tag {_TAGS[v.kind]}">{escape(v.kind)}</span>')
@@ -154,17 +161,13 @@ def _answers(verdicts: list[Verdict]) -> str:
                 difference,
                 "–" if np.isnan(v.p) else "< 0.001" if v.p < 0.001 else f"{v.p:.3f}",
                 f"{v.n} {v.unit}{'s' * (v.n > 1)}",
-                _two_lines(v.candidate, f"{v.mean:.3f}"),
-                _two_lines(v.rival, f"{v.rival_mean:.3f}"),
+                f"{v.mean:.3f}",
+                Html(f"{v.rival_mean:.3f}<br>{escape(v.rival)}"),
             ]
         )
     return table(
-        ["data set", "answer", "difference [95 %]", "p", "over", "DARE", "best classical"], rows
+        ["data set", "answer", "difference [95 %]", "p", "over", "score", "best classical"], rows
     )
-
-
-def _two_lines(first: str, second: str) -> Html:
-    return Html(f'<span class="named">{escape(first)}<br>{escape(second)}</span>')
 
 
 def _how_to_read() -> str:

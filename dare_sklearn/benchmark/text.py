@@ -77,7 +77,7 @@ body{margin:0;background:var(--bg);color:var(--fg);font:16px/1.55 system-ui,-app
 main{max-width:64rem;margin:0 auto;padding:1.5rem 1rem 4rem}
 h1{font-size:1.7rem;line-height:1.2;margin:.5rem 0}
 h2{font-size:1.3rem;margin:2.6rem 0 .6rem;padding-top:.8rem;border-top:1px solid var(--line)}
-h3{font-size:1rem;margin:1.6rem 0 .4rem}
+h3{font-size:1rem;margin:1.6rem 0 .4rem}h4{font-size:.95rem;margin:1rem 0 .2rem}
 p{margin:.5rem 0;max-width:46rem}a{color:var(--accent)}
 .muted{color:var(--muted);font-size:.92rem}
 .answer{background:var(--card);border:1px solid var(--line);border-left:5px solid var(--accent);
@@ -88,7 +88,6 @@ table{border-collapse:collapse;font-size:.92rem;font-variant-numeric:tabular-num
 th,td{padding:.35rem .8rem;border-bottom:1px solid var(--line);text-align:right;white-space:nowrap}
 thead th{color:var(--muted);font-weight:600}
 th:first-child{text-align:left}tbody th{font-weight:400}tr.best th,tr.best td{font-weight:650}
-td .named{display:inline-block;max-width:9.5rem;white-space:normal}
 td.text,.facts td{text-align:left;white-space:normal}
 figure{margin:0;background:#fff;border:1px solid var(--line);border-radius:8px;padding:.5rem}
 figure img{display:block;max-width:100%;height:auto;margin:0 auto}

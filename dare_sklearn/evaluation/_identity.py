@@ -134,7 +134,7 @@ def _weights(source: Any) -> str:
 
     shipped = SHIPPED_FOLDER / str(source)
     path = shipped if shipped.exists() else Path(source)
-    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+    files = sorted(p for p in path.rglob("*") if p.suffix != ".md") if path.is_dir() else [path]
     content = [xxh3_128(file.read_bytes()).hexdigest() for file in files if file.is_file()]
     return f"{str(source)!r} {content}"
 

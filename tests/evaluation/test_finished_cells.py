@@ -246,6 +246,8 @@ def test_weights_on_disk_are_part_of_the_key(tmp_path):
     pretrainer().fit(signals).save_pretrained(folder)
     before = describe(DAREEmbedder(str(folder)))
     assert describe(DAREEmbedder(str(folder))) == before
+    (folder / "README.md").write_text("A model card decides no number.", encoding="utf-8")
+    assert describe(DAREEmbedder(str(folder))) == before
     pretrainer(1).fit(signals).save_pretrained(folder)
     assert describe(DAREEmbedder(str(folder))) != before
 
