@@ -162,7 +162,7 @@ def _answer(verdicts: list[Verdict]) -> str:
                 "–" if np.isnan(v.p) else "< 0.001" if v.p < 0.001 else f"{v.p:.3f}",
                 f"{v.n} {v.unit}{'s' * (v.n > 1)}",
                 f"{v.mean:.3f}",
-                Html(f"{v.rival_mean:.3f}<br>{escape(v.rival)}"),
+                Html(f'<span class="named">{v.rival_mean:.3f}<br>{escape(v.rival)}</span>'),
             ]
         )
     return table(

@@ -88,6 +88,7 @@ table{border-collapse:collapse;font-size:.92rem;font-variant-numeric:tabular-num
 th,td{padding:.35rem .8rem;border-bottom:1px solid var(--line);text-align:right;white-space:nowrap}
 thead th{color:var(--muted);font-weight:600}
 th:first-child{text-align:left}tbody th{font-weight:400}tr.best th,tr.best td{font-weight:650}
+td .named{display:inline-block;width:8.5rem;white-space:normal}
 td.text,.facts td{text-align:left;white-space:normal}
 figure{margin:0;background:#fff;border:1px solid var(--line);border-radius:8px;padding:.5rem}
 figure img{display:block;max-width:100%;height:auto;margin:0 auto}
