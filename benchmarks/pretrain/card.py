@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from benchmarks.pretrain.run import RunConfig
@@ -15,10 +16,10 @@ LICENCES = {
     "muse": "muse-lsl, visual P300 and SSVEP of two people with a headband, BSD-3-Clause",
 }
 CAPTIONS = {
-    "transfer.csv": "Transfer: mean score over folds with its 95 % confidence interval",
+    "transfer.csv": "Transfer: mean score over folds ± half of its 95 % confidence interval",
     "transfer_gain.csv": "What pretraining adds: the score above that of the untrained encoder, "
     "paired by fold, with its 95 % interval (corrected where folds share trials)",
-    "mask_invariance.csv": "Mask invariance on UCI trials: cosines of pairs, and retrieval@1",
+    "mask_invariance.csv": "Mask invariance on UCI trials: retrieval@1 ± its SD over 20 draws",
     "mask_invariance_distance.csv": "Which views are hard: retrieval@1 without a common electrode, "
     "against the distance between the two views on the scalp",
     "missing_electrodes.csv": "Score against the share of electrodes lost at prediction",
@@ -89,6 +90,7 @@ def model_card(
         "## Test recordings",
         "The encoder has not seen them:",
         "\n".join(f"- {licence}" for licence in LICENCES.values()),
+        "The tasks:",
         TASKS,
         "## Results",
         "`python -m benchmarks.evidence --data FOLDER --out FOLDER` makes every number; tables "
@@ -100,6 +102,17 @@ def model_card(
             sections += [f"### {caption}", _markdown(table)]
     sections += ["## Limits", LIMITS]
     return "\n\n".join(sections) + "\n"
+
+
+def _transfer(table: pd.DataFrame) -> pd.DataFrame:
+    """A row per pipeline, a column per task."""
+    half = (table["high"] - table["low"]) / 2
+    pairs = zip(table["mean"], half, strict=True)
+    table = table.assign(
+        text=[f"{mean:.3f} ± {around:.3f}" for mean, around in pairs],
+        task=table["dataset"] + ", " + table["metric"].str.replace("_", " "),
+    )
+    return _wide(table, ["pipeline"], "task", "text", str)
 
 
 def _invariance(table: pd.DataFrame) -> pd.DataFrame:
@@ -132,6 +145,7 @@ def _wide(table: pd.DataFrame, rows: list[str], columns: str, values: str, name)
 
 
 LAYOUTS = {
+    "transfer.csv": _transfer,
     "mask_invariance.csv": _invariance,
     "missing_electrodes.csv": _electrodes,
     "label_efficiency.csv": _labels,
@@ -149,4 +163,4 @@ def _markdown(table: pd.DataFrame) -> str:
 def _cell(value: object) -> str:
     if not isinstance(value, float):
         return str(value)
-    return "–" if value != value else f"{value:.3f}"
+    return "–" if np.isnan(value) else f"{value:.3f}"
