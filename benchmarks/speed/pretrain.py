@@ -74,7 +74,7 @@ def rows_of(size: str, n_runs: int, curve_steps: int) -> list[dict]:
         "ours": Trainer(model, plain=False),
         "bf16": Trainer(model, plain=False, bf16=True),
     }
-    losses = {name: float(trainer.loss(batch)) for name, trainer in trainers.items()}
+    losses = {name: float(trainer.loss(batch).detach()) for name, trainer in trainers.items()}
     # plain and ours take turns on the same batches, and their curves must stay together
     curves = {name: [] for name in trainers}
     for _ in range(curve_steps):
