@@ -17,7 +17,7 @@ from sklearn.utils import _safe_indexing
 from sklearn.utils.metadata_routing import get_routing_for_object
 
 from ._cost import measure
-from ._identity import keeps_its_fit
+from ._identity import describe, digest, keeps_its_fit
 
 TIE = 1e-12  # scores that differ by rounding are equal
 _RESPONSES = ("predict", "predict_proba", "predict_log_proba", "decision_function")
@@ -103,7 +103,9 @@ def run_cell(
         start = time.perf_counter()
         scores = {name: _score(name, scorer, answers, test) for name, scorer in scorers.items()}
         answering = time.perf_counter() - start if answers.seconds is None else answers.seconds
-    chance = _chance(scorers, scores, answers, test, n_permutations, [random_state, fold.number])
+    # of the test epochs, not of the fold's number: equal cells get equal permutations
+    seed = None if random_state is None else [random_state, int(digest(describe(fold.test)), 16)]
+    chance = _chance(scorers, scores, answers, test, n_permutations, seed)
     return {
         **scores,
         **chance,
@@ -167,12 +169,14 @@ def _chance(
     answers: Answers,
     test: Data,
     n_permutations: int,
-    seed: list,
+    seed: list[int] | None,
 ) -> dict[str, float]:
     """Mean score of the same predictions against permuted labels, and how often it is as high."""
     if not n_permutations:
         return {}
-    rng = np.random.default_rng(None if seed[0] is None else seed)
+    if len(np.unique(test.y)) == 1:  # every order of the labels is the same
+        return {k: v for m in scorers for k, v in ((f"chance_{m}", np.nan), (f"p_{m}", 1.0))}
+    rng = np.random.default_rng(seed)
     null = {name: [] for name in scorers}
     for _ in range(n_permutations):
         shuffled = Data(test.X, permuted(test.y, test.groups, rng), test.groups)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from functools import partial
+from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,13 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             found[name] = "none"
     return found
+
+
+@cache
+def library_code() -> str:
+    """Hash of this library's source: between two releases its version stays the same."""
+    package = Path(__file__).parents[1]
+    return digest(*(file.read_text("utf-8") for file in sorted(package.rglob("*.py"))))
 
 
 def describe(value: Any) -> str:

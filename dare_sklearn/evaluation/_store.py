@@ -23,10 +23,10 @@ def plain(value: Any) -> Any:
     return value if value is None or isinstance(value, bool | int | float | str) else repr(value)
 
 
-def cell_path(folder: Path, dataset: str, pipeline: str, fold: int, key: str) -> Path:
+def cell_path(folder: Path, dataset: str, pipeline: str, key: str) -> Path:
     """The file of a cell: names for people, the key of the content for the program."""
     names = re.sub(r"[^\w-]+", "-", f"{dataset}_{pipeline}")[:80]
-    return folder / f"{names}_fold{fold:02d}_{key}.json"
+    return folder / f"{names}_{key}.json"
 
 
 def read_cell(path: Path) -> dict[str, Any] | None:

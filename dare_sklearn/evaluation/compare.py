@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Mapping
@@ -18,7 +19,7 @@ from sklearn.model_selection import GroupKFold, StratifiedGroupKFold, check_cv
 from sklearn.utils.validation import column_or_1d
 
 from ._cells import Data, Fold, run_cell
-from ._identity import describe, digest, digest_signals, versions
+from ._identity import describe, digest, digest_signals, library_code, versions
 from ._store import cell_path, plain, read_cell, write_cell
 
 WHICH = ("dataset", "pipeline", "fold", "subject", "n_subjects", "n_train", "n_test")
@@ -127,7 +128,7 @@ def compare(
 
     Labels are permuted within groups, so that a model which merely tells people apart stays at
     chance; where each group has one label, labels of whole groups change places. A fold whose test
-    epochs are one group with one label cannot be tested: its p is 1.
+    epochs all have one label cannot be tested: its chance level is NaN and its p 1.
 
     **First cells** also pay for libraries that load when they are first used: compare medians of
     the costs.
@@ -166,7 +167,7 @@ def compare(
     if cache_dir is not None:
         common = digest(
             digest_signals(data.X), describe([data.y, data.groups, _plain_scoring(scoring)]),
-            random_state, n_permutations, versions(),
+            random_state, n_permutations, versions(), library_code(),
         )  # fmt: skip
     cells = []
     for name, pipeline in pipelines.items():
@@ -176,11 +177,21 @@ def compare(
             if common is not None:
                 inner = fold.inner if name in grids else None
                 key = digest(common, text, describe([fold.train, fold.test, inner]))
-                path = cell_path(Path(cache_dir), dataset, name, fold.number, key)
+                path = cell_path(Path(cache_dir), dataset, name, key)
             cells.append((name, fold, path, text))
 
-    def finish(number: int) -> tuple[int, dict[str, Any] | str]:
-        """Number and row of a cell; in place of the row what went wrong."""
+    here = os.getpid()
+
+    def finish(number: int) -> tuple[int, dict[str, Any] | str, list]:
+        """Number and row of a cell (in place of the row what went wrong), and warnings."""
+        if os.getpid() == here:
+            return *compute(number), []
+        # those of a worker would be lost with it
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            return *compute(number), [(w.category, str(w.message)) for w in caught]
+
+    def compute(number: int) -> tuple[int, dict[str, Any] | str]:
         name, fold, path, text = cells[number]
         found = None if path is None else read_cell(path)
         if found is not None:
@@ -203,7 +214,12 @@ def compare(
         return number, row
 
     tasks = (delayed(finish)(number) for number in range(len(cells)))
-    rows = dict(_progress(Parallel(n_jobs, return_as="generator_unordered")(tasks), cells, verbose))
+    parallel = Parallel(n_jobs, return_as="generator_unordered")
+    rows: dict[int, dict[str, Any] | str] = {}
+    for number, row, caught in _progress(parallel(tasks), cells, verbose):
+        rows[number] = row
+        for category, text in dict.fromkeys(caught):
+            warnings.warn(text, category, stacklevel=2)
     for _, row in sorted(rows.items()):
         if isinstance(row, str):
             warnings.warn(f"{row} Its row is left out.", UserWarning, stacklevel=2)

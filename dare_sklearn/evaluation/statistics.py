@@ -184,8 +184,8 @@ def combine_datasets(pairs: pd.DataFrame) -> pd.DataFrame:
     """Combine the tests of `pairwise` across data sets.
 
     One-sided p-values by Stouffer's method, and effects by their mean, both weighted with the
-    square root of the number of observations: MOABB's ``combine_pvalues`` and ``combine_effects``
-    [1]_.
+    square root of the number of subjects (1 where observations are folds, however many): MOABB's
+    ``combine_pvalues`` and ``combine_effects`` [1]_.
 
     Parameters
     ----------
@@ -237,12 +237,14 @@ def combine_datasets(pairs: pd.DataFrame) -> pd.DataFrame:
         if set(part["dataset"]) != set(pairs["dataset"]) or part["dataset"].duplicated().any():
             raise ValueError(f"The pair {a!r}, {b!r} must be in every data set once.")
         n = part["n"].to_numpy()
+        # how many folds one person's trials are cut into says nothing of how much is known
+        people = np.where(part["unit"] == "subject", n, 1)
         greater, less = (
-            float(combine_pvalues(_inside(part[side].to_numpy(), n), n))
+            float(combine_pvalues(_inside(part[side].to_numpy(), n), people))
             for side in ("p_greater", "p_less")
         )
         with np.errstate(invalid="ignore"):
-            effect = float(combine_effects(part["effect_size"].to_numpy(), n))
+            effect = float(combine_effects(part["effect_size"].to_numpy(), people))
         rows.append(
             {
                 "pipeline_a": a, "pipeline_b": b, "metric": part["metric"].iloc[0],
@@ -270,7 +272,7 @@ def summarize(
     results : DataFrame
         Of `compare`; several data sets stacked with `pandas.concat`.
     metrics : str, sequence of str or None, default=None
-        Columns of scores; None takes all.
+        Columns of scores; None takes all that a data set has.
     confidence : float, default=0.95
     interval : {"auto", "t", "bootstrap"}, default="auto"
         "t" is Student's interval over subjects; over folds, which share training data, its
@@ -310,11 +312,14 @@ def summarize(
     if not 0 < confidence < 1:
         raise ValueError(f"confidence must lie between 0 and 1, got {confidence!r}.")
     known = _metrics(results)
-    metrics = known if metrics is None else [metrics] if isinstance(metrics, str) else metrics
+    all_metrics = metrics is None
+    metrics = known if all_metrics else [metrics] if isinstance(metrics, str) else metrics
     rows = []
     for (dataset, pipeline), part in results.groupby(["dataset", "pipeline"], sort=False):
         for metric in metrics:
             metric = _metric(results, metric)
+            if all_metrics and part[metric].isna().all():  # of another data set
+                continue
             _, unit, scores, ratio = _observations(part, metric, "auto", dataset)
             values = scores[pipeline].to_numpy()
             if interval == "bootstrap" and unit == "fold":
@@ -368,12 +373,14 @@ _PAIRS = (
     "dataset pipeline_a pipeline_b metric unit n mean_a mean_b difference effect_size test "
     "p_greater p_less p p_holm"
 ).split()
+# columns that the command line adds to its tables
+_OF_SUITES = {"seed", "tested", "n_chans", "n_times", "sfreq", "n_classes", "n_trials"}
 _SUMMARY_OF_COSTS = {"fit_seconds": "median", "predict_seconds": "median", "peak_memory_mb": "max"}
 
 
 def _metrics(results: pd.DataFrame) -> list[str]:
     """Columns of scores."""
-    taken = {*WHICH, *COSTS}
+    taken = {*WHICH, *COSTS, *_OF_SUITES}
     return [c for c in results if c not in taken and not c.startswith(("chance_", "p_"))]
 
 

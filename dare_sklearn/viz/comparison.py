@@ -285,7 +285,8 @@ def _draw_scores(
             elinewidth=1.6,
         )
     if chance is None and f"chance_{metric}" in results:
-        chance = results[f"chance_{metric}"].mean()
+        known = results[f"chance_{metric}"].dropna()
+        chance = known.mean() if len(known) else None
     if chance is not None:
         ax.axvline(chance, color=GREY, linestyle="--", linewidth=1, zorder=1)
         ax.annotate(

@@ -221,6 +221,18 @@ def test_cells_in_several_processes(table):
     pd.testing.assert_frame_equal(alone[columns], together[columns])
 
 
+class Warns(DummyClassifier):
+    def fit(self, X, y):
+        warnings.warn("the signals are flat", UserWarning, stacklevel=2)
+        return super().fit(X, y)
+
+
+def test_warnings_of_other_processes_arrive(table):
+    with pytest.warns(UserWarning, match="the signals are flat") as caught:
+        compare({"w": Warns()}, *table, cv=2, n_jobs=2)
+    assert len(caught) == 2
+
+
 # Nothing of a test fold reaches a fit
 
 
@@ -297,6 +309,25 @@ def test_chance_of_a_constant_answer_is_its_score():
     np.testing.assert_allclose(found["chance_accuracy"], 0.75)
     np.testing.assert_allclose(found["accuracy"], 0.75)
     np.testing.assert_allclose(found["p_accuracy"], 1.0)
+
+
+def test_one_person_with_one_label_has_no_chance_level():
+    """A diagnosis, one person left out at a time: no order of these labels is another one."""
+    y = np.repeat([0, 1, 0, 1], 12)
+    found = compare(
+        {"lr": LogisticRegression()}, np.zeros((48, 2)), y, groups=GROUPS, cv=LeaveOneGroupOut(),
+        n_permutations=5,
+    )  # fmt: skip
+    assert found["chance_accuracy"].isna().all() and (found["p_accuracy"] == 1).all()
+
+
+def test_permutations_are_those_of_the_epochs_not_of_the_folds_number(table):
+    folds = list(StratifiedKFold(3).split(*table))
+    options = {"n_permutations": 7, "random_state": 0}
+    whole = compare({"lr": LogisticRegression()}, *table, cv=folds, **options)
+    alone = compare({"lr": LogisticRegression()}, *table, cv=folds[2:], **options)
+    assert whole["chance_accuracy"].iloc[2] == alone["chance_accuracy"].iloc[0]
+    assert whole["chance_accuracy"].nunique() > 1
 
 
 def test_chance_is_the_expected_score_of_independent_answers(table):

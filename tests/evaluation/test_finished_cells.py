@@ -199,7 +199,7 @@ def test_a_damaged_cell_is_computed_again(tmp_path):
 def test_a_cell_says_what_it_is(tmp_path):
     run(tmp_path, {"band power + LR": Counting(0.25)})
     path = min(tmp_path.iterdir())
-    assert path.name.startswith("toy_band-power-LR_fold00_")
+    assert path.name.startswith("toy_band-power-LR_")
     content = json.loads(path.read_text())
     assert content["row"]["pipeline"] == "band power + LR" and content["row"]["n_train"] == 16
     assert "Counting" in content["about"]["pipeline"] and "0.25" in content["about"]["pipeline"]

@@ -452,3 +452,27 @@ def test_from_signals_to_statistics_and_through_a_file(tmp_path):
     loaded = pd.read_csv(tmp_path / "results.csv")
     pd.testing.assert_frame_equal(pairwise(loaded), found)
     pd.testing.assert_frame_equal(summarize(loaded), summarize(results))
+
+
+def test_folds_of_one_person_weigh_as_one(moabb):
+    """However many folds one person's trials are cut into, eight people weigh more."""
+    people = table({"a": [0.8, 0.7, 0.9, 0.8, 0.6, 0.7, 0.8, 0.9], "b": [0.7] * 8}, "people")
+    folds = table(noise(50, "a", "b"), "folds", subjects=False)
+    pairs = pairwise(pd.concat([people, folds]))
+    z = stats.norm.isf(pairs["p_greater"]) @ np.sqrt([8, 1]) / 3
+    assert combine_datasets(pairs)["p_greater"].iloc[0] == pytest.approx(stats.norm.sf(z))
+
+
+def test_a_metric_of_another_data_set_is_left_out():
+    scores = pd.concat(
+        [
+            table(noise(4, "a"), "one"),
+            table(noise(4, "a"), "two").rename(columns={"accuracy": "f1"}),
+        ]
+    )
+    assert summarize(scores)[["dataset", "metric"]].values.tolist() == [
+        ["one", "accuracy"],
+        ["two", "f1"],
+    ]
+    with pytest.raises(ValueError, match="'two' has missing or infinite scores of 'accuracy'"):
+        summarize(scores, "accuracy")
