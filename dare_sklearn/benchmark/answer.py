@@ -20,6 +20,11 @@ from .run import Results
 ALPHA = 0.05
 BETTER, WORSE, OPEN, UNTESTED = "better", "worse", "no difference shown", "not tested"
 BEST = "best classical pipeline"
+AT, BELOW = "at", "below"
+_CHANCE = {
+    AT: "is not shown to differ from chance (its interval includes it)",
+    BELOW: "lies below chance: look for labels or folds that are mixed up",
+}
 
 
 @dataclass(frozen=True)
@@ -28,7 +33,8 @@ class Verdict:
 
     ``difference`` is candidate minus rival, ``low`` and ``high`` its 95 % interval, ``p`` the
     two-sided p-value of the pair, ``n`` the number of subjects or folds (`unit`), ``smallest_p``
-    the smallest p that the test can give with so many.
+    the smallest p that the test can give with so many, ``chance`` "at" or "below" where the
+    candidate's own score does not lie above chance.
     """
 
     dataset: str
@@ -45,7 +51,7 @@ class Verdict:
     n: int
     unit: str
     smallest_p: float
-    above_chance: bool | None
+    chance: str | None
     times_slower: float
 
     def finding(self) -> str:
@@ -81,8 +87,8 @@ class Verdict:
                 f" With {self.n} {self.unit}s this test cannot fall below p = "
                 f"{self.smallest_p:.3f}, whatever the scores are: more {self.unit}s are needed."
             )
-        if self.above_chance is False:
-            text += " The interval of the candidate's own score includes chance."
+        if self.chance is not None:
+            text += f" The candidate's own score {_CHANCE[self.chance]}."
         return text
 
     @property
@@ -143,9 +149,9 @@ def paragraph(results: Results) -> str:
             f"On {_join([v.dataset for v in powerless])} there are too few people or folds for any "
             "difference to be shown."
         )
-    if at_chance := [v for v in verdicts if v.above_chance is False]:
-        names = _join([v.dataset for v in at_chance])
-        parts.append(f"On {names} the interval of its own score includes chance.")
+    for kind, told in _CHANCE.items():
+        if names := [v.dataset for v in verdicts if v.chance == kind]:
+            parts.append(f"On {_join(names)} its own score {told}.")
     combined = combine(results, verdicts)
     if combined is not None:
         from ..viz._axes import p_text
@@ -229,24 +235,27 @@ def _judge(
     }
     if n < 2:
         nothing = dict.fromkeys(("low", "high", "p", "smallest_p"), np.nan)
-        return Verdict(kind=UNTESTED, above_chance=None, **nothing, **common)
+        return Verdict(kind=UNTESTED, chance=None, **nothing, **common)
 
     pairs = pairwise(_ordered(table, [candidate, *rivals]), metric)
     pairs = pairs[pairs["pipeline_a"] == candidate].set_index("pipeline_b")
     corrected = dict(zip(pairs.index, holm(pairs["p"]), strict=True))
-    beaten_by = [
-        name for name in rivals if pairs.loc[name, "difference"] < 0 and corrected[name] < ALPHA
-    ]
+    # ranks and means can point in opposite directions: then nothing was shown
+    lower = (pairs["difference"] < 0) & (pairs["p_less"] < pairs["p_greater"])
+    higher = (pairs["difference"] > 0) & (pairs["p_greater"] < pairs["p_less"])
+    beaten_by = [name for name in rivals if lower[name] and corrected[name] < ALPHA]
     if beaten_by:
         kind = WORSE
-    elif ((pairs["difference"] > 0) & (pairs["p"] < ALPHA)).all():
+    elif (higher & (pairs["p"] < ALPHA)).all():
         kind = BETTER
     else:
         kind = OPEN
     ratio = fold_ratio(table, kind_of_unit)
     mean, half = mean_interval(wide[candidate] - wide[rival], ratio)
     summary = summarize(table, metric).set_index("pipeline").loc[candidate]
-    above = None if np.isnan(summary["chance"]) else bool(summary["low"] > summary["chance"])
+    chance = None  # above it, or unknown
+    if summary["low"] <= summary["chance"]:
+        chance = AT if summary["chance"] <= summary["high"] else BELOW
     exact = pairs["test"].iloc[0] == "permutation" and n <= EXACT_UP_TO
     return Verdict(
         kind=kind,
@@ -254,7 +263,7 @@ def _judge(
         high=mean + half,
         p=float(pairs.loc[rival, "p"]),
         smallest_p=2.0 * 0.5**n if exact else 0.0,
-        above_chance=above,
+        chance=chance,
         **common,
     )
 

@@ -57,7 +57,7 @@ def of_dataset(
             lambda a=a, b=b: viz.plot_paired(table, metric, a, b),
             f"{spelled} of {a} and {b}, one line per person or fold, on {dataset}",
         )
-    if table.groupby("pipeline")["fold"].count().min() > 1:
+    if table["pipeline"].nunique() > 1 and table.groupby("pipeline")["fold"].count().min() > 1:
         pairs = pairwise(table, metric)
         for title, body in _draw(
             "Who differs from whom",

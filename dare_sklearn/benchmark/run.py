@@ -6,6 +6,7 @@ import json
 import platform
 import sys
 import warnings
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -23,6 +24,7 @@ from .splits import InnerFolds, fewer, scorers
 from .suite import DatasetSpec, PipelineSpec, Suite
 
 UNTRAINED = "untrained"  # --encoder untrained: an encoder before any pretraining
+ALL = -1  # training epochs of a point of the learning curve: all that a fold has
 
 
 @dataclass
@@ -151,6 +153,8 @@ def run_suite(suite: Suite, options: Options) -> Results:
     """
     if suite.datasets is None:
         raise SuiteError("This suite takes its data sets from a map: pass read_map's.")
+    if options.out.exists() and not options.out.is_dir():
+        raise SuiteError(f"The folder of results {str(options.out)!r} is a file: pass another.")
     options.out.mkdir(parents=True, exist_ok=True)
     started = datetime.now(UTC)
     runner = _Runner(suite, options)
@@ -180,6 +184,7 @@ def run_suite(suite: Suite, options: Options) -> Results:
 def write_tables(results: Results, out: Path) -> None:
     """``scores.csv``, ``learning_curve.csv`` and ``run.json``."""
     results.scores.to_csv(out / "scores.csv", index=False)
+    (out / "learning_curve.csv").unlink(missing_ok=True)  # of an earlier run
     if len(results.curve):
         results.curve.to_csv(out / "learning_curve.csv", index=False)
     content = {
@@ -231,6 +236,12 @@ class _Runner:
         self.failures.append(text if text.startswith(dataset) else f"{dataset}: {text}")
         print(f"failed: {self.failures[-1]}", file=sys.stderr, flush=True)
 
+    def warn(self, text: str) -> None:
+        """A warning for the report, said at once."""
+        if text not in self.warnings:
+            self.warnings.add(text)
+            print(f"warning: {text}", file=sys.stderr, flush=True)
+
     def run(self, spec: DatasetSpec) -> None:
         """All cells of one data set."""
         pipelines = spec.pipelines or self.suite.pipelines
@@ -250,7 +261,9 @@ class _Runner:
         if tables:
             self.rows.append(self._complete(spec, pd.concat(tables, ignore_index=True)))
         if curves:
-            self.curve.append(_renumbered(pd.concat(curves, ignore_index=True)))
+            curve, note = _same_people(pd.concat(curves, ignore_index=True))
+            known["notes"] += note
+            self.curve.append(_renumbered(curve))
 
     def _parts(self, spec: DatasetSpec) -> Iterator[Recordings]:
         """The data: person by person where each has folds of their own."""
@@ -278,11 +291,25 @@ class _Runner:
         tables, curves = [], []
         curve = self.suite.curve
         signals = data.signals()
+        drawn: list[frozenset[bytes]] = []
+        if data.n_overlapping and spec.split.groups(data.meta) is None:
+            self.warn(
+                f"{spec.name}: {data.n_overlapping} epochs share samples with another one, and "
+                "folds of single trials test on samples that were trained on, so that scores are "
+                "too high: cut shorter windows, or split by recording, run or session."
+            )
         for seed in self.suite.seeds:
             try:
                 folds = spec.split.folds(data.y, data.meta, seed)
             except SuiteError as error:
                 raise SuiteError(f"{spec.name}: {error}") from error
+            drawn.append(frozenset(test.tobytes() for _, test in folds))
+            # copies of a fold are no new observations (those of one person each are averaged)
+            if len(set(drawn)) < len(drawn) and not _test_one_person_each(folds, data.meta):
+                raise SuiteError(
+                    f"{spec.name}: the split {spec.split.kind!r} draws the same folds for several "
+                    "seeds: pass one seed."
+                )
             jobs = [(pipeline, None, folds) for pipeline in pipelines]
             if curve is not None:
                 most = min(len(train) for train, _ in folds)
@@ -300,8 +327,7 @@ class _Runner:
                 if size is None:
                     tables.append(table)
                     if curve is not None and pipeline.name in jobs_full:
-                        n_trials = round(float(np.mean([len(train) for train, _ in folds])))
-                        curves.append(table.assign(n_trials=n_trials))
+                        curves.append(table.assign(n_trials=ALL))
                 else:
                     curves.append(table.assign(n_trials=size))
         return tables, curves
@@ -378,12 +404,18 @@ class _Runner:
     def _complete(self, spec: DatasetSpec, table: pd.DataFrame) -> pd.DataFrame:
         """Without pipelines that failed somewhere: statistics need all to have the same folds."""
         table = _renumbered(table)
-        counts = table.groupby("pipeline", sort=False)["fold"].nunique()
-        short = counts.index[counts < counts.max()].tolist()
+        scored = {
+            name: Counter(zip(part["subject"], part["seed"], part["tested"], strict=True))
+            for name, part in table.groupby("pipeline", sort=False)
+        }
+        every = Counter()
+        for one in scored.values():
+            every |= one
+        short = [name for name, one in scored.items() if one != every]
         for name in short:
             self.failures.append(
                 f"{spec.name}: {name!r} is left out of the tables, since it has no scores of some "
-                "people."
+                "people or seeds."
             )
         return table[~table["pipeline"].isin(short)]
 
@@ -432,6 +464,28 @@ def _renumbered(table: pd.DataFrame) -> pd.DataFrame:
     """Folds numbered over people and seeds, the same for all pipelines (and training sizes)."""
     by = ["pipeline", "n_trials"] if "n_trials" in table else ["pipeline"]
     return table.assign(fold=table.groupby(by, sort=False).cumcount())
+
+
+def _test_one_person_each(folds: list, meta: pd.DataFrame) -> bool:
+    people = [meta["subject"].to_numpy()[test] for _, test in folds]
+    return meta["subject"].nunique() > 1 and all(len(np.unique(names)) == 1 for names in people)
+
+
+def _same_people(curve: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """A learning curve whose every point is of the same folds, and what was left out for that.
+
+    The last point is of all training epochs: its size is their mean over folds.
+    """
+    counts = curve.groupby(["pipeline", "n_trials"])["fold"].count()
+    most = counts.groupby("pipeline").transform("max")
+    short = sorted({size for _, size in counts.index[counts < most]})
+    curve = curve[~curve["n_trials"].isin(short)]
+    mean = round(float(curve["n_train"][curve["n_trials"] == ALL].mean()))
+    note = (
+        f"The learning curve leaves out {', '.join(map(str, short))} trials, which not every fold "
+        "has."
+    )
+    return curve.assign(n_trials=curve["n_trials"].replace(ALL, mean)), [note] if short else []
 
 
 def _tested(groups: np.ndarray | None, test: np.ndarray) -> str:

@@ -54,8 +54,10 @@ class Split:
         """What epochs of one fold have in common, and inner folds keep together."""
         if self.kind in ("leave-one-subject-out", "subjects"):
             return meta["subject"].to_numpy()
-        if self.kind == "fixed":
-            return meta[self.by if self.within_subject else "subject"].to_numpy()
+        if self.kind == "fixed" and not self.within_subject:
+            return meta["subject"].to_numpy()
+        if self.by == "run" and meta["session"].nunique() > 1:  # each session counts its own
+            return (meta["session"] + ", run " + meta["run"]).to_numpy()
         return None if self.by is None else meta[self.by].to_numpy()
 
     def folds(self, y: np.ndarray, meta: pd.DataFrame, seed: int) -> list[Fold]:
@@ -79,6 +81,12 @@ class Split:
         rows = np.zeros((len(y), 1))
         if self.kind == "fixed":
             value = meta[self.by].astype(str)
+            unknown = [name for name in (*self.train, *self.test) if name not in set(value)]
+            if unknown:
+                raise ValueError(
+                    f"there is no {self.by} {', '.join(unknown)}, only "
+                    f"{', '.join(value.unique()[:12])}."
+                )
             yield tuple(
                 np.flatnonzero(value.isin(chosen).to_numpy()) for chosen in (self.train, self.test)
             )

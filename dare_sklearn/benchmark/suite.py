@@ -202,17 +202,27 @@ def choose_pipelines(suite: Suite, names: list[str] | None, deep: bool) -> Suite
     curve, datasets = suite.curve, suite.datasets
     if names or deep:
         there = {spec.name for spec in specs}
-        # what the command line asks for goes for every data set
+        # names go for every data set; networks join the pipelines that a data set has of its own
         datasets = None if datasets is None else tuple(
-            replace(dataset, pipelines=None) for dataset in datasets
+            replace(dataset, pipelines=None if names else _with_deep(dataset.pipelines))
+            for dataset in datasets
         )  # fmt: skip
         if curve is not None:
             left = tuple(name for name in curve.pipelines if name in there)
             curve = replace(curve, pipelines=left) if left else None
     candidate = suite.candidate
     if candidate not in {spec.name for spec in specs}:
-        candidate = next((s.name for s in specs if s.kind.startswith("DARE")), specs[0].name)
+        candidate = next((s.name for s in specs if s.kind.startswith("DARE")), candidate)
     return replace(suite, pipelines=specs, curve=curve, datasets=datasets, candidate=candidate)
+
+
+def _with_deep(specs: tuple[PipelineSpec, ...] | None) -> tuple[PipelineSpec, ...] | None:
+    from .pipelines import DEEP
+
+    if specs is None:
+        return None
+    there = {spec.name for spec in specs}
+    return (*specs, *(PipelineSpec(name, name) for name in DEEP if name not in there))
 
 
 def _load(path: Path) -> tuple[str, dict]:

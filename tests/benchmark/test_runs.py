@@ -14,14 +14,17 @@ from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 
+import mne
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
 
 import dare_sklearn
-from dare_sklearn.benchmark import Options, SuiteError, run_suite
+from dare_sklearn.benchmark import Context, Options, SuiteError, run_suite
 from dare_sklearn.benchmark.energy import EnergyMeter
+from dare_sklearn.benchmark.run import ALL, _same_people, write_tables
+from dare_sklearn.evaluation import pairwise, summarize
 
 from .conftest import TINY
 
@@ -131,8 +134,76 @@ def test_finished_cells_are_kept(tiny, tmp_path):
 def test_several_jobs_give_the_same(tiny, tmp_path):
     one = run_suite(tiny(**FAST), options(tmp_path / "one")).scores
     two = run_suite(tiny(**FAST), options(tmp_path / "two", n_jobs=2)).scores
-    columns = ["pipeline", "fold", "subject", "roc_auc", "accuracy"]
+    columns = ["pipeline", "fold", "subject", "roc_auc", "accuracy", "chance_roc_auc", "p_roc_auc"]
     pd.testing.assert_frame_equal(one[columns], two[columns])
+    names = [
+        {path.name for path in (tmp_path / kind / "cells").iterdir()} for kind in ("one", "two")
+    ]
+    assert names[0] == names[1]
+
+
+def test_seeds_that_draw_the_same_folds(tiny, tmp_path):
+    """Copies of a fold are no new observations; those of whole people are averaged."""
+    by_set = {"kind": "fixed", "by": "subject", "train": ["S001", "S002"], "test": ["S003"]}
+    dataset = {**TINY["datasets"][0], "split": by_set}
+    with pytest.raises(SuiteError, match="'fixed' draws the same folds for several seeds"):
+        run_suite(
+            tiny(**FAST, datasets=[{**dataset, "split": {**by_set, "test": ["S002", "S003"],
+                                                         "train": ["S001"]}}], seeds=[0, 1]),
+            options(tmp_path),
+        )  # fmt: skip
+    wrong = {**dataset, "split": {**by_set, "test": ["S004"]}}
+    with pytest.raises(SuiteError, match="there is no subject S004, only S001, S002, S003"):
+        run_suite(tiny(**FAST, datasets=[wrong]), options(tmp_path))
+
+
+def test_overlapping_epochs_in_folds_of_trials(tiny, tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    info = mne.create_info(["C3", "Cz", "C4"], 128.0, "eeg")
+    raw = mne.io.RawArray(1e-5 * rng.normal(size=(3, 40 * 128)), info, verbose="error")
+    raw.set_annotations(mne.Annotations(np.arange(1.0, 38.0), 0.0, ["a", "b", "b"] * 12 + ["a"]))
+    raw.save(tmp_path / "one_raw.fif", verbose="error")
+    dataset = {
+        "name": "mine", "kind": "recordings", "files": "{subject}_raw.fif", "window": [0, 1.5],
+        "split": {"kind": "shuffle", "n_splits": 2}, "metrics": ["accuracy"],
+    }  # fmt: skip
+    there = options(tmp_path / "out", context=Context(data=tmp_path))
+    found = run_suite(tiny(**FAST, datasets=[dataset]), there)
+    assert any("37 epochs share samples" in text for text in found.warnings)
+    assert capsys.readouterr().err.count("folds of single trials test on samples") == 1
+
+
+def test_points_of_a_curve_are_of_the_same_folds():
+    """Person a has 30 training epochs, b has 50: 40 would be of b alone."""
+    rows = [("p", n, who, train)
+            for who, all_of_them in (("a", 30), ("b", 50))
+            for n, train in ((20, 20), (40, 40), (ALL, all_of_them)) if n < all_of_them]  # fmt: skip
+    curve = pd.DataFrame(rows, columns=["pipeline", "n_trials", "subject", "n_train"])
+    found, notes = _same_people(curve.assign(fold=0))
+    assert found["n_trials"].tolist() == [20, 40, 20, 40]
+    assert found["n_train"].tolist() == [20, 30, 20, 50]
+    assert notes == ["The learning curve leaves out 40 trials, which not every fold has."]
+
+
+def test_results_of_an_earlier_run(tiny, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "learning_curve.csv").write_text("of before")
+    run_suite(tiny(**FAST), options(out))
+    assert not (out / "learning_curve.csv").exists()
+    with pytest.raises(SuiteError, match=r"scores.csv' is a file: pass another"):
+        run_suite(tiny(**FAST), options(out / "scores.csv"))
+
+
+def test_tables_go_straight_into_statistics(results, tmp_path):
+    write_tables(results, tmp_path)
+    scores = pd.read_csv(tmp_path / "scores.csv")
+    found = summarize(scores)
+    assert found.groupby("dataset")["metric"].unique().map(list).to_dict() == {
+        "tiny hands": ["accuracy"],
+        "tiny oddball": ["roc_auc", "accuracy"],
+    }
+    assert len(pairwise(scores, "accuracy")) == 6
 
 
 def test_control_of_an_untrained_encoder_is_left_out(tiny, tmp_path):

@@ -78,8 +78,10 @@ def test_classes_are_chosen_and_named(study):
     assert load(study, cut).classes == ["R", "L"]
     with pytest.raises(SuiteError, match=r"no events with the labels asked for"):
         load(study, Cut(window=(0.0, 0.5), classes={"up": "a", "down": "b"}))
+    with pytest.raises(SuiteError, match=r"No epoch has the label\(s\) \['down'\]"):
+        load(study, Cut(window=(0.0, 0.5), classes={"left": "a", "right": "b", "down": "c"}))
     with pytest.raises(SuiteError, match=r"Fewer than two classes .* the labels \['left'\]"):
-        load(study, Cut(window=(0.0, 0.5), classes={"left": "a", "down": "b"}))
+        load(study, Cut(window=(0.0, 0.5), classes={"left": "a"}))
 
 
 def test_channels_rate_and_band(study):
@@ -99,6 +101,51 @@ def test_places_of_electrodes(study):
     data.epochs.rename_channels({"Cz": "X1"})  # known from its place alone: no array
     X, layout = data.signals()
     assert X is data.epochs and layout == {}
+
+
+def test_people_whose_files_are_mixed(tmp_path):
+    for name in ["anna_1", "ben_1", "cleo_1", "anna_2"]:
+        (tmp_path / name[-1]).mkdir(exist_ok=True)
+        annotated(seed=ord(name[0]) + int(name[-1])).save(
+            tmp_path / name[-1] / f"{name[:-2]}_raw.fif", verbose="error"
+        )
+    data = load(tmp_path, files="*/{subject}_raw.fif", n_subjects=1)
+    assert data.meta["subject"].unique().tolist() == ["anna"] and len(data.y) == 24
+
+
+def test_events_without_an_epoch_are_told(tmp_path):
+    raw = annotated()
+    raw.set_annotations(raw.annotations + mne.Annotations([3.9, 29.9], [1.0, 0.0], ["BAD", "left"]))
+    raw.save(tmp_path / "one_raw.fif", verbose="error")
+    data = load(tmp_path, Cut(window=(0.0, 0.5), classes={"left": "l", "right": "r"}))
+    assert len(data.y) == 11
+    assert data.notes == ["2 events gave no epoch (MNE's reasons: 1 BAD, 1 TOO_SHORT)."]
+
+
+def test_overlapping_epochs_are_counted(tmp_path):
+    annotated().save(tmp_path / "one_raw.fif", verbose="error")
+    assert load(tmp_path, Cut(window=(0.0, 2.0), sfreq=50.0)).n_overlapping == 0
+    assert load(tmp_path, Cut(window=(0.0, 2.1), sfreq=50.0)).n_overlapping == 12
+
+
+def test_channels_of_another_type(tmp_path):
+    raw = annotated()
+    raw.set_channel_types({"Fp1.": "eog"}, verbose="error").save(
+        tmp_path / "one_raw.fif", verbose="error"
+    )
+    assert load(tmp_path).epochs.ch_names == ["C3", "Cz", "C4"]
+    with pytest.raises(SuiteError, match=r"one_raw.fif marks Fp1 \(eog\) as no EEG"):
+        load(tmp_path, Cut(window=(0.0, 0.5), channels=["C3", "Fp1"]))
+
+
+def test_epochs_of_another_length(tmp_path):
+    for name, seconds in (("a", 1.0), ("b", 1.5)):
+        mne.Epochs(
+            raw_of(), np.c_[[200, 600], [0, 0], [1, 2]], tmin=0.0, tmax=seconds, baseline=None,
+            event_id={"x": 1, "y": 2}, preload=True, verbose="error",
+        ).save(tmp_path / f"{name}-epo.fif", verbose="error")  # fmt: skip
+    with pytest.raises(SuiteError, match=r"b-epo.fif has epochs of 151 .* a-epo.fif of 101"):
+        load(tmp_path, Cut(), files="{subject}-epo.fif")
 
 
 def test_only_some_people(study):
@@ -125,6 +172,18 @@ def test_tables_beside_files(tmp_path, name, onset, label):
     cut = Cut(window=(0.0, 0.5), classes={"a": "A", "c": "C"})
     data = load(tmp_path, cut)
     assert np.bincount(data.y).tolist() == [4, 4] and data.classes == ["A", "C"]
+
+
+def test_labels_of_tables_are_text(tmp_path):
+    """An empty cell makes no 1 a 1.0, and is a label of its own, as in BIDS."""
+    raw_of().save(tmp_path / "one_raw.fif", verbose="error")
+    table = pd.DataFrame({"onset": ONSETS, "label": ["1", "2", None] * 4})
+    table.to_csv(tmp_path / "one_raw.csv", index=False)
+    assert load(tmp_path).classes == ["1", "2", "n/a"]
+    assert len(load(tmp_path, Cut(window=(0.0, 0.5), classes={"1": "a", "2": "b"})).y) == 8
+    table.assign(onset=[None, *ONSETS[1:]]).to_csv(tmp_path / "one_raw.csv", index=False)
+    with pytest.raises(SuiteError, match="a number in every row"):
+        load(tmp_path)
 
 
 def test_tables_without_their_columns(tmp_path):
@@ -154,6 +213,8 @@ def test_epochs_with_metadata(tmp_path):
     cut = Cut(classes={"x": "X", "y": "Y"})
     data = load(tmp_path, cut, files="all-epo.fif", label_column="condition", subject_column="who")
     assert len(data.y) == 8 and data.meta["subject"].nunique() == 4
+    with pytest.raises(SuiteError, match=r"epochs from -0.2 to 0.8 s, and the window is 0 to 1 s"):
+        load(tmp_path, Cut(window=(0.0, 1.0)), files="all-epo.fif")
     cropped = load(tmp_path, Cut(window=(0.0, 0.5)), files="all-epo.fif")
     assert cropped.classes == ["one", "two"] and len(cropped.epochs.times) == 50
     with pytest.raises(
@@ -197,8 +258,15 @@ def test_patterns(study):
     )
     assert data.meta["subject"].unique().tolist() == ["01", "02"]
     assert data.meta["run"].unique().tolist() == ["b"]
-    with pytest.raises(SuiteError, match="4 match, but keep leaves none"):
-        load(study, files="sub-*/**/*_run-{run}_raw.fif", keep={"run": ["c"]})
+    with pytest.raises(SuiteError, match=r"keep names run \['c'\], which no file has"):
+        load(study, files="sub-*/**/*_run-{run}_raw.fif", keep={"run": ["a", "c"]})
+    (study / "sub-02" / "eeg" / "sub-02_run-b_raw.fif").unlink()
+    with pytest.raises(SuiteError, match="3 match, but keep leaves none"):
+        load(
+            study,
+            files="sub-{subject}/**/*_run-{run}_raw.fif",
+            keep={"run": ["b"], "subject": ["02"]},
+        )
     with pytest.raises(SuiteError, match="it holds, for example, anna_raw.fif"):
         load(study, files="{subject}.edf")
     with pytest.raises(SuiteError, match="keep names 'task', which is not in"):

@@ -67,11 +67,20 @@ def test_other_seeds_give_other_folds(y, meta):
 
 def test_data_that_do_not_fit(y, meta):
     missing = read_split({"kind": "fixed", "by": "set", "train": ["x"], "test": ["eval"]}, "test")
-    with pytest.raises(SuiteError, match="leaves no epochs"):
+    with pytest.raises(SuiteError, match="there is no set x, only train, eval"):
         missing.folds(y, meta, 0)
     many = read_split({"kind": "subjects", "n_splits": 9}, "test")
     with pytest.raises(SuiteError, match="does not fit the data"):
         many.folds(y, meta, 0)
+
+
+def test_runs_that_are_counted_anew_in_every_session(y, meta):
+    mine = meta[meta["subject"] == "S0"].reset_index(drop=True)
+    split = read_split({"kind": "within-subject", "by": "run"}, "test")
+    folds = split.folds(y[:12], mine, 0)
+    assert len(folds) == 6 and all(len(test) == 2 for _, test in folds)
+    first = mine.iloc[:6]
+    assert set(split.groups(first)) == {"r0", "r1", "r2"}
 
 
 def test_inner_folds_keep_groups_apart(y, meta):

@@ -115,6 +115,12 @@ def test_choosing_pipelines(tiny):
     kept = choose_pipelines(tiny(), ["DARE embeddings + LR"], deep=True)
     assert kept.pipelines[0].grid == {"lr__C": [0.01, 1.0]}
     assert [spec.name for spec in kept.pipelines[1:]] == list(DEEP)
+    assert suite.candidate == "DARE embeddings + LR"  # nothing of DARE: no other takes its place
+    own = {**TINY["datasets"][0], "pipelines": ["band power + LR", "MDM"]}
+    deep = choose_pipelines(tiny(datasets=[own]), None, deep=True)
+    assert [spec.name for spec in deep.datasets[0].pipelines] == ["band power + LR", "MDM", *DEEP]
+    named = choose_pipelines(tiny(datasets=[own]), ["MDM"], deep=False)
+    assert named.datasets[0].pipelines is None
     with pytest.raises(SuiteError, match="no pipeline 'magic'"):
         choose_pipelines(tiny(), ["magic"], deep=False)
 

@@ -85,6 +85,8 @@ class Recordings:
     classes : list of str
     notes : list of str
         What was left out, for the report.
+    n_overlapping : int
+        Epochs that share samples with another one.
     """
 
     epochs: Any
@@ -92,6 +94,7 @@ class Recordings:
     meta: pd.DataFrame
     classes: list[str]
     notes: list[str] = field(default_factory=list)
+    n_overlapping: int = 0
 
     def signals(self) -> tuple[Any, dict[str, Any]]:
         """What pipelines read, and what they must be told of it.
@@ -114,7 +117,9 @@ class Recordings:
         """Epochs of one person."""
         rows = np.flatnonzero((self.meta["subject"] == subject).to_numpy())
         meta = self.meta.iloc[rows].reset_index(drop=True)
-        return Recordings(self.epochs[rows], self.y[rows], meta, self.classes)
+        return Recordings(
+            self.epochs[rows], self.y[rows], meta, self.classes, n_overlapping=self.n_overlapping
+        )
 
 
 class Source(Protocol):

@@ -89,15 +89,18 @@ def _from_table(raw: Any, path: Path) -> tuple[np.ndarray, list[str]]:
             f"There is no table of events beside {path.name}: expected {path.stem}.csv, or "
             f"{path.stem}_events.tsv, with the columns onset (seconds) and label."
         )
-    table = pd.read_csv(table_path, sep="\t" if table_path.suffix == ".tsv" else ",")
+    # as text: numbers beside empty cells would become 1.0
+    table = pd.read_csv(table_path, sep="\t" if table_path.suffix == ".tsv" else ",", dtype=str)
     onset = next((name for name in _ONSET if name in table), None)
     label = next((name for name in _LABEL if name in table), None)
-    if onset is None or label is None or not pd.api.types.is_numeric_dtype(table[onset]):
+    seconds = None if onset is None else pd.to_numeric(table[onset], errors="coerce")
+    if seconds is None or label is None or not np.isfinite(seconds).all():
         raise SuiteError(
-            f"{table_path.name} must have the columns onset (seconds from the start) and label, "
-            f"got {', '.join(map(str, table.columns))}."
+            f"{table_path.name} must have the columns onset (seconds from the start, a number in "
+            f"every row) and label, got {', '.join(map(str, table.columns))}."
         )
-    return _as_events(raw, table[onset].to_numpy(dtype=float)), table[label].astype(str).tolist()
+    # without a label an event is none of the classes, as "n/a" in BIDS
+    return _as_events(raw, seconds.to_numpy()), table[label].fillna("n/a").tolist()
 
 
 def _table_of(path: Path) -> Path | None:

@@ -125,7 +125,7 @@ def pick_eeg(inst: Any, channels: list[str] | None, where: str) -> Any:
     Raises
     ------
     SuiteError
-        If there are none, or one is missing.
+        If there are none, or one is missing or of another type.
     """
     import mne
 
@@ -137,7 +137,14 @@ def pick_eeg(inst: Any, channels: list[str] | None, where: str) -> Any:
             raise SuiteError(
                 f"{where} lacks the channels {', '.join(missing)}; it has {', '.join(there)}."
             )
-        return inst.pick([by_name[name.upper()] for name in channels], verbose="error")
+        inst = inst.pick([by_name[name.upper()] for name in channels], verbose="error")
+        kinds = dict(zip(inst.ch_names, inst.get_channel_types(), strict=True))
+        if other := [f"{name} ({kind})" for name, kind in kinds.items() if kind != "eeg"]:
+            raise SuiteError(
+                f"{where} marks {', '.join(other)} as no EEG: leave it out of channels, or set its "
+                "type to eeg in the recording."
+            )
+        return inst
     if not there:
         raise SuiteError(f"{where} has no EEG channels.")
     return inst.pick(there, verbose="error")

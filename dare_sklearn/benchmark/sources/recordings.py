@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,13 +75,17 @@ class Files:
         """Read and cut all files."""
         import mne
 
-        parts, labels, rows, used, n_rejected = [], [], [], [], 0
+        parts, labels, rows, used, n_rejected, n_overlapping = [], [], [], [], 0, 0
         people: dict[str, None] = {}
+        lost: Counter[str] = Counter()
         for path, fields in self._find(context.folder("A suite of recordings")):
+            if fields["subject"] not in people and len(people) == context.n_subjects:
+                continue
             people[fields["subject"]] = None
-            if context.n_subjects is not None and len(people) > context.n_subjects:
-                break
-            epochs, found = self._cut(path, cut)
+            epochs, found, near = self._cut(path, cut)
+            n_overlapping += near
+            if len(epochs) and not holds_epochs(path):
+                lost.update(why[0] for why in epochs.drop_log if why and why[0] != "IGNORED")
             if self.reject_uv is not None and len(epochs):
                 before = epochs.selection
                 epochs.drop_bad({"eeg": self.reject_uv * 1e-6}, verbose="error")
@@ -101,7 +105,13 @@ class Files:
         if not parts:
             raise SuiteError(f"{self.pattern!r}: no events with the labels asked for were found.")
         _check_layouts(parts, used)
+        missing = [label for label in cut.classes or () if label not in set(labels)]
+        if missing and context.n_subjects is None:
+            raise SuiteError(f"No epoch has the label(s) {missing} that classes names.")
         notes = []
+        if lost:
+            why = ", ".join(f"{count} {reason}" for reason, count in lost.items())
+            notes.append(f"{lost.total()} events gave no epoch (MNE's reasons: {why}).")
         if n_rejected:
             notes.append(
                 f"{n_rejected} epochs above {self.reject_uv:g} µV peak to peak were left out."
@@ -113,11 +123,13 @@ class Files:
             chosen = np.flatnonzero(meta["subject"].isin(wanted).to_numpy())
             epochs, meta = epochs[chosen], meta.iloc[chosen]
             labels = [labels[i] for i in chosen]
-        return assemble(epochs, labels, meta, cut, notes)
+        data = assemble(epochs, labels, meta, cut, notes)
+        data.n_overlapping = n_overlapping
+        return data
 
     def _find(self, folder: Path) -> list[tuple[Path, dict[str, str]]]:
         expression = _as_regex(self.pattern)
-        found, n_matched = [], 0
+        found, n_matched, seen = [], 0, defaultdict(set)
         paths = find_recordings([folder])
         for path in paths:
             name = path.relative_to(folder).as_posix()
@@ -129,10 +141,16 @@ class Files:
                 if part not in fields:
                     raise SuiteError(f"keep names {part!r}, which is not in {self.pattern!r}.")
             n_matched += 1
+            for part, value in fields.items():
+                seen[part].add(value)
             if any(fields[part] not in values for part, values in self.keep.items()):
                 continue
             known = {k: v for k, v in fields.items() if k in ("subject", "session", "run")}
             found.append((path, {"subject": "1", "recording": name, **known}))
+        for part, values in self.keep.items():
+            unknown = [value for value in values if value not in seen[part]]
+            if n_matched and unknown:
+                raise SuiteError(f"keep names {part} {unknown}, which no file has.")
         if not found:
             why = (
                 f"{n_matched} match, but keep leaves none of them"
@@ -142,9 +160,10 @@ class Files:
             raise SuiteError(f"No file below {str(folder)!r} matches {self.pattern!r}: {why}.")
         return found
 
-    def _cut(self, path: Path, cut: Cut) -> tuple[Any, list[str]]:
+    def _cut(self, path: Path, cut: Cut) -> tuple[Any, list[str], int]:
+        """Epochs, their labels, and how many of them overlap."""
         if holds_epochs(path):
-            return self._read_cut(path, cut)
+            return *self._read_cut(path, cut), 0
         import mne
 
         raw = rename(read_raw(path), cut.rename)
@@ -175,10 +194,12 @@ class Files:
             if len(events)
             else []
         )
+        near = 0
         if len(epochs):
             labels = [labels[i] for i in epochs.selection]
+            near = _count_overlapping(epochs)
             _resample(epochs, cut.sfreq)
-        return epochs, labels
+        return epochs, labels, near
 
     def _read_cut(self, path: Path, cut: Cut) -> tuple[Any, list[str]]:
         """Epochs that were cut before."""
@@ -196,6 +217,12 @@ class Files:
             wanted = np.flatnonzero([label in cut.classes for label in labels])
             epochs, labels = epochs[wanted], [labels[i] for i in wanted]
         if cut.window is not None:
+            first, last = epochs.tmin, epochs.tmax + 1 / epochs.info["sfreq"]
+            if cut.window[0] < first - 1e-6 or cut.window[1] > last + 1e-6:
+                raise SuiteError(
+                    f"{path.name} holds epochs from {first:g} to {last:g} s, and the window is "
+                    f"{cut.window[0]:g} to {cut.window[1]:g} s."
+                )
             epochs.crop(*cut.window, include_tmax=False, verbose="error")
         _resample(epochs, cut.sfreq)
         return epochs, labels
@@ -245,6 +272,12 @@ def _resample(epochs: Any, sfreq: float | None) -> None:
         epochs.resample(sfreq, method="polyphase", verbose="error")
 
 
+def _count_overlapping(epochs: Any) -> int:
+    """Epochs of one recording that share samples with the one before or after them."""
+    near = np.diff(np.sort(epochs.events[:, 0])) < len(epochs.times)
+    return int((np.r_[near, False] | np.r_[False, near]).sum())
+
+
 def _check_layouts(parts: list, paths: list[Path]) -> None:
     first = parts[0]
     for part, path in zip(parts, paths, strict=False):
@@ -258,6 +291,12 @@ def _check_layouts(parts: list, paths: list[Path]) -> None:
             raise SuiteError(
                 f"{path.name} has {part.info['sfreq']:g} Hz and {paths[0].name} "
                 f"{first.info['sfreq']:g} Hz: say which rate to use (sfreq)."
+            )
+        if len(part.times) != len(first.times) or abs(part.tmin - first.tmin) > 1e-6:
+            raise SuiteError(
+                f"{path.name} has epochs of {len(part.times)} samples from {part.tmin:g} s and "
+                f"{paths[0].name} of {len(first.times)} from {first.tmin:g} s: say which window to "
+                "use."
             )
 
 
