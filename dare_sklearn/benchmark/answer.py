@@ -33,7 +33,7 @@ class Verdict:
 
     ``difference`` is candidate minus rival, ``low`` and ``high`` its 95 % interval, ``p`` the
     two-sided p-value of the pair, ``n`` the number of subjects or folds (`unit`), ``smallest_p``
-    the smallest p that the test can give with so many, ``chance`` "at" or "below" where the
+    the smallest p that the test can give with so many, ``against_chance`` "at" or "below" where the
     candidate's own score does not lie above chance.
     """
 
@@ -51,7 +51,7 @@ class Verdict:
     n: int
     unit: str
     smallest_p: float
-    chance: str | None
+    against_chance: str | None
     times_slower: float
 
     def finding(self) -> str:
@@ -87,8 +87,8 @@ class Verdict:
                 f" With {self.n} {self.unit}s this test cannot fall below p = "
                 f"{self.smallest_p:.3f}, whatever the scores are: more {self.unit}s are needed."
             )
-        if self.chance is not None:
-            text += f" The candidate's own score {_CHANCE[self.chance]}."
+        if self.against_chance is not None:
+            text += f" The candidate's own score {_CHANCE[self.against_chance]}."
         return text
 
     @property
@@ -150,7 +150,7 @@ def paragraph(results: Results) -> str:
             "difference to be shown."
         )
     for kind, told in _CHANCE.items():
-        if names := [v.dataset for v in verdicts if v.chance == kind]:
+        if names := [v.dataset for v in verdicts if v.against_chance == kind]:
             parts.append(f"On {_join(names)} its own score {told}.")
     combined = combine(results, verdicts)
     if combined is not None:
@@ -212,7 +212,7 @@ def _judge(
     dataset: str, table: pd.DataFrame, metric: str, candidate: str, rivals: list[str]
 ) -> Verdict:
     from ..evaluation import pairwise, summarize
-    from ..evaluation.statistics import EXACT_UP_TO, holm
+    from ..evaluation.statistics import EXACT_UP_TO, TIE, holm
     from ..viz._tables import fold_ratio, mean_interval, unit_scores
 
     wide, kind_of_unit = unit_scores(table, metric)
@@ -235,7 +235,7 @@ def _judge(
     }
     if n < 2:
         nothing = dict.fromkeys(("low", "high", "p", "smallest_p"), np.nan)
-        return Verdict(kind=UNTESTED, chance=None, **nothing, **common)
+        return Verdict(kind=UNTESTED, against_chance=None, **nothing, **common)
 
     pairs = pairwise(_ordered(table, [candidate, *rivals]), metric)
     pairs = pairs[pairs["pipeline_a"] == candidate].set_index("pipeline_b")
@@ -253,9 +253,9 @@ def _judge(
     ratio = fold_ratio(table, kind_of_unit)
     mean, half = mean_interval(wide[candidate] - wide[rival], ratio)
     summary = summarize(table, metric).set_index("pipeline").loc[candidate]
-    chance = None  # above it, or unknown
-    if summary["low"] <= summary["chance"]:
-        chance = AT if summary["chance"] <= summary["high"] else BELOW
+    against = None  # above it, or unknown
+    if summary["low"] <= summary["chance"] + TIE:
+        against = AT if summary["chance"] <= summary["high"] + TIE else BELOW
     exact = pairs["test"].iloc[0] == "permutation" and n <= EXACT_UP_TO
     return Verdict(
         kind=kind,
@@ -263,7 +263,7 @@ def _judge(
         high=mean + half,
         p=float(pairs.loc[rival, "p"]),
         smallest_p=2.0 * 0.5**n if exact else 0.0,
-        chance=chance,
+        against_chance=against,
         **common,
     )
 

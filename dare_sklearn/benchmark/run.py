@@ -6,7 +6,6 @@ import json
 import platform
 import sys
 import warnings
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -17,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from .checks import SuiteError
+from .curve import ALL, comparable, incomplete
 from .energy import EnergyMeter
 from .pipelines import build, role
 from .sources import Context, Recordings
@@ -24,7 +24,6 @@ from .splits import InnerFolds, fewer, scorers
 from .suite import DatasetSpec, PipelineSpec, Suite
 
 UNTRAINED = "untrained"  # --encoder untrained: an encoder before any pretraining
-ALL = -1  # training epochs of a point of the learning curve: all that a fold has
 
 
 @dataclass
@@ -249,49 +248,73 @@ class _Runner:
             pipelines = tuple(p for p in pipelines if role(p) != "control")
         with _Bar(spec.name, self.options.progress) as bar:
             parts, known = [], None
-            for part in self._parts(spec):
+            seen: set[str] = set()
+            for part, alone in self._parts(spec):
                 spec = _with_possible_folds(spec, part)
+                if spec.split.by is not None:
+                    seen.update(part.meta[spec.split.by])
+                try:
+                    found = self._score(spec, pipelines, part, alone, bar)
+                except SuiteError as error:
+                    if alone or not spec.split.within_subject:
+                        raise
+                    person = part.meta["subject"].iloc[0]
+                    self.fail(spec.name, SuiteError(f"{person} is left out. {error}"))
+                    continue
                 known = _describe(spec, part, known)
-                parts.append(self._score(spec, pipelines, part, bar))
+                parts.append(found)
             if known is None:
                 return
+            if self.options.context.n_subjects is None and (
+                unknown := [name for name in spec.split.named if name not in seen]
+            ):
+                self.fail(spec.name, SuiteError(f"there is no {spec.split.by} {unknown}."))
             self.datasets[spec.name] = known
             tables = [table for part in parts for table in part[0]]
             curves = [table for part in parts for table in part[1]]
         if tables:
-            self.rows.append(self._complete(spec, pd.concat(tables, ignore_index=True)))
+            table = self._complete(spec, pd.concat(tables, ignore_index=True))
+            if len(table):
+                self.rows.append(table)
         if curves:
-            curve, note = _same_people(pd.concat(curves, ignore_index=True))
-            known["notes"] += note
-            self.curve.append(_renumbered(curve))
+            curve, notes = comparable(pd.concat(curves, ignore_index=True))
+            known["notes"] += notes
+            if len(curve):
+                self.curve.append(_renumbered(curve))
 
-    def _parts(self, spec: DatasetSpec) -> Iterator[Recordings]:
-        """The data: person by person where each has folds of their own."""
+    def _parts(self, spec: DatasetSpec) -> Iterator[tuple[Recordings, bool]]:
+        """The data, and whether it is all; person by person where each has folds of their own."""
         context = self.options.context
         try:
             subjects = spec.source.subjects(context) if spec.split.within_subject else None
             if subjects is not None:
                 for subject in subjects:
-                    yield spec.source.load(spec.cut, context, [subject])
+                    yield spec.source.load(spec.cut, context, [subject]), len(subjects) == 1
                 return
             whole = spec.source.load(spec.cut, context, None)
         except SuiteError as error:
             raise SuiteError(f"{spec.name}: {error}") from error
         if not spec.split.within_subject:
-            yield whole
+            yield whole, True
             return
-        for subject in dict.fromkeys(whole.meta["subject"]):
+        people = list(dict.fromkeys(whole.meta["subject"]))
+        for subject in people:
             part = whole.of_subject(subject)
             part.notes, whole.notes = whole.notes, []
-            yield part
+            yield part, len(people) == 1
 
     def _score(
-        self, spec: DatasetSpec, pipelines: Iterable[PipelineSpec], data: Recordings, bar: _Bar
+        self,
+        spec: DatasetSpec,
+        pipelines: Iterable[PipelineSpec],
+        data: Recordings,
+        alone: bool,
+        bar: _Bar,
     ) -> tuple[list[pd.DataFrame], list[pd.DataFrame]]:
         tables, curves = [], []
         curve = self.suite.curve
         signals = data.signals()
-        drawn: list[frozenset[bytes]] = []
+        drawn: set[frozenset[bytes]] = set()
         if data.n_overlapping and spec.split.groups(data.meta) is None:
             self.warn(
                 f"{spec.name}: {data.n_overlapping} epochs share samples with another one, and "
@@ -303,13 +326,13 @@ class _Runner:
                 folds = spec.split.folds(data.y, data.meta, seed)
             except SuiteError as error:
                 raise SuiteError(f"{spec.name}: {error}") from error
-            drawn.append(frozenset(test.tobytes() for _, test in folds))
-            # copies of a fold are no new observations (those of one person each are averaged)
-            if len(set(drawn)) < len(drawn) and not _test_one_person_each(folds, data.meta):
-                raise SuiteError(
-                    f"{spec.name}: the split {spec.split.kind!r} draws the same folds for several "
-                    "seeds: pass one seed."
-                )
+            # copies of a fold are no new observations; scores of one person are averaged
+            content = frozenset(test.tobytes() for _, test in folds)
+            averaged = not alone or _test_one_person_each(folds, data.meta)
+            if content in drawn and not averaged:
+                data.notes.append(f"Seed {seed} is left out: it draws the folds of an earlier one.")
+                continue
+            drawn.add(content)
             jobs = [(pipeline, None, folds) for pipeline in pipelines]
             if curve is not None:
                 most = min(len(train) for train, _ in folds)
@@ -386,7 +409,9 @@ class _Runner:
         else:
             people = [np.unique(data.meta["subject"].to_numpy()[test]) for _, test in folds]
             table["n_subjects"] = [len(names) for names in people]
-            table["subject"] = [n[0] if len(n) == 1 else f"{len(n)} people" for n in people]
+            table["subject"] = [
+                n[0] if len(n) == 1 else f"{n[0]} and {len(n) - 1} more" for n in people
+            ]
         return table.assign(
             tested=tested,
             seed=seed,
@@ -404,14 +429,7 @@ class _Runner:
     def _complete(self, spec: DatasetSpec, table: pd.DataFrame) -> pd.DataFrame:
         """Without pipelines that failed somewhere: statistics need all to have the same folds."""
         table = _renumbered(table)
-        scored = {
-            name: Counter(zip(part["subject"], part["seed"], part["tested"], strict=True))
-            for name, part in table.groupby("pipeline", sort=False)
-        }
-        every = Counter()
-        for one in scored.values():
-            every |= one
-        short = [name for name, one in scored.items() if one != every]
+        short = incomplete(table)
         for name in short:
             self.failures.append(
                 f"{spec.name}: {name!r} is left out of the tables, since it has no scores of some "
@@ -469,23 +487,6 @@ def _renumbered(table: pd.DataFrame) -> pd.DataFrame:
 def _test_one_person_each(folds: list, meta: pd.DataFrame) -> bool:
     people = [meta["subject"].to_numpy()[test] for _, test in folds]
     return meta["subject"].nunique() > 1 and all(len(np.unique(names)) == 1 for names in people)
-
-
-def _same_people(curve: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
-    """A learning curve whose every point is of the same folds, and what was left out for that.
-
-    The last point is of all training epochs: its size is their mean over folds.
-    """
-    counts = curve.groupby(["pipeline", "n_trials"])["fold"].count()
-    most = counts.groupby("pipeline").transform("max")
-    short = sorted({size for _, size in counts.index[counts < most]})
-    curve = curve[~curve["n_trials"].isin(short)]
-    mean = round(float(curve["n_train"][curve["n_trials"] == ALL].mean()))
-    note = (
-        f"The learning curve leaves out {', '.join(map(str, short))} trials, which not every fold "
-        "has."
-    )
-    return curve.assign(n_trials=curve["n_trials"].replace(ALL, mean)), [note] if short else []
 
 
 def _tested(groups: np.ndarray | None, test: np.ndarray) -> str:

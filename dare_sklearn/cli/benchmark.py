@@ -180,8 +180,8 @@ def _tell(results: Any, page: Path) -> None:
     table = summary_table(results)[columns]
     print(table.to_string(index=False, float_format="%.3f"))
     print(f"\n{paragraph(results)}\n")
-    if results.failures:
-        print(f"{len(results.failures)} failures; the report lists them.", file=sys.stderr)
+    if count := len(results.failures):
+        print(f"{count} failure{'s' * (count > 1)}; the report lists them.", file=sys.stderr)
     print(f"Report: {page}")
 
 

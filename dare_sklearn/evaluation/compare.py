@@ -21,6 +21,7 @@ from sklearn.utils.validation import column_or_1d
 from ._cells import Data, Fold, run_cell
 from ._identity import describe, digest, digest_signals, library_code, versions
 from ._store import cell_path, plain, read_cell, write_cell
+from ._warnings import tell_again, told
 
 WHICH = ("dataset", "pipeline", "fold", "subject", "n_subjects", "n_train", "n_test")
 COSTS = ("fit_seconds", "predict_seconds", "peak_memory_mb", "best_params")
@@ -176,7 +177,9 @@ def compare(
             path = None
             if common is not None:
                 inner = fold.inner if name in grids else None
-                key = digest(common, text, describe([fold.train, fold.test, inner]))
+                # without a seed, equal folds may differ
+                number = fold.number if random_state is None else None
+                key = digest(common, text, describe([fold.train, fold.test, inner, number]))
                 path = cell_path(Path(cache_dir), dataset, name, key)
             cells.append((name, fold, path, text))
 
@@ -189,7 +192,7 @@ def compare(
         # those of a worker would be lost with it
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            return *compute(number), [(w.category, str(w.message)) for w in caught]
+            return *compute(number), list(dict.fromkeys(told(w) for w in caught))
 
     def compute(number: int) -> tuple[int, dict[str, Any] | str]:
         name, fold, path, text = cells[number]
@@ -218,8 +221,8 @@ def compare(
     rows: dict[int, dict[str, Any] | str] = {}
     for number, row, caught in _progress(parallel(tasks), cells, verbose):
         rows[number] = row
-        for category, text in dict.fromkeys(caught):
-            warnings.warn(text, category, stacklevel=2)
+        for warning in caught:
+            tell_again(*warning)
     for _, row in sorted(rows.items()):
         if isinstance(row, str):
             warnings.warn(f"{row} Its row is left out.", UserWarning, stacklevel=2)

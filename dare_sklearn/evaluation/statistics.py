@@ -118,7 +118,8 @@ def pairwise(
     -------
     pandas.DataFrame
         One row per data set and pair: ``dataset, pipeline_a, pipeline_b, metric, unit`` ("subject"
-        or "fold"), ``n`` (observations), ``mean_a, mean_b, difference`` (a - b), ``effect_size``
+        or "fold"), ``n`` (observations), ``n_subjects`` (people tested, 1 where it is not known),
+        ``mean_a, mean_b, difference`` (a - b), ``effect_size``
         (mean of the paired differences in units of their standard deviation; infinite where they
         are all the same), ``test, p_greater`` (one-sided, a above b), ``p_less, p`` (two-sided) and
         ``p_holm`` (corrected over the pairs of the data set [1]_).
@@ -162,6 +163,7 @@ def pairwise(
     rows = []
     for dataset, part in results.groupby("dataset", sort=False):
         chosen, unit, scores, ratio = _observations(part, metric, test, dataset)
+        people = _count_people(part)
         first = len(rows)
         for a, b in combinations(scores.columns, 2):
             differences = _clean((scores[a] - scores[b]).to_numpy())
@@ -169,9 +171,10 @@ def pairwise(
             rows.append(
                 {
                     "dataset": dataset, "pipeline_a": a, "pipeline_b": b, "metric": metric,
-                    "unit": unit, "n": len(scores), "mean_a": scores[a].mean(),
-                    "mean_b": scores[b].mean(), "difference": differences.mean(),
-                    "effect_size": _effect(differences), "test": chosen, "p_greater": greater,
+                    "unit": unit, "n": len(scores), "n_subjects": people,
+                    "mean_a": scores[a].mean(), "mean_b": scores[b].mean(),
+                    "difference": differences.mean(), "effect_size": _effect(differences),
+                    "test": chosen, "p_greater": greater,
                     "p_less": less, "p": min(1.0, 2 * min(greater, less)),
                 }
             )  # fmt: skip
@@ -184,13 +187,13 @@ def combine_datasets(pairs: pd.DataFrame) -> pd.DataFrame:
     """Combine the tests of `pairwise` across data sets.
 
     One-sided p-values by Stouffer's method, and effects by their mean, both weighted with the
-    square root of the number of subjects (1 where observations are folds, however many): MOABB's
-    ``combine_pvalues`` and ``combine_effects`` [1]_.
+    square root of the number of subjects: MOABB's ``combine_pvalues`` and ``combine_effects`` [1]_.
 
     Parameters
     ----------
     pairs : DataFrame
-        Of `pairwise`, one metric, every pair in every data set.
+        Of `pairwise`, one metric, every pair in every data set. Without the column ``n_subjects``
+        observations count as subjects.
 
     Returns
     -------
@@ -237,8 +240,8 @@ def combine_datasets(pairs: pd.DataFrame) -> pd.DataFrame:
         if set(part["dataset"]) != set(pairs["dataset"]) or part["dataset"].duplicated().any():
             raise ValueError(f"The pair {a!r}, {b!r} must be in every data set once.")
         n = part["n"].to_numpy()
-        # how many folds one person's trials are cut into says nothing of how much is known
-        people = np.where(part["unit"] == "subject", n, 1)
+        # into how many folds the trials of one person are cut says nothing of how much is known
+        people = part["n_subjects"].to_numpy() if "n_subjects" in part else n
         greater, less = (
             float(combine_pvalues(_inside(part[side].to_numpy(), n), people))
             for side in ("p_greater", "p_less")
@@ -286,8 +289,9 @@ def summarize(
     pandas.DataFrame
         One row per data set, pipeline and metric: ``dataset, pipeline, metric, mean, low, high,
         std, n, unit`` ("subject" or "fold"), ``chance`` (mean chance level, NaN where `compare`
-        drew no permutations), the medians of ``fit_seconds`` and ``predict_seconds``, and the
-        largest ``peak_memory_mb``. A single observation has no interval and no spread (NaN).
+        drew no permutations or a fold has none), the medians of ``fit_seconds`` and
+        ``predict_seconds``, and the largest ``peak_memory_mb``. A single observation has no
+        interval and no spread (NaN).
 
     Raises
     ------
@@ -334,7 +338,8 @@ def summarize(
                     "dataset": dataset, "pipeline": pipeline, "metric": metric,
                     "mean": values.mean(), "low": low, "high": high,
                     "std": values.std(ddof=1) if len(values) > 1 else np.nan, "n": len(values),
-                    "unit": unit, "chance": part[chance].mean() if chance in part else np.nan,
+                    "unit": unit,
+                    "chance": part[chance].mean(skipna=False) if chance in part else np.nan,
                     **{
                         cost: getattr(part[cost], how)()
                         for cost, how in _SUMMARY_OF_COSTS.items()
@@ -370,8 +375,8 @@ def sign_permutation(differences: np.ndarray, n_permutations: int, seed: int) ->
 
 
 _PAIRS = (
-    "dataset pipeline_a pipeline_b metric unit n mean_a mean_b difference effect_size test "
-    "p_greater p_less p p_holm"
+    "dataset pipeline_a pipeline_b metric unit n n_subjects mean_a mean_b difference "
+    "effect_size test p_greater p_less p p_holm"
 ).split()
 # columns that the command line adds to its tables
 _OF_SUITES = {"seed", "tested", "n_chans", "n_times", "sfreq", "n_classes", "n_trials"}
@@ -422,6 +427,17 @@ def _observations(
         test = few if by_subject else "corrected_ttest"
     ratio = 0.0 if unit == "subject" else part["n_test"].mean() / part["n_train"].mean()
     return test, unit, scores, float(ratio)
+
+
+def _count_people(part: pd.DataFrame) -> int:
+    """People tested in a data set; folds of several are counted once, however often repeated."""
+    one = part[part["pipeline"] == part["pipeline"].iloc[0]]
+    if one["subject"].nunique() <= 1:
+        return max(1, int(one["n_subjects"].max()))
+    if (one["n_subjects"] == 1).all():
+        return int(one["subject"].nunique())
+    repeats = one["n_test"].sum() / (one["n_train"] + one["n_test"]).mean()
+    return max(1, round(one["n_subjects"].sum() / max(1.0, repeats)))
 
 
 def _test(

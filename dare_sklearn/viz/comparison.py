@@ -285,9 +285,8 @@ def _draw_scores(
             elinewidth=1.6,
         )
     if chance is None and f"chance_{metric}" in results:
-        known = results[f"chance_{metric}"].dropna()
-        chance = known.mean() if len(known) else None
-    if chance is not None:
+        chance = results[f"chance_{metric}"].mean(skipna=False)
+    if chance is not None and not np.isnan(chance):
         ax.axvline(chance, color=GREY, linestyle="--", linewidth=1, zorder=1)
         ax.annotate(
             "chance",

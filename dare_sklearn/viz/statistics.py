@@ -233,14 +233,15 @@ def plot_meta_analysis(
     After MOABB's figure of the same name [1]_. An interval is the 95 % confidence interval of the
     mean difference (Student's t), in units of the standard deviation of the differences; p-values
     are those of the table's own tests, which may be stricter for a few subjects. The last row
-    combines data sets: the mean effect, weighted with the square root of the observations' number,
+    combines data sets: the mean effect, weighted with the square root of the number of subjects,
     and the p-value by Stouffer's method (`dare_sklearn.evaluation.combine_datasets`).
 
     Parameters
     ----------
     pairs : DataFrame
         Of `dare_sklearn.evaluation.pairwise`: ``dataset``, ``pipeline_a``, ``pipeline_b``,
-        ``effect_size``, ``n``, ``test``, ``p_greater``, ``p_less`` and ``metric``.
+        ``effect_size``, ``n``, ``test``, ``p_greater``, ``p_less`` and ``metric``; ``n_subjects``
+        weighs data sets, and ``n`` without it.
     pipeline_a, pipeline_b : str
         The difference is `pipeline_a` minus `pipeline_b`.
     ax : Axes or None, default=None

@@ -19,7 +19,7 @@ def scores(dare, power, lda):
 def test_better_than_every_classical_pipeline(made_up, people):
     results = made_up(data=scores(people(0.9), people(0.8, 0.01), people(0.7, 0.01)))
     (verdict,) = judge(results)
-    assert verdict.kind == BETTER and verdict.rival == POWER and verdict.chance is None
+    assert verdict.kind == BETTER and verdict.rival == POWER and verdict.against_chance is None
     assert verdict.difference == pytest.approx(0.1, abs=0.01)
     assert verdict.low < verdict.difference < verdict.high and verdict.low > 0
     assert verdict.times_slower == 2.0
@@ -66,13 +66,13 @@ def test_one_score_is_not_tested(made_up):
 
 def test_chance_is_told(made_up, people):
     results = made_up(data=scores(people(0.5), people(0.5, 0.01), people(0.5, 0.02)))
-    assert judge(results)[0].chance == "at"
+    assert judge(results)[0].against_chance == "at"
     assert "not shown to differ from chance" in paragraph(results)
     results = made_up(data=scores(people(0.3), people(0.3, 0.01), people(0.3, 0.02)))
-    assert judge(results)[0].chance == "below"
+    assert judge(results)[0].against_chance == "below"
     assert "On data its own score lies below chance" in paragraph(results)
     results.scores["chance_accuracy"] = np.nan
-    assert judge(results)[0].chance is None
+    assert judge(results)[0].against_chance is None
 
 
 def test_simulated_signals_say_nothing_of_recordings(results):

@@ -23,7 +23,7 @@ import yaml
 import dare_sklearn
 from dare_sklearn.benchmark import Context, Options, SuiteError, run_suite
 from dare_sklearn.benchmark.energy import EnergyMeter
-from dare_sklearn.benchmark.run import ALL, _same_people, write_tables
+from dare_sklearn.benchmark.run import write_tables
 from dare_sklearn.evaluation import pairwise, summarize
 
 from .conftest import TINY
@@ -143,18 +143,47 @@ def test_several_jobs_give_the_same(tiny, tmp_path):
 
 
 def test_seeds_that_draw_the_same_folds(tiny, tmp_path):
-    """Copies of a fold are no new observations; those of whole people are averaged."""
-    by_set = {"kind": "fixed", "by": "subject", "train": ["S001", "S002"], "test": ["S003"]}
-    dataset = {**TINY["datasets"][0], "split": by_set}
-    with pytest.raises(SuiteError, match="'fixed' draws the same folds for several seeds"):
-        run_suite(
-            tiny(**FAST, datasets=[{**dataset, "split": {**by_set, "test": ["S002", "S003"],
-                                                         "train": ["S001"]}}], seeds=[0, 1]),
-            options(tmp_path),
-        )  # fmt: skip
-    wrong = {**dataset, "split": {**by_set, "test": ["S004"]}}
-    with pytest.raises(SuiteError, match="there is no subject S004, only S001, S002, S003"):
-        run_suite(tiny(**FAST, datasets=[wrong]), options(tmp_path))
+    """Copies of a fold are no new observations; scores of one person are averaged."""
+    split = {"kind": "fixed", "by": "subject", "train": ["S001"], "test": ["S002", "S003"]}
+    dataset = {**TINY["datasets"][0], "split": split}
+    found = run_suite(tiny(**FAST, datasets=[dataset], seeds=[0, 1]), options(tmp_path))
+    assert set(found.scores["seed"]) == {0} and len(found.scores) == 2
+    assert found.scores["subject"].tolist() == ["S002 and 1 more"] * 2
+    assert "Seed 1 is left out: it draws" in found.datasets["tiny oddball"]["notes"][0]
+    within = {**dataset, "split": {"kind": "shuffle", "n_splits": 2, "test_size": 0.5}}
+    found = run_suite(tiny(**FAST, datasets=[within], seeds=[0, 1]), options(tmp_path))
+    assert len(found.scores) == 2 * 3 * 2 * 2 and not found.datasets["tiny oddball"]["notes"]
+
+
+def test_a_fixed_split_of_what_is_not_there(tiny, tmp_path, capsys):
+    split = {"kind": "fixed", "by": "subject", "train": ["S001"], "test": ["S002", "S009"]}
+    suite = tiny(**FAST, datasets=[{**TINY["datasets"][0], "split": split}])
+    found = run_suite(suite, options(tmp_path))
+    assert found.failures == ["tiny oddball: there is no subject ['S009']."]
+    few = options(tmp_path, context=Context(n_subjects=2))
+    assert not run_suite(suite, few).failures
+    with pytest.raises(SuiteError, match="leaves no epochs"):
+        run_suite(tiny(**FAST, datasets=[{**TINY["datasets"][0], "split": {**split, "test": ["x"]}}]),
+                  options(tmp_path))  # fmt: skip
+
+
+def test_a_person_without_one_of_the_sessions(tiny, tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    info = mne.create_info(["C3", "Cz", "C4"], 128.0, "eeg")
+    for name in ("anna_1", "anna_2", "ben_1", "cleo_1", "cleo_2"):
+        raw = mne.io.RawArray(1e-5 * rng.normal(size=(3, 30 * 128)), info, verbose="error")
+        raw.set_annotations(mne.Annotations(np.arange(1.0, 28.0), 0.0, ["a", "b", "b"] * 9))
+        raw.save(tmp_path / f"{name}_raw.fif", verbose="error")
+    dataset = {
+        "name": "mine", "kind": "recordings", "files": "{subject}_{session}_raw.fif",
+        "window": [0, 0.9], "metrics": ["accuracy"],
+        "split": {"kind": "fixed", "by": "session", "train": ["1"], "test": ["2"]},
+    }  # fmt: skip
+    there = options(tmp_path / "out", context=Context(data=tmp_path))
+    found = run_suite(tiny(**FAST, datasets=[dataset]), there)
+    assert set(found.scores["subject"]) == {"anna", "cleo"}
+    assert len(found.failures) == 1 and "mine: ben is left out" in found.failures[0]
+    assert found.datasets["mine"]["n_subjects"] == 2
 
 
 def test_overlapping_epochs_in_folds_of_trials(tiny, tmp_path, capsys):
@@ -171,18 +200,6 @@ def test_overlapping_epochs_in_folds_of_trials(tiny, tmp_path, capsys):
     found = run_suite(tiny(**FAST, datasets=[dataset]), there)
     assert any("37 epochs share samples" in text for text in found.warnings)
     assert capsys.readouterr().err.count("folds of single trials test on samples") == 1
-
-
-def test_points_of_a_curve_are_of_the_same_folds():
-    """Person a has 30 training epochs, b has 50: 40 would be of b alone."""
-    rows = [("p", n, who, train)
-            for who, all_of_them in (("a", 30), ("b", 50))
-            for n, train in ((20, 20), (40, 40), (ALL, all_of_them)) if n < all_of_them]  # fmt: skip
-    curve = pd.DataFrame(rows, columns=["pipeline", "n_trials", "subject", "n_train"])
-    found, notes = _same_people(curve.assign(fold=0))
-    assert found["n_trials"].tolist() == [20, 40, 20, 40]
-    assert found["n_train"].tolist() == [20, 30, 20, 50]
-    assert notes == ["The learning curve leaves out 40 trials, which not every fold has."]
 
 
 def test_results_of_an_earlier_run(tiny, tmp_path):

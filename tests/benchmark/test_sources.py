@@ -80,6 +80,8 @@ def test_classes_are_chosen_and_named(study):
         load(study, Cut(window=(0.0, 0.5), classes={"up": "a", "down": "b"}))
     with pytest.raises(SuiteError, match=r"No epoch has the label\(s\) \['down'\]"):
         load(study, Cut(window=(0.0, 0.5), classes={"left": "a", "right": "b", "down": "c"}))
+    data = load(study, Cut(window=(0.0, 0.5), classes={"left": "a", "right": "b", "769": "a"}))
+    assert data.classes == ["a", "b"] and "['769']" in data.notes[0]  # of an older recording
     with pytest.raises(SuiteError, match=r"Fewer than two classes .* the labels \['left'\]"):
         load(study, Cut(window=(0.0, 0.5), classes={"left": "a"}))
 
@@ -119,7 +121,7 @@ def test_events_without_an_epoch_are_told(tmp_path):
     raw.save(tmp_path / "one_raw.fif", verbose="error")
     data = load(tmp_path, Cut(window=(0.0, 0.5), classes={"left": "l", "right": "r"}))
     assert len(data.y) == 11
-    assert data.notes == ["2 events gave no epoch (MNE's reasons: 1 BAD, 1 TOO_SHORT)."]
+    assert data.notes == ["2 events gave no epoch (1 BAD, 1 TOO_SHORT)."]
 
 
 def test_overlapping_epochs_are_counted(tmp_path):
@@ -146,6 +148,18 @@ def test_epochs_of_another_length(tmp_path):
         ).save(tmp_path / f"{name}-epo.fif", verbose="error")  # fmt: skip
     with pytest.raises(SuiteError, match=r"b-epo.fif has epochs of 151 .* a-epo.fif of 101"):
         load(tmp_path, Cut(), files="{subject}-epo.fif")
+
+
+def test_epochs_of_two_rates(tmp_path):
+    """-0.2 s is no sample at 512 Hz; both are cut from -0.2 s on all the same."""
+    for name, sfreq in (("a", 250.0), ("b", 512.0)):
+        rng = np.random.default_rng(0)
+        info = mne.create_info(["C3", "Cz"], sfreq, "eeg")
+        raw = mne.io.RawArray(1e-5 * rng.normal(size=(2, int(8 * sfreq))), info, verbose="error")
+        raw.set_annotations(mne.Annotations([2.0, 4.0], 0.0, ["x", "y"]))
+        raw.save(tmp_path / f"{name}_raw.fif", verbose="error")
+    data = load(tmp_path, Cut(window=(-0.2, 0.8), sfreq=125.0))
+    assert len(data.y) == 4 and data.epochs.get_data().shape == (4, 2, 125)
 
 
 def test_only_some_people(study):
@@ -175,11 +189,13 @@ def test_tables_beside_files(tmp_path, name, onset, label):
 
 
 def test_labels_of_tables_are_text(tmp_path):
-    """An empty cell makes no 1 a 1.0, and is a label of its own, as in BIDS."""
+    """An empty cell makes no 1 a 1.0, and its event is in no class."""
     raw_of().save(tmp_path / "one_raw.fif", verbose="error")
-    table = pd.DataFrame({"onset": ONSETS, "label": ["1", "2", None] * 4})
+    table = pd.DataFrame({"onset": ONSETS, "label": [" 1", "2 ", None] * 4})
     table.to_csv(tmp_path / "one_raw.csv", index=False)
-    assert load(tmp_path).classes == ["1", "2", "n/a"]
+    data = load(tmp_path)
+    assert data.classes == ["1", "2"] and len(data.y) == 8
+    assert data.notes == ["4 events gave no epoch (4 without a label)."]
     assert len(load(tmp_path, Cut(window=(0.0, 0.5), classes={"1": "a", "2": "b"})).y) == 8
     table.assign(onset=[None, *ONSETS[1:]]).to_csv(tmp_path / "one_raw.csv", index=False)
     with pytest.raises(SuiteError, match="a number in every row"):
@@ -215,6 +231,8 @@ def test_epochs_with_metadata(tmp_path):
     assert len(data.y) == 8 and data.meta["subject"].nunique() == 4
     with pytest.raises(SuiteError, match=r"epochs from -0.2 to 0.8 s, and the window is 0 to 1 s"):
         load(tmp_path, Cut(window=(0.0, 1.0)), files="all-epo.fif")
+    whole = load(tmp_path, Cut(window=(-0.204, 0.796)), files="all-epo.fif")
+    assert len(whole.epochs.times) == 100  # samples need not lie on the window's edges
     cropped = load(tmp_path, Cut(window=(0.0, 0.5)), files="all-epo.fif")
     assert cropped.classes == ["one", "two"] and len(cropped.epochs.times) == 50
     with pytest.raises(

@@ -459,8 +459,32 @@ def test_folds_of_one_person_weigh_as_one(moabb):
     people = table({"a": [0.8, 0.7, 0.9, 0.8, 0.6, 0.7, 0.8, 0.9], "b": [0.7] * 8}, "people")
     folds = table(noise(50, "a", "b"), "folds", subjects=False)
     pairs = pairwise(pd.concat([people, folds]))
+    assert pairs["n_subjects"].tolist() == [8, 1] and pairs["n"].tolist() == [8, 50]
     z = stats.norm.isf(pairs["p_greater"]) @ np.sqrt([8, 1]) / 3
     assert combine_datasets(pairs)["p_greater"].iloc[0] == pytest.approx(stats.norm.sf(z))
+
+
+def test_people_in_folds_of_several():
+    """Ten folds of 109 people, twice: 109 people, whatever the folds are called."""
+    rows = []
+    for repeat in range(2):
+        for fold in range(10):
+            n = 11 if fold < 9 else 10
+            rows += [
+                {
+                    "dataset": "big", "pipeline": name, "fold": 10 * repeat + fold,
+                    "subject": f"S{10 * repeat + fold} and {n - 1} more", "n_subjects": n,
+                    "n_train": (109 - n) * 20, "n_test": n * 20, "accuracy": 0.7 + 0.01 * fold,
+                }
+                for name in ("a", "b")
+            ]  # fmt: skip
+    found = pairwise(pd.DataFrame(rows)).iloc[0]
+    assert (found["n_subjects"], found["n"], found["unit"]) == (109, 20, "fold")
+
+
+def test_one_fold_without_a_chance_level_leaves_none():
+    results = table(noise(3, "a")).assign(chance_accuracy=[0.5, np.nan, 0.5])
+    assert np.isnan(summarize(results)["chance"].iloc[0])
 
 
 def test_a_metric_of_another_data_set_is_left_out():

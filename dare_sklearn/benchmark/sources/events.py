@@ -35,6 +35,7 @@ def find_events(
     events : ndarray of int, shape (n_events, 3)
         As mne has them, all of number 1.
     labels : list of str
+        Empty where a table has none ("n/a" in BIDS).
 
     Raises
     ------
@@ -90,7 +91,12 @@ def _from_table(raw: Any, path: Path) -> tuple[np.ndarray, list[str]]:
             f"{path.stem}_events.tsv, with the columns onset (seconds) and label."
         )
     # as text: numbers beside empty cells would become 1.0
-    table = pd.read_csv(table_path, sep="\t" if table_path.suffix == ".tsv" else ",", dtype=str)
+    table = pd.read_csv(
+        table_path,
+        sep="\t" if table_path.suffix == ".tsv" else ",",
+        dtype=str,
+        skipinitialspace=True,
+    )
     onset = next((name for name in _ONSET if name in table), None)
     label = next((name for name in _LABEL if name in table), None)
     seconds = None if onset is None else pd.to_numeric(table[onset], errors="coerce")
@@ -99,8 +105,7 @@ def _from_table(raw: Any, path: Path) -> tuple[np.ndarray, list[str]]:
             f"{table_path.name} must have the columns onset (seconds from the start, a number in "
             f"every row) and label, got {', '.join(map(str, table.columns))}."
         )
-    # without a label an event is none of the classes, as "n/a" in BIDS
-    return _as_events(raw, seconds.to_numpy()), table[label].fillna("n/a").tolist()
+    return _as_events(raw, seconds.to_numpy()), table[label].fillna("").str.strip().tolist()
 
 
 def _table_of(path: Path) -> Path | None:

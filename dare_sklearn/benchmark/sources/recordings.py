@@ -82,10 +82,8 @@ class Files:
             if fields["subject"] not in people and len(people) == context.n_subjects:
                 continue
             people[fields["subject"]] = None
-            epochs, found, near = self._cut(path, cut)
+            epochs, found, near = self._cut(path, cut, lost)
             n_overlapping += near
-            if len(epochs) and not holds_epochs(path):
-                lost.update(why[0] for why in epochs.drop_log if why and why[0] != "IGNORED")
             if self.reject_uv is not None and len(epochs):
                 before = epochs.selection
                 epochs.drop_bad({"eeg": self.reject_uv * 1e-6}, verbose="error")
@@ -105,13 +103,17 @@ class Files:
         if not parts:
             raise SuiteError(f"{self.pattern!r}: no events with the labels asked for were found.")
         _check_layouts(parts, used)
+        notes = []
         missing = [label for label in cut.classes or () if label not in set(labels)]
         if missing and context.n_subjects is None:
-            raise SuiteError(f"No epoch has the label(s) {missing} that classes names.")
-        notes = []
+            empty = set(cut.class_names()) - {cut.classes[label] for label in set(labels)}
+            text = f"No epoch has the label(s) {missing} that classes names."
+            if empty:
+                raise SuiteError(text)
+            notes.append(text)  # other labels of the same class are there
         if lost:
             why = ", ".join(f"{count} {reason}" for reason, count in lost.items())
-            notes.append(f"{lost.total()} events gave no epoch (MNE's reasons: {why}).")
+            notes.append(f"{lost.total()} events gave no epoch ({why}).")
         if n_rejected:
             notes.append(
                 f"{n_rejected} epochs above {self.reject_uv:g} µV peak to peak were left out."
@@ -160,8 +162,8 @@ class Files:
             raise SuiteError(f"No file below {str(folder)!r} matches {self.pattern!r}: {why}.")
         return found
 
-    def _cut(self, path: Path, cut: Cut) -> tuple[Any, list[str], int]:
-        """Epochs, their labels, and how many of them overlap."""
+    def _cut(self, path: Path, cut: Cut, lost: Counter[str]) -> tuple[Any, list[str], int]:
+        """Epochs, their labels, and how many of them overlap; counts lost events by reason."""
         if holds_epochs(path):
             return *self._read_cut(path, cut), 0
         import mne
@@ -173,8 +175,12 @@ class Files:
             raw.filter(*cut.band, picks="eeg", verbose="error")
         if cut.window is None:
             raise SuiteError(f"{path.name} is continuous: say which window around an event to cut.")
+        if cut.classes is None and (unnamed := labels.count("")):
+            lost["without a label"] += unnamed
         wanted = [
-            i for i, label in enumerate(labels) if cut.classes is None or label in cut.classes
+            i
+            for i, label in enumerate(labels)
+            if (label in cut.classes if cut.classes is not None else label)
         ]
         events, labels = events[wanted], [labels[i] for i in wanted]
         start, stop = cut.window
@@ -195,6 +201,8 @@ class Files:
             else []
         )
         near = 0
+        if len(events):
+            lost.update(why[0] for why in epochs.drop_log if why and why[0] != "IGNORED")
         if len(epochs):
             labels = [labels[i] for i in epochs.selection]
             near = _count_overlapping(epochs)
@@ -217,13 +225,19 @@ class Files:
             wanted = np.flatnonzero([label in cut.classes for label in labels])
             epochs, labels = epochs[wanted], [labels[i] for i in wanted]
         if cut.window is not None:
-            first, last = epochs.tmin, epochs.tmax + 1 / epochs.info["sfreq"]
-            if cut.window[0] < first - 1e-6 or cut.window[1] > last + 1e-6:
+            period = 1 / epochs.info["sfreq"]
+            first, last = epochs.tmin, epochs.tmax + period
+            # samples need not lie on the window's edges
+            if cut.window[0] < first - period / 2 or cut.window[1] > last + period / 2:
                 raise SuiteError(
                     f"{path.name} holds epochs from {first:g} to {last:g} s, and the window is "
                     f"{cut.window[0]:g} to {cut.window[1]:g} s."
                 )
-            epochs.crop(*cut.window, include_tmax=False, verbose="error")
+            start = max(cut.window[0], first)
+            if cut.window[1] >= last - period / 2:
+                epochs.crop(start, None, verbose="error")
+            else:
+                epochs.crop(start, cut.window[1], include_tmax=False, verbose="error")
         _resample(epochs, cut.sfreq)
         return epochs, labels
 
@@ -236,7 +250,7 @@ def describe_folder(folder: Path) -> tuple[list[Path], Counter]:
         if holds_epochs(path):
             labels.update(event_labels(read_epochs(path)))
         else:
-            labels.update(find_events(read_raw(path), path)[1])
+            labels.update(filter(None, find_events(read_raw(path), path)[1]))
     return files, labels
 
 
@@ -292,6 +306,9 @@ def _check_layouts(parts: list, paths: list[Path]) -> None:
                 f"{path.name} has {part.info['sfreq']:g} Hz and {paths[0].name} "
                 f"{first.info['sfreq']:g} Hz: say which rate to use (sfreq)."
             )
+        shift = abs(part.tmin - first.tmin)
+        if shift and shift <= 0.5 / first.info["sfreq"]:  # rounded to samples of another rate
+            part.shift_time(first.tmin, relative=False)
         if len(part.times) != len(first.times) or abs(part.tmin - first.tmin) > 1e-6:
             raise SuiteError(
                 f"{path.name} has epochs of {len(part.times)} samples from {part.tmin:g} s and "
