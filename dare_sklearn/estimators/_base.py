@@ -174,6 +174,7 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
                 f"largest is {weight.max():.3g}."
             )
         groups = self._check_groups(groups, signals)
+        resolve_device(self.device)  # a pretrainer may train for hours before it is asked for
         self.encoder_ = resolve_encoder(self, X)
         if self.adaptation == "linear":
             self._fit_linear(signals, targets, weight)

@@ -459,7 +459,7 @@ def _from_array(X: Any, targets: np.ndarray | None, defaults: Defaults, owner: s
     if sfreq is None:
         raise ValueError(
             f"{owner} got signals without a sampling rate: pass sfreq=... in Hz (mne.Epochs carry "
-            "it; arrays and the items of a data set do not)."
+            "it; arrays and the items of a data set do not: wrap it in skorch.helper.SliceDataset)."
         )
     if ch_names is not None and len(ch_names) != values.shape[1]:
         if defaults.like is not None:

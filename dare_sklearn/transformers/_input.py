@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -26,6 +27,18 @@ class SignalInputMixin:
     _fitted_attribute = "encoder_"
     # whether `transform` and `predict` do without some of the fitted channels
     _takes_fewer_chans = False
+
+    def _validate_params(self) -> None:
+        """scikit-learn's check, and a sentence on what is often tried."""
+        torch = sys.modules.get("torch")
+        encoder = getattr(self, "encoder", None)
+        if torch is not None and isinstance(encoder, torch.nn.Module):
+            raise TypeError(
+                f"The encoder of {type(self).__name__} must be a name, a folder or a "
+                "DAREPretrainer, got a network: pass what load_encoder was given, or the "
+                "pretrainer whose encoder_ it is."
+            )
+        super()._validate_params()
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, self._fitted_attribute)
@@ -56,6 +69,7 @@ class SignalInputMixin:
         if not reset:
             return self._to_fitted_layout(signals)
         warn_ignored(signals, owner)
+        self._store_layout(signals)
         if signals.ch_names is None and len(getattr(X, "shape", ())) == 2:
             warnings.warn(
                 f"{owner} reads a 2-D X as epochs of one channel ({signals.n_epochs} epochs of "
@@ -63,7 +77,6 @@ class SignalInputMixin:
                 UserWarning,
                 stacklevel=3,
             )
-        self._store_layout(signals)
         self.n_features_in_ = signals.n_chans
         self._check_table(X, reset=True)
         return signals

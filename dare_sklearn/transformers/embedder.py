@@ -185,7 +185,7 @@ class DAREEmbedder(
         return embed_signals(self, self._read(X, reset=False))
 
     @whole_or_not_at_all
-    def fit_transform(self, X: Any, y: Any = None, **fit_params: Any) -> np.ndarray:
+    def fit_transform(self, X: Any, y: Any = None) -> np.ndarray:
         """`fit` and `transform` in one, reading `X` once."""
         self._validate_params()
         signals = self._read(X, reset=True)

@@ -632,7 +632,7 @@ def fitted_feature_names(estimator: Any) -> np.ndarray:
             raise ValueError(
                 "With pooling='flatten' the number of features depends on the length of the "
                 f"epochs, which {type(estimator).__name__} does not know after a corpus of several "
-                "lengths (or from_pretrained): pass its encoder to DAREEmbedder(encoder=...)."
+                "lengths (or from_pretrained): pass the pretrainer to DAREEmbedder(encoder=...)."
             )
         n_times = resampled_length(estimator.n_times_in_, estimator.sfreq_in_, config.sfreq)
     n_patches = n_times // config.patch_size

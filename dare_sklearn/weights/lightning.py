@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from ..modules.config import DAREConfig
@@ -40,7 +41,10 @@ def read_lightning(path: str | Path) -> tuple[DAREConfig, dict[str, Tensor]]:
         raise ValueError(f"{str(path)!r} holds two tensors of one name.")
     temperature = tensors.pop("loss_mc.temperature", None)
     if temperature is not None and not (
-        temperature.numel() == 1 and abs(float(temperature) - TEMPERATURE) <= 1e-6
+        temperature.is_floating_point()
+        and temperature.numel() == 1
+        and abs(float(temperature) - TEMPERATURE)
+        <= max(1e-6, TEMPERATURE * torch.finfo(temperature.dtype).eps)
     ):
         raise ValueError(
             f"{str(path)!r} was trained with the temperature {temperature.flatten()[:3].tolist()}; "

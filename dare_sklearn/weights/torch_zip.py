@@ -242,7 +242,9 @@ def _called(name: Any, args: Any) -> Any:
         return args[0]
     if name in _PLAIN:
         return None
-    raise ValueError(f"it asks to call {name.replace(' ', '.')}")
+    raise ValueError(
+        f"it asks to call {name.replace(' ', '.')}; where you trust it, save its 'state_dict' alone"
+    )
 
 
 def _view(storage: Any, offset: Any, size: Any, stride: Any) -> _View:

@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
 
-from dare_sklearn import DAREEmbedder, simulate_epochs
+from dare_sklearn import DAREEmbedder, load_encoder, simulate_epochs
 
 
 @pytest.fixture(scope="module")
@@ -112,3 +112,13 @@ def test_what_is_left_out_is_named(epochs):
     with pytest.warns(UserWarning, match="left out Fz"):
         fitted = embedder().fit(mixed)
     assert fitted.ignored_ch_names_ == ["Fz"] and fitted.ch_names_in_ == ["C3", "CZ", "C4", "PZ"]
+
+
+def test_a_network_is_no_encoder():
+    with pytest.raises(TypeError, match="must be a name, a folder or a DAREPretrainer, got a netw"):
+        DAREEmbedder(load_encoder("nano")).fit(np.zeros((2, 3, 64)))
+
+
+def test_unknown_arguments_of_fit_transform(epochs):
+    with pytest.raises(TypeError, match="groups"):
+        DAREEmbedder("nano").fit_transform(epochs, groups=[1])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+from argparse import Namespace
 
 import pytest
 import torch
@@ -176,3 +177,18 @@ def test_strictness_of_lightning_checkpoints(parity_folder, tmp_path):
     torch.save(content, tmp_path / "changed.ckpt")
     with pytest.raises(ValueError, match="unknown .*encoder.stranger"):
         load_pretraining_model(tmp_path / "changed.ckpt")
+
+
+def test_reasons_for_refusing_lightning_checkpoints(parity_folder, tmp_path):
+    content = torch.load(parity_folder / "parity_tiny.ckpt", weights_only=True)
+    half = {
+        name: t.half() if t.is_floating_point() else t for name, t in content["state_dict"].items()
+    }
+    torch.save({"state_dict": half}, tmp_path / "half.ckpt")
+    with pytest.raises(ValueError, match="torch.float16, expected .* torch.float32"):
+        load_pretraining_model(tmp_path / "half.ckpt")
+    torch.save({**content, "hyper_parameters": Namespace(lr=1)}, tmp_path / "more.ckpt")
+    with pytest.raises(
+        ValueError, match="call argparse.Namespace; where you trust it, save its 's"
+    ):
+        load_pretraining_model(tmp_path / "more.ckpt")
