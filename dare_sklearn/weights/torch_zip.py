@@ -40,6 +40,7 @@ _DICTIONARIES = {"collections OrderedDict", "collections defaultdict", "collecti
 _LONGEST = 1_000  # characters of a name
 _MAX_PICKLE_BYTES = 2_000_000
 _MOST = 2**40  # values of a tensor, or along one of its dimensions
+_ALONE = ": where you trust it, save its 'state_dict' alone"
 _DAMAGED = "its data.pkl is damaged"
 
 
@@ -209,7 +210,7 @@ def _interpret(data: bytes) -> Any:
             case "NEWOBJ" | "NEWOBJ_EX" | "INST" | "OBJ":
                 names = [arg] if arg else [x for x in stack if isinstance(x, _Name)]
                 asked = names[-1].replace(" ", ".") if names else "an object"
-                raise ValueError(f"it asks for {asked}")
+                raise ValueError(f"it asks for {asked}{_ALONE}")
             case _:
                 raise ValueError(f"it holds the instruction {code.name}")
     raise ValueError("its data.pkl is cut off")
@@ -242,9 +243,7 @@ def _called(name: Any, args: Any) -> Any:
         return args[0]
     if name in _PLAIN:
         return None
-    raise ValueError(
-        f"it asks to call {name.replace(' ', '.')}; where you trust it, save its 'state_dict' alone"
-    )
+    raise ValueError(f"it asks to call {name.replace(' ', '.')}{_ALONE}")
 
 
 def _view(storage: Any, offset: Any, size: Any, stride: Any) -> _View:

@@ -189,6 +189,6 @@ def test_reasons_for_refusing_lightning_checkpoints(parity_folder, tmp_path):
         load_pretraining_model(tmp_path / "half.ckpt")
     torch.save({**content, "hyper_parameters": Namespace(lr=1)}, tmp_path / "more.ckpt")
     with pytest.raises(
-        ValueError, match="call argparse.Namespace; where you trust it, save its 's"
+        ValueError, match="asks for argparse.Namespace: where you trust it, save its 's"
     ):
         load_pretraining_model(tmp_path / "more.ckpt")
