@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 from torch import nn
 
 from ..weights.plain import KIND, from_plain, to_plain
@@ -16,17 +17,23 @@ TABLE = "dare_sklearn_table"
 
 
 def whole_or_not_at_all(fit: Callable) -> Callable:
-    """Decorate ``fit``: one that fails leaves the estimator as it was, never half refitted."""
+    """Decorate ``fit``: one that fails leaves the estimator as it was, never half refitted.
+
+    Torch's switch of gradients is left as it was found.
+    """
 
     @wraps(fit)
     def guarded(self, *args, **kwargs):
-        before = vars(self).copy()
+        before, gradients = vars(self).copy(), torch.is_grad_enabled()
         try:
             return fit(self, *args, **kwargs)
         except BaseException:
             vars(self).clear()
             vars(self).update(before)
             raise
+        finally:
+            # Ctrl-C between two instructions of a "with" would leave them off for the process
+            torch.set_grad_enabled(gradients)
 
     return guarded
 

@@ -333,6 +333,27 @@ def test_interrupted_linear_fit_leaves_it_as_it_was(monkeypatch):
     np.testing.assert_array_equal(fitted.predict(X), before)
 
 
+@pytest.mark.parametrize("caught", [True, False])
+def test_gradients_are_on_after_ctrl_c(monkeypatch, caught):
+    """Wherever it comes: here in the middle of switching them off."""
+    forward = Encoder.forward
+
+    def switch_off(encoder, *args, **kwargs):
+        torch.set_grad_enabled(False)
+        if caught:
+            signal.raise_signal(signal.SIGINT)
+        return forward(encoder, *args, **kwargs).fail
+
+    monkeypatch.setattr(Encoder, "forward", switch_off)
+    if caught:
+        with pytest.warns(UserWarning, match="interrupted"):
+            probe(max_epochs=1).fit(X, Y)
+    else:
+        with pytest.raises(AttributeError, match="fail"):
+            probe(max_epochs=1).fit(X, Y)
+    assert torch.is_grad_enabled()
+
+
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no timers")
 @pytest.mark.filterwarnings("ignore:DAREClassifier was interrupted")
 def test_ctrl_c_at_any_moment():
