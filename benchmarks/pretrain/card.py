@@ -73,7 +73,7 @@ def model_card(
         "No recording is part of the package.",
         "## Training",
         f"{config.steps:,} steps of {corpus['batch_size']} windows"
-        + "".join(f", schedules anew from step {step:,} on" for step in config.restarts)
+        + (f", schedules anew from {_steps(config)} on" if config.restarts else "")
         + f"; {made['hours']:g} hours of one shared CPU core, torch {made['torch']}, "
         f"seed {config.seed}. Recipe: `benchmarks/pretrain/configs/{made['recipe']}`. "
         f"Beside the paper: amplitude unit {written['model']['amplitude_uv']:g} µV, "
@@ -90,6 +90,8 @@ def model_card(
         "## Test recordings",
         "The encoder has not seen them:",
         "\n".join(f"- {licence}" for licence in LICENCES.values()),
+        "But its recipe (masks, amplitude unit, steps, what to leave out of the corpus) was chosen "
+        "among others by scores on these recordings, which flatters the figures below a little.",
         "The tasks:",
         TASKS,
         "## Results",
@@ -102,6 +104,10 @@ def model_card(
             sections += [f"### {caption}", _markdown(table)]
     sections += ["## Limits", LIMITS]
     return "\n\n".join(sections) + "\n"
+
+
+def _steps(config: RunConfig) -> str:
+    return "step " + " and ".join(f"{step:,}" for step in config.restarts)
 
 
 def _transfer(table: pd.DataFrame) -> pd.DataFrame:
