@@ -121,7 +121,7 @@ def judge_few(results: Results) -> list[tuple[int, Verdict]]:
         size = int(table["n_trials"].min())
         if size == table["n_trials"].max():
             continue
-        table = _complete(table[table["n_trials"] == size])
+        table = table[table["n_trials"] == size]
         there = list(dict.fromkeys(table["pipeline"]))
         rivals = [name for name in there if roles[name] == "classical" and name != candidate]
         if candidate in there and rivals:
@@ -331,11 +331,6 @@ def _headline(results: Results, verdicts: list[Verdict], kinds: dict) -> str:
 def _ordered(table: pd.DataFrame, names: list[str]) -> pd.DataFrame:
     """Rows of these pipelines, in this order: tests take pairs in order of appearance."""
     return pd.concat([table[table["pipeline"] == name] for name in names], ignore_index=True)
-
-
-def _complete(table: pd.DataFrame) -> pd.DataFrame:
-    counts = table["pipeline"].value_counts()
-    return table[table["pipeline"].isin(counts.index[counts == counts.max()])]
 
 
 def signed(value: float) -> str:

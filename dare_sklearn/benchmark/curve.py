@@ -10,17 +10,17 @@ ALL = -1  # training epochs of a point: all that a fold has
 _MOST = 0.75  # share of the folds that must have a size for it to be shown
 
 
-def scored(table: pd.DataFrame) -> dict[str, Counter]:
-    """What each pipeline has scores of: people, seeds, and what was tested."""
-    return {
-        name: Counter(zip(part["subject"], part["seed"], part["tested"], strict=True))
-        for name, part in table.groupby("pipeline", sort=False)
-    }
+def _scored(table: pd.DataFrame) -> pd.Series:
+    """What each row is a score of: who, which seed, and what was tested."""
+    return pd.Series(
+        list(zip(table["subject"], table["seed"], table["tested"], strict=True)), table.index
+    )
 
 
 def incomplete(table: pd.DataFrame) -> list[str]:
     """Pipelines that lack a score which another one has: they failed there."""
-    found = scored(table)
+    scored = _scored(table).groupby(table["pipeline"], sort=False)
+    found = {name: Counter(keys) for name, keys in scored}
     every: Counter = Counter()
     for one in found.values():
         every |= one
@@ -49,9 +49,7 @@ def comparable(curve: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     curve = curve[~curve["pipeline"].isin(failed)]
     if curve.empty:
         return curve, []
-    keys = pd.Series(
-        list(zip(curve["subject"], curve["seed"], curve["tested"], strict=True)), curve.index
-    )
+    keys = _scored(curve)
     having = {size: set(keys[rows.index]) for size, rows in curve.groupby("n_trials")}
     n_folds = len(having[ALL])
     rare = [size for size, folds in having.items() if len(folds) < _MOST * n_folds]

@@ -188,8 +188,6 @@ def choose_pipelines(suite: Suite, names: list[str] | None, deep: bool) -> Suite
     SuiteError
         If a name is unknown.
     """
-    from .pipelines import DEEP
-
     specs = suite.pipelines
     if names:
         known = {spec.name: spec for spec in specs}
@@ -197,8 +195,7 @@ def choose_pipelines(suite: Suite, names: list[str] | None, deep: bool) -> Suite
             known.get(name) or _pipelines([name], "--pipelines")[0] for name in dict.fromkeys(names)
         )
     if deep:
-        there = {spec.name for spec in specs}
-        specs += tuple(PipelineSpec(name, name) for name in DEEP if name not in there)
+        specs = _with_deep(specs)
     curve, datasets = suite.curve, suite.datasets
     if names or deep:
         there = {spec.name for spec in specs}

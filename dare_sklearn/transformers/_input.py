@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils import Tags
 from sklearn.utils.validation import validate_data
+from torch import nn
 
 from ..signals.container import Signals
 from ..signals.readers import read_signals, warn_ignored
@@ -30,9 +30,7 @@ class SignalInputMixin:
 
     def _validate_params(self) -> None:
         """scikit-learn's check, and a sentence on what is often tried."""
-        torch = sys.modules.get("torch")
-        encoder = getattr(self, "encoder", None)
-        if torch is not None and isinstance(encoder, torch.nn.Module):
+        if isinstance(getattr(self, "encoder", None), nn.Module):
             raise TypeError(
                 f"The encoder of {type(self).__name__} must be a name, a folder or a "
                 "DAREPretrainer, got a network: pass what load_encoder was given, or the "
