@@ -4,37 +4,29 @@ Importing this package loads neither torch, mne nor braindecode: the public name
 imported when they are first used.
 """
 
-from __future__ import annotations
+from typing import TYPE_CHECKING
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from ._lazy import lazy_names
 
 __version__ = "0.1.0"
 
-_HOMES = {
-    "DAREPretrainer": "transformers",
-    "DAREEmbedder": "transformers",
-    "DAREClassifier": "estimators",
-    "DARERegressor": "estimators",
-    "EuclideanAligner": "transformers",
-    "DAREModel": "models",
-    "load_encoder": "weights",
-    "simulate_epochs": "simulation",
-}
-
-_LAYERS = {
-    "transformers",
-    "estimators",
-    "inspection",
-    "models",
-    "evaluation",
-    "viz",
-    "benchmark",
-    "cli",
-    "signals",
-    "weights",
-    "simulation",
-}
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "DAREPretrainer": "transformers",
+        "DAREEmbedder": "transformers",
+        "DAREClassifier": "estimators",
+        "DARERegressor": "estimators",
+        "EuclideanAligner": "transformers",
+        "DAREModel": "models",
+        "load_encoder": "weights",
+        "simulate_epochs": "simulation",
+    },
+    set(
+        "signals simulation modules pretraining weights training base transformers estimators "
+        "models inspection evaluation viz benchmark cli".split()
+    ),
+)
 
 __all__ = [
     "DAREPretrainer",
@@ -53,17 +45,3 @@ if TYPE_CHECKING:
     from .simulation import simulate_epochs
     from .transformers import DAREEmbedder, DAREPretrainer, EuclideanAligner
     from .weights import load_encoder
-
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        value = getattr(import_module(f".{_HOMES[name]}", __name__), name)
-        globals()[name] = value
-        return value
-    if name in _LAYERS:
-        return import_module(f".{name}", __name__)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])

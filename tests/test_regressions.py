@@ -14,7 +14,7 @@ from sklearn.base import clone
 
 from dare_sklearn import DAREClassifier, DAREEmbedder, DAREPretrainer, DARERegressor
 from dare_sklearn.signals.readers import read_signals
-from dare_sklearn.transformers._net import check_finite_weights
+from dare_sklearn.training.net import check_finite_weights
 from dare_sklearn.transformers.pretrainer import is_fitted_for_use
 
 NAMES = ["C3", "C4", "Cz", "Pz", "Oz"]

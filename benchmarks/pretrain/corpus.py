@@ -19,9 +19,9 @@ from torch.utils.data import IterableDataset
 from dare_sklearn import simulate_epochs
 from dare_sklearn.modules.config import DAREConfig, get_config
 from dare_sklearn.signals.electrodes import ELECTRODES
+from dare_sklearn.signals.grid import to_grid
 from dare_sklearn.signals.readers import read_signals
 from dare_sklearn.simulation.paradigms import CLASSES
-from dare_sklearn.transformers._grid import to_grid
 
 SFREQ = 256.0
 _CLIP_UV = 500.0  # recordings: windows beyond are artefacts of the amplifier

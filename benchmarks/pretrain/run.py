@@ -25,8 +25,8 @@ from dare_sklearn.modules.config import get_config
 from dare_sklearn.pretraining.masks import VISIBLE_SHARE, draw_masks
 from dare_sklearn.pretraining.objective import PretrainingModel
 from dare_sklearn.pretraining.schedules import linear, one_cycle
-from dare_sklearn.transformers._compute import autocast, resolve_device
-from dare_sklearn.transformers._net import param_groups
+from dare_sklearn.training.device import autocast, resolve_device
+from dare_sklearn.training.net import param_groups
 from dare_sklearn.weights.load import save_pretraining_model
 
 LOG_EVERY, SAVE_EVERY = 50, 250

@@ -19,8 +19,8 @@ from sklearn.preprocessing import StandardScaler
 
 from benchmarks.speed.measure import arguments, interleave, report, row
 from dare_sklearn import DAREEmbedder, DAREPretrainer
+from dare_sklearn.base import cache as _cache
 from dare_sklearn.signals.electrodes import ELECTRODES
-from dare_sklearn.transformers import _cache
 
 N_TRIALS, N_CHANS, SFREQ = 288, 22, 250.0
 GRID = {"logisticregression__C": np.logspace(-4, 3, 24)}

@@ -43,7 +43,7 @@ def _installation() -> list[tuple[str, str]]:
     import torch
 
     from .. import __version__
-    from ..transformers._compute import resolve_device
+    from ..training.device import resolve_device
     from ..weights import shipped_names
     from ..weights.files import WEIGHTS_NAME
     from ..weights.load import SHIPPED_FOLDER

@@ -14,7 +14,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 
-from ._base import ProbeEstimator
+from .base import ProbeEstimator
 
 
 class DAREClassifier(ClassifierMixin, ProbeEstimator):

@@ -13,7 +13,7 @@ from sklearn.linear_model import Ridge
 from sklearn.utils import assert_all_finite
 from sklearn.utils._param_validation import Interval
 
-from ._base import ProbeEstimator
+from .base import ProbeEstimator
 
 
 class DARERegressor(RegressorMixin, ProbeEstimator):

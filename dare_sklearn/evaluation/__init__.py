@@ -1,7 +1,7 @@
 """Fair comparisons of pipelines: the same folds, nested searches, costs, and statistics."""
 
 from .compare import compare
-from .deep import BraindecodeClassifier, deep_pipelines
+from .rivals import BraindecodeClassifier, deep_pipelines
 from .statistics import combine_datasets, corrected_ttest, pairwise, summarize
 
 __all__ = [

@@ -127,12 +127,12 @@ def _estimator(estimator: Any) -> str:
 
 
 def _kept(estimator: Any) -> str:
-    from ..transformers._cache import encoder_digest
-    from ..transformers.pretrainer import DAREPretrainer, is_fitted_for_use
+    from ..base.cache import encoder_digest
+    from ..base.encoder import is_pretrainer
 
-    if not isinstance(estimator, DAREPretrainer):
+    if not is_pretrainer(estimator):
         return joblib.hash(estimator)
-    return encoder_digest(estimator.encoder_).hex() if is_fitted_for_use(estimator) else "no"
+    return encoder_digest(estimator.encoder_).hex() if estimator._is_fitted_for_use() else "no"
 
 
 def _weights(source: Any) -> str:

@@ -18,10 +18,10 @@ from sklearn.metrics import check_scoring
 from sklearn.model_selection import GroupKFold, StratifiedGroupKFold, check_cv
 from sklearn.utils.validation import column_or_1d
 
-from ._cells import Data, Fold, run_cell
 from ._identity import describe, digest, digest_signals, library_code, versions
 from ._store import cell_path, plain, read_cell, write_cell
 from ._warnings import tell_again, told
+from .cells import Data, Fold, run_cell
 
 WHICH = ("dataset", "pipeline", "fold", "subject", "n_subjects", "n_train", "n_test")
 COSTS = ("fit_seconds", "predict_seconds", "peak_memory_mb", "best_params")

@@ -13,9 +13,9 @@ from sklearn.utils import check_random_state
 from torch.nn import functional as F
 
 from ..signals.electrodes import ELECTRODES
+from ..signals.grid import to_grid
 from ..signals.readers import read_signals
 from ..transformers import DAREEmbedder
-from ..transformers._grid import to_grid
 
 
 def mask_invariance(

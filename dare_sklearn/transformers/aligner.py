@@ -13,14 +13,14 @@ from sklearn.utils import Tags
 from sklearn.utils._param_validation import Interval, Options
 from sklearn.utils.validation import check_is_fitted
 
+from ..base.columns import read_groups
+from ..base.input import SignalInputMixin
+from ..base.state import whole_or_not_at_all
 from ..signals.electrodes import canonical_names
 from ..signals.lazy import LazyEpochs
 from ..signals.rebuild import replace_data
 from ..signals.sources import Defaults, find_sources, settle
 from ..signals.validation import check_values, summarize
-from ._columns import read_groups
-from ._input import SignalInputMixin
-from ._state import whole_or_not_at_all
 
 # Directions with less than this share of the strongest one's power are noise of rounding: an
 # average reference or an interpolated channel leaves such a direction empty.

@@ -11,17 +11,16 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from ..base.embed import POOLINGS, embed_signals, fitted_feature_names
+from ..base.encoder import ENCODER_CONSTRAINTS, resolve_encoder
+from ..base.hub import PushToHubMixin
+from ..base.input import SignalInputMixin
+from ..base.state import PlainStateMixin, whole_or_not_at_all
 from ..signals.channels import UNKNOWN_CHANNELS
+from ..signals.grid import Grid
 from ..signals.units import UNITS
+from ..training.device import PRECISIONS, resolve_device
 from ..weights.load import save_encoder
-from ._compute import PRECISIONS, resolve_device
-from ._embedding import POOLINGS, embed_signals
-from ._encoders import ENCODER_CONSTRAINTS, resolve_encoder
-from ._grid import Grid
-from ._hub import PushToHubMixin
-from ._input import SignalInputMixin
-from ._state import PlainStateMixin, whole_or_not_at_all
-from .pretrainer import fitted_feature_names
 
 
 class DAREEmbedder(

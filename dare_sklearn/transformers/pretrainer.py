@@ -19,31 +19,29 @@ from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from ..base.cache import encoder_digest
+from ..base.embed import POOLINGS, embed_signals, fitted_feature_names
+from ..base.hub import PushToHubMixin
+from ..base.input import SignalInputMixin
+from ..base.state import PlainStateMixin, whole_or_not_at_all
 from ..modules.config import SIZES, DAREConfig, get_config
-from ..modules.encoder import Encoder
 from ..pretraining.objective import PretrainingModel
 from ..pretraining.schedules import one_cycle
 from ..signals.channels import UNKNOWN_CHANNELS
 from ..signals.files import close_files
 from ..signals.readers import warn_ignored
-from ..signals.resampling import resampled_length
 from ..signals.units import UNITS
+from ..training.checkpoint import CheckpointFolder, SaveCheckpoints, plain
+from ..training.corpus import Corpus, build_corpus, describe_corpus, make_loader
+from ..training.device import PRECISIONS, resolve_device
+from ..training.memory import fit_or_name_batch_size
+from ..training.net import check_finite_weights, history_frame, make_callbacks
+from ..training.pretrain import PretrainNet, momentum_course
+from ..training.processes import Ranks, SharedStop, find_ranks, is_first
+from ..training.seeds import draw_seeds, torch_generator, torch_seed
+from ..training.stop_signals import StopSignals
+from ..training.stream import How, OnError, Part, read_corpus
 from ..weights.load import load_pretraining_model, save_pretraining_model
-from ._cache import encoder_digest
-from ._checkpoint import CheckpointFolder, SaveCheckpoints, plain
-from ._compute import PRECISIONS, resolve_device
-from ._corpus import Corpus, build_corpus, describe_corpus, make_loader
-from ._distributed import Ranks, SharedStop, find_ranks, is_first
-from ._embedding import POOLINGS, embed_signals, feature_names
-from ._hub import PushToHubMixin
-from ._input import SignalInputMixin
-from ._memory import fit_or_name_batch_size
-from ._net import check_finite_weights, history_frame, make_callbacks
-from ._pretrain_net import PretrainNet, momentum_course
-from ._randomness import draw_seeds, torch_generator, torch_seed
-from ._state import PlainStateMixin, whole_or_not_at_all
-from ._stop_signals import StopSignals
-from ._stream import How, OnError, Part, read_corpus
 
 TERMS = ("reconstruction", "anchor_alignment", "mask_alignment", "activation_penalty")
 
@@ -592,28 +590,27 @@ class DAREPretrainer(
         encoders of equal parameters for the same one.
         """
         text = super().__repr__(N_CHAR_MAX)
-        if not is_fitted_for_use(self):
+        if not self._is_fitted_for_use():
             return text
         digest = hashlib.sha256()
         for tensor in self.encoder_.state_dict().values():
             digest.update(tensor.detach().cpu().numpy().tobytes())
         return f"<{text} fitted, weights {digest.hexdigest()[:8]}>"
 
+    def _is_fitted_for_use(self) -> bool:
+        """Whether it is fitted, and with the parameters that it has now."""
+        fitted = vars(self).get("_fitted_params")
+        return fitted is not None and fitted == _learning_params(self)
+
     def __sklearn_clone__(self) -> DAREPretrainer:
         """A clone; a fitted pretrainer keeps its weights (see Notes)."""
         twin = type(self)(
             **{k: clone(v, safe=False) for k, v in self.get_params(deep=False).items()}
         )
-        if is_fitted_for_use(self):
+        if self._is_fitted_for_use():
             params = twin.get_params(deep=False)
             twin.__dict__.update({k: v for k, v in vars(self).items() if k not in params})
         return twin
-
-
-def is_fitted_for_use(pretrainer: DAREPretrainer) -> bool:
-    """Whether a pretrainer is fitted, and with the parameters that it has now."""
-    fitted = vars(pretrainer).get("_fitted_params")
-    return fitted is not None and fitted == _learning_params(pretrainer)
 
 
 def _learning_params(pretrainer: DAREPretrainer) -> str:
@@ -623,22 +620,6 @@ def _learning_params(pretrainer: DAREPretrainer) -> str:
     return repr(sorted((name, repr(value)) for name, value in params.items() if name not in _FREE))
 
 
-def fitted_feature_names(estimator: Any) -> np.ndarray:
-    """Feature names of a fitted estimator with an ``encoder_`` and a ``pooling``."""
-    config = estimator.encoder_.config
-    n_times = 0
-    if estimator.pooling == "flatten":
-        if getattr(estimator, "_mixed", False):
-            raise ValueError(
-                "With pooling='flatten' the number of features depends on the length of the "
-                f"epochs, which {type(estimator).__name__} does not know after a corpus of several "
-                "lengths (or from_pretrained): pass the pretrainer to DAREEmbedder(encoder=...)."
-            )
-        n_times = resampled_length(estimator.n_times_in_, estimator.sfreq_in_, config.sfreq)
-    n_patches = n_times // config.patch_size
-    return feature_names(n_patches, config.embed_num, config.embed_dim, estimator.pooling)
-
-
 def _warn_single_window() -> None:
     warnings.warn(
         "DAREPretrainer got a single window: mask alignment has nothing to contrast it with. Pass "
@@ -646,9 +627,3 @@ def _warn_single_window() -> None:
         UserWarning,
         stacklevel=3,
     )
-
-
-def fresh_encoder(seed: int, config: DAREConfig) -> Encoder:
-    """An untrained encoder."""
-    with torch_seed(seed):
-        return PretrainingModel(config).target_encoder.eval().requires_grad_(False)

@@ -171,10 +171,10 @@ def _prepare(encoder, X, ch_names, sfreq, unit, owner):
     import torch
     from sklearn.utils.validation import check_is_fitted
 
+    from ..base.input import SignalInputMixin
     from ..modules.encoder import Encoder
+    from ..signals.grid import Grid
     from ..signals.readers import read_signals
-    from ..transformers._grid import Grid
-    from ..transformers._input import SignalInputMixin
 
     if isinstance(encoder, SignalInputMixin):
         if ch_names is not None or sfreq is not None or unit != "auto":

@@ -9,7 +9,7 @@ from sklearn.model_selection import GridSearchCV, GroupKFold, cross_validate
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-import dare_sklearn.estimators._base as base
+import dare_sklearn.estimators.base as base
 from dare_sklearn import DAREClassifier, DARERegressor
 
 PARAMS = {"sfreq": 64.0, "unit": "uV", "max_epochs": 1, "random_state": 0}

@@ -12,8 +12,8 @@ from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, cross_val_score
 
 from dare_sklearn import DAREClassifier, DAREPretrainer, DARERegressor
-from dare_sklearn.estimators._probe_net import layerwise_groups
 from dare_sklearn.signals.electrodes import TEN_TWENTY
+from dare_sklearn.training.probe import layerwise_groups
 
 MODES = ("conv-linear", "linear", "finetune")
 NAMES = ["Fz", "C3", "Cz", "C4", "Pz", "Oz"]

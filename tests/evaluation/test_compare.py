@@ -31,7 +31,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.tree import DecisionTreeClassifier
 
 from dare_sklearn.evaluation import compare
-from dare_sklearn.evaluation._cells import permuted, seeded
+from dare_sklearn.evaluation.cells import permuted, seeded
 from dare_sklearn.transformers.classical import BandPower, classical_pipelines
 
 N = 48

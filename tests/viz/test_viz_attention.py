@@ -13,7 +13,7 @@ from dare_sklearn import DAREClassifier, DAREEmbedder, EuclideanAligner
 from dare_sklearn.modules.config import DAREConfig
 from dare_sklearn.modules.encoder import Encoder
 from dare_sklearn.signals.electrodes import ELECTRODES
-from dare_sklearn.transformers._grid import to_grid
+from dare_sklearn.signals.grid import to_grid
 from dare_sklearn.viz import plot_attention
 from dare_sklearn.viz.attention import attention_weights, mean_attention
 

@@ -13,10 +13,10 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from ...base.input import SignalInputMixin
+from ...base.state import PlainStateMixin, whole_or_not_at_all
 from ...signals.container import Signals
 from ...signals.units import UNITS
-from .._input import SignalInputMixin
-from .._state import PlainStateMixin, whole_or_not_at_all
 
 BLOCK = 256  # epochs that are computed together, so that signals on disk stay there
 RATE = Interval(Real, 0, None, closed="neither")

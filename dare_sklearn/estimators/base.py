@@ -20,25 +20,25 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 from skorch.helper import predefined_split
 
+from ..base.columns import read_column, read_groups
+from ..base.embed import POOLINGS, embed_signals
+from ..base.encoder import ENCODER_CONSTRAINTS, resolve_encoder
+from ..base.hub import PushToHubMixin
+from ..base.input import SignalInputMixin
+from ..base.state import PlainStateMixin, whole_or_not_at_all
 from ..modules.probe import ConvLinearProbe, build_probe
 from ..pretraining.schedules import one_cycle, warmup_cosine
 from ..signals.channels import UNKNOWN_CHANNELS
 from ..signals.container import Signals
 from ..signals.electrodes import electrode_index, target_electrodes
+from ..signals.grid import Grid, GridEpochs
 from ..signals.interpolation import spline_start
 from ..signals.units import UNITS
-from ..transformers._columns import read_column, read_groups
-from ..transformers._compute import PRECISIONS, autocast, resolve_device
-from ..transformers._embedding import POOLINGS, embed_signals
-from ..transformers._encoders import ENCODER_CONSTRAINTS, resolve_encoder
-from ..transformers._grid import Grid, GridEpochs
-from ..transformers._hub import PushToHubMixin
-from ..transformers._input import SignalInputMixin
-from ..transformers._memory import fit_or_name_batch_size, run_in_batches
-from ..transformers._net import check_finite_weights, history_frame, make_callbacks
-from ..transformers._randomness import draw_seeds, torch_generator, torch_seed
-from ..transformers._state import PlainStateMixin, whole_or_not_at_all
-from ._probe_net import KeepBest, ProbeData, ProbeNet, as_batch
+from ..training.device import PRECISIONS, autocast, resolve_device
+from ..training.memory import fit_or_name_batch_size, run_in_batches
+from ..training.net import check_finite_weights, history_frame, make_callbacks
+from ..training.probe import KeepBest, ProbeData, ProbeNet, as_batch
+from ..training.seeds import draw_seeds, torch_generator, torch_seed
 
 ADAPTATIONS = ("conv-linear", "linear", "finetune")
 SPATIAL_INITS = ("spline", "random")
@@ -435,7 +435,7 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
         The files hold no training data and can run no code. Raises ValueError for
         ``adaptation="linear"``, whose scikit-learn part has no such form.
         """
-        from ._persistence import save_probe
+        from .persistence import save_probe
 
         check_is_fitted(self, "encoder_")
         save_probe(folder, self)
@@ -452,7 +452,7 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
         **params
             Parameters that replace the saved ones.
         """
-        from ._persistence import load_probe
+        from .persistence import load_probe
 
         return load_probe(cls, source, params)
 

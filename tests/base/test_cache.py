@@ -14,9 +14,9 @@ from sklearn.model_selection import GridSearchCV, cross_val_predict
 from sklearn.pipeline import make_pipeline
 
 from dare_sklearn import DAREClassifier, DAREEmbedder, DARERegressor
+from dare_sklearn.base import cache as _cache
+from dare_sklearn.base.cache import EpochCache
 from dare_sklearn.modules.encoder import Encoder
-from dare_sklearn.transformers import _cache
-from dare_sklearn.transformers._cache import EpochCache
 
 NAMES = ["Fz", "C3", "C4"]
 PARAMS = {"ch_names": NAMES, "sfreq": 64.0, "unit": "uV", "random_state": 0}

@@ -18,14 +18,14 @@ from xxhash import xxh3_128
 
 from ..modules.config import DAREConfig
 from ..signals.container import Signals
+from ..signals.grid import Grid
 from ..signals.lazy import LazyRecording, overlapping
 from ..signals.recordings import resampled_span
 from ..signals.resampling import resampled_length, whole_patches
 from ..signals.windows import cut_windows, window_starts
-from ._distributed import Ranks
-from ._grid import Grid
-from ._stream import OnError, Part
-from ._workers import worker_options
+from .processes import Ranks
+from .stream import OnError, Part
+from .workers import worker_options
 
 BLOCK = 64  # windows of a recording in memory that are cut together
 

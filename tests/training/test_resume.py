@@ -19,8 +19,8 @@ from skorch.callbacks import Callback
 
 import dare_sklearn
 from dare_sklearn import DAREPretrainer, load_encoder
-from dare_sklearn.transformers import _checkpoint
-from dare_sklearn.transformers._checkpoint import CheckpointFolder
+from dare_sklearn.training import checkpoint as _checkpoint
+from dare_sklearn.training.checkpoint import CheckpointFolder
 
 X = np.random.default_rng(0).normal(scale=10, size=(10, 4, 128))
 NAMES = ["Fz", "Cz", "Pz", "Oz"]

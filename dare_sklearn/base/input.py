@@ -14,7 +14,7 @@ from torch import nn
 from ..signals.container import Signals
 from ..signals.readers import read_signals, warn_ignored
 from ..signals.sources import Layout
-from ._cache import EpochCache, open_cache, remembered_summary
+from .cache import EpochCache, open_cache, remembered_summary
 
 
 class SignalInputMixin:

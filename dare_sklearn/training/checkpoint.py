@@ -36,9 +36,9 @@ from torch import Tensor
 
 from ..weights.files import CONFIG_NAME, WEIGHTS_NAME, read_tensors, sha256
 from ..weights.load import save_pretraining_model
-from ._corpus import MontageBatches
-from ._net import check_finite_weights
-from ._stop_signals import StopSignals
+from .corpus import MontageBatches
+from .net import check_finite_weights
+from .stop_signals import StopSignals
 
 try:
     import fcntl

@@ -11,12 +11,13 @@ from xxhash import xxh3_128
 
 from ..modules.encoder import Encoder
 from ..signals.container import Signals
+from ..signals.grid import Grid
 from ..signals.lazy import digest_epochs
-from ._cache import EpochCache, encoder_digest
-from ._compile import Compiled
-from ._compute import autocast, embedding_precision, resolve_device
-from ._grid import Grid
-from ._memory import run_in_batches
+from ..signals.resampling import resampled_length
+from ..training.compile import Compiled
+from ..training.device import autocast, resolve_device, resolve_precision
+from ..training.memory import run_in_batches
+from .cache import EpochCache, encoder_digest
 
 POOLINGS = ("mean", "mean_std", "flatten")
 
@@ -34,7 +35,7 @@ def embed_signals(estimator: Any, signals: Signals) -> np.ndarray:
     # read in evaluation mode without touching the module, which several estimators may share
     moved = encoder if _device_of(encoder) == device else _copy_to(encoder, device)
     channels = torch.from_numpy(grid.index).to(device)
-    precision = embedding_precision(estimator.precision, moved, channels, grid.n_times, device)
+    precision = resolve_precision(estimator.precision, device)
     wanted = getattr(estimator, "compile", False)  # the probes have no such parameter
     run = Compiled(moved, owner) if wanted else moved
 
@@ -156,3 +157,19 @@ def feature_names(n_patches: int, embed_num: int, embed_dim: int, pooling: str) 
         if pooling == "mean_std":
             names += [f"dare_std_{token}" for token in tokens]
     return np.asarray(names, dtype=object)
+
+
+def fitted_feature_names(estimator: Any) -> np.ndarray:
+    """Feature names of a fitted estimator with an ``encoder_`` and a ``pooling``."""
+    config = estimator.encoder_.config
+    n_times = 0
+    if estimator.pooling == "flatten":
+        if getattr(estimator, "_mixed", False):
+            raise ValueError(
+                "With pooling='flatten' the number of features depends on the length of the "
+                f"epochs, which {type(estimator).__name__} does not know after a corpus of several "
+                "lengths (or from_pretrained): pass the pretrainer to DAREEmbedder(encoder=...)."
+            )
+        n_times = resampled_length(estimator.n_times_in_, estimator.sfreq_in_, config.sfreq)
+    n_patches = n_times // config.patch_size
+    return feature_names(n_patches, config.embed_num, config.embed_dim, estimator.pooling)

@@ -13,8 +13,8 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from ..modules.max_norm import project_max_norm
-from ..transformers._compute import autocast
-from ..transformers._net import check_finite, param_groups
+from .device import autocast
+from .net import check_finite, param_groups
 
 
 class ProbeData(Dataset):

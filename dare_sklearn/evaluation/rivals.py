@@ -127,8 +127,8 @@ class BraindecodeClassifier(ClassifierMixin, BaseEstimator):
         import torch
         from braindecode import EEGClassifier
 
-        from ..transformers._compute import resolve_device
-        from ..transformers._randomness import draw_seeds, torch_seed
+        from ..training.device import resolve_device
+        from ..training.seeds import draw_seeds, torch_seed
 
         self._validate_params()
         X, y = validate_data(self, X, y, allow_nd=True, dtype=np.float32)
@@ -179,7 +179,7 @@ class BraindecodeClassifier(ClassifierMixin, BaseEstimator):
         """
         import torch
 
-        from ..transformers._compute import resolve_device
+        from ..training.device import resolve_device
 
         check_is_fitted(self)
         X = validate_data(self, X, allow_nd=True, dtype=np.float32, reset=False)

@@ -11,17 +11,17 @@ import torch
 from braindecode.models.base import EEGModuleMixin
 from torch import Tensor, nn
 
-from ..modules.config import DAREConfig, get_config
-from ..modules.encoder import Encoder
-from ..modules.heads import LinearHead
-from ..modules.init import init_weights
-from ..modules.max_norm import project_max_norm
-from ..modules.probe import build_probe
-from ..signals.electrodes import canonical_names, electrode_index, target_electrodes
-from ..signals.interpolation import spline_start
-from ..signals.resampling import resample, resampled_length, whole_patches
-from ..signals.units import PLAUSIBLE_UV
-from ..weights.load import load_encoder
+from .modules.config import DAREConfig, get_config
+from .modules.encoder import Encoder
+from .modules.heads import LinearHead
+from .modules.init import init_weights
+from .modules.max_norm import project_max_norm
+from .modules.probe import build_probe
+from .signals.electrodes import canonical_names, electrode_index, target_electrodes
+from .signals.interpolation import spline_start
+from .signals.resampling import resample, resampled_length, whole_patches
+from .signals.units import PLAUSIBLE_UV
+from .weights.load import load_encoder
 
 Adaptation = Literal["conv-linear", "finetune"]
 SpatialInit = Literal["spline", "random"]

@@ -10,16 +10,28 @@ from typing import Any
 from sklearn.base import clone
 from sklearn.utils._param_validation import HasMethods
 
-from ..modules.config import get_config
+from ..modules.config import DAREConfig, get_config
 from ..modules.encoder import Encoder
+from ..training.seeds import draw_seeds, torch_seed
 from ..weights.load import load_encoder
-from ._randomness import draw_seeds
-from .pretrainer import DAREPretrainer, fresh_encoder, is_fitted_for_use
+
+
+class _Pretrainer(HasMethods):
+    """Any `DAREPretrainer`; see `is_pretrainer`."""
+
+    def __str__(self) -> str:
+        return "a DAREPretrainer"
+
+
+def is_pretrainer(encoder: Any) -> bool:
+    """Whether it is a `DAREPretrainer`, without importing its trainer."""
+    return hasattr(encoder, "_is_fitted_for_use")
+
 
 _FUTURE = HasMethods(["bind_client", "result"])
 _RECEIVED: dict[str, Any] = {}
 _RECEIVING = threading.Lock()
-ENCODER_CONSTRAINTS = [str, os.PathLike, DAREPretrainer, _FUTURE, None]
+ENCODER_CONSTRAINTS = [str, os.PathLike, _Pretrainer(["_is_fitted_for_use"]), _FUTURE, None]
 
 
 def resolve_encoder(owner: Any, X: Any) -> Encoder:
@@ -34,7 +46,7 @@ def resolve_encoder(owner: Any, X: Any) -> Encoder:
     encoder = owner.encoder
     if hasattr(encoder, "bind_client"):
         encoder = _received(encoder, type(owner).__name__)
-        if not isinstance(encoder, DAREPretrainer):
+        if not is_pretrainer(encoder):
             raise TypeError(
                 f"The encoder of {type(owner).__name__} is the future of a "
                 f"{type(encoder).__name__}: scatter a fitted DAREPretrainer."
@@ -42,8 +54,8 @@ def resolve_encoder(owner: Any, X: Any) -> Encoder:
     if encoder is None:
         (seed,) = draw_seeds(owner.random_state, 1)
         return fresh_encoder(seed, get_config("nano"))
-    if isinstance(encoder, DAREPretrainer):
-        if is_fitted_for_use(encoder):
+    if is_pretrainer(encoder):
+        if encoder._is_fitted_for_use():
             return encoder.encoder_
         if hasattr(encoder, "encoder_"):
             warnings.warn(
@@ -101,3 +113,11 @@ def _fetch(key: str, worker: Any) -> dict[str, Any]:
     who_has = sync(worker.loop, worker.scheduler.who_has, keys=[key], callback_timeout=60)
     fetched = sync(worker.loop, gather_from_workers, who_has, rpc=worker.rpc, callback_timeout=600)
     return fetched[0]
+
+
+def fresh_encoder(seed: int, config: DAREConfig) -> Encoder:
+    """An untrained encoder."""
+    from ..pretraining.objective import PretrainingModel
+
+    with torch_seed(seed):
+        return PretrainingModel(config).target_encoder.eval().requires_grad_(False)

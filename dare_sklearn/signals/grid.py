@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from ..modules.config import DAREConfig
-from ..signals.channels import plan_channels
-from ..signals.container import Signals
-from ..signals.resampling import resample, resampled_length, whole_patches
+from .channels import plan_channels
+from .container import Signals
+from .resampling import resample, resampled_length, whole_patches
 
 
 class Grid:
@@ -18,6 +19,7 @@ class Grid:
     signals : Signals
         Of that layout.
     config : DAREConfig
+        Of the encoder: its rate and patch length.
     owner : str
         Who asks, for messages.
     unknown : {"interpolate", "drop", "error"} or None
@@ -32,9 +34,7 @@ class Grid:
         Samples of an epoch on the grid.
     """
 
-    def __init__(
-        self, signals: Signals, config: DAREConfig, *, owner: str, unknown: str | None
-    ) -> None:
+    def __init__(self, signals: Signals, config: Any, *, owner: str, unknown: str | None) -> None:
         self.sfreq, self.target = signals.sfreq, config.sfreq
         self.plan = None
         if unknown is not None:
@@ -83,7 +83,7 @@ class GridEpochs:
 
 
 def to_grid(
-    signals: Signals, config: DAREConfig, *, unknown: str, owner: str
+    signals: Signals, config: Any, *, unknown: str, owner: str
 ) -> tuple[np.ndarray, np.ndarray]:
     """Signals at the encoder's electrodes and rate, in whole patches.
 

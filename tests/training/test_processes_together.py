@@ -15,8 +15,8 @@ import pytest
 
 import dare_sklearn
 from dare_sklearn import DAREPretrainer, load_encoder
-from dare_sklearn.transformers._corpus import MontageBatches
-from dare_sklearn.transformers._distributed import Ranks, find_ranks
+from dare_sklearn.training.corpus import MontageBatches
+from dare_sklearn.training.processes import Ranks, find_ranks
 
 pytest.importorskip("accelerate")
 
@@ -32,7 +32,9 @@ import torch._dynamo  # what the first optimizer would import
 import torch.distributed
 from skorch.callbacks import Callback
 from dare_sklearn import DAREPretrainer
-from dare_sklearn.transformers import _corpus, _pretrain_net, _stream
+from dare_sklearn.training import corpus as _corpus
+from dare_sklearn.training import pretrain as _pretrain_net
+from dare_sklearn.training import stream as _stream
 
 folder, runs = Path(sys.argv[1]), json.loads(sys.argv[2])
 

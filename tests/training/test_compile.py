@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from dare_sklearn import DAREEmbedder, DAREPretrainer
-from dare_sklearn.transformers._compile import Compiled
+from dare_sklearn.training.compile import Compiled
 
 # torch's compiler warns of its own parts
 pytestmark = [

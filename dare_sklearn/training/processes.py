@@ -20,8 +20,8 @@ from torch import distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
 from ..pretraining.objective import PretrainingModel
-from ._compute import resolve_device
-from ._stop_signals import StopSignals
+from .device import resolve_device
+from .stop_signals import StopSignals
 
 Result = TypeVar("Result")
 _YES = {"1", "true", "yes"}

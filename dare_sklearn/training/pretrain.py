@@ -15,12 +15,12 @@ from torch.utils.data import DataLoader
 from ..pretraining.masks import draw_masks
 from ..pretraining.schedules import linear
 from ..weights.files import load_strict, with_prefix
-from ._checkpoint import Checkpoint
-from ._compile import Compiled
-from ._compute import autocast
-from ._corpus import Corpus
-from ._distributed import Ranks, SharedStop, Together
-from ._net import check_finite, param_groups
+from .checkpoint import Checkpoint
+from .compile import Compiled
+from .corpus import Corpus
+from .device import autocast
+from .net import check_finite, param_groups
+from .processes import Ranks, SharedStop, Together
 
 N_TRIALS = 3  # what a step needs depends on its masks
 

@@ -26,9 +26,9 @@ from dare_sklearn.signals.recordings import look_through
 from dare_sklearn.signals.resampling import resample
 from dare_sklearn.signals.sources import Defaults, find_sources
 from dare_sklearn.signals.windows import cut_windows
-from dare_sklearn.transformers._corpus import build_corpus
-from dare_sklearn.transformers._distributed import Ranks
-from dare_sklearn.transformers._stream import How, OnError, read_corpus
+from dare_sklearn.training.corpus import build_corpus
+from dare_sklearn.training.processes import Ranks
+from dare_sklearn.training.stream import How, OnError, read_corpus
 
 NAMES = ["Fz", "C3", "C4", "Pz"]
 PARAMS = {"window_s": 0.5, "batch_size": 8, "max_epochs": 1, "random_state": 0}

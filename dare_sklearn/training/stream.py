@@ -24,8 +24,8 @@ from ..signals.lazy import LazyRecording
 from ..signals.readers import read_parts
 from ..signals.recordings import Contents, look_through
 from ..signals.validation import Summary
-from ._distributed import Ranks
-from ._workers import worker_options
+from .processes import Ranks
+from .workers import worker_options
 
 N_NAMED = 10  # files in a message
 

@@ -12,7 +12,7 @@ from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 
 from dare_sklearn.evaluation import BraindecodeClassifier, compare, deep_pipelines
-from dare_sklearn.evaluation.deep import RIVALS
+from dare_sklearn.evaluation.rivals import RIVALS
 
 NAMES, SFREQ = ["C3", "Cz", "C4"], 128.0
 LAYOUT = {"sfreq": SFREQ, "unit": "uV"}
@@ -66,7 +66,7 @@ def test_training_is_that_of_braindecodes_own_classifier():
     from braindecode import EEGClassifier
     from braindecode.models import EEGNet
 
-    from dare_sklearn.transformers._randomness import draw_seeds, torch_seed
+    from dare_sklearn.training.seeds import draw_seeds, torch_seed
 
     X, y = task(12)
     ours = eegnet(max_epochs=2).fit(X, y)

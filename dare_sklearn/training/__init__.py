@@ -1,0 +1,1 @@
+"""What moves weights: devices, seeds, memory, skorch nets, checkpoints and processes."""
