@@ -1,6 +1,7 @@
 """Fair comparisons of pipelines: the same folds, nested searches, costs, and statistics."""
 
 from .compare import compare
+from .report import report
 from .rivals import BraindecodeClassifier, deep_pipelines
 from .statistics import combine_datasets, corrected_ttest, pairwise, summarize
 
@@ -11,5 +12,6 @@ __all__ = [
     "corrected_ttest",
     "deep_pipelines",
     "pairwise",
+    "report",
     "summarize",
 ]
