@@ -8,18 +8,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from sklearn.utils import assert_all_finite
 from sklearn.utils.validation import column_or_1d
 
 
-def read_column(values: Any, name: str, owner: str) -> np.ndarray:
+SHOWN = 5  # epochs that a message names
+
+
+def read_column(values: Any, name: str) -> np.ndarray:
     """One value per epoch, of the kind that was passed (pandas' nullable and categorical too).
 
     Parameters
     ----------
     values : array-like, shape (n_epochs,) or (n_epochs, 1)
-    name, owner : str
-        Which parameter of whom this is, for messages.
+    name : str
+        Which parameter this is, for messages.
 
     Returns
     -------
@@ -28,37 +30,37 @@ def read_column(values: Any, name: str, owner: str) -> np.ndarray:
     Raises
     ------
     ValueError
-        If it is not one-dimensional, or holds missing, masked or infinite values.
+        If it is not one-dimensional, or holds missing, masked or infinite values; the message
+        says at which epochs.
     """
     if isinstance(values, dict | set | str | bytes | Number) or getattr(values, "shape", 0) == ():
-        raise ValueError(
-            f"{name} of {owner} must hold one value per epoch, got a {type(values).__name__}."
-        )
+        raise ValueError(f"{name} must hold one value per epoch, got a {type(values).__name__}.")
     if isinstance(values, torch.Tensor):
         values = values.detach().cpu().numpy()
     if np.ma.isMaskedArray(values) and np.ma.is_masked(values):
-        _refuse_missing(np.ma.getmaskarray(values), name, owner)
+        _refuse(np.ma.getmaskarray(values), name)
     if isinstance(values, list | tuple) and all(np.ndim(value) == 0 for value in values):
         # NaN among strings would become the string "nan"
-        _refuse_missing(pd.isna(np.array(values, dtype=object)), name, owner)
+        _refuse(pd.isna(np.array(values, dtype=object)), name)
     if isinstance(getattr(values, "dtype", None), pd.api.extensions.ExtensionDtype):
-        _refuse_missing(pd.isna(values), name, owner)
+        _refuse(pd.isna(values), name)
         values = np.array(values.tolist())  # as the plain type below, not as objects or floats
     try:
         values = column_or_1d(values, input_name=name, warn=True)
     except ValueError as error:
         reason = str(error).splitlines()[0].rstrip(".")  # the values may follow
-        raise ValueError(f"{reason}. {name} of {owner} must hold one value per epoch.") from None
+        raise ValueError(f"{reason}. {name} must hold one value per epoch.") from None
     if values.dtype == object:
-        _refuse_missing(pd.isna(values), name, owner)
+        _refuse(pd.isna(values), name)
         if all(isinstance(value, Number | np.bool_) for value in values):  # of a mixed table
             values = np.array(values.tolist())
+    _refuse(pd.isna(values), name)
     if values.dtype.kind in "fc":
-        assert_all_finite(values, input_name=name, estimator_name=owner)
+        _refuse(np.isinf(values), name, "infinite values")
     return values
 
 
-def read_groups(groups: Any, n_epochs: int, owner: str) -> np.ndarray:
+def read_groups(groups: Any, n_epochs: int) -> np.ndarray:
     """Group of each epoch.
 
     Raises
@@ -66,24 +68,30 @@ def read_groups(groups: Any, n_epochs: int, owner: str) -> np.ndarray:
     ValueError
         As `read_column`, if there is not one per epoch, or if they cannot be sorted.
     """
-    groups = read_column(groups, "groups", owner)
+    groups = read_column(groups, "groups")
     try:
         np.unique(groups)
     except TypeError:
         raise ValueError(
-            f"groups of {owner} cannot be told apart by sorting them: pass numbers or strings, "
-            "all of one kind."
+            "groups cannot be told apart by sorting them: pass numbers or strings, all of one kind."
         ) from None
     if len(groups) != n_epochs:
         raise ValueError(
-            f"{owner} got {len(groups)} groups for {n_epochs} epochs: pass one group per epoch."
+            f"{len(groups)} groups for {n_epochs} epochs do not fit: pass one group per epoch."
         )
     return groups
 
 
-def _refuse_missing(missing: Any, name: str, owner: str) -> None:
-    if np.any(missing):
-        raise ValueError(
-            f"{name} of {owner} has missing values (NaN, None or masked) for "
-            f"{int(np.sum(missing))} epochs: drop these epochs, or fill in what is missing."
-        )
+def _refuse(
+    wrong: Any, name: str, what: str = "missing values (NaN, None, NaT or masked)"
+) -> None:
+    """An error that names the first epochs where `wrong` is true."""
+    found = np.flatnonzero(wrong)
+    if not len(found):
+        return
+    first = ", ".join(map(str, found[:SHOWN]))
+    rest = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+    raise ValueError(
+        f"{name} has {what} at epochs {first}{rest} (counted from 0): drop these epochs, or fill "
+        "in their values."
+    )

@@ -153,7 +153,7 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
                 f"{owner} requires y to be passed, but the target y is None: pass one target per "
                 "epoch (only mne.Epochs and braindecode data sets carry their own)."
             )
-        y = read_column(y, "y", owner)
+        y = read_column(y, "y")
         if len(y) != signals.n_epochs:
             raise ValueError(
                 "Found input variables with inconsistent numbers of samples: "
@@ -279,12 +279,12 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
             )
 
     def _check_groups(self, groups: Any, signals: Signals) -> np.ndarray | None:
-        owner = type(self).__name__
         if groups is not None:
-            return read_groups(groups, signals.n_epochs, owner)
+            return read_groups(groups, signals.n_epochs)
         if self.validation_fraction and self.adaptation != "linear":
             warnings.warn(
-                f"validation_fraction={self.validation_fraction:g} of {owner} holds out epochs at "
+                f"validation_fraction={self.validation_fraction:g} of {type(self).__name__} holds out "
+                "epochs at "
                 "random, so that training and validation share subjects: pass groups to fit (in "
                 "cross-validation, sklearn.set_config(enable_metadata_routing=True) and "
                 "params={'groups': groups} bring them there).",

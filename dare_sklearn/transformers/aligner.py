@@ -251,7 +251,7 @@ class EuclideanAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
             groups = _from_metadata(X, self.group_by, owner)
         if groups is None:
             return None
-        return read_groups(groups, len(data), owner)
+        return read_groups(groups, len(data))
 
     def _align(
         self,
