@@ -1,10 +1,11 @@
-"""The electrodes an encoder knows, and how other spellings of a name are read.
+"""The electrodes an encoder knows, and how the names that recordings give to channels are read.
 
 A leaf module: it imports nothing but the standard library.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -17,11 +18,6 @@ ELECTRODES: tuple[str, ...] = tuple(
     """.split()
 )
 
-# The 58 electrodes of the paper's pretraining corpus.
-PAPER_ELECTRODES: tuple[str, ...] = tuple(
-    name for name in ELECTRODES if name not in {"AF7", "AF8", "PO5", "PO6"}
-)
-
 # The 19 of the 10-20 system: the paper's targets of the conv-linear probe.
 TEN_TWENTY: tuple[str, ...] = tuple(
     "FP1 FP2 F7 F3 FZ F4 F8 T7 C3 CZ C4 T8 P7 P3 PZ P4 P8 O1 O2".split()
@@ -32,18 +28,73 @@ _OLD_NAMES = {"T3": "T7", "T4": "T8", "T5": "P7", "T6": "P8"}
 
 _INDEX = {name: i for i, name in enumerate(ELECTRODES)}
 
+# Any name of the 10-05 system (Oostenveld and Praamstra, 2001), earlobes and mastoids included.
+_ELECTRODE = (
+    r"(?:FP|AFP|AFF?|FFT|FFC|FT|FC|FTT|FCC|F|TTP|CCP|TPP|CPP|TP|CP|T|C|PPO|POO?|P|OI|O|I|N|A|M)"
+    r"(?:\d{1,2}|Z)H?"
+)
+# What recorders write before a name: "EEG Fp1", "EEG-Cz", "POL C3".
+_PREFIX = re.compile(r"^(?:EEG|POL)[\s:_-]+", re.IGNORECASE)
+# References that all channels of a recording share, as they stand behind a name: "FP1-REF".
+_EARS = r"[AM][12]"
+_COMMON = rf"V?REF|LE|LER|LM|AR|AVG?|AVE|AVERAGE|CAR|ORG|CS2|{_EARS}|A1[+/]?A2|M1[+/]?M2"
+_REFERRED = re.compile(rf"^({_ELECTRODE})\s*[-_:/]\s*\(?(?:{_COMMON})\)?(?:/2)?$")
+# One electrode against another one; MNE numbers pairs that occur twice ("T8-P8-0").
+_PAIR = re.compile(rf"^({_ELECTRODE})\s*[-_:/]\s*({_ELECTRODE})(?:-\d)?$")
+_BETWEEN_EARS = re.compile(rf"^{_EARS}-{_EARS}$")
+
+# Channels that hold something else, by the words that recorders use. A word may be followed by
+# digits or by other words: "STI 014", "EKG1", "EOG horizontal".
+_NOT_EEG = re.compile(
+    r"(?:^|[\s_:.-])(?:[HVLR]?EOG[HVLR]?|E[CK]G|EMG|E?RESP(?:IRATION)?|GSR|EDA|SCR|ACC(?:EL\w*)?|GYRO"
+    r"|STI|STIM(?:ULUS)?|STATUS|TRIG(?:GERS?)?|TRG|TTL|DIN|MARKERS?|MRK|MK|EVENTS?|ANNOTATIONS?"
+    r"|PHOTO\w*|PHOTIC|DIODE|LIGHT|PULSE|PLETH|PPG|S[AP]O2|HR|TEMP|DC|AUX|EXG|LOC|ROC|IBI|BURSTS"
+    r"|SUPPR|VNS|AIRFLOW|FLOW|SNORE|THOR\w*|ABD\w*|COUNTER|SAMPLE|TIMESTAMPS?|BATTERY|MIC|AUDIO"
+    r"|BUTTON|KEY(?:BOARD|PAD)?|TARGETS?|LABELS?|CODE)"
+    r"[XYZ]?\d*(?=$|[\s_:.+-])"
+)
+
 
 @lru_cache(maxsize=10_000)
-def canonical_name(name: str) -> str:
-    """Bring a channel name to the table's spelling: upper case, no trailing dots, no old names.
+def electrode_name(name: str) -> str:
+    """The electrode that a channel's name means, in the table's spelling.
+
+    Upper case, without the "EEG" in front, dots behind and a common reference ("-REF", "-LE",
+    "-A2", ...), and with today's name for the four old ones (T3, T4, T5, T6). What means no single
+    electrode stays as it is, in upper case: a pair ("FPZ-CZ"), an electrode outside the 10-05
+    system, anything else.
 
     Examples
     --------
-    >>> canonical_name("Fc5."), canonical_name("t3")
-    ('FC5', 'T7')
+    >>> electrode_name("Fc5."), electrode_name("EEG T3-REF"), electrode_name("EEG Fpz-Cz")
+    ('FC5', 'T7', 'FPZ-CZ')
     """
-    plain = str(name).strip().rstrip(".").upper()
-    return _OLD_NAMES.get(plain, plain)
+    plain = " ".join(str(name).split()).rstrip(". ").upper()
+    bare = _PREFIX.sub("", plain).strip(". ")
+    if _BETWEEN_EARS.match(bare):
+        return bare
+    if referred := _REFERRED.match(bare):
+        bare = referred[1]
+    elif not (re.fullmatch(_ELECTRODE, bare) or _PAIR.match(bare)):
+        return plain
+    return _OLD_NAMES.get(bare, bare)
+
+
+def is_pair(name: str) -> bool:
+    """Whether a canonical name is that of one electrode against another one ("FPZ-CZ")."""
+    return _PAIR.match(name) is not None
+
+
+def is_not_eeg(name: str) -> bool:
+    """Whether a name says that the channel holds no EEG: a trigger, an eye, muscle or other sensor.
+
+    Examples
+    --------
+    >>> [is_not_eeg(name) for name in ("STI 014", "EEG EKG1-REF", "Cz", "E14")]
+    [True, True, False, False]
+    """
+    name = electrode_name(name)
+    return _NOT_EEG.search(name) is not None or _BETWEEN_EARS.match(name) is not None
 
 
 def canonical_names(names: Sequence[str], owner: str = "ch_names") -> tuple[str, ...]:
@@ -56,7 +107,7 @@ def canonical_names(names: Sequence[str], owner: str = "ch_names") -> tuple[str,
     """
     if isinstance(names, set | frozenset | dict) or not all(isinstance(n, str) for n in names):
         raise ValueError(f"{owner} must be a sequence of strings in order, got {names!r}.")
-    canonical = tuple(canonical_name(name) for name in names)
+    canonical = tuple(electrode_name(name) for name in names)
     seen: dict[str, str] = {}
     for name, plain in zip(names, canonical, strict=True):
         if plain in seen:
@@ -70,7 +121,7 @@ def canonical_names(names: Sequence[str], owner: str = "ch_names") -> tuple[str,
 
 def electrode_index(name: str) -> int | None:
     """Row of `name` in the encoder's channel embedding, or None if the encoder lacks it."""
-    return _INDEX.get(canonical_name(name))
+    return _INDEX.get(electrode_name(name))
 
 
 def target_electrodes(names: Sequence[str] | None, owner: str) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from .electrodes import canonical_name
+from .electrodes import electrode_name
 
 # Centre, in head coordinates (metres), of the sphere that electrodes are projected on.
 _CENTRE = np.array([0.0, 0.0, 0.04])
@@ -22,7 +22,7 @@ def template_positions() -> dict[str, np.ndarray]:
     montage = mne.channels.make_standard_montage("colin27_1005")
     info = mne.create_info(montage.ch_names, 256.0, "eeg")
     info.set_montage(montage)
-    return {canonical_name(ch["ch_name"]): ch["loc"][:3].copy() for ch in info["chs"]}
+    return {electrode_name(ch["ch_name"]): ch["loc"][:3].copy() for ch in info["chs"]}
 
 
 def electrode_positions(
@@ -36,7 +36,7 @@ def electrode_positions(
     own = own or {}
     found = {}
     for name in names:
-        position = template.get(canonical_name(name), own.get(canonical_name(name)))
+        position = template.get(electrode_name(name), own.get(electrode_name(name)))
         if position is not None:
             found[name] = position
     return found
@@ -63,16 +63,16 @@ def spline_matrix(source: Mapping[str, np.ndarray], target: Mapping[str, np.ndar
     -------
     ndarray of float32, shape (n_target, n_source)
     """
-    names = {canonical_name(name): i for i, name in enumerate(source)}
+    names = {electrode_name(name): i for i, name in enumerate(source)}
     matrix = np.zeros((len(target), len(source)), dtype=np.float32)
-    missing = [name for name in target if canonical_name(name) not in names]
+    missing = [name for name in target if electrode_name(name) not in names]
     if missing:
         spline = _mne_spline(source, {name: target[name] for name in missing})
     for row, name in enumerate(target):
         if name in missing:
             matrix[row] = spline[missing.index(name)]
         else:
-            matrix[row, names[canonical_name(name)]] = 1.0
+            matrix[row, names[electrode_name(name)]] = 1.0
     return matrix
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from scipy.sparse import issparse
 from sklearn.utils import check_array
 
-from .electrodes import canonical_name, canonical_names
+from .electrodes import electrode_name, canonical_names
 from .files import open_file, read_file
 from .lazy import LazyEpochs
 from .recordings import lazy_recording
@@ -262,7 +262,7 @@ def _positions(info: Any, picks: np.ndarray) -> dict[str, np.ndarray]:
     for i in picks:
         xyz = np.asarray(info["chs"][i]["loc"][:3], dtype=float)
         if np.isfinite(xyz).all() and xyz.any():
-            located[canonical_name(info["ch_names"][i])] = xyz
+            located[electrode_name(info["ch_names"][i])] = xyz
     return located
 
 

@@ -12,7 +12,7 @@ from matplotlib.collections import PathCollection
 from matplotlib.colors import Normalize
 from matplotlib.patheffects import withStroke
 
-from ..signals.electrodes import canonical_name
+from ..signals.electrodes import electrode_name
 from ..signals.interpolation import electrode_positions
 
 # Polar angles are taken from this point (metres, head coordinates), which puts the lowest ring of
@@ -36,7 +36,7 @@ def own_positions(info: Any, owner: str) -> dict[str, np.ndarray]:
 
     if not isinstance(info, mne.Info):
         raise TypeError(f"info of {owner} must be an mne.Info, got a {type(info).__name__}.")
-    located = {canonical_name(ch["ch_name"]): np.array(ch["loc"][:3]) for ch in info["chs"]}
+    located = {electrode_name(ch["ch_name"]): np.array(ch["loc"][:3]) for ch in info["chs"]}
     return {name: xyz for name, xyz in located.items() if np.isfinite(xyz).all() and xyz.any()}
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from sklearn.utils.validation import check_is_fitted
 
-from ..signals.electrodes import ELECTRODES, canonical_name
+from ..signals.electrodes import ELECTRODES, electrode_name
 from ._axes import SIGNED, new_figure, symmetric_limits
 from ._scalp import draw_map, own_positions, place_electrodes, spelled_electrode
 
@@ -129,7 +129,7 @@ def _channels(probe: Any, info: Any, owner: str) -> tuple[list[str], dict[str, n
             f"{owner} got a probe that was fitted on {probe.n_chans_in_} channels without names: "
             "pass info= with the names of these channels in order, or fit it with ch_names."
         )
-    return [canonical_name(name) for name in info.ch_names], own
+    return [electrode_name(name) for name in info.ch_names], own
 
 
 def _filters(module: Any, owner: str) -> np.ndarray:
@@ -175,10 +175,10 @@ def _choose(
         norms = np.linalg.norm(maps, axis=1).round(5)
         return np.argsort(-norms, kind="stable")[:n_maps].tolist()
     wanted = [targets] if isinstance(targets, str) else list(targets)
-    unknown = [name for name in wanted if canonical_name(name) not in electrodes]
+    unknown = [name for name in wanted if electrode_name(name) not in electrodes]
     if unknown or not wanted:
         raise ValueError(
             f"targets of {owner} must be among the probe's target electrodes "
             f"({', '.join(electrodes)}), got {', '.join(map(str, unknown)) or 'none'}."
         )
-    return [electrodes.index(canonical_name(name)) for name in wanted]
+    return [electrodes.index(electrode_name(name)) for name in wanted]

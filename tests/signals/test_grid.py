@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from dare_sklearn.signals.channels import plan_channels
-from dare_sklearn.signals.electrodes import ELECTRODES, PAPER_ELECTRODES, TEN_TWENTY
+from dare_sklearn.signals.electrodes import ELECTRODES, TEN_TWENTY
 from dare_sklearn.signals.interpolation import spline_matrix, template_positions
 from dare_sklearn.signals.resampling import resample, whole_patches
 from dare_sklearn.signals.windows import cut_windows
@@ -17,8 +17,7 @@ from dare_sklearn.signals.windows import cut_windows
 
 def test_the_table():
     assert len(ELECTRODES) == 62 and len(set(ELECTRODES)) == 62
-    assert len(PAPER_ELECTRODES) == 58
-    assert len(TEN_TWENTY) == 19 and set(TEN_TWENTY) < set(PAPER_ELECTRODES)
+    assert len(TEN_TWENTY) == 19 and set(TEN_TWENTY) < set(ELECTRODES)
     assert set(ELECTRODES) <= set(template_positions())
     assert (ELECTRODES[0], ELECTRODES[29], ELECTRODES[61]) == ("FP1", "CZ", "O2")
 

@@ -11,7 +11,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from dare_sklearn import simulate_epochs
-from dare_sklearn.signals.electrodes import ELECTRODES, canonical_name
+from dare_sklearn.signals.electrodes import ELECTRODES, electrode_name
 
 SMALL = ["Fp1", "Fp2", "F3", "Fz", "F4", "C3", "Cz", "C4", "P3", "Pz", "P4", "O1", "Oz", "O2"]
 
@@ -27,7 +27,7 @@ SMALL = ["Fp1", "Fp2", "F3", "Fz", "F4", "C3", "Cz", "C4", "P3", "Pz", "P4", "O1
 def test_shape_and_metadata(paradigm, classes):
     epochs = simulate_epochs(paradigm, n_subjects=2, n_epochs=12, random_state=0)
     assert epochs.get_data().shape == (24, 62, 256)
-    assert [canonical_name(name) for name in epochs.ch_names] == list(ELECTRODES)
+    assert [electrode_name(name) for name in epochs.ch_names] == list(ELECTRODES)
     assert epochs.get_montage() is not None
     table = epochs.metadata
     assert table["subject"].tolist() == ["S001"] * 12 + ["S002"] * 12

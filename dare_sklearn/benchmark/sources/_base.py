@@ -102,12 +102,12 @@ class Recordings:
         Arrays in microvolts, which are split and indexed far faster than mne's objects; epochs as
         they are where a channel's place is known from its recording alone.
         """
-        from ...signals.electrodes import canonical_name
+        from ...signals.electrodes import electrode_name
         from ...signals.interpolation import template_positions
 
         names = list(self.epochs.ch_names)
         places = template_positions()
-        if not all(canonical_name(name) in places for name in names):
+        if not all(electrode_name(name) in places for name in names):
             return self.epochs, {}
         data = self.epochs.get_data(copy=False)
         layout = {"ch_names": names, "sfreq": float(self.epochs.info["sfreq"]), "unit": "uV"}
