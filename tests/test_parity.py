@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
+from dare_sklearn import DAREEmbedder, DAREPretrainer
 from dare_sklearn.modules.encoder import to_patches
 from dare_sklearn.pretraining.losses import reconstruction_targets
 from dare_sklearn.pretraining.masks import Masks
 from dare_sklearn.signals.electrodes import ELECTRODES
+from dare_sklearn.weights import convert
 from dare_sklearn.weights.load import load_encoder, load_pretraining_model
 
 
@@ -23,9 +26,12 @@ def reference(parity_folder):
     return info, tensors
 
 
+OWN = {"amplitude_uv": 1.0, "reference": None}  # the inputs are on the encoder's own scale
+
+
 @pytest.fixture(scope="module")
 def model(parity_folder):
-    return load_pretraining_model(parity_folder / "parity_tiny.ckpt")
+    return load_pretraining_model(parity_folder / "parity_tiny.ckpt", **OWN)
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +53,43 @@ def test_sizes_are_read_off_the_checkpoint(model, reference):
     assert (config.embed_num, config.embed_dim) == (info["embed_num"], info["embed_dim"])
     assert list(config.depth) == info["depth"]
     assert (config.num_heads, config.patch_size) == (info["num_heads"], info["patch_size"])
-    assert (config.amplitude_uv, config.center) == (1.0, False)
+
+
+def test_scale_of_the_authors_encoders(parity_folder, inputs):
+    """Millivolts against the average of the channels, whatever the recording's reference."""
+    x, channels, _ = inputs
+    encoder = load_encoder(parity_folder / "parity_tiny.ckpt")
+    scale = {"amplitude_uv": 1000.0, "center": False, "reference": "average"}
+    assert scale.items() <= encoder.config.to_dict().items()
+    average = x - x.mean(1, keepdim=True)
+    microvolts = 1000 * average + 50 * torch.randn(len(x), 1, x.shape[2])
+    assert_close(encoder.normalize(microvolts), average)
+    assert_close(encoder(encoder.normalize(microvolts), channels), encoder(average, channels))
+    with pytest.raises(ValueError, match="a single one: pass two channels or more"):
+        encoder.normalize(microvolts[:, :1])
+    own = load_encoder(parity_folder / "parity_tiny.ckpt", **OWN)
+    assert torch.equal(own.normalize(x[:, :1]), x[:, :1])
+    assert own.config == replace(encoder.config, **OWN)
+
+
+def test_saving_keeps_the_scale(parity_folder, tmp_path):
+    source, kept = parity_folder / "parity_tiny.ckpt", tmp_path / "kept"
+    convert(source, tmp_path / "own", **OWN)
+    DAREPretrainer.from_pretrained(source).save_pretrained(kept)
+    for folder, expected in ((tmp_path / "own", (1.0, None)), (kept, (1000.0, "average"))):
+        for config in (load_encoder(folder).config, load_pretraining_model(folder).config):
+            assert (config.amplitude_uv, config.reference) == expected
+    X = 20 * np.random.default_rng(0).normal(size=(4, 3, 256))
+    params = {"ch_names": ["C3", "Cz", "C4"], "sfreq": 256.0, "unit": "uV"}
+    other = 30 * np.random.default_rng(1).normal(size=(4, 1, 256))  # of a reference
+    by_folder = [DAREEmbedder(folder, **params).fit_transform(X + other) for folder in (
+        source, kept, tmp_path / "own"
+    )]  # fmt: skip
+    np.testing.assert_array_equal(by_folder[0], by_folder[1])
+    np.testing.assert_allclose(
+        by_folder[0], DAREEmbedder(source, **params).fit_transform(X), atol=1e-5
+    )
+    assert np.abs(by_folder[0] - by_folder[2]).max() > 0.01
 
 
 def test_encoder(model, reference, inputs):

@@ -149,8 +149,8 @@ def _n_shared(overlap: float, n_chans: int) -> int:
 @torch.inference_mode()
 def _embed(encoder, data: np.ndarray, index: np.ndarray, view: np.ndarray) -> torch.Tensor:
     """Unit vectors ``(n_trials, n_features)``."""
-    x = torch.from_numpy(data[:, view])
-    tokens = encoder(encoder.normalize(x), torch.from_numpy(index[view]))
+    x = encoder.normalize(torch.from_numpy(data))[:, view]  # as masks do: the reference first
+    tokens = encoder(x, torch.from_numpy(index[view]))
     return F.normalize(tokens.mean(dim=1).flatten(1), dim=1)
 
 

@@ -29,6 +29,9 @@ class DAREConfig:
         that it was pretrained with, so the scale travels with the weights.
     center : bool, default=False
         Whether the mean of each channel over the epoch is removed at the encoder's input.
+    reference : {"average"} or None, default=None
+        With "average", the mean over the channels is removed from each sample at the encoder's
+        input; None leaves the reference of the recording.
     """
 
     embed_num: int
@@ -39,6 +42,7 @@ class DAREConfig:
     sfreq: float = 256.0
     amplitude_uv: float = 1.0
     center: bool = False
+    reference: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "depth", tuple(int(n) for n in self.depth))
@@ -60,6 +64,8 @@ class DAREConfig:
             )
         if not isinstance(self.center, bool):
             raise ValueError(f"center must be True or False, got {self.center!r}.")
+        if self.reference not in ("average", None):
+            raise ValueError(f"reference must be 'average' or None, got {self.reference!r}.")
         for name in ("sfreq", "amplitude_uv"):
             value = getattr(self, name)
             if not isinstance(value, int | float) or not 0 < value < float("inf"):
@@ -71,7 +77,7 @@ class DAREConfig:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> DAREConfig:
-        """Inverse of `to_dict`; unknown and missing entries are refused by name."""
+        """Inverse of `to_dict`; unknown entries, and missing ones without default, are refused."""
         known = {field.name for field in fields(cls)}
         unknown = sorted(set(values) - known)
         if unknown:

@@ -34,7 +34,27 @@ class Encoder(nn.Module):
         self.norm = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
 
     def normalize(self, x: Tensor) -> Tensor:
-        """Bring microvolts to the scale that this encoder was pretrained on."""
+        """Bring microvolts to the reference and the scale that this encoder was pretrained on.
+
+        Parameters
+        ----------
+        x : Tensor, shape (..., n_chans, n_times)
+            Microvolts; an average reference is the mean over these channels.
+
+        Raises
+        ------
+        ValueError
+            If the encoder wants an average reference and there is one channel only: zeros would
+            be left of it.
+        """
+        if self.config.reference == "average":
+            if x.shape[-2] < 2:
+                raise ValueError(
+                    "This encoder reads signals against the average of their channels, which "
+                    "leaves nothing of a single one: pass two channels or more, or load the "
+                    "encoder with reference=None (see dare_sklearn.weights.convert)."
+                )
+            x = x - x.mean(dim=-2, keepdim=True)
         if self.config.center:
             x = x - x.mean(dim=-1, keepdim=True)
         return x / self.config.amplitude_uv

@@ -13,6 +13,8 @@ from ..pretraining.losses.mask_alignment import TEMPERATURE
 from .files import shorten
 from .torch_zip import read_state_dict
 
+# What the authors pretrained on, which their files do not say: millivolts, average reference.
+SCALE = {"amplitude_uv": 1000.0, "reference": "average"}
 # Theirs -> ours; the first rule that matches a name applies.
 _RENAMES = (
     (r"^(encoder|target_encoder)\.patch_embed\.proj\.", r"\1.patch_embed."),
@@ -27,8 +29,8 @@ _RENAMES = (
 def read_lightning(path: str | Path) -> tuple[DAREConfig, dict[str, Tensor]]:
     """Configuration and tensors, under this library's names, of a Lightning checkpoint.
 
-    The sizes are read off the tensors' shapes. The authors' input scale is not part of their
-    files, so signals enter such an encoder as they are (``amplitude_uv=1``, not centred).
+    The sizes are read off the tensors' shapes. The scale of the signals is not part of the files;
+    the authors pretrained on millivolts against a common average, and so the configuration says.
 
     Raises
     ------
@@ -76,7 +78,7 @@ def _infer_config(tensors: dict[str, Tensor], path: str) -> DAREConfig:
         )
         # R/2 frequencies, R = (D / H) / 2
         num_heads = max(embed_dim // (4 * n_freqs), 1)
-        return DAREConfig(embed_num, embed_dim, depth, num_heads, patch_size)
+        return DAREConfig(embed_num, embed_dim, depth, num_heads, patch_size, **SCALE)
     except (KeyError, ValueError, IndexError, ZeroDivisionError) as error:
         raise ValueError(
             f"{path!r} lacks a part of the model, or it is misshapen: {shorten(error)}."

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +37,9 @@ def shipped_names() -> list[str]:
     return sorted(path.parent.name for path in SHIPPED_FOLDER.glob(f"*/{CONFIG_NAME}"))
 
 
-def load_encoder(source: str | Path) -> Encoder:
+def load_encoder(
+    source: str | Path, *, amplitude_uv: float | None = None, reference: str | None = "saved"
+) -> Encoder:
     """Load a pretrained encoder, frozen and in evaluation mode.
 
     Parameters
@@ -44,6 +48,13 @@ def load_encoder(source: str | Path) -> Encoder:
         Name of a shipped encoder, a folder that ``save_pretrained`` wrote, a checkpoint of the
         authors' training code (``.ckpt``), of which the momentum encoder is taken, or an id of the
         Hugging Face Hub (``"owner/name"``, which needs huggingface_hub).
+    amplitude_uv : float or None, default=None
+        Microvolts that become 1.0 at the encoder's input, in place of those of its configuration
+        (see `DAREConfig`). The authors' checkpoints say nothing of a scale and are read with
+        1000 µV and an average reference, on which they were pretrained.
+    reference : {"saved", "average"} or None, default="saved"
+        Reference that the encoder removes; "saved" takes that of its configuration, None leaves
+        the one of the recording. To keep another scale for estimators, see `convert`.
 
     Returns
     -------
@@ -69,17 +80,66 @@ def load_encoder(source: str | Path) -> Encoder:
     >>> encoder(encoder.normalize(microvolts), torch.tensor([0, 61])).shape
     torch.Size([1, 4, 1, 64])
     """
-    config, tensors = _read(source)
+    config, tensors = _read(source, amplitude_uv, reference)
     weights = with_prefix(tensors, "target_encoder")
     return build(lambda: Encoder(config).requires_grad_(False), weights, repr(str(source)))
 
 
-def load_pretraining_model(source: str | Path, **objective: object) -> PretrainingModel:
-    """Load all networks of a pretraining run, to go on from them.
+def convert(
+    source: str | Path,
+    folder: str | Path,
+    *,
+    amplitude_uv: float | None = None,
+    reference: str | None = "saved",
+) -> None:
+    """Write a copy of a model that reads signals on another scale.
+
+    The folder goes wherever an encoder goes: ``DAREEmbedder(folder)``, ``DAREClassifier(folder)``
+    or, where `source` holds all networks of a pretraining, ``DAREPretrainer(weights=folder)``. A
+    folder of this library also opens much faster than a ``.ckpt`` file.
 
     Parameters
     ----------
     source : str or Path
+        As in `load_encoder`.
+    folder : str or Path
+        Where ``config.json`` and ``model.safetensors`` are written; made where it is missing.
+    amplitude_uv, reference
+        As in `load_encoder`.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        As `load_encoder`.
+
+    Examples
+    --------
+    >>> from tempfile import mkdtemp
+    >>> from dare_sklearn.weights import convert, load_encoder
+    >>> folder = mkdtemp()
+    >>> convert("nano", folder, amplitude_uv=50.0)
+    >>> load_encoder(folder).config.amplitude_uv
+    50.0
+    """
+    load_encoder(source)  # refuses what does not fit
+    config, tensors = _read(source, amplitude_uv, reference)
+    write_folder(folder, {"model": config.to_dict()}, tensors)
+
+
+def load_pretraining_model(
+    source: str | Path,
+    *,
+    amplitude_uv: float | None = None,
+    reference: str | None = "saved",
+    **objective: object,
+) -> PretrainingModel:
+    """Load all networks of a pretraining run, to train them further.
+
+    Parameters
+    ----------
+    source : str or Path
+        As in `load_encoder`.
+    amplitude_uv, reference
         As in `load_encoder`.
     **objective
         Passed to `PretrainingModel`.
@@ -89,7 +149,7 @@ def load_pretraining_model(source: str | Path, **objective: object) -> Pretraini
     ValueError
         If the source holds an encoder only.
     """
-    config, tensors = _read(source)
+    config, tensors = _read(source, amplitude_uv, reference)
     if not any(name.startswith("predictor.") for name in tensors):
         raise ValueError(
             f"weights={str(source)!r} holds an encoder only, and pretraining goes on from all "
@@ -114,7 +174,18 @@ def save_pretraining_model(folder: str | Path, model: PretrainingModel, **info: 
     write_folder(folder, {"model": model.config.to_dict(), **info}, model.state_dict())
 
 
-def _read(source: str | Path) -> tuple[DAREConfig, dict[str, torch.Tensor]]:
+def _read(
+    source: str | Path, amplitude_uv: float | None = None, reference: str | None = "saved"
+) -> tuple[DAREConfig, dict[str, torch.Tensor]]:
+    """Configuration, with another scale where one is asked for, and tensors."""
+    config, tensors = _read_saved(source)
+    changes: dict[str, Any] = {} if amplitude_uv is None else {"amplitude_uv": amplitude_uv}
+    if reference != "saved":
+        changes["reference"] = reference
+    return replace(config, **changes), tensors
+
+
+def _read_saved(source: str | Path) -> tuple[DAREConfig, dict[str, torch.Tensor]]:
     path = locate(source)
     if path.is_dir():
         config, tensors = read_folder(path)
@@ -163,6 +234,11 @@ def locate(source: str | Path) -> Path:
     FileNotFoundError
         If there is none.
     """
+    if not isinstance(source, str | os.PathLike):
+        raise TypeError(
+            f"An encoder is loaded by its name or its path, got {shorten(repr(source))} "
+            f"({type(source).__name__}): pass a str or a Path."
+        )
     if str(source) in shipped_names():
         return SHIPPED_FOLDER / str(source)
     path = Path(source)
