@@ -1,10 +1,11 @@
-"""Who may import whom, and what importing the package costs."""
+"""Where a line of code may stand (docs/architecture.md), and what importing the package costs."""
 
 from __future__ import annotations
 
 import ast
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -14,18 +15,50 @@ import dare_sklearn
 PACKAGE = Path(dare_sklearn.__file__).parent
 # A layer may import itself and those before it.
 ORDER = "signals simulation modules pretraining weights training base transformers estimators models inspection evaluation viz benchmark cli".split()
-TORCH_ONLY = {"modules", "pretraining"}
-FORBIDDEN = {"sklearn", "skorch", "mne", "braindecode", "pandas"}
 FILES = sorted(
     p for p in PACKAGE.rglob("*.py") if not p.stem.startswith("__") or p.parent != PACKAGE
 )
+HELPERS = {"_lazy"}  # import nothing of the package
+
+# "Where does my line go": what only these layers may import.
+ONLY = {
+    "skorch": {"training", "transformers", "estimators", "evaluation"},
+    "accelerate": {"training"},
+    "safetensors": {"weights", "base", "training"},
+    "matplotlib": {"viz", "evaluation", "benchmark", "cli"},
+    "mne": {
+        "signals", "simulation", "transformers", "models", "inspection", "evaluation", "viz",
+        "benchmark", "cli",
+    },
+    "braindecode": {"signals", "models", "evaluation", "benchmark"},
+    "moabb": {"evaluation", "benchmark", "cli"},
+}  # fmt: skip
+TORCH_ONLY = {"modules", "pretraining"}
+NOT_TORCH = {"sklearn", "skorch", "mne", "braindecode", "pandas", "scipy"}
+TRAINER = {"backward", "zero_grad"}  # methods that move weights
 
 
-def imports_of(path: Path) -> set[str]:
+def room(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+@cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def imports_of(path: Path, *, typing: bool = True) -> set[str]:
     """Absolute dotted names of everything that a file imports, at any depth of its code."""
     package = list(path.relative_to(PACKAGE.parent).parts[:-1])
+    skipped = set()
+    if not typing:  # what only a type checker imports
+        for node in ast.walk(tree_of(path)):
+            if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+                skipped |= {id(inner) for inner in ast.walk(node)}
     names = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(tree_of(path)):
+        if id(node) in skipped:
+            continue
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -38,16 +71,35 @@ def imports_of(path: Path) -> set[str]:
     return names
 
 
-def test_every_folder_is_a_layer():
+def module_name(path: Path) -> str:
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def own_imports(path: Path) -> set[str]:
+    """Modules of the package that a file imports when it runs, hidden in functions or not."""
+    found = set()
+    for name in imports_of(path, typing=False):
+        while name and name not in MODULES:
+            name = name.rpartition(".")[0]
+        if name and name != module_name(path):
+            found.add(name)
+    return found
+
+
+MODULES = {module_name(path): path for path in [*FILES, PACKAGE / "__init__.py"]}
+
+
+def test_every_room_is_a_layer():
     rooms = {p.parent.name for p in PACKAGE.glob("*/__init__.py")}
-    rooms |= {p.stem for p in PACKAGE.glob("*.py") if not p.stem.startswith("_")}
-    assert rooms == set(ORDER)
+    rooms |= {p.stem for p in PACKAGE.glob("*.py") if not p.stem.startswith("__")}
+    assert rooms - HELPERS == set(ORDER)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_imports_point_up_only(path):
-    layer = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
-    if layer == "_lazy":
+    layer = room(path)
+    if layer in HELPERS:
         assert not any("dare_sklearn" in name for name in imports_of(path))
         return
     allowed = set(ORDER[: ORDER.index(layer) + 1])
@@ -56,9 +108,43 @@ def test_imports_point_up_only(path):
         if top == "dare_sklearn" and rest and rest[0] in ORDER:
             assert rest[0] in allowed, f"{layer} imports {name}"
         if layer in TORCH_ONLY:
-            assert top not in FORBIDDEN, f"{layer} imports {name}"
-        if layer not in {"training", "transformers", "estimators"}:
-            assert top != "skorch", f"{layer} imports {name}"
+            assert top not in NOT_TORCH, f"{layer} imports {name}"
+        assert layer in ONLY.get(top, ORDER), f"{layer} imports {name}"
+
+
+def test_only_training_moves_weights():
+    for path in FILES:
+        for node in ast.walk(tree_of(path)):
+            if not isinstance(node, ast.Attribute):
+                continue
+            text, rooms = ast.unparse(node), {"training"}
+            if text.startswith("torch.optim"):
+                rooms.add("evaluation")  # rivals tell braindecode which optimizer theirs is
+            elif node.attr not in TRAINER:
+                continue
+            assert room(path) in rooms, f"{path}: {text}"
+
+
+def test_no_circles():
+    """Not even inside a layer, or hidden in functions."""
+    edges = {name: own_imports(path) for name, path in MODULES.items()}
+    # the lazy names of a package are no imports of it
+    for name, path in MODULES.items():
+        if path.name == "__init__.py" and "lazy_names" in path.read_text(encoding="utf-8"):
+            edges[name] = {"dare_sklearn._lazy"} & MODULES.keys()
+    done, circles = set(), []
+
+    def visit(name: str, way: tuple[str, ...]) -> None:
+        if name in way:
+            circles.append(" -> ".join([*way[way.index(name) :], name]))
+        elif name not in done:
+            for other in sorted(edges[name]):
+                visit(other, (*way, name))
+            done.add(name)
+
+    for name in sorted(edges):
+        visit(name, ())
+    assert not [c for c in circles if ".benchmark" not in c and ".cli" not in c]
 
 
 def test_import_is_lazy():
@@ -66,8 +152,21 @@ def test_import_is_lazy():
         "import sys, dare_sklearn; "
         "print([m for m in ('torch', 'mne', 'braindecode', 'sklearn') if m in sys.modules])"
     )
+    assert run(code) == "[]"
+
+
+def test_embedding_loads_no_trainer():
+    code = (
+        "import sys; from dare_sklearn import DAREEmbedder; "
+        "print([m for m in sys.modules if m == 'skorch' or m.endswith(('.pretrainer', "
+        "'training.pretrain', 'training.probe', 'training.checkpoint', 'training.processes'))])"
+    )
+    assert run(code) == "[]"
+
+
+def run(code: str) -> str:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    return done.stdout.strip()
 
 
 @pytest.mark.parametrize("name", dare_sklearn.__all__)

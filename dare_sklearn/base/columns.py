@@ -10,7 +10,6 @@ import pandas as pd
 import torch
 from sklearn.utils.validation import column_or_1d
 
-
 SHOWN = 5  # epochs that a message names
 
 
@@ -82,9 +81,7 @@ def read_groups(groups: Any, n_epochs: int) -> np.ndarray:
     return groups
 
 
-def _refuse(
-    wrong: Any, name: str, what: str = "missing values (NaN, None, NaT or masked)"
-) -> None:
+def _refuse(wrong: Any, name: str, what: str = "missing values (NaN, None, NaT or masked)") -> None:
     """An error that names the first epochs where `wrong` is true."""
     found = np.flatnonzero(wrong)
     if not len(found):

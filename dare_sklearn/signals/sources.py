@@ -13,7 +13,7 @@ import numpy as np
 from scipy.sparse import issparse
 from sklearn.utils import check_array
 
-from .electrodes import electrode_name, canonical_names
+from .electrodes import canonical_names, electrode_name
 from .files import open_file, read_file
 from .lazy import LazyEpochs
 from .recordings import lazy_recording
