@@ -283,10 +283,9 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
             return read_groups(groups, signals.n_epochs)
         if self.validation_fraction and self.adaptation != "linear":
             warnings.warn(
-                f"validation_fraction={self.validation_fraction:g} of {type(self).__name__} holds out "
-                "epochs at "
-                "random, so that training and validation share subjects: pass groups to fit (in "
-                "cross-validation, sklearn.set_config(enable_metadata_routing=True) and "
+                f"validation_fraction={self.validation_fraction:g} of {type(self).__name__} holds "
+                "out epochs at random, so that training and validation share subjects: pass groups "
+                "to fit (in cross-validation, sklearn.set_config(enable_metadata_routing=True) and "
                 "params={'groups': groups} bring them there).",
                 UserWarning,
                 stacklevel=3,
