@@ -1,6 +1,7 @@
 """Fair comparisons of pipelines: the same folds, nested searches, costs, and statistics."""
 
 from .compare import compare
+from .curves import learning_curve, lost_electrodes
 from .report import report
 from .rivals import BraindecodeClassifier, deep_pipelines
 from .statistics import combine_datasets, corrected_ttest, pairwise, summarize
@@ -11,6 +12,8 @@ __all__ = [
     "compare",
     "corrected_ttest",
     "deep_pipelines",
+    "learning_curve",
+    "lost_electrodes",
     "pairwise",
     "report",
     "summarize",

@@ -21,7 +21,7 @@ from sklearn.utils.validation import column_or_1d
 from ._identity import describe, digest, digest_signals, library_code, versions
 from ._store import cell_path, plain, read_cell, write_cell
 from ._warnings import tell_again, told
-from .cells import Data, Fold, run_cell
+from .cells import Data, Fold, n_rows, run_cell
 
 WHICH = ("dataset", "pipeline", "fold", "subject", "n_subjects", "n_train", "n_test")
 COSTS = ("fit_seconds", "predict_seconds", "peak_memory_mb", "best_params")
@@ -155,10 +155,9 @@ def compare(
     [['power', 0, 1.0], ['power', 1, 1.0], ['power', 2, 1.0], ['power', 3, 1.0]]
     """
     pipelines, grids = _check_pipelines(pipelines, param_grids)
-    _check_numbers(random_state, n_permutations, on_error)
+    _check_settings(random_state, n_permutations, on_error, dataset, cache_dir, n_jobs)
     data = _check_data(X, y, groups)
-    scoring = _default_scoring(pipelines) if scoring is None else scoring
-    scorers = _scorers(scoring, pipelines)
+    scorers = check_scorers(pipelines, scoring)
     stratify = all(is_classifier(p) for p in pipelines.values())
     folds = _folds(cv, data.y, data.groups, stratify, "cv")
     if grids:
@@ -167,7 +166,7 @@ def compare(
     common = None
     if cache_dir is not None:
         common = digest(
-            digest_signals(data.X), describe([data.y, data.groups, _plain_scoring(scoring)]),
+            digest_signals(data.X), describe([data.y, data.groups, _plain_scoring(scorers)]),
             random_state, n_permutations, versions(), library_code(),
         )  # fmt: skip
     cells = []
@@ -243,6 +242,10 @@ def _check_pipelines(pipelines: Any, grids: Any) -> tuple[dict[str, Any], dict[s
                 f"pipelines[{name!r}] must be an estimator (an object, not its class) under a "
                 f"string, got {pipeline!r}."
             )
+    if grids is not None and not isinstance(grids, Mapping):
+        raise TypeError(
+            f"param_grids of compare must be a dict, name to grid, got {type(grids).__name__}."
+        )
     grids = dict(grids or {})
     unknown = [name for name in grids if name not in pipelines]
     if unknown:
@@ -256,19 +259,64 @@ def _check_pipelines(pipelines: Any, grids: Any) -> tuple[dict[str, Any], dict[s
             wrong = [param for param in part if param not in known and "__" not in param]
             if wrong:
                 raise ValueError(f"param_grids[{name!r}] names the unknown parameter {wrong[0]!r}.")
+    for name, pipeline in pipelines.items():
+        _check_devices(name, pipeline)
     return dict(pipelines), grids
 
 
-def _check_numbers(random_state: Any, n_permutations: Any, on_error: Any) -> None:
+def _check_devices(name: str, pipeline: Any) -> None:
+    """Refuse a device that this machine lacks before the first cell, not in each of them."""
+    params = pipeline.get_params(deep=True) if hasattr(pipeline, "get_params") else {}
+    devices = {v for k, v in params.items() if k.split("__")[-1] == "device" and isinstance(v, str)}
+    if not devices - {"auto", "cpu"}:
+        return
+    from ..training.device import resolve_device
+
+    for device in sorted(devices):
+        try:
+            resolve_device(device)
+        except ValueError as error:
+            raise ValueError(f"pipelines[{name!r}]: {error}") from None
+
+
+def check_folds(
+    pipelines: Any, X: Any, y: Any, options: Mapping[str, Any]
+) -> tuple[Data, list[Fold]]:
+    """The data and folds of a call of `compare` with these options."""
+    known, _ = _check_pipelines(pipelines, None)
+    data = _check_data(X, y, options.get("groups"))
+    stratify = all(is_classifier(p) for p in known.values())
+    return data, _folds(options.get("cv", 5), data.y, data.groups, stratify, "cv")
+
+
+def check_scorers(pipelines: Any, scoring: Any) -> dict[str, Callable]:
+    """Metrics by the name of their column; the default of the pipelines for None."""
+    pipelines, _ = _check_pipelines(pipelines, None)
+    return _scorers(_default_scoring(pipelines) if scoring is None else scoring, pipelines)
+
+
+def _check_settings(
+    random_state: Any, n_permutations: Any, on_error: Any, dataset: Any, cache_dir: Any, n_jobs: Any
+) -> None:
     if random_state is not None and not _is_count(random_state):
         raise ValueError(
-            f"random_state of compare must be a non-negative integer or None, got {random_state!r}:"
-            " a generator would give each cell other numbers."
+            "random_state of compare must be a non-negative integer or None, got "
+            f"{random_state!r}: a generator would give each cell other numbers."
         )
     if not _is_count(n_permutations):
-        raise ValueError(f"n_permutations must be an integer of 0 or more, got {n_permutations!r}.")
+        raise ValueError(
+            f"n_permutations of compare must be an integer of 0 or more, got {n_permutations!r}."
+        )
     if on_error not in ("raise", "warn"):
-        raise ValueError(f"on_error must be 'raise' or 'warn', got {on_error!r}.")
+        raise ValueError(f"on_error of compare must be 'raise' or 'warn', got {on_error!r}.")
+    if not isinstance(dataset, str):
+        raise TypeError(f"dataset of compare must be a name, got {dataset!r}.")
+    if cache_dir is not None and not (isinstance(cache_dir, str | os.PathLike) and str(cache_dir)):
+        raise TypeError(f"cache_dir of compare must be a folder or None, got {cache_dir!r}.")
+    if n_jobs is not None and (not isinstance(n_jobs, Integral) or n_jobs == 0):
+        raise ValueError(
+            f"n_jobs of compare must be a number of processes, -1 for all, or None, got {n_jobs!r}."
+        )
 
 
 def _is_count(value: Any) -> bool:
@@ -276,33 +324,47 @@ def _is_count(value: Any) -> bool:
 
 
 def _check_data(X: Any, y: Any, groups: Any) -> Data:
-    X = _one_by_one(X)
-    n_epochs = X.shape[0] if hasattr(X, "shape") else len(X)
+    X = _settled(X)
+    n_epochs = n_rows(X)
     columns = {"y": y} if groups is None else {"y": y, "groups": groups}
     for name, values in columns.items():
-        if np.ndim(values) > 0 and pd.isna(np.asarray(values, dtype=object)).any():
-            raise ValueError(f"{name} of compare has missing values: drop these epochs.")
+        column = np.asarray(values, dtype=object)
+        if column.ndim != 1 and not (column.ndim == 2 and column.shape[1] == 1):
+            raise ValueError(
+                f"{name} of compare must have one dimension, one value per epoch, got shape "
+                f"{column.shape}."
+            )
+        missing = np.flatnonzero(pd.isna(column.ravel()))
+        if len(missing):
+            shown = ", ".join(map(str, missing[:5])) + ", …" * (len(missing) > 5)
+            raise ValueError(
+                f"{name} of compare has missing values at {len(missing)} of {len(column)} epochs "
+                f"(number {shown}, from 0): drop these epochs from X and {name}."
+            )
         columns[name] = column_or_1d(values, input_name=name)
         if len(columns[name]) != n_epochs:
             raise ValueError(
                 f"compare got {len(columns[name])} {name} for {n_epochs} epochs: pass one per "
                 "epoch."
             )
+        if column_has_infinity(columns[name]):
+            raise ValueError(f"{name} of compare holds infinite values.")
     return Data(X, columns["y"], columns.get("groups"))
 
 
-def _one_by_one(X: Any) -> Any:
-    """MNE's epochs after their own rejection; a list of several becomes one of single epochs."""
+def column_has_infinity(values: np.ndarray) -> bool:
+    """Whether numbers are not all finite."""
+    return values.dtype.kind == "f" and not np.isfinite(values).all()
+
+
+def _settled(X: Any) -> Any:
+    """MNE's epochs after their own rejection."""
     mne = sys.modules.get("mne")
-    parts = X if isinstance(X, list) else [X]
-    if mne is None or not parts or not all(isinstance(part, mne.BaseEpochs) for part in parts):
+    if mne is None or not isinstance(X, list | mne.BaseEpochs):
         return X
     from ..signals.sources import settle
 
-    X = settle(X)
-    if not isinstance(X, list) or all(len(part) == 1 for part in X):
-        return X
-    return [part[i] for part in X for i in range(len(part))]
+    return settle(X)
 
 
 def _default_scoring(pipelines: dict[str, Any]) -> str:
@@ -359,8 +421,14 @@ def _folds(
             )
         splitter = StratifiedGroupKFold(cv) if stratify else GroupKFold(cv)
     else:
-        splitter = check_cv(cv, y, classifier=stratify)
-    pairs = splitter.split(np.zeros((len(y), 1)), y, groups)
+        try:
+            splitter = check_cv(cv, y, classifier=stratify)
+        except ValueError as error:
+            raise ValueError(f"{name} of compare: {error}") from None
+    try:
+        pairs = list(splitter.split(np.zeros((len(y), 1)), y, groups))
+    except ValueError as error:
+        raise ValueError(f"{name} of compare does not fit these epochs: {error}") from error
     folds = [Fold(i, np.asarray(a), np.asarray(b)) for i, (a, b) in enumerate(pairs)]
     for fold in folds:
         if not len(fold.train) or not len(fold.test):

@@ -32,7 +32,10 @@ def resolve_device(device: str) -> torch.device:
         "cuda": torch.cuda.is_available(),
         "mps": torch.backends.mps.is_available(),
     }
-    if not available.get(resolved.type, False):
+    missing = not available.get(resolved.type, False)
+    if resolved.type == "cuda" and not missing:
+        missing = (resolved.index or 0) >= torch.cuda.device_count()
+    if missing:
         raise ValueError(f"device={device!r} is not available on this machine: pass device='auto'.")
     return resolved
 

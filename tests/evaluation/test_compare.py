@@ -249,6 +249,27 @@ def test_warnings_of_other_processes_arrive(table):
     assert not [str(w.message) for w in caught if w.filename == __file__]
 
 
+def test_a_search_cuts_epochs_at_once(monkeypatch):
+    """scikit-learn alone cuts them one by one, which takes longer than the search."""
+    y = np.arange(24) % 2
+    data = 1e-5 * np.random.default_rng(0).normal(size=(24, 3, 64)) * (1 + y[:, None, None])
+    info = mne.create_info(["C3", "Cz", "C4"], 64.0, "eeg")
+    epochs = mne.EpochsArray(data, info, verbose="error")
+    cuts = []
+    original = mne.EpochsArray.__getitem__
+    monkeypatch.setattr(
+        mne.EpochsArray, "__getitem__", lambda self, i: cuts.append(i) or original(self, i)
+    )
+    pipelines = {"power": make_pipeline(BandPower(), LogisticRegression())}
+    options = {"cv": 2, "inner_cv": 2, "param_grids": {"power": {"logisticregression__C": [1, 9]}}}
+    found = compare(pipelines, epochs, y, **options)
+    assert len(cuts) < 30  # 2 per fold, and 2 per fit of a search; 24 * 5 one by one
+    arrays = {"power": make_pipeline(BandPower(sfreq=64, unit="uV"), LogisticRegression())}
+    expected = compare(arrays, data * 1e6, y, **options)
+    columns = ["accuracy", "best_params"]
+    pd.testing.assert_frame_equal(found[columns], expected[columns])
+
+
 # Nothing of a test fold reaches a fit
 
 
@@ -472,6 +493,17 @@ def test_a_metric_that_is_not_defined_is_no_number_in_the_table():
             compare({"lr": LogisticRegression()}, X, y, cv=one_class, scoring="roc_auc")
 
 
+class OnDevice(DummyClassifier):
+    """Has a device, and would fail in its first fit only."""
+
+    def __init__(self, device="auto"):
+        super().__init__()
+        self.device = device
+
+    def fit(self, X, y):
+        raise AssertionError("the device must be refused before the first cell")
+
+
 @pytest.mark.parametrize(
     ("change", "error", "words"),
     [
@@ -481,7 +513,20 @@ def test_a_metric_that_is_not_defined_is_no_number_in_the_table():
         ({"param_grids": {"ls": {}}}, ValueError, "'ls', but the pipelines are 'lr'"),
         ({"param_grids": {"lr": {"D": [1]}}}, ValueError, "unknown parameter 'D'"),
         ({"y": np.zeros(3)}, ValueError, "3 y for 48 epochs"),
-        ({"y": [None] * N}, ValueError, "y of compare has missing values"),
+        ({"y": [None] * N}, ValueError, "y of compare has missing values at 48 of 48 epochs"),
+        ({"y": np.r_[np.nan, np.ones(6), np.nan, np.ones(N - 8)]}, ValueError, "number 0, 7, from 0"),
+        ({"y": np.r_[np.inf, np.ones(N - 1)]}, ValueError, "y of compare holds infinite"),
+        ({"groups": np.zeros((N, 2))}, ValueError, "groups of compare must have one dimension"),
+        ({"y": np.zeros((N, 2))}, ValueError, "y of compare must have one dimension"),
+        ({"pipelines": {"d": OnDevice(device="cuda:77")}}, ValueError, "device='cuda:77'"),
+        ({"n_jobs": 0}, ValueError, "n_jobs of compare"),
+        ({"n_jobs": "all"}, ValueError, "n_jobs of compare"),
+        ({"dataset": 3}, TypeError, "dataset of compare"),
+        ({"cache_dir": ""}, TypeError, "cache_dir of compare"),
+        ({"cv": 1}, ValueError, "cv of compare"),
+        ({"cv": "five"}, ValueError, "cv of compare"),
+        ({"param_grids": [{"C": [1]}]}, TypeError, "param_grids of compare"),
+        ({"inner_cv": 1, "param_grids": {"lr": {"C": [1]}}}, ValueError, "inner_cv"),
         ({"groups": ["a"]}, ValueError, "1 groups for 48 epochs"),
         ({"groups": GROUPS, "cv": 5}, ValueError, "cv=5 needs from 2 .* there are 4"),
         ({"groups": GROUPS, "cv": 2, "inner_cv": 3, "param_grids": {"lr": {"C": [1]}}}, ValueError, "inner_cv .in fold 0.=3"),

@@ -1,0 +1,209 @@
+"""Scores of the same folds with fewer labelled epochs, and with electrodes lost."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from .compare import WHICH, check_folds, check_scorers, compare
+
+LOST = "{name} with {share:g} lost"
+
+
+def learning_curve(
+    pipelines: Mapping[str, Any], X: Any, y: Any, sizes: Sequence[int], **compare_options: Any
+) -> pd.DataFrame:
+    """Cross-validate pipelines that are fitted on fewer and fewer labelled epochs.
+
+    Every size keeps the test epochs of the folds. The training epochs of a size are drawn from
+    those of the fold as evenly over the classes as they allow, and all sizes are nested: a larger
+    one adds epochs to those of a smaller one.
+
+    Parameters
+    ----------
+    pipelines, X, y
+        As in `compare`.
+    sizes : sequence of int
+        Numbers of training epochs per fold, at most as many as the smallest fold has.
+    **compare_options
+        Of `compare`. ``random_state`` seeds the draw too (None counts as 0).
+
+    Returns
+    -------
+    pandas.DataFrame
+        The rows of `compare` for every size, with the column ``n_labels``.
+
+    Raises
+    ------
+    ValueError
+        If a size is no positive integer or larger than the training set of a fold, and for the
+        reasons of `compare`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from dare_sklearn.evaluation import learning_curve
+    >>> rng = np.random.default_rng(0)
+    >>> y = np.arange(40) % 2
+    >>> X = rng.normal(size=(40, 3)) + 3 * y[:, None]
+    >>> table = learning_curve({"LR": LogisticRegression()}, X, y, sizes=[4, 16], cv=4)
+    >>> table.groupby("n_labels")["accuracy"].count().to_dict()
+    {4: 4, 16: 4}
+    """
+    data, folds = check_folds(pipelines, X, y, compare_options)
+    most = min(len(fold.train) for fold in folds)
+    sizes = list(dict.fromkeys(np.ravel(sizes).tolist()))
+    wrong = [n for n in sizes if not isinstance(n, Integral) or not 1 <= n <= most]
+    if not sizes or wrong:
+        raise ValueError(
+            f"sizes of learning_curve must be integers from 1 to {most}, the training epochs of "
+            f"the smallest fold, got {wrong or sizes}."
+        )
+    seed = compare_options.get("random_state") or 0
+    tables = []
+    for size in sorted(sizes):
+        fewer = [(nested_rows(data.y, fold.train, size, seed), fold.test) for fold in folds]
+        table = compare(pipelines, X, y, **{**compare_options, "cv": fewer})
+        tables.append(table.assign(n_labels=size))
+    return pd.concat(tables, ignore_index=True)
+
+
+def lost_electrodes(
+    pipelines: Mapping[str, Any],
+    X: Any,
+    y: Any,
+    shares: Sequence[float] = (0.0, 0.25, 0.5, 0.75),
+    *,
+    n_draws: int = 5,
+    **compare_options: Any,
+) -> pd.DataFrame:
+    """Cross-validate pipelines that lose electrodes between the fit and the prediction.
+
+    Pipelines are fitted once per fold, on all electrodes, and predict the test epochs without a
+    random share of them. A pipeline that takes fewer channels than it was fitted on, as those of
+    DARE do, gets the epochs without the lost ones. For any other the lost ones are interpolated
+    from the rest (`mne.Epochs.interpolate_bads`), which a warning says.
+
+    Parameters
+    ----------
+    pipelines, y
+        As in `compare`.
+    X : mne.Epochs
+        With the positions of the electrodes.
+    shares : sequence of float, default=(0.0, 0.25, 0.5, 0.75)
+        Shares of the good EEG channels that are lost, from 0 to below 1.
+    n_draws : int, default=5
+        Random choices of the lost electrodes, the same for all pipelines; a score is their mean.
+    **compare_options
+        Of `compare`, except ``n_permutations``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The rows of `compare` for every share, with the column ``share``. Costs are those of the fit
+        and of the predictions for all shares.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `X` are no mne.Epochs, a share or `n_draws` is out of range, and for the reasons of
+        `compare`.
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from dare_sklearn import DAREEmbedder, simulate_epochs
+    >>> from dare_sklearn.evaluation import lost_electrodes
+    >>> epochs = simulate_epochs(n_subjects=1, n_epochs=12, random_state=0)
+    >>> dare = make_pipeline(DAREEmbedder(), LogisticRegression(max_iter=1000))
+    >>> y = epochs.events[:, 2]
+    >>> table = lost_electrodes({"DARE": dare}, epochs, y, shares=[0, 0.5], cv=2, n_draws=1)
+    >>> table.groupby("share")["accuracy"].count().to_dict()
+    {0.0: 2, 0.5: 2}
+    """
+    import mne
+
+    if not isinstance(X, mne.BaseEpochs):
+        raise TypeError(f"X of lost_electrodes must be mne.Epochs, got {type(X).__name__}.")
+    shares = list(dict.fromkeys(np.ravel(shares).tolist()))
+    wrong = [s for s in shares if not isinstance(s, Real) or not 0 <= s < 1]
+    if not shares or wrong:
+        raise ValueError(
+            f"shares of lost_electrodes must be numbers from 0 to below 1, got {wrong or shares}."
+        )
+    if not isinstance(n_draws, Integral) or isinstance(n_draws, bool) or n_draws < 1:
+        raise ValueError(f"n_draws of lost_electrodes must be a positive integer, got {n_draws!r}.")
+    if compare_options.get("n_permutations"):
+        raise ValueError("lost_electrodes draws no chance levels: leave n_permutations out.")
+    scorers = check_scorers(pipelines, compare_options.pop("scoring", None))
+    seed = compare_options.get("random_state") or 0
+    lossy = {
+        LOST.format(name=name, share=share): _WithLoss(scorer, share, n_draws, seed)
+        for name, scorer in scorers.items()
+        for share in shares
+    }
+    table = compare(pipelines, X, y, scoring=lossy, **compare_options)
+    kept = [column for column in table if column not in lossy]
+    parts = []
+    for share in shares:
+        names = {LOST.format(name=name, share=share): name for name in scorers}
+        part = table[[*WHICH, *names, *kept[len(WHICH) :]]].rename(columns=names)
+        parts.append(part.assign(share=float(share)))
+    return pd.concat(parts, ignore_index=True)
+
+
+def nested_rows(y: np.ndarray, train: np.ndarray, n: int, seed: int) -> np.ndarray:
+    """`n` of the training epochs, as even over the classes as they allow.
+
+    Fewer are always among more, so that a curve over `n` adds epochs to those it had.
+    """
+    rng = np.random.default_rng(seed)
+    turn = np.empty(len(train), dtype=int)  # place of each epoch in its class, in random order
+    for label in np.unique(y[train]):
+        mine = np.flatnonzero(y[train] == label)
+        turn[mine] = rng.permutation(len(mine))
+    order = np.lexsort((rng.random(len(train)), turn))
+    return np.sort(train[order[:n]])
+
+
+class _WithLoss:
+    """A metric of what a fitted pipeline predicts when electrodes are lost."""
+
+    def __init__(self, scorer: Callable, share: float, n_draws: int, seed: int) -> None:
+        self.scorer, self.share, self.n_draws, self.seed = scorer, share, n_draws, seed
+
+    def __call__(self, estimator: Any, X: Any, y: np.ndarray) -> float:
+        import mne
+
+        good = np.array(X.ch_names)[mne.pick_types(X.info, eeg=True, exclude="bads")]
+        count = round(self.share * len(good))
+        if not count:
+            return self.scorer(estimator, X, y)
+        rng = np.random.default_rng([self.seed, round(1e6 * self.share)])
+        draws = [rng.choice(good, count, replace=False).tolist() for _ in range(self.n_draws)]
+        return float(np.mean([self._score(estimator, X, y, lost) for lost in draws]))
+
+    def _score(self, estimator: Any, X: Any, y: np.ndarray, lost: list[str]) -> float:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)  # that channels are lost is the point
+                return self.scorer(estimator, X.copy().drop_channels(lost), y)
+        except ValueError:  # of another number of channels than in the fit
+            filled = X.copy().load_data()
+            bads, filled.info["bads"] = filled.info["bads"], lost
+            filled.interpolate_bads(reset_bads=True, verbose="error")
+            filled.info["bads"] = bads
+            score = self.scorer(estimator, filled, y)
+        warnings.warn(
+            "A pipeline needs the channels of its fit: for it, lost electrodes are interpolated.",
+            UserWarning,
+            stacklevel=2,
+        )
+        return score

@@ -1,0 +1,92 @@
+"""Fewer labels and lost electrodes, on the folds of compare."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import ShuffleSplit
+from sklearn.pipeline import make_pipeline
+
+from dare_sklearn import DAREEmbedder, simulate_epochs
+from dare_sklearn.evaluation import compare, learning_curve, lost_electrodes
+from dare_sklearn.transformers.classical import BandPower
+
+N = 40
+Y = np.arange(N) % 2
+
+
+class Spy(ClassifierMixin, BaseEstimator):
+    """Remembers what it is fitted on and answers for: the first column numbers the epochs."""
+
+    seen: list = []
+
+    def fit(self, X, y):
+        self.rows = X[:, 0].astype(int)
+        self.classes_ = np.unique(y)
+        return self
+
+    def predict(self, X):
+        self.seen.append((self.rows, X[:, 0].astype(int)))
+        return self.classes_[X[:, 0].astype(int) % 2]
+
+
+def test_sizes_are_nested_balanced_and_tested_alike():
+    Spy.seen.clear()
+    X = np.arange(N)[:, None].astype(float)
+    # a splitter that draws at random would give each size other folds
+    found = learning_curve({"spy": Spy()}, X, Y, [20, 4, 9], cv=ShuffleSplit(3, test_size=0.25))
+    assert found.groupby("n_labels")["fold"].count().to_dict() == {4: 3, 9: 3, 20: 3}
+    assert (found["n_train"] == found["n_labels"]).all()
+    for fold in range(3):
+        four, nine, twenty = (Spy.seen[3 * size + fold] for size in range(3))
+        assert set(four[0]) < set(nine[0]) < set(twenty[0])
+        np.testing.assert_array_equal(four[1], twenty[1])
+        assert np.bincount(Y[four[0]]).tolist() == [2, 2]
+        assert not set(twenty[0]) & set(twenty[1])
+
+
+@pytest.mark.parametrize("sizes", [[0], [31], [2.5], []])
+def test_sizes_that_no_fold_has(sizes):
+    with pytest.raises(ValueError, match="sizes of learning_curve must be integers from 1 to 30"):
+        learning_curve({"spy": Spy()}, np.zeros((N, 2)), Y, sizes, cv=4)
+
+
+@pytest.fixture(scope="module")
+def epochs():
+    return simulate_epochs(n_subjects=1, n_epochs=12, random_state=0)
+
+
+def test_lost_electrodes_are_left_out_or_interpolated(epochs):
+    y = epochs.events[:, 2]
+    lr = LogisticRegression(max_iter=1000)
+    options = {"cv": 2, "scoring": ["accuracy", "roc_auc"]}
+    dare = {"DARE": make_pipeline(DAREEmbedder(), lr)}
+    found = lost_electrodes(dare, epochs, y, [0, 0.5], n_draws=2, **options)
+    assert found["share"].tolist() == [0, 0, 0.5, 0.5]
+    whole = compare(dare, epochs, y, **options)
+    assert [c for c in found if c != "share"] == list(whole)
+    for metric in options["scoring"]:
+        np.testing.assert_allclose(found[metric][:2], whole[metric])
+    power = {"power": make_pipeline(BandPower(), lr)}
+    with pytest.warns(UserWarning, match="lost electrodes are interpolated"):
+        filled = lost_electrodes(power, epochs, y, [0, 0.5], n_draws=1, **options)
+    assert np.isfinite(filled[options["scoring"]]).all(axis=None)
+    pd.testing.assert_series_equal(
+        filled["roc_auc"][:2], compare(power, epochs, y, **options)["roc_auc"]
+    )
+
+
+def test_what_cannot_be_lost(epochs):
+    y, model = epochs.events[:, 2], {"spy": Spy()}
+    with pytest.raises(TypeError, match="X of lost_electrodes must be mne.Epochs, got ndarray"):
+        lost_electrodes(model, epochs.get_data(), y)
+    for shares in ([1.0], [-0.1], [np.nan], []):
+        with pytest.raises(ValueError, match="shares of lost_electrodes must be numbers from 0"):
+            lost_electrodes(model, epochs, y, shares)
+    with pytest.raises(ValueError, match="n_draws of lost_electrodes"):
+        lost_electrodes(model, epochs, y, n_draws=0)
+    with pytest.raises(ValueError, match="leave n_permutations out"):
+        lost_electrodes(model, epochs, y, n_permutations=5)
