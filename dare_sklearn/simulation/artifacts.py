@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from dare_sklearn.simulation.head import Head
-from dare_sklearn.simulation.noise import band_noise, coloured_noise, slow_gain
-from dare_sklearn.simulation.subjects import Traits
+from .head import Head
+from .noise import band_noise, coloured_noise, slow_gain
+from .subjects import Traits
 
 EYES = np.array([[-0.032, 0.080, 0.0], [0.032, 0.080, 0.0]])
 _FOREHEAD = np.array([[-0.031, 0.115, 0.028], [0.028, 0.115, 0.028]])  # Fp1 and Fp2

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from dare_sklearn.simulation.head import Head
-from dare_sklearn.simulation.noise import arched, coloured_noise, rhythm, slow_gain
-from dare_sklearn.simulation.subjects import Traits
+from .head import Head
+from .noise import arched, coloured_noise, rhythm, slow_gain
+from .subjects import Traits
 
 # Power of the aperiodic background at 10 Hz, averaged over the scalp (µV²/Hz).
 POWER_AT_10_HZ = 0.9

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from dare_sklearn.simulation.background import HANDS
-from dare_sklearn.simulation.head import Head
-from dare_sklearn.simulation.subjects import Traits
+from .background import HANDS
+from .head import Head
+from .subjects import Traits
 
 CLASSES: dict[str, tuple[str, ...]] = {
     "motor": ("left_hand", "right_hand"),

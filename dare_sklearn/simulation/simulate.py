@@ -3,35 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Integral, Real
 from typing import Any
 
 import mne
 import numpy as np
 import pandas as pd
+from sklearn.utils._param_validation import Interval, StrOptions, validate_params
+from threadpoolctl import threadpool_limits
 
-from dare_sklearn.signals.electrodes import ELECTRODES
-from dare_sklearn.simulation import artifacts as artefact
-from dare_sklearn.simulation.background import (
+from ..signals.electrodes import ELECTRODES
+from . import artifacts as artefact
+from .background import (
     alpha_and_theta,
     aperiodic_background,
     sensorimotor_rhythms,
 )
-from dare_sklearn.simulation.head import electrode_names, make_head, template_montage
-from dare_sklearn.simulation.paradigms import (
+from .head import electrode_names, make_head, template_montage
+from .paradigms import (
     CLASSES,
     draw_labels,
     evoked_responses,
     motor_gains,
     steady_responses,
 )
-from dare_sklearn.simulation.subjects import draw_traits
-from dare_sklearn.simulation.validation import (
-    check_count,
-    check_fraction,
-    check_names,
-    check_number,
-    root_entropy,
-)
+from .subjects import draw_traits
+from .validation import check_names, root_entropy
 
 _MASTOIDS = ("M1", "M2")
 _DRAWN_REFERENCES: tuple[tuple[str, ...], ...] = ((), _MASTOIDS, ("M1",), ("FCCz",))
@@ -39,6 +36,28 @@ _EPOCHS_PER_RUN = 50
 _ALPHA = {"motor": 1.0, "erp": 0.75, "steady_state": 0.75}  # people watch in the latter two
 
 
+@validate_params(
+    {
+        "paradigm": [StrOptions(set(CLASSES))],
+        "n_subjects": [Interval(Integral, 1, None, closed="left")],
+        "n_epochs": [Interval(Integral, 1, None, closed="left")],
+        "duration": [Interval(Real, 0.1, 3600, closed="both")],
+        "sfreq": [Interval(Real, 64, 20_000, closed="both")],
+        "ch_names": [list, tuple, np.ndarray, None],
+        "effect": [Interval(Real, 0, 10, closed="both")],
+        "artifacts": [Interval(Real, 0, 100, closed="both")],
+        "target_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "reference": [str, list, tuple, np.ndarray, None],
+        "random_state": [
+            Interval(Integral, 0, None, closed="left"),
+            np.random.Generator,
+            np.random.RandomState,
+            None,
+        ],
+    },
+    prefer_skip_nested_validation=True,
+)
+@threadpool_limits.wrap(limits=1, user_api="blas")
 def simulate_epochs(
     paradigm: str = "motor",
     *,
@@ -97,7 +116,8 @@ def simulate_epochs(
         point at infinity (None). An electrode that is its own reference is flat.
     random_state : int, numpy Generator, numpy RandomState or None, default=None
         Source of all random numbers. The same integer gives the same signals bit for bit on the
-        same machine; a generator is advanced by one number per call; None differs each time.
+        same machine, on any number of threads; a generator is advanced by one number per call;
+        None differs each time.
 
     Returns
     -------
@@ -145,17 +165,6 @@ def simulate_epochs(
     >>> sorted(epochs.metadata["label"].unique())
     ['left_hand', 'right_hand']
     """
-    if not isinstance(paradigm, str) or paradigm not in CLASSES:
-        raise ValueError(
-            f"paradigm of simulate_epochs must be one of {list(CLASSES)}, got {paradigm!r}."
-        )
-    n_subjects = check_count(n_subjects, "n_subjects")
-    n_epochs = check_count(n_epochs, "n_epochs")
-    duration = check_number(duration, "duration", 0.1, "the length of an epoch in seconds", 3600.0)
-    sfreq = check_number(sfreq, "sfreq", 64.0, "samples per second", 20000.0)
-    effect = check_number(effect, "effect", 0.0, "0 leaves no class information", 10.0)
-    rate = check_number(artifacts, "artifacts", 0.0, "0 leaves no artifacts", 100.0)
-    target_fraction = check_fraction(target_fraction, "target_fraction", "the share of targets")
     known = electrode_names()
     names = check_names(ELECTRODES if ch_names is None else ch_names, "ch_names", known)
     against = _check_reference(reference, known)
@@ -176,7 +185,7 @@ def simulate_epochs(
             n_times=n_times,
             sfreq=sfreq,
             effect=effect,
-            rate=rate,
+            rate=artifacts,
             target_fraction=target_fraction,
             against=against,
         )
@@ -204,13 +213,9 @@ def simulate_epochs(
 
 def _check_reference(reference: Any, known: Sequence[str]) -> str | tuple[str, ...] | None:
     """One of "average", "random", None, or the names of the reference electrodes."""
-    if reference is None:
-        return None
-    if isinstance(reference, str):
-        if reference in ("average", "random"):
-            return reference
-        reference = (reference,)
-    return check_names(reference, "reference", known)
+    if reference is None or (isinstance(reference, str) and reference in ("average", "random")):
+        return reference
+    return check_names([reference] if isinstance(reference, str) else reference, "reference", known)
 
 
 def _make_info(

@@ -9,9 +9,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from dare_sklearn import simulate_epochs
 from dare_sklearn.signals.electrodes import ELECTRODES, electrode_name
+from dare_sklearn.simulation.head import make_head
 
 SMALL = ["Fp1", "Fp2", "F3", "Fz", "F4", "C3", "Cz", "C4", "P3", "Pz", "P4", "O1", "Oz", "O2"]
 
@@ -130,7 +132,7 @@ def test_classes_differ_as_much_as_effect_says(paradigm, features, n_classes):
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ({"paradigm": "sleep"}, "paradigm of simulate_epochs must be one of"),
+        ({"paradigm": "sleep"}, "'paradigm' parameter of simulate_epochs must be a str among"),
         ({"n_subjects": 0}, "n_subjects"),
         ({"n_epochs": 1.5}, "n_epochs"),
         ({"duration": 0.0}, "duration"),
@@ -146,3 +148,17 @@ def test_classes_differ_as_much_as_effect_says(paradigm, features, n_classes):
 def test_bad_parameters(params, message):
     with pytest.raises((ValueError, TypeError), match=message):
         simulate_epochs(**params)
+
+
+def test_one_blas_thread_whatever_is_set(monkeypatch):
+    """Sums of BLAS depend on the number of threads, and the bits of a seed must not."""
+    seen = []
+
+    def spy(*args):
+        seen.extend(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas")
+        return make_head(*args)
+
+    monkeypatch.setattr("dare_sklearn.simulation.simulate.make_head", spy)
+    with threadpool_limits(2, user_api="blas"):
+        simulate_epochs(n_subjects=1, n_epochs=1, random_state=0)
+    assert set(seen) == {1}
