@@ -13,10 +13,8 @@ from torch import Tensor, nn
 
 from .modules.config import DAREConfig, get_config
 from .modules.encoder import Encoder
-from .modules.heads import LinearHead
-from .modules.init import init_weights
-from .modules.max_norm import project_max_norm
-from .modules.probe import build_probe
+from .modules.layers import init_weights
+from .modules.probe import LinearHead, build_probe, project_max_norm
 from .signals.electrodes import canonical_names, electrode_index, target_electrodes
 from .signals.interpolation import spline_start
 from .signals.resampling import resample, resampled_length, whole_patches

@@ -24,8 +24,8 @@ from dare_sklearn import DAREClassifier, simulate_epochs
 from dare_sklearn.models import DAREModel
 from dare_sklearn.modules.config import DAREConfig
 from dare_sklearn.modules.encoder import Encoder
-from dare_sklearn.modules.init import init_weights
-from dare_sklearn.modules.max_norm import MaxNormConv1d, MaxNormLinear
+from dare_sklearn.modules.layers import init_weights
+from dare_sklearn.modules.probe import MaxNormConv1d, MaxNormLinear
 from dare_sklearn.signals.resampling import resample
 from dare_sklearn.weights.load import load_encoder, save_encoder
 

@@ -19,7 +19,7 @@ from benchmarks.speed.measure import (
 from benchmarks.speed.plain import encode
 from dare_sklearn.modules.config import get_config
 from dare_sklearn.modules.encoder import Encoder
-from dare_sklearn.modules.init import init_weights
+from dare_sklearn.modules.layers import init_weights
 
 N_CHANS, N_TIMES, BATCH = 58, 1024, 16
 GOALS = {"nano": 1.8, "light": None, "deep": 1.15}

@@ -16,7 +16,7 @@ from benchmarks.speed.plain import encode
 from benchmarks.speed.pretrain import Trainer
 from dare_sklearn.modules.config import SIZES, get_config
 from dare_sklearn.modules.encoder import Encoder
-from dare_sklearn.modules.init import init_weights
+from dare_sklearn.modules.layers import init_weights
 from dare_sklearn.pretraining.masks import draw_masks
 from dare_sklearn.pretraining.objective import PretrainingModel
 

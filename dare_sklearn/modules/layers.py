@@ -1,14 +1,59 @@
-"""The pre-norm transformer block that all three networks are made of."""
+"""What all three networks are made of: pre-norm blocks, rotary positions, initialisation."""
 
 from __future__ import annotations
+
+import math
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .rotary import rotate
-
 LAYER_NORM_EPS = 1e-6
+INIT_STD = 0.02
+
+
+class RotaryEmbedding(nn.Module):
+    """Angles by patch index, for the first R = head_dim / 2 dimensions of queries and keys.
+
+    Parameters
+    ----------
+    head_dim : int
+        Width of one attention head.
+    theta : float, default=10000.0
+        Base of the frequencies ``theta ** (-2 i / R)``, i from 0 to R/2 - 1.
+    """
+
+    freqs: Tensor
+
+    def __init__(self, head_dim: int, theta: float = 10_000.0) -> None:
+        super().__init__()
+        n_rotated = head_dim // 2
+        exponents = torch.arange(0, n_rotated, 2, dtype=torch.float32) / n_rotated
+        self.register_buffer("freqs", theta**-exponents)  # stored with the weights
+
+    def forward(self, patch_index: Tensor) -> tuple[Tensor, Tensor]:
+        """Cosines and sines, each ``(n_tokens, R/2)``, for tokens of the given patches."""
+        angles = patch_index.to(self.freqs.dtype)[:, None] / 2 * self.freqs
+        return angles.cos(), angles.sin()
+
+
+def rotate(x: Tensor, rotary: tuple[Tensor, Tensor]) -> Tensor:
+    """Rotate the first R dimensions of `x`; dimension 2i pairs with 2i + 1.
+
+    Parameters
+    ----------
+    x : Tensor, shape (..., n_tokens, head_dim)
+    rotary : tuple of Tensor, each of shape (n_tokens, R/2)
+
+    Returns
+    -------
+    Tensor, shape (..., n_tokens, head_dim)
+    """
+    cos, sin = (table.to(x.dtype) for table in rotary)
+    n_rotated = 2 * cos.shape[-1]
+    even, odd = x[..., 0:n_rotated:2], x[..., 1:n_rotated:2]
+    turned = torch.stack((even * cos - odd * sin, odd * cos + even * sin), dim=-1)
+    return torch.cat((turned.flatten(-2), x[..., n_rotated:]), dim=-1)
 
 
 class Attention(nn.Module):
@@ -20,88 +65,13 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(dim, 3 * dim)
         self.proj = nn.Linear(dim, dim)
 
-    def forward(
-        self,
-        x: Tensor,
-        rotary: tuple[Tensor, Tensor] | None = None,
-        n_read: int | None = None,
-    ) -> Tensor:
-        if n_read is not None:
-            return self._read_last(x, n_read)
+    def forward(self, x: Tensor, rotary: tuple[Tensor, Tensor] | None = None) -> Tensor:
         # (batch, tokens, dim) -> three of (batch, heads, tokens, head_dim)
         q, k, v = self.qkv(x).unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
         if rotary is not None:
             q, k = rotate(q, rotary), rotate(k, rotary)
         out = F.scaled_dot_product_attention(q, k, v)
         return self.proj(out.transpose(1, 2).flatten(2))  # (batch, tokens, dim)
-
-    def forward_shared(
-        self, own: Tensor, shared: Tensor, rotary: tuple[Tensor, Tensor]
-    ) -> tuple[Tensor, Tensor]:
-        """Attention where the last tokens are the same in every sequence of the batch.
-
-        What the shared tokens say to each other is computed once for the whole batch, and joined
-        to what each sequence's own tokens say to them by the sums of both softmaxes: the same
-        result as over the whole sequence, with far fewer operations.
-
-        Parameters
-        ----------
-        own : Tensor, shape (n_seqs, n_own, dim)
-        shared : Tensor, shape (1, n_shared, dim)
-        rotary : tuple of Tensor
-            Of the whole sequence, own tokens first.
-
-        Returns
-        -------
-        own, shared : Tensor, shape (n_seqs, n_own, dim) and (n_seqs, n_shared, dim)
-        """
-        n_seqs, n_own, _ = own.shape
-
-        def project(x: Tensor, tables: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-            q, k, v = self.qkv(x).unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
-            return rotate(q, tables), rotate(k, tables), v
-
-        q1, k1, v1 = project(own, tuple(table[:n_own] for table in rotary))
-        q2, k2, v2 = project(shared, tuple(table[n_own:] for table in rotary))
-        k2_all, v2_all = (x.expand(n_seqs, -1, -1, -1) for x in (k2, v2))
-        # what a sequence's own tokens attend to: everything
-        out1 = F.scaled_dot_product_attention(
-            q1, torch.cat((k1, k2_all), dim=2), torch.cat((v1, v2_all), dim=2)
-        )
-        scale = q1.shape[-1] ** -0.5
-        among = (q2 * scale) @ k2.transpose(-1, -2)  # (1, heads, n_shared, n_shared)
-        to_own = (q2 * scale) @ k1.transpose(-1, -2)  # (n_seqs, heads, n_shared, n_own)
-        among_sum = among.logsumexp(dim=-1, keepdim=True)
-        own_sum = to_own.logsumexp(dim=-1, keepdim=True)
-        weight = torch.sigmoid(own_sum - among_sum)  # share of the own tokens in the softmax
-        out2 = torch.lerp(
-            ((among - among_sum).exp() @ v2).expand(n_seqs, -1, -1, -1),
-            (to_own - own_sum).exp() @ v1,
-            weight.to(v1.dtype),
-        )
-        return tuple(self.proj(out.transpose(1, 2).flatten(2)) for out in (out1, out2))
-
-    def _read_last(self, x: Tensor, n_read: int) -> Tensor:
-        """The same for the last `n_read` tokens only, which attend to all.
-
-        With so few queries, keys and values of all tokens need not be computed: a query is brought
-        into the space of the tokens (q K' = (q W_k) x', and the key's bias, the same for every
-        token, drops out of the softmax), and the value's map is applied to the weighted mean of
-        the tokens. The same result, with far fewer operations.
-        """
-        n_seqs, _, dim = x.shape
-        heads, width = self.num_heads, dim // self.num_heads
-        weight, bias = self.qkv.weight, self.qkv.bias
-        w_q, w_k, w_v = weight.unflatten(0, (3, heads, width))  # each (heads, width, dim)
-        q = F.linear(x[:, -n_read:], w_q.flatten(0, 1), bias[:dim]) * width**-0.5
-        # one product per head: (heads, n_seqs * n_read, width) @ (heads, width, dim)
-        q = q.unflatten(-1, (heads, width)).permute(2, 0, 1, 3).flatten(1, 2) @ w_k
-        q = q.unflatten(1, (n_seqs, n_read)).transpose(0, 1).flatten(1, 2)
-        scores = q @ x.transpose(1, 2)  # (n_seqs, heads * n_read, tokens)
-        mean = scores.softmax(dim=-1) @ x  # (n_seqs, heads * n_read, dim)
-        mean = mean.unflatten(1, (heads, n_read)).transpose(0, 1).flatten(1, 2)
-        out = (mean @ w_v.transpose(1, 2)).unflatten(1, (n_seqs, n_read))
-        return self.proj(out.permute(1, 2, 0, 3).flatten(2) + bias[2 * dim :])
 
 
 class MLP(nn.Module):
@@ -126,6 +96,9 @@ class Block(nn.Module):
         self.norm2 = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
         self.mlp = MLP(dim)
 
+    def _add_mlp(self, x: Tensor) -> Tensor:
+        return x + self.mlp(self.norm2(x))
+
     def forward(
         self,
         x: Tensor,
@@ -133,17 +106,167 @@ class Block(nn.Module):
         n_read: int | None = None,
     ) -> Tensor:
         """Next state of all tokens; with `n_read`, of the last ones only (no rotary then)."""
-        attended = self.attn(self.norm1(x), rotary, n_read)
-        x = (x if n_read is None else x[:, -n_read:]) + attended
-        return x + self.mlp(self.norm2(x))
+        if n_read is None:
+            return self._add_mlp(x + self.attn(self.norm1(x), rotary))
+        return self._add_mlp(x[:, -n_read:] + attend_last(self.attn, self.norm1(x), n_read))
 
     def forward_shared(self, own: Tensor, shared: Tensor, rotary: tuple[Tensor, Tensor]) -> Tensor:
         """Next state of sequences of `own` tokens and then `shared` ones, alike in all of them."""
-        attended = self.attn.forward_shared(self.norm1(own), self.norm1(shared), rotary)
-        x = torch.cat((own + attended[0], shared + attended[1]), dim=1)
-        return x + self.mlp(self.norm2(x))
+        attended = attend_shared(self.attn, self.norm1(own), self.norm1(shared), rotary)
+        return self._add_mlp(torch.cat((own + attended[0], shared + attended[1]), dim=1))
+
+    def forward_pairs(
+        self, own: Tensor, other: Tensor, *, read_other: bool = False
+    ) -> tuple[Tensor | None, Tensor]:
+        """Next state of many sequences of two tokens, each ``(n_seqs, dim)``.
+
+        `other` may be ``(1, dim)``, alike in all of them. With `read_other` the next state of
+        `own` is not computed, and None.
+        """
+        attended = attend_pairs(self.attn, self.norm1(own), self.norm1(other), read_other)
+        own = None if read_other else self._add_mlp(own + attended[0])
+        return own, self._add_mlp(other + attended[1])
 
 
 def make_blocks(dim: int, num_heads: int, depth: int) -> nn.ModuleList:
     """A stack of `depth` blocks."""
     return nn.ModuleList(Block(dim, num_heads) for _ in range(depth))
+
+
+def init_weights(module: nn.Module) -> None:
+    """Initialise `module` in place, from torch's global generator.
+
+    Truncated normal 0.02 for linear maps, convolutions and tokens, normal 0.02 for embeddings,
+    LayerNorm 1/0, biases 0; in block number l (from 1) the attention's output and the second MLP
+    weight are divided by sqrt(2 l).
+    """
+    for part in module.modules():
+        if isinstance(part, nn.Linear | nn.Conv1d):
+            nn.init.trunc_normal_(part.weight, std=INIT_STD)
+            if part.bias is not None:
+                nn.init.zeros_(part.bias)
+        elif isinstance(part, nn.Embedding):
+            nn.init.normal_(part.weight, std=INIT_STD)
+        elif isinstance(part, nn.LayerNorm):
+            nn.init.ones_(part.weight)
+            nn.init.zeros_(part.bias)
+        for name, parameter in part.named_parameters(recurse=False):
+            if name.endswith("_token"):
+                nn.init.trunc_normal_(parameter, std=INIT_STD)
+    for stack in (part for part in module.modules() if isinstance(part, nn.ModuleList)):
+        for layer, block in enumerate(stack, start=1):
+            if isinstance(block, Block):
+                with torch.no_grad():
+                    block.attn.proj.weight.div_(math.sqrt(2 * layer))
+                    block.mlp.fc2.weight.div_(math.sqrt(2 * layer))
+
+
+# Exact shortcuts of attention ---------------------------------------------------------------------
+# Each gives what `Attention.forward` gives, for a case in which most of its operations would be
+# repeated or thrown away. They are what makes embedding and pretraining 1.2 to 3 times as fast.
+
+
+def attend_last(attn: Attention, x: Tensor, n_read: int) -> Tensor:
+    """Attention of the last `n_read` tokens only, to all tokens.
+
+    For the last block of the encoder, of which only the summary tokens are read. With so few
+    queries, the keys and values of all tokens need not be computed: a query is brought into the
+    space of the tokens (q K' = (q W_k) x'; the key's bias is the same for every token and drops out
+    of the softmax), and the map of the values is applied to the weighted mean of the tokens.
+    """
+    n_seqs, _, dim = x.shape
+    heads, width = attn.num_heads, dim // attn.num_heads
+    weight, bias = attn.qkv.weight, attn.qkv.bias
+    w_q, w_k, w_v = weight.unflatten(0, (3, heads, width))  # each (heads, width, dim)
+    q = F.linear(x[:, -n_read:], w_q.flatten(0, 1), bias[:dim]) * width**-0.5
+    # one product per head: (heads, n_seqs * n_read, width) @ (heads, width, dim)
+    q = q.unflatten(-1, (heads, width)).permute(2, 0, 1, 3).flatten(1, 2) @ w_k
+    q = q.unflatten(1, (n_seqs, n_read)).transpose(0, 1).flatten(1, 2)
+    scores = q @ x.transpose(1, 2)  # (n_seqs, heads * n_read, tokens)
+    mean = scores.softmax(dim=-1) @ x  # (n_seqs, heads * n_read, dim)
+    mean = mean.unflatten(1, (heads, n_read)).transpose(0, 1).flatten(1, 2)
+    out = (mean @ w_v.transpose(1, 2)).unflatten(1, (n_seqs, n_read))
+    return attn.proj(out.permute(1, 2, 0, 3).flatten(2) + bias[2 * dim :])
+
+
+def attend_shared(
+    attn: Attention, own: Tensor, shared: Tensor, rotary: tuple[Tensor, Tensor]
+) -> tuple[Tensor, Tensor]:
+    """Attention where the last tokens are the same in every sequence of the batch.
+
+    For the first block of the reconstructor, whose queries do not depend on the sample yet. What
+    the shared tokens say to each other is computed once for the whole batch, and joined to what
+    each sequence's own tokens say to them by the sums of both softmaxes.
+
+    Parameters
+    ----------
+    own : Tensor, shape (n_seqs, n_own, dim)
+    shared : Tensor, shape (1, n_shared, dim)
+    rotary : tuple of Tensor
+        Of the whole sequence, own tokens first.
+
+    Returns
+    -------
+    own, shared : Tensor, shape (n_seqs, n_own, dim) and (n_seqs, n_shared, dim)
+    """
+    n_seqs, n_own, _ = own.shape
+
+    def project(x: Tensor, tables: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        q, k, v = attn.qkv(x).unflatten(-1, (3, attn.num_heads, -1)).permute(2, 0, 3, 1, 4)
+        return rotate(q, tables), rotate(k, tables), v
+
+    q1, k1, v1 = project(own, tuple(table[:n_own] for table in rotary))
+    q2, k2, v2 = project(shared, tuple(table[n_own:] for table in rotary))
+    k2_all, v2_all = (x.expand(n_seqs, -1, -1, -1) for x in (k2, v2))
+    # what a sequence's own tokens attend to: everything
+    out1 = F.scaled_dot_product_attention(
+        q1, torch.cat((k1, k2_all), dim=2), torch.cat((v1, v2_all), dim=2)
+    )
+    scale = q1.shape[-1] ** -0.5
+    among = (q2 * scale) @ k2.transpose(-1, -2)  # (1, heads, n_shared, n_shared)
+    to_own = (q2 * scale) @ k1.transpose(-1, -2)  # (n_seqs, heads, n_shared, n_own)
+    among_sum = among.logsumexp(dim=-1, keepdim=True)
+    own_sum = to_own.logsumexp(dim=-1, keepdim=True)
+    weight = torch.sigmoid(own_sum - among_sum)  # share of the own tokens in the softmax
+    out2 = torch.lerp(
+        ((among - among_sum).exp() @ v2).expand(n_seqs, -1, -1, -1),
+        (to_own - own_sum).exp() @ v1,
+        weight.to(v1.dtype),
+    )
+    return tuple(attn.proj(out.transpose(1, 2).flatten(2)) for out in (out1, out2))
+
+
+def attend_pairs(
+    attn: Attention, own: Tensor, other: Tensor, read_other: bool
+) -> tuple[Tensor | None, Tensor]:
+    """Attention in many sequences of two tokens, `own` and `other`.
+
+    For electrodes that are encoded alone: one token of the electrode and one summary token. The
+    softmax over two scores is a sigmoid of their difference, and both the difference of the keys
+    and that of the values are one linear map of the tokens' difference, so that everything is a few
+    products of tall matrices.
+
+    Parameters
+    ----------
+    own : Tensor, shape (n_seqs, dim)
+    other : Tensor, shape (n_seqs, dim) or (1, dim)
+    read_other : bool
+        Whether only the output of `other` is needed.
+
+    Returns
+    -------
+    own, other : Tensor, shape (n_seqs, dim)
+        The first is None with `read_other`.
+    """
+    dim, heads = own.shape[-1], attn.num_heads
+    weight, bias = attn.qkv.weight, attn.qkv.bias
+    k, v = F.linear(own - other, weight[dim:]).chunk(2, dim=-1)  # differences own - other
+    k = k * (dim // heads) ** -0.5
+    v_other = F.linear(other, weight[2 * dim :], bias[2 * dim :])
+
+    def attend(token: Tensor) -> Tensor:
+        q = F.linear(token, weight[:dim], bias[:dim])
+        share = torch.sigmoid((q * k).unflatten(-1, (heads, -1)).sum(dim=-1, keepdim=True))
+        return attn.proj(v_other + (share * v.unflatten(-1, (heads, -1))).flatten(-2))
+
+    return None if read_other else attend(own), attend(other)

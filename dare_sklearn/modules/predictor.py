@@ -6,8 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from .config import DAREConfig
-from .layers import LAYER_NORM_EPS, make_blocks
-from .rotary import RotaryEmbedding
+from .layers import LAYER_NORM_EPS, RotaryEmbedding, make_blocks
 
 
 class Predictor(nn.Module):

@@ -1,17 +1,135 @@
-"""The conv-linear probe: adapters, an encoder and a head."""
+"""The conv-linear probe: adapters, an encoder and a head; weights of bounded norm."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from .adapters import SpatialAdapter, TemporalAdapter
 from .encoder import Encoder
-from .heads import LinearHead
-from .max_norm import project_max_norm
+
+
+class MaxNormLinear(nn.Linear):
+    """Linear map with rows of length at most `max_norm`, once `project_max_norm` was called."""
+
+    def __init__(self, *args, max_norm: float, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self.max_norm = max_norm
+
+
+class MaxNormConv1d(nn.Conv1d):
+    """Convolution with filters of length at most `max_norm`, once `project_max_norm` was called."""
+
+    def __init__(self, *args, max_norm: float, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self.max_norm = max_norm
+
+
+def project_max_norm(module: nn.Module) -> None:
+    """Shorten weights that have grown over their bound; called after each optimizer step."""
+    for part in module.modules():
+        if isinstance(part, MaxNormLinear | MaxNormConv1d):
+            # .data: between two forward passes and one backward pass this is no change of the
+            # weights, which are within their bounds then already
+            weight = part.weight.data
+            weight.copy_(torch.renorm(weight, p=2, dim=0, maxnorm=part.max_norm))
+
+
+class SpatialAdapter(nn.Module):
+    """Pointwise convolutions from the recorded channels to target electrodes.
+
+    Parameters
+    ----------
+    n_chans, n_targets : int
+    n_layers : int, default=1
+        With two or more, hidden layers are ``min(2 * n_chans, 256)`` wide, with GELU between.
+    init : Tensor of shape (n_targets, n_chans), optional
+        Start of a single layer, for instance spherical-spline interpolation.
+    """
+
+    def __init__(
+        self, n_chans: int, n_targets: int, n_layers: int = 1, init: Tensor | None = None
+    ) -> None:
+        super().__init__()
+        hidden = min(2 * n_chans, 256)
+        widths = [n_chans, *[hidden] * (n_layers - 1), n_targets]
+        self.layers = nn.ModuleList(
+            MaxNormConv1d(before, after, 1, bias=False, max_norm=1.0)
+            for before, after in pairwise(widths)
+        )
+        if init is not None:
+            if n_layers != 1:
+                raise ValueError("A start from a matrix needs a single spatial layer.")
+            with torch.no_grad():
+                self.layers[0].weight.copy_(init[:, :, None])
+
+    def forward(self, x: Tensor) -> Tensor:  # (B, C, T) -> (B, n_targets, T)
+        for number, layer in enumerate(self.layers):
+            x = layer(x if number == 0 else F.gelu(x))
+        return x
+
+
+class TemporalAdapter(nn.Module):
+    """Depthwise temporal convolution, batch norm and GELU.
+
+    Parameters
+    ----------
+    n_chans : int
+    kernel_size : int, default=15
+        Odd.
+    """
+
+    def __init__(self, n_chans: int, kernel_size: int = 15) -> None:
+        super().__init__()
+        self.conv = MaxNormConv1d(
+            n_chans,
+            n_chans,
+            kernel_size,
+            padding=kernel_size // 2,
+            groups=n_chans,
+            bias=False,
+            max_norm=1.0,
+        )
+        self.norm = nn.BatchNorm1d(n_chans)
+
+    def forward(self, x: Tensor) -> Tensor:  # (B, C, T) -> (B, C, T)
+        return F.gelu(self.norm(self.conv(x)))
+
+
+class LinearHead(nn.Module):
+    """Dropout, a linear map per patch, and a linear map over all patches.
+
+    Parameters
+    ----------
+    n_patches, n_features : int
+        Patches of an epoch, and features ``embed_num * embed_dim`` of each.
+    n_outputs : int
+    hidden : int, default=16
+        Width per patch.
+    dropout : float, default=0.5
+    """
+
+    def __init__(
+        self,
+        n_patches: int,
+        n_features: int,
+        n_outputs: int,
+        hidden: int = 16,
+        dropout: float = 0.5,
+    ) -> None:
+        super().__init__()
+        self.dropout = nn.Dropout(dropout)
+        self.per_patch = MaxNormLinear(n_features, hidden, max_norm=1.0)
+        self.output = MaxNormLinear(n_patches * hidden, n_outputs, max_norm=0.25)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Scores ``(n_epochs, n_outputs)`` of ``(n_epochs, n_patches, embed_num, embed_dim)``."""
+        features = self.per_patch(self.dropout(tokens.flatten(2)))  # (B, N, hidden)
+        return self.output(features.flatten(1))
 
 
 class ConvLinearProbe(nn.Module):

@@ -7,8 +7,7 @@ from torch import Tensor, nn
 
 from ..signals.electrodes import ELECTRODES
 from .config import DAREConfig
-from .layers import LAYER_NORM_EPS, make_blocks
-from .rotary import RotaryEmbedding
+from .layers import LAYER_NORM_EPS, RotaryEmbedding, make_blocks
 
 
 class Reconstructor(nn.Module):

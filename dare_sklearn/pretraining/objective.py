@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ..modules.config import DAREConfig
 from ..modules.encoder import Encoder, to_patches
-from ..modules.init import init_weights
+from ..modules.layers import init_weights
 from ..modules.predictor import Predictor
 from ..modules.projection import ProjectionHead
 from ..modules.reconstructor import Reconstructor

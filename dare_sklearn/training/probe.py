@@ -12,7 +12,7 @@ from skorch.callbacks import EarlyStopping
 from torch import nn
 from torch.utils.data import Dataset
 
-from ..modules.max_norm import project_max_norm
+from ..modules.probe import project_max_norm
 from .device import autocast
 from .net import check_finite, param_groups
 

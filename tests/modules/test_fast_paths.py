@@ -55,6 +55,18 @@ def test_the_same_outputs(seed):
     )
 
 
+@pytest.mark.parametrize("seed", range(25))
+def test_electrodes_alone(seed):
+    """The same as `visible` rows of one electrode each, for the last layer and for every block."""
+    model, x, channels, _ = draw(seed)
+    encoder, n_chans, n_patches = model.encoder, len(channels), x.shape[-1] // 16
+    alone = torch.arange(n_patches * n_chans)[:, None]
+    for layer in (None, *range(len(encoder.blocks))):
+        expected = encoder(x, channels, alone, layer=layer).unflatten(1, (n_patches, n_chans))
+        found = encoder.forward_electrodes(x, channels, layer=layer)
+        torch.testing.assert_close(found, expected.transpose(1, 2), rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("seed", range(12))
 def test_the_same_loss_and_gradients(seed):
     model, x, channels, masks = draw(seed)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import pytest
 import torch
 
-from dare_sklearn.modules.adapters import SpatialAdapter, TemporalAdapter
 from dare_sklearn.modules.config import SIZES, DAREConfig, get_config
 from dare_sklearn.modules.encoder import Encoder
-from dare_sklearn.modules.heads import LinearHead
-from dare_sklearn.modules.init import init_weights
-from dare_sklearn.modules.max_norm import project_max_norm
-from dare_sklearn.modules.probe import ConvLinearProbe
+from dare_sklearn.modules.layers import init_weights
+from dare_sklearn.modules.probe import (
+    ConvLinearProbe,
+    LinearHead,
+    SpatialAdapter,
+    TemporalAdapter,
+    project_max_norm,
+)
 from dare_sklearn.pretraining.objective import PretrainingModel
 
 TINY = DAREConfig(2, 32, (2, 2, 2), 4)
