@@ -259,13 +259,12 @@ def attend_pairs(
         The first is None with `read_other`.
     """
     dim, heads = own.shape[-1], attn.num_heads
-    weight, bias = attn.qkv.weight, attn.qkv.bias
+    weight, bias, scale = attn.qkv.weight, attn.qkv.bias, (dim // heads) ** -0.5
     k, v = F.linear(own - other, weight[dim:]).chunk(2, dim=-1)  # differences own - other
-    k = k * (dim // heads) ** -0.5
     v_other = F.linear(other, weight[2 * dim :], bias[2 * dim :])
 
     def attend(token: Tensor) -> Tensor:
-        q = F.linear(token, weight[:dim], bias[:dim])
+        q = F.linear(token, weight[:dim] * scale, bias[:dim] * scale)
         share = torch.sigmoid((q * k).unflatten(-1, (heads, -1)).sum(dim=-1, keepdim=True))
         return attn.proj(v_other + (share * v.unflatten(-1, (heads, -1))).flatten(-2))
 

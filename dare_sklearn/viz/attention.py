@@ -150,13 +150,15 @@ def mean_attention(encoder: Encoder, passes: Iterator[Any]) -> np.ndarray:
 
     total, count = 0.0, 0
 
-    def gather(attn: Any, args: tuple) -> None:
+    last = encoder.blocks[-1]
+
+    def gather(norm: Any, args: tuple, tokens: Any) -> None:
         nonlocal total, count
-        weights = attention_weights(attn, args[0].float(), encoder.config.embed_num)
+        weights = attention_weights(last.attn, tokens.float(), encoder.config.embed_num)
         total = total + weights.double().mean(dim=2).sum(dim=0).cpu()
         count += len(weights)
 
-    hook = encoder.blocks[-1].attn.register_forward_pre_hook(gather)
+    hook = last.norm1.register_forward_hook(gather)
     try:
         with torch.inference_mode():
             for _ in passes:

@@ -12,6 +12,7 @@ from sklearn.exceptions import NotFittedError
 from dare_sklearn import DAREClassifier, DAREEmbedder, EuclideanAligner
 from dare_sklearn.modules.config import DAREConfig
 from dare_sklearn.modules.encoder import Encoder
+from dare_sklearn.modules.layers import attend_last
 from dare_sklearn.signals.electrodes import ELECTRODES
 from dare_sklearn.signals.grid import to_grid
 from dare_sklearn.viz import plot_attention
@@ -41,7 +42,9 @@ def grid_batch(n=3, n_chans=5):
 def test_weights_reproduce_the_blocks_output(encoder):
     seen = {}
     attn = encoder.blocks[-1].attn
-    hook = attn.register_forward_hook(lambda _, args, out: seen.update(x=args[0], out=out))
+    hook = encoder.blocks[-1].norm1.register_forward_hook(
+        lambda _, args, out: seen.update(x=out, out=attend_last(attn, out, 2))
+    )
     x, channels = grid_batch()
     encoder(x, channels)
     hook.remove()

@@ -1,0 +1,91 @@
+"""The reading of several blocks: closed forms against refits, choices, weights, calibration."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.linear_model import Ridge
+
+from dare_sklearn.base.reading import (
+    KernelClassifier,
+    KernelRegressor,
+    KernelRidge,
+    make_folds,
+)
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+def test_ridge_is_scikit_learns(rng):
+    x, y, weight = rng.normal(size=(30, 8)), rng.normal(size=(30, 2)), rng.uniform(0.2, 3, 30)
+    dual, intercept = KernelRidge(x @ x.T, weight).solve(y, 0.7)
+    expected = Ridge(0.7).fit(x, y, sample_weight=weight)
+    np.testing.assert_allclose(x.T @ dual, expected.coef_.T, atol=1e-10)
+    np.testing.assert_allclose(intercept, expected.intercept_, atol=1e-10)
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+def test_held_out_predictions_are_those_of_refits(rng, grouped):
+    x, y, weight = rng.normal(size=(40, 60)), rng.normal(size=(40, 2)), rng.uniform(0.2, 3, 40)
+    groups = rng.integers(0, 5, 40) if grouped else None
+    folds = make_folds(40, None, groups)
+    assert sorted(np.concatenate(folds)) == list(range(40))
+    found = KernelRidge(x @ x.T, weight).held_out(y, 2.0, folds)
+    for fold in folds:
+        train = np.setdiff1d(np.arange(40), fold)
+        if grouped:
+            assert not set(groups[fold]) & set(groups[train])
+        model = Ridge(2.0).fit(x[train], y[train], sample_weight=weight[train])
+        np.testing.assert_allclose(found[fold], model.predict(x[fold]), atol=1e-9)
+
+
+def blocks_of(rng, y, strength):
+    """One block that tells of y, one of noise, of very different widths and scales."""
+    signal = rng.normal(size=(len(y), 6)) + strength * np.asarray(y, dtype=float)[:, None]
+    return {"signal": 1e-3 * signal, "noise": 1e4 * rng.normal(size=(len(y), 300)) + 7}
+
+
+@pytest.mark.parametrize("n_classes", [2, 4])
+def test_the_block_that_tells_is_chosen(rng, n_classes):
+    y = np.arange(120) % n_classes
+    names = np.array(["d", "b", "c", "a"])[y]
+    blocks = blocks_of(rng, y, 1.5)
+    reading = KernelClassifier().fit(blocks, names)
+    assert reading.weights_["signal"] > reading.weights_["noise"]
+    test = blocks_of(rng, y, 1.5)
+    assert (reading.predict(test) == names).mean() > 0.8
+    proba = reading.predict_proba(test)
+    np.testing.assert_allclose(proba.sum(axis=1), 1)
+    # calibrated: what is said with confidence p is right with a frequency of about p
+    sure = proba.max(axis=1)
+    assert abs(sure.mean() - (reading.predict(test) == names).mean()) < 0.1
+
+
+def test_an_epoch_of_weight_two_counts_twice(rng):
+    y = np.arange(40) % 2
+    blocks = blocks_of(rng, y, 1.0)
+    weight = np.ones(40)
+    weight[:5], weight[5:8] = 2, 0
+    again = np.r_[np.arange(40)[weight > 0], np.arange(5)]
+    folds = np.arange(40) // 4  # of the copies too
+    one = KernelClassifier(steps=1).fit(blocks, y, sample_weight=weight, groups=folds)
+    two = KernelClassifier(steps=1).fit(
+        {name: x[again] for name, x in blocks.items()}, y[again], groups=folds[again]
+    )
+    np.testing.assert_allclose(one.predict_proba(blocks), two.predict_proba(blocks), atol=1e-4)
+
+
+def test_regression(rng):
+    y = rng.normal(size=150)
+    blocks, test = blocks_of(rng, 50 + 10 * y, 0.1), blocks_of(rng, 50 + 10 * y, 0.1)
+    reading = KernelRegressor().fit(blocks, 50 + 10 * y)
+    assert reading.score(test, 50 + 10 * y) > 0.7
+
+
+def test_noise_gives_no_confidence(rng):
+    y = np.arange(60) % 2
+    proba = KernelClassifier().fit(blocks_of(rng, y, 0), y).predict_proba(blocks_of(rng, y, 0))
+    assert proba.max(axis=1).mean() < 0.65
