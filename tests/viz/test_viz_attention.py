@@ -149,7 +149,7 @@ def test_estimators(look, epochs):
         x = probe.module_.spatial(probe.module_.encoder.normalize(torch.from_numpy(signals)))
     seen = []
     module = probe.module_.encoder
-    hook = module.blocks[-1].attn.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+    hook = module.blocks[-1].norm1.register_forward_hook(lambda _, args, out: seen.append(out))
     module(x, torch.tensor(index))
     hook.remove()
     weights = attention_weights(module.blocks[-1].attn, seen[0], 1).mean((0, 1, 2))
