@@ -17,6 +17,7 @@ from ..signals.resampling import resampled_length
 from ..training.compile import Compiled
 from ..training.device import autocast, resolve_device, resolve_precision
 from ..training.memory import run_in_batches
+from ..training.threads import compute_threads, n_threads_of
 from .cache import EpochCache, encoder_digest
 
 POOLINGS = ("mean", "mean_std", "flatten")
@@ -29,6 +30,11 @@ def embed_signals(estimator: Any, signals: Signals) -> np.ndarray:
     and batches are halved where it runs out. With a ``cache``, epochs that were embedded before are
     not embedded again.
     """
+    with compute_threads(n_threads_of(estimator.encoder_.config)):
+        return _embed(estimator, signals)
+
+
+def _embed(estimator: Any, signals: Signals) -> np.ndarray:
     encoder, owner = estimator.encoder_, type(estimator).__name__
     grid = Grid(signals, encoder.config, owner=owner, unknown=estimator.unknown_channels)
     device = resolve_device(estimator.device)

@@ -39,6 +39,7 @@ from ..training.memory import fit_or_name_batch_size, run_in_batches
 from ..training.net import check_finite_weights, history_frame, make_callbacks
 from ..training.probe import KeepBest, ProbeData, ProbeNet, as_batch
 from ..training.seeds import draw_seeds, torch_generator, torch_seed
+from ..training.threads import compute_threads, n_threads_of
 
 ADAPTATIONS = ("conv-linear", "linear", "finetune")
 SPATIAL_INITS = ("spline", "random")
@@ -69,8 +70,8 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
         "cache_mb": [Interval(Integral, 1, None, closed="left")],
         "max_epochs": [Interval(Integral, 1, None, closed="left")],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
-        "lr": [Interval(Real, 0, None, closed="neither"), None],
-        "weight_decay": [Interval(Real, 0, None, closed="left"), None],
+        "lr": [Interval(Real, 0, 1e100, closed="right"), None],
+        "weight_decay": [Interval(Real, 0, 1e100, closed="both"), None],
         "layer_decay": [Interval(Real, 0, 1, closed="right")],
         "adapter_dropout": [Interval(Real, 0, 1, closed="left")],
         "dropout": [Interval(Real, 0, 1, closed="left")],
@@ -188,9 +189,9 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
         # class weights shape the decision, not the scale of the features
         scaler = StandardScaler().fit(features, sample_weight=weight / weight.max())
         model = self._linear_model()
-        model.fit(
-            scaler.transform(features), targets, sample_weight=self._epoch_weights(targets, weight)
-        )
+        weight = self._epoch_weights(targets, weight)
+        with compute_threads(n_threads_of(self.encoder_.config)):
+            model.fit(scaler.transform(features), targets, sample_weight=weight)
         self.linear_: Pipeline = make_pipeline(scaler, model)
         self.n_iter_ = int(np.max(getattr(model, "n_iter_", None) or 1))
         self.history_ = history_frame([], {"train_loss": "loss"})
@@ -230,7 +231,8 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
         lr, weight_decay = FINETUNE_RATES if finetune else PROBE_RATES
         lr = lr if self.lr is None else self.lr
         weight_decay = weight_decay if self.weight_decay is None else self.weight_decay
-        with torch_seed(init_seed):
+        n_threads = n_threads_of(self.encoder_.config)
+        with torch_seed(init_seed), compute_threads(n_threads):
             net = ProbeNet(
                 self._make_probe(signals, x.shape[-1]),
                 criterion=self._criterion(),
@@ -401,7 +403,8 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
                 batch = torch.from_numpy(grid.apply(signals.data[start:stop])).to(device)
                 return module(batch).float().cpu()
 
-        scores = torch.cat(run_in_batches(score, signals.n_epochs, self.batch_size, owner))
+        with compute_threads(n_threads_of(self.encoder_.config)):
+            scores = torch.cat(run_in_batches(score, signals.n_epochs, self.batch_size, owner))
         if not torch.isfinite(scores).all():
             raise FloatingPointError(
                 f"The probe of {owner} gives NaN or infinite scores: its training diverged "

@@ -45,13 +45,14 @@ try:
 except ImportError:  # Windows
     fcntl = None
 
-FORMAT = 1
+FORMAT = 2
 N_KEPT = 2
 INSIDE, LOCK_NAME = "checkpoints", "lock"
 STATE_NAME, TENSORS_NAME, HISTORY_NAME = "state.json", "state.safetensors", "history.json"
 _FILES = {CONFIG_NAME, WEIGHTS_NAME, TENSORS_NAME, HISTORY_NAME}
 _PART = ".part-"
 _BUSY = -1
+_HELD: set[int] = set()  # handles of the locks of this process
 
 
 @dataclass
@@ -126,6 +127,7 @@ class CheckpointFolder:
 
     def __exit__(self, *error: object) -> None:
         if self._handle is not None:
+            _HELD.discard(self._handle)
             os.close(self._handle)
 
     def latest(self) -> Checkpoint | None:
@@ -238,7 +240,7 @@ class CheckpointFolder:
                 _flush_folder(self.folder)
 
     def check_same_run(self, saved: Mapping[str, Any], run: Mapping[str, Any]) -> None:
-        """Refuse to go on with another run.
+        """Refuse to continue another run; warn where this one's sums are rounded differently.
 
         Raises
         ------
@@ -254,6 +256,16 @@ class CheckpointFolder:
         if saved["corpus"] != run["corpus"]:
             reasons.append(f"on another corpus ({saved['corpus']}; X gives {run['corpus']})")
         if not reasons:
+            before, now = saved["rounding"], run["rounding"]
+            changed = [f"{k} was {v}, is {now[k]}" for k, v in before.items() if now[k] != v]
+            if changed:
+                warnings.warn(
+                    f"{self.owner} continues a run whose sums were rounded differently "
+                    f"({'; '.join(changed)}): its weights will differ in their last bits from "
+                    "those of a run that was not stopped.",
+                    UserWarning,
+                    stacklevel=3,
+                )
             return
         message = (
             f"checkpoint_dir={str(self.folder)!r} holds a run {' and '.join(reasons)}. Pass what "
@@ -413,6 +425,7 @@ def _read(folder: Path) -> Checkpoint:
                 "params": dict(run["params"]),
                 "corpus": run["corpus"],
                 "seeds": [int(seed) for seed in run["seeds"]],
+                "rounding": dict(run["rounding"]),
             },
             n_steps=int(state["n_steps"]),
             n_epochs=int(state["n_epochs"]),
@@ -446,7 +459,18 @@ def _lock(path: Path) -> int | None:
     except OSError as error:
         os.close(handle)
         return _BUSY if error.errno in (errno.EAGAIN, errno.EACCES) else None
+    _HELD.add(handle)
     return handle
+
+
+def _after_fork() -> None:
+    """Forked workers let go of the locks, which would outlive the process that trains in them."""
+    while _HELD:
+        os.close(_HELD.pop())
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def _flush(part: Path) -> None:

@@ -33,7 +33,7 @@ from ..signals.readers import warn_ignored
 from ..signals.units import UNITS
 from ..training.checkpoint import CheckpointFolder, SaveCheckpoints, plain
 from ..training.corpus import Corpus, build_corpus, describe_corpus, make_loader
-from ..training.device import PRECISIONS, resolve_device
+from ..training.device import PRECISIONS, resolve_device, resolve_precision
 from ..training.memory import fit_or_name_batch_size
 from ..training.net import check_finite_weights, history_frame, make_callbacks
 from ..training.pretrain import PretrainNet, momentum_course
@@ -41,14 +41,15 @@ from ..training.processes import Ranks, SharedStop, find_ranks, is_first
 from ..training.seeds import draw_seeds, torch_generator, torch_seed
 from ..training.stop_signals import StopSignals
 from ..training.stream import How, OnError, Part, read_corpus
+from ..training.threads import compute_threads, n_threads_of
 from ..weights.load import load_pretraining_model, save_pretraining_model
 
 TERMS = ("reconstruction", "anchor_alignment", "mask_alignment", "activation_penalty")
 
 # Parameters that do not change what is learned: they may differ from those of the fit.
 _FREE = {
-    "pooling", "device", "precision", "compile", "verbose", "callbacks", "checkpoint_dir",
-    "checkpoint_every", "n_workers", "on_error",
+    "pooling", "device", "precision", "n_threads", "compile", "verbose", "callbacks",
+    "checkpoint_dir", "checkpoint_every", "n_workers", "on_error",
 }  # fmt: skip
 
 
@@ -103,7 +104,7 @@ class DAREPretrainer(
     momentum : tuple of float, default=(0.996, 1.0)
         First and last momentum of the momentum encoder; it rises linearly.
     mask_alignment, anchor_alignment, reconstruction : float, default=0.1, 1.0, 1.0
-        Weights of the loss terms; zero switches a term off.
+        Weights of the loss terms, up to 1e6; zero switches a term off.
     target_norm : bool, default=True
         Layer norm on the targets of reconstruction and anchor alignment. False is an ablation.
     skip_connection : bool, default=True
@@ -113,7 +114,10 @@ class DAREPretrainer(
     device : str, default="auto"
         Device of torch; "auto" takes CUDA, then MPS, then the CPU.
     precision : {"auto", "float32", "bfloat16"}, default="auto"
-        Precision of the networks; "auto" is float32.
+        Precision of the networks; "auto" is bfloat16 on GPUs that have it, and float32 elsewhere.
+    n_threads : int or None, default=None
+        Threads of the CPU that compute during ``fit``; None is one for the smallest networks
+        (nano), where a second one gains little, and torch's own number for the others.
     compile : bool, default=False
         Run the networks through ``torch.compile``. The first call takes minutes and needs a C++
         compiler; where it fails, a warning says so and the plain network goes on.
@@ -126,9 +130,10 @@ class DAREPretrainer(
     callbacks : list of skorch callbacks or None, default=None
         Called during pretraining beside our own.
     random_state : int, RandomState or None, default=None
-        Seeds the initial weights, the order of the windows and the masks. The same integer gives
-        the same bits on a CPU. A run that goes on from a checkpoint keeps the seeds that it began
-        with, also with None or a RandomState.
+        Seeds the initial weights, the order of the windows and the masks. On a CPU, the same
+        integer gives the same bits, with the same version of torch and number of threads (see
+        `n_threads`). A run that continues from a checkpoint keeps the seeds that it began with,
+        also with None or a RandomState.
     verbose : int, default=0
         1 shows a progress bar and a line of losses per epoch.
 
@@ -196,10 +201,11 @@ class DAREPretrainer(
     process ends with the same fitted object; the first one alone writes checkpoints, and
     `save_pretrained`.
 
-    **Checkpoints.** With `checkpoint_dir`, a run that was stopped in any way goes on with the same
-    ``fit`` call (same parameters, but for those of no consequence, and same signals), also in
-    another process, and on a CPU ends with the same bits as one that was not stopped. A finished
-    run is returned at once. Checkpoints are written in one step, the last two are kept, and a
+    **Checkpoints.** With `checkpoint_dir`, the same ``fit`` call (same parameters, but for those of
+    no consequence, and same signals) continues a run that was stopped in any way, also in another
+    process. On a CPU it ends with the same bits as a run that was not stopped. Another `precision`
+    is refused; another device, number of threads, version of torch or `compile` is warned of,
+    because sums are rounded differently there. A finished run is returned at once. Checkpoints are written in one step, the last two are kept, and a
     damaged one is passed over with a warning. Where the disk is full, a warning says so and
     training goes on. On SIGTERM (in the main thread) the step is finished and saved, and the
     process exits with code 143; so Ctrl-C finishes the step, unless pressed twice. `max_epochs` is
@@ -227,23 +233,24 @@ class DAREPretrainer(
         "sfreq": [Interval(Real, 0, None, closed="neither"), None],
         "unit": [StrOptions(set(UNITS))],
         "unknown_channels": [StrOptions(set(UNKNOWN_CHANNELS))],
-        "window_s": [Interval(Real, 0, None, closed="neither")],
+        "window_s": [Interval(Real, 0, 1e9, closed="right")],
         "robust_scale": [Interval(Real, 0, None, closed="neither"), None],
         "on_error": [StrOptions({"raise", "skip"})],
         "n_workers": [Interval(Integral, 0, None, closed="left")],
         "max_epochs": [Interval(Integral, 0, None, closed="left")],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
-        "lr": [Interval(Real, 0, None, closed="neither")],
-        "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "lr": [Interval(Real, 0, 1e100, closed="right")],
+        "weight_decay": [Interval(Real, 0, 1e100, closed="both")],
         "momentum": [tuple, list],
-        "mask_alignment": [Interval(Real, 0, None, closed="left")],
-        "anchor_alignment": [Interval(Real, 0, None, closed="left")],
-        "reconstruction": [Interval(Real, 0, None, closed="left")],
+        "mask_alignment": [Interval(Real, 0, 1e6, closed="both")],
+        "anchor_alignment": [Interval(Real, 0, 1e6, closed="both")],
+        "reconstruction": [Interval(Real, 0, 1e6, closed="both")],
         "target_norm": ["boolean"],
         "skip_connection": ["boolean"],
         "pooling": [StrOptions(set(POOLINGS))],
         "device": [str],
         "precision": [StrOptions(set(PRECISIONS))],
+        "n_threads": [Interval(Integral, 1, 4096, closed="both"), None],
         "compile": ["boolean"],
         "checkpoint_dir": [str, os.PathLike, None],
         "checkpoint_every": [Interval(Integral, 1, None, closed="left"), None],
@@ -278,6 +285,7 @@ class DAREPretrainer(
         pooling: str = "mean",
         device: str = "auto",
         precision: str = "auto",
+        n_threads: int | None = None,
         compile: bool = False,
         checkpoint_dir: str | os.PathLike | None = None,
         checkpoint_every: int | None = None,
@@ -308,6 +316,7 @@ class DAREPretrainer(
         self.pooling = pooling
         self.device = device
         self.precision = precision
+        self.n_threads = n_threads
         self.compile = compile
         self.checkpoint_dir = checkpoint_dir
         self.checkpoint_every = checkpoint_every
@@ -383,8 +392,10 @@ class DAREPretrainer(
         seeds = draw_seeds(self.random_state, 3)
         seeds = ranks.first(lambda: seeds) if checkpoint is None else checkpoint.run["seeds"]
         init_seed, order_seed, mask_seed = seeds
-        with torch_seed(init_seed):
+        with ExitStack() as stack, torch_seed(init_seed):
             model = self._make_model()
+            n_threads = self.n_threads or n_threads_of(model.config)
+            stack.enter_context(compute_threads(n_threads))
             corpus = build_corpus(
                 parts,
                 model.config,
@@ -409,9 +420,15 @@ class DAREPretrainer(
 
                 def describe() -> dict[str, Any]:
                     run = {
-                        "params": self._run_params(model, ranks),
+                        "params": self._run_params(model, ranks, device),
                         "corpus": describe_corpus(parts, corpus),
                         "seeds": seeds,
+                        "rounding": {
+                            "device": device.type,
+                            "threads": n_threads,
+                            "torch": torch.__version__,
+                            "compile": self.compile,
+                        },
                     }
                     if checkpoint is not None:
                         folder.check_same_run(checkpoint.run, run)
@@ -558,9 +575,12 @@ class DAREPretrainer(
                 ranks.first(lambda: stack.enter_context(folder) and None)
             yield folder if ranks.rank == 0 else None
 
-    def _run_params(self, model: PretrainingModel, ranks: Ranks) -> dict[str, Any]:
+    def _run_params(
+        self, model: PretrainingModel, ranks: Ranks, device: torch.device
+    ) -> dict[str, Any]:
         """Parameters that decide what is learned, as JSON."""
         params = {k: v for k, v in self.get_params(deep=False).items() if k not in _FREE}
+        params["precision"] = resolve_precision(self.precision, device)
         if self.weights is not None:  # the same name may hold others by now
             params["weights"] = f"{self.weights} (content {encoder_digest(model).hex()[:16]})"
         if ranks.size > 1:

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -665,6 +666,51 @@ def test_two_fits_do_not_share_a_folder(whole, tmp_path):
     assert len(errors) == 1 and "is in use by another fit" in errors[0]
 
 
+def test_another_precision_is_refused(run):
+    with pytest.raises(ValueError, match="precision was 'float32' and is 'bfloat16'"):
+        pretrainer(run, precision="bfloat16").fit(X)
+    assert pretrainer(run, precision="float32").fit(X).n_iter_ == 3  # what "auto" was
+
+
+def test_another_number_of_threads_is_warned_of(run):
+    with pytest.warns(UserWarning, match=r"rounded differently \(threads was 1, is 2\)"):
+        assert pretrainer(run, n_threads=2).fit(X).n_iter_ == 3
+
+
+HELD = """
+import os, signal, sys, time
+from pathlib import Path
+from dare_sklearn.training.checkpoint import CheckpointFolder
+CheckpointFolder(Path(sys.argv[1]), "DAREPretrainer").__enter__()
+worker = os.fork()
+if worker == 0:
+    os.close(1)
+    time.sleep(60)
+print(worker, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_the_lock_dies_with_the_process_that_trains(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", HELD, str(tmp_path)], stdout=subprocess.PIPE, text=True, timeout=300
+    )
+    worker = int(done.stdout)
+    try:
+        os.kill(worker, 0)  # it lives
+        for _ in range(50):  # the worker may not have run yet
+            try:
+                with CheckpointFolder(tmp_path, "DAREPretrainer"):
+                    break
+            except ValueError:
+                time.sleep(0.1)
+        else:
+            pytest.fail("the lock outlived the process that held it")
+    finally:
+        os.kill(worker, signal.SIGKILL)
+
+
 def test_a_model_of_something_else_is_not_overwritten(whole, tmp_path):
     whole.save_pretrained(tmp_path)
     with pytest.raises(ValueError, match="holds a model, but no checkpoint"):
@@ -684,7 +730,8 @@ def test_gpu(tmp_path):
     shutil.copytree(tmp_path, tmp_path / "copy")
     again = pretrainer(tmp_path, device="cuda").fit(X)
     np.testing.assert_allclose(again.transform(X), expected.transform(X), atol=1e-3)
-    assert pretrainer(tmp_path / "copy", device="cpu").fit(X).n_iter_ == 3  # and elsewhere
+    with pytest.warns(UserWarning, match="device was cuda, is cpu"):  # and elsewhere
+        assert pretrainer(tmp_path / "copy", device="cpu").fit(X).n_iter_ == 3
 
 
 @pytest.mark.parametrize("folder", ["", __file__, f"{__file__}/below"])
