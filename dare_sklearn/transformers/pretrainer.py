@@ -205,13 +205,13 @@ class DAREPretrainer(
     no consequence, and same signals) continues a run that was stopped in any way, also in another
     process. On a CPU it ends with the same bits as a run that was not stopped. Another `precision`
     is refused; another device, number of threads, version of torch or `compile` is warned of,
-    because sums are rounded differently there. A finished run is returned at once. Checkpoints are written in one step, the last two are kept, and a
-    damaged one is passed over with a warning. Where the disk is full, a warning says so and
-    training goes on. On SIGTERM (in the main thread) the step is finished and saved, and the
-    process exits with code 143; so Ctrl-C finishes the step, unless pressed twice. `max_epochs` is
-    part of the configuration, because the learning rate follows from it. Of an interrupted epoch,
-    ``seconds`` counts the time since the run went on, and what your own `callbacks` remember is not
-    kept.
+    because sums are rounded differently there. A finished run is returned at once. Checkpoints are
+    written in one step, the last two are kept, and a damaged one is passed over with a warning.
+    Where the disk is full, a warning says so and training continues. On SIGTERM (in the main
+    thread) the step is finished and saved, and the process exits with code 143; Ctrl-C finishes
+    the step too, unless it is pressed twice. `max_epochs` is part of the configuration, because
+    the learning rate follows from it. Of an interrupted epoch, ``seconds`` counts the time since
+    the run continued, and what your own `callbacks` remember is not kept.
 
     References
     ----------
