@@ -5,26 +5,43 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from ._signals import add_file_arguments, check_band, find_files, read_file
+from ._files import add_file_arguments, find, open_recording, pick_and_filter
+from ._options import (
+    UsageError,
+    check_device,
+    check_length,
+    number,
+    path,
+    positive,
+    refuse,
+    rising,
+    text,
+    whole,
+)
+from ._say import doing, say
 
 HELP = "write embeddings of recordings as a table"
 DESCRIPTION = """\
 Embed epochs with a frozen encoder, and write one row per epoch: the file, the number and onset of
 the epoch, its label and metadata where the file has them, and the features (dare_s0_d000, ...).
 
-Continuous recordings are cut into windows of --window seconds, or around their annotations with
---around START STOP. Files named *-epo.fif hold epochs already and are taken as they are.
+Continuous recordings are cut into windows of --window seconds, or with --around START STOP around
+their events: a table beside the file (NAME.csv or NAME_events.tsv, with the columns onset and
+label), a stim channel, or annotations. Of files named *-epo.fif, --labels chooses epochs and
+--around crops them.
 """
 EPILOG = """\
 examples:
-  dare-sklearn embed night.edf --window 30 --out night.csv
+  dare-sklearn embed night.edf --window 30 --out night_embedded.csv
   dare-sklearn embed DIR --around -0.2 0.8 --labels target other --band 0.5 40 --out erp.csv
   dare-sklearn embed DIR --encoder my_encoder --pooling flatten --out table.parquet
 
-.parquet needs pyarrow (pip install pyarrow).
+.parquet needs pyarrow (pip install pyarrow). Text in a .csv that a spreadsheet would run as a
+formula begins with an apostrophe.
 """
 _FORMATS = (".csv", ".parquet")
 
@@ -32,24 +49,25 @@ _FORMATS = (".csv", ".parquet")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of this command."""
     add_file_arguments(parser)
-    parser.add_argument("--out", type=Path, required=True, help="table: .csv or .parquet")
+    parser.add_argument("--out", type=path, required=True, help="table: .csv or .parquet")
     parser.add_argument(
-        "--encoder",
-        default="nano",
+        "--encoder", type=text, default="nano",
         help="shipped name, folder, .ckpt, Hub id, or 'untrained' (%(default)s)",
-    )
+    )  # fmt: skip
     cut = parser.add_mutually_exclusive_group()
-    cut.add_argument("--window", type=float, metavar="S", help="length of windows in seconds (4)")
+    cut.add_argument("--window", type=positive, metavar="S", help="seconds of a window (4)")
     cut.add_argument(
-        "--around", nargs=2, type=float, metavar=("START", "STOP"), help="seconds around events"
+        "--around", nargs=2, type=number, metavar=("START", "STOP"), help="seconds around events"
     )
-    parser.add_argument("--labels", nargs="+", metavar="NAME", help="only events of these labels")
+    parser.add_argument(
+        "--labels", nargs="+", type=text, metavar="NAME", help="only events of these labels"
+    )
     parser.add_argument(
         "--pooling", choices=("mean", "mean_std", "flatten"), default="mean",
         help="over the patches of 250 ms of an epoch (%(default)s)",
     )  # fmt: skip
-    parser.add_argument("--cache", type=Path, help="folder that keeps embeddings between calls")
-    parser.add_argument("--batch-size", type=int, default=64, help="%(default)s")
+    parser.add_argument("--cache", type=path, help="folder that keeps embeddings between calls")
+    parser.add_argument("--batch-size", type=whole(1), default=64, metavar="N", help="%(default)s")
 
 
 class _NoEpochs(Exception):
@@ -58,60 +76,23 @@ class _NoEpochs(Exception):
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
+    rising(args, "around")
+    if args.around is not None:
+        check_length(args.around[1] - args.around[0], "around")
+    if args.window is not None:
+        check_length(args.window, "window")
+    _check_out(args.out)
+    files = find(args)
+    _check_effect(args, files)
+    doing(f"Embedding {len(files)} file{'s' * (len(files) > 1)} with {args.encoder}")
+    check_device(args.device)
+    import mne
     import pandas as pd
     from tqdm.auto import tqdm
 
-    _check(args)
-    files = find_files(args.files)
-    embedder = _embedder(args)
-    tables = []
-    for path in tqdm(files, unit="file", disable=args.quiet, file=sys.stderr):
-        try:
-            tables.append(_embed(embedder, path, args))
-        except _NoEpochs as reason:  # it is left out, and never silently
-            tqdm.write(f"{path.name} is left out: {reason}", file=sys.stderr)
-    if not tables:
-        raise ValueError("No epochs were found in any file.")
-    whole = pd.concat(tables, ignore_index=True)
-    features = [name for name in whole if name.startswith("dare_")]
-    if whole[features].isna().to_numpy().any():
-        raise ValueError(
-            "Epochs differ in length, and with --pooling flatten so do features: use --window."
-        )
-    whole = whole[[*(name for name in whole if name not in features), *features]]
-    _write(whole, args.out)
-    print(f"{args.out}: {len(whole)} epochs of {len(tables)} files, {len(features)} features")
-    return 0
-
-
-def _check(args: argparse.Namespace) -> None:
-    from importlib.util import find_spec
-
-    from . import UsageError
-
-    args.band = check_band(args.band)
-    if args.out.suffix not in _FORMATS:
-        raise UsageError(f"--out must end with {' or '.join(_FORMATS)}, got {args.out.name!r}.")
-    if args.out.suffix == ".parquet" and find_spec("pyarrow") is None:
-        raise ImportError("Parquet needs pyarrow: pip install pyarrow, or write a .csv instead.")
-    folder = args.out.parent
-    folder.mkdir(parents=True, exist_ok=True)  # what cannot be written is told before the work
-    if not os.access(folder, os.W_OK):
-        raise UsageError(f"--out: nothing can be written to the folder {str(folder)!r}.")
-    if args.window is not None and args.window <= 0:
-        raise UsageError(f"--window must be positive, got {args.window:g}.")
-    if args.around is not None and args.around[0] >= args.around[1]:
-        raise UsageError("--around must rise: START, then STOP.")
-    if args.labels and args.around is None:
-        raise UsageError("--labels chooses among events: pass --around START STOP too.")
-    if args.batch_size < 1:
-        raise UsageError(f"--batch-size must be 1 or more, got {args.batch_size}.")
-
-
-def _embedder(args: argparse.Namespace) -> Any:
     from ..transformers import DAREEmbedder
 
-    return DAREEmbedder(
+    embedder = DAREEmbedder(
         None if args.encoder == "untrained" else args.encoder,
         pooling=args.pooling,
         batch_size=args.batch_size,
@@ -119,90 +100,176 @@ def _embedder(args: argparse.Namespace) -> Any:
         device=args.device,
         random_state=0,
     )
+    tables = []
+    for file, name in tqdm(files.items(), unit="file", disable=args.quiet, file=sys.stderr):
+        try:
+            with args.warnings.about(name), mne.use_log_level("error"):
+                tables.append(_embed(embedder, file, name, args))
+        except _NoEpochs as reason:  # the file is left out, and never silently
+            say(f"{name} is left out: {reason}")
+        except (ValueError, OSError, RuntimeError) as error:
+            if isinstance(error, UsageError):
+                raise
+            told = str(error) if name in str(error) else f"{name}: {error}"
+            if args.on_error == "raise":
+                raise ValueError(f"{told.rstrip('.')}. (--on-error skip leaves it out.)") from error
+            say(f"{name} is left out: {error}")
+    if not tables:
+        raise ValueError("No epochs were found in any file.")
+    whole_table = pd.concat(tables, ignore_index=True)
+    features = [name for name in whole_table if name.startswith("dare_")]
+    if whole_table[features].isna().to_numpy().any():
+        raise ValueError(
+            "Epochs differ in length, and with --pooling flatten so do features: use --window."
+        )
+    whole_table = whole_table[[*(n for n in whole_table if n not in features), *features]]
+    _write(whole_table, args.out)
+    print(f"{args.out}: {len(whole_table)} epochs of {len(tables)} files, {len(features)} features")
+    return 0
 
 
-def _embed(embedder: Any, path: Path, args: argparse.Namespace) -> Any:
+def _check_out(out: Path) -> None:
+    from importlib.util import find_spec
+
+    if out.suffix not in _FORMATS:
+        raise UsageError(f"--out must end with {' or '.join(_FORMATS)}, got {out.name!r}.")
+    if out.suffix == ".parquet" and find_spec("pyarrow") is None:
+        raise ImportError("Parquet needs pyarrow: pip install pyarrow, or write a .csv instead.")
+    try:  # what cannot be written is told before the work
+        out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"--out: the folder {str(out.parent)!r} cannot be made: {error}") from None
+    if out.is_dir() or not os.access(out.parent, os.W_OK):
+        raise UsageError(f"--out: {str(out)!r} cannot be written.")
+
+
+def _check_effect(args: argparse.Namespace, files: dict[Path, str]) -> None:
+    """Refuse options that would be ignored for a file."""
+    from ..signals.files import holds_epochs
+
+    epochs = [name for file, name in files.items() if holds_epochs(file)]
+    recordings = [name for name in files.values() if name not in epochs]
+    if epochs:
+        refuse(args, ["window"], f"on epochs, which are cut already ({epochs[0]})")
+    if recordings and args.around is None:
+        refuse(args, ["labels"], f"on a recording without --around START STOP ({recordings[0]})")
+
+
+def _embed(embedder: Any, file: Path, name: str, args: argparse.Namespace) -> Any:
     """The table of one file."""
     import pandas as pd
 
-    epochs, labels = _cut(path, args)
-    if not len(epochs):
-        raise _NoEpochs("no epoch lies within the recording and outside its bad segments.")
+    from ..signals.files import holds_epochs
+
+    cut = _from_epochs if holds_epochs(file) else _from_recording
+    epochs, labels, onsets = cut(file, name, args)
     values = embedder.fit_transform(epochs)
-    names = embedder.get_feature_names_out()
-    onsets = epochs.events[:, 0] / epochs.info["sfreq"]
-    about = {
-        "file": path.name,
-        "epoch": range(len(epochs)),
-        "onset_s": onsets.round(6),
-        "label": labels,
-    }
-    table = pd.DataFrame(about)
+    table = pd.DataFrame(
+        {"file": name, "epoch": range(len(epochs)), "onset_s": onsets.round(6), "label": labels}
+    )
     if epochs.metadata is not None:
         extra = epochs.metadata.reset_index(drop=True)
         table = table.join(extra[[name for name in extra if name not in table]])
-    return pd.concat([table, pd.DataFrame(values, columns=names)], axis=1)
+    features = pd.DataFrame(values, columns=embedder.get_feature_names_out())
+    return pd.concat([table, features], axis=1)
 
 
-def _cut(path: Path, args: argparse.Namespace) -> tuple[Any, list[str]]:
-    """Epochs of a file and their labels."""
+def _from_epochs(file: Path, name: str, args: argparse.Namespace) -> tuple[Any, list[str], Any]:
+    """Epochs that were cut before, their labels and onsets."""
+    from ..signals.events import event_labels
+
+    epochs = open_recording(file, args)
+    if args.around is not None:
+        start, stop = args.around
+        period = 1 / epochs.info["sfreq"]
+        last = epochs.tmax + period
+        # samples need not lie on the edges
+        if start < epochs.tmin - period / 2 or stop > last + period / 2:
+            raise UsageError(
+                f"--around {start:g} {stop:g}: {name} holds epochs from {epochs.tmin:g} to "
+                f"{last:g} s."
+            )
+        epochs.load_data()
+        epochs.crop(max(start, epochs.tmin), min(stop, last) - period / 2, verbose="error")
+    labels = event_labels(epochs)
+    epochs = epochs[_wanted(labels, args)]
+    epochs.drop_bad(verbose="error")
+    if not len(epochs):
+        raise _NoEpochs("all its epochs are rejected.")
+    return epochs, event_labels(epochs), epochs.events[:, 0] / epochs.info["sfreq"]
+
+
+def _from_recording(file: Path, name: str, args: argparse.Namespace) -> tuple[Any, list[str], Any]:
+    """Windows of a recording, or epochs around its events, their labels and onsets."""
     import mne
 
-    from ..benchmark.sources.events import event_labels, find_events
-    from ..benchmark.sources.files import holds_epochs, read_raw
+    from ..signals.events import find_events
 
-    # before channels are picked, among which may be that of the events
-    events = None
-    if args.around is not None and not holds_epochs(path):
-        events = find_events(read_raw(path), path)
-    inst = read_file(path, args.channels, args.band)
-    if isinstance(inst, mne.BaseEpochs):
-        return inst, event_labels(inst)
-    if events is not None:
-        return _around_events(inst, *events, args)
-    seconds = args.window or 4.0
-    if inst.n_times < round(seconds * inst.info["sfreq"]):
-        length = inst.n_times / inst.info["sfreq"]
-        raise _NoEpochs(f"it lasts {length:.3g} s, and --window is {seconds:g} s.")
-    epochs = mne.make_fixed_length_epochs(
-        inst, seconds, preload=True, reject_by_annotation=False, verbose="error"
-    )
-    return _from_start(epochs, inst), [""] * len(epochs)
+    raw = open_recording(file, args, keep=True)
+    # events are found before channels are picked, among which may be that of the events
+    found = None if args.around is None else find_events(raw, file)
+    raw = pick_and_filter(raw, file, args)
+    if found is None:
+        seconds = args.window or 4.0
+        if raw.n_times < round(seconds * raw.info["sfreq"]):
+            length = raw.n_times / raw.info["sfreq"]
+            raise _NoEpochs(f"it lasts {length:.3g} s, and --window is {seconds:g} s.")
+        epochs = mne.make_fixed_length_epochs(raw, seconds, preload=False, verbose="error")
+        labels = [""] * len(epochs.events)
+    else:
+        events, labels = found
+        rows = _wanted(labels, args)
+        start, stop = args.around
+        epochs = mne.Epochs(
+            raw, events[rows], tmin=start, tmax=stop - 1 / raw.info["sfreq"], baseline=None,
+            event_repeated="drop", preload=False, verbose="error",
+        )  # fmt: skip
+        labels = [labels[i] for i in rows]
+    epochs.drop_bad(verbose="error")
+    lost = Counter(why[0] for why in epochs.drop_log if why and why[0] != "IGNORED")
+    reasons = ", ".join(f"{count} {why}" for why, count in lost.items())
+    if not len(epochs):
+        raise _NoEpochs(f"no epoch lies within it and outside its bad segments ({reasons}).")
+    if lost:
+        say(f"{name}: {lost.total()} of {len(epochs) + lost.total()} epochs are lost ({reasons}).")
+    onsets = (epochs.events[:, 0] - raw.first_samp) / raw.info["sfreq"]
+    return epochs, [labels[i] for i in epochs.selection], onsets
 
 
-def _around_events(
-    raw: Any, events: Any, labels: list[str], args: argparse.Namespace
-) -> tuple[Any, list[str]]:
-    import mne
-
-    wanted = [i for i, label in enumerate(labels) if not args.labels or label in args.labels]
-    if not wanted:
+def _wanted(labels: list[str], args: argparse.Namespace) -> list[int]:
+    """Numbers of the events of --labels."""
+    rows = [i for i, label in enumerate(labels) if not args.labels or label in args.labels]
+    if not rows:
         found = ", ".join(sorted(set(labels))) or "none"
         asked = f" of the labels {', '.join(args.labels)}" if args.labels else ""
         raise _NoEpochs(f"it has no event{asked}; labels in the file: {found}.")
-    start, stop = args.around
-    epochs = mne.Epochs(
-        raw, events[wanted], tmin=start, tmax=stop - 1 / raw.info["sfreq"], baseline=None,
-        preload=True, event_repeated="drop", verbose="error",
-    )  # fmt: skip
-    labels = [labels[wanted[i]] for i in epochs.selection]
-    return _from_start(epochs, raw), labels
+    return rows
 
 
-def _from_start(epochs: Any, raw: Any) -> Any:
-    """Events counted from the first sample of the file, as onsets are told."""
-    epochs.events[:, 0] -= raw.first_samp
-    return epochs
-
-
-def _write(table: Any, path: Path) -> None:
+def _write(table: Any, out: Path) -> None:
     """In one step: no half a table under this name."""
-    scratch = path.with_name(path.name + ".part")
+    scratch = out.with_name(out.name + ".part")
     try:
-        if path.suffix == ".parquet":
+        if out.suffix == ".parquet":
             table.to_parquet(scratch, index=False)
         else:
-            table.to_csv(scratch, index=False)
-        os.replace(scratch, path)
+            _no_formulas(table).to_csv(scratch, index=False)
+        os.replace(scratch, out)
     finally:
         scratch.unlink(missing_ok=True)
+
+
+def _no_formulas(table: Any) -> Any:
+    """The table with an apostrophe before text that a spreadsheet would run as a formula."""
+
+    def plain(value: Any) -> Any:
+        if not isinstance(value, str) or not value.startswith(("=", "+", "-", "@", "\t", "\r")):
+            return value
+        try:
+            float(value)
+        except ValueError:
+            return f"'{value}"
+        return value
+
+    texts = table.select_dtypes(exclude="number").columns
+    return table.assign(**{n: table[n].map(plain) for n in texts}).rename(columns=plain)

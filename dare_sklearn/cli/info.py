@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import json
 import platform
 from importlib.metadata import PackageNotFoundError, version
+from importlib.resources import files
+from math import prod
 from pathlib import Path
+
+from ._options import text
+from ._say import doing
 
 HELP = "versions, devices, shipped encoders; or all about one encoder"
 DESCRIPTION = """\
@@ -22,12 +28,14 @@ _LIBRARIES = (
     "torch", "braindecode", "mne", "scikit-learn", "skorch", "numpy", "scipy", "pandas",
     "matplotlib",
 )  # fmt: skip
-_EXTRAS = ("pyriemann", "moabb", "pyarrow", "codecarbon", "huggingface_hub", "umap-learn")
+_EXTRAS = ("pyriemann", "moabb", "pyarrow", "huggingface_hub", "umap-learn")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of this command."""
-    parser.add_argument("encoder", nargs="?", help="shipped name, folder, .ckpt or Hub id")
+    parser.add_argument(
+        "encoder", nargs="?", type=text, help="shipped name, folder, .ckpt or Hub id"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -40,31 +48,45 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _installation() -> list[tuple[str, str]]:
-    import torch
-
+    """What is installed; nothing heavy is imported for it."""
     from .. import __version__
-    from ..training.device import resolve_device
-    from ..weights import shipped_names
-    from ..weights.files import WEIGHTS_NAME
-    from ..weights.load import SHIPPED_FOLDER
 
     lines = [
         ("dare-sklearn", __version__),
         ("Python", f"{platform.python_version()} on {platform.platform(terse=True)}"),
         *((name, _version(name)) for name in _LIBRARIES),
         *((f"{name} (optional)", _version(name)) for name in _EXTRAS),
-        ("device", _device(resolve_device("auto"))),
-        ("threads", str(torch.get_num_threads())),
+        ("GPUs", _gpus()),
     ]
-    for name in shipped_names():
-        size = (SHIPPED_FOLDER / name / WEIGHTS_NAME).stat().st_size
-        lines.append((f"encoder {name}", f"{_parameters(name):,} parameters, {size / 1e6:.1f} MB"))
-    if not shipped_names():
-        lines.append(("encoders", "none come with this version"))
+    shipped = sorted((files("dare_sklearn") / "weights" / "shipped").iterdir())
+    for folder in filter(Path.is_dir, shipped):
+        weights = folder / "model.safetensors"
+        n_values = _n_values(weights, "target_encoder.")
+        size = weights.stat().st_size / 1e6
+        lines.append((f"encoder {folder.name}", f"{n_values:,} parameters, {size:.1f} MB"))
     return lines
 
 
+def _n_values(weights: Path, prefix: str) -> int:
+    """Values of the tensors below a prefix, from the list at the head of a safetensors file."""
+    with weights.open("rb") as file:
+        listed = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+    return sum(prod(entry["shape"]) for name, entry in listed.items() if name.startswith(prefix))
+
+
+def _gpus() -> str:
+    """Graphics cards, from the system: asking torch would take seconds."""
+    names = []
+    for file in sorted(Path("/proc/driver/nvidia/gpus").glob("*/information")):
+        told = dict(line.split(":", 1) for line in file.read_text().splitlines() if ":" in line)
+        names.append(told.get("Model", "NVIDIA").strip())
+    if platform.system() == "Darwin" and platform.machine() == "arm64":
+        names.append("Apple (mps)")
+    return ", ".join(names) or "none found"
+
+
 def _encoder(source: str) -> list[tuple[str, str]]:
+    doing(f"Reading {source}")
     from ..weights.files import CONFIG_NAME, WEIGHTS_NAME, read_folder, sha256
     from ..weights.load import load_encoder, locate
 
@@ -78,8 +100,9 @@ def _encoder(source: str) -> list[tuple[str, str]]:
         n_values = sum(tensor.numel() for tensor in tensors.values())
         lines.append(("values in the file", f"{n_values:,}"))
         lines.append(("configuration", str(path / CONFIG_NAME)))
+    n_parameters = sum(parameter.numel() for parameter in encoder.parameters())
     lines += [
-        ("parameters of the encoder", f"{_parameters(source):,}"),
+        ("parameters of the encoder", f"{n_parameters:,}"),
         ("size of the file", f"{weights.stat().st_size / 1e6:.1f} MB"),
         ("SHA-256", sha256(weights)),
         *((name, str(value)) for name, value in encoder.config.to_dict().items()),
@@ -88,19 +111,6 @@ def _encoder(source: str) -> list[tuple[str, str]]:
     if path.is_dir() and card.is_file():
         lines.append(("model card", str(card)))
     return lines
-
-
-def _parameters(source: str) -> int:
-    from ..weights import load_encoder
-
-    return sum(parameter.numel() for parameter in load_encoder(source).parameters())
-
-
-def _device(device: object) -> str:
-    import torch
-
-    name = torch.cuda.get_device_name(device) if str(device).startswith("cuda") else ""
-    return f"{device} {name}".strip()
 
 
 def _version(name: str) -> str:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
-from ._signals import add_file_arguments, check_band, find_files, read_file
+from ._files import add_file_arguments, find, open_recording
+from ._options import check_device, check_length, path, positive, refuse, text, whole
+from ._say import doing
 
 HELP = "pretrain an encoder on unlabelled recordings"
 DESCRIPTION = """\
 Learn an encoder from recordings without labels (masked reconstruction, mask alignment and anchor
 alignment), and write a folder that every --encoder, and encoder= in Python, takes. Recordings may
-mix montages, sampling rates and lengths.
+mix montages, sampling rates and lengths. They stay on disk, unless --band filters them.
 
-A run that was stopped goes on with the same command: checkpoints lie in OUT/checkpoints.
+A run that was stopped continues with the same command: checkpoints lie in OUT/checkpoints.
 """
 EPILOG = """\
 examples:
@@ -21,42 +22,61 @@ examples:
   dare-sklearn pretrain DIR --out larger --size small --epochs 50 --batch-size 64 --device cuda
   dare-sklearn pretrain DIR --weights nano --out adapted --epochs 10
 
-Leave the recordings out that you will test on.
+Leave out the recordings that you will test on.
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of this command."""
     add_file_arguments(parser)
-    parser.add_argument("--out", type=Path, required=True, help="folder of the encoder")
+    parser.add_argument("--out", type=path, required=True, help="folder of the encoder")
     parser.add_argument(
         "--size", default="nano", choices=("nano", "light", "small", "base", "deep"),
         help="from 0.6 to 78 million parameters (%(default)s)",
     )  # fmt: skip
-    parser.add_argument("--weights", help="start from these: shipped name, folder or .ckpt")
-    parser.add_argument("--epochs", type=int, default=200, help="passes through all (%(default)s)")
-    parser.add_argument("--batch-size", type=int, default=216, help="windows (%(default)s)")
-    parser.add_argument("--lr", type=float, default=5e-4, help="peak learning rate (%(default)s)")
-    parser.add_argument("--window", type=float, default=4.0, help="seconds (%(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="%(default)s")
     parser.add_argument(
-        "--save-every", type=int, metavar="STEPS", help="checkpoints within an epoch too"
+        "--weights", type=text, help="start from these: shipped name, folder or .ckpt"
+    )
+    parser.add_argument(
+        "--epochs", type=whole(1), default=200, metavar="N", help="passes through all (%(default)s)"
+    )
+    parser.add_argument(
+        "--batch-size", type=whole(1), default=216, metavar="N", help="windows (%(default)s)"
+    )
+    parser.add_argument(
+        "--lr", type=positive, default=5e-4, help="peak learning rate (%(default)s)"
+    )
+    parser.add_argument(
+        "--window", type=positive, default=4.0, metavar="S", help="seconds (%(default)s)"
+    )
+    parser.add_argument("--seed", type=whole(0), default=0, metavar="N", help="%(default)s")
+    parser.add_argument(
+        "--workers", type=whole(0, 256), default=0, metavar="N",
+        help="background processes that read files (%(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--save-every", type=whole(1), metavar="N", help="steps between checkpoints in an epoch"
     )
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
-    from ..transformers import DAREPretrainer
-    from . import INTERRUPTED, UsageError
+    from . import INTERRUPTED
 
-    args.band = check_band(args.band)
-    for name in ("epochs", "batch_size", "window", "lr"):
-        if getattr(args, name) <= 0:
-            raise UsageError(f"--{name.replace('_', '-')} must be positive.")
-    files = find_files(args.files)
-    corpus = [read_file(path, args.channels, args.band, preload=False) for path in files]
-    print(f"{len(corpus)} recordings")
-    args.after_stop = " The same command goes on from the last checkpoint."
+    if args.weights is not None:
+        refuse(args, ["size"], "with --weights, which have a size of their own")
+    check_length(args.window, "window")
+    files = find(args)
+    doing(f"Pretraining on {len(files)} file{'s' * (len(files) > 1)}")
+    check_device(args.device)
+    from ..transformers import DAREPretrainer
+
+    corpus: list = list(files)
+    if args.channels is not None or args.band is not None:
+        refuse(args, ["on_error"], "with --channels or --band, for which files are opened first")
+        refuse(args, ["workers"], "with --channels or --band, for which files are opened first")
+        corpus = [open_recording(file, args) for file in files]
+    args.after_stop = " The same command continues from the last checkpoint."
     pretrainer = DAREPretrainer(
         args.size,
         weights=args.weights,
@@ -64,12 +84,18 @@ def run(args: argparse.Namespace) -> int:
         max_epochs=args.epochs,
         batch_size=args.batch_size,
         lr=args.lr,
+        on_error=args.on_error,
+        n_workers=args.workers,
         device=args.device,
-        checkpoint_dir=args.out / "checkpoints",
+        checkpoint_dir=args.out,
         checkpoint_every=args.save_every,
         random_state=args.seed,
         verbose=0 if args.quiet else 1,
-    ).fit(corpus)
+    )
+    try:
+        pretrainer.fit(corpus)
+    except ValueError as error:
+        raise ValueError(str(error).replace("on_error='skip'", "--on-error skip")) from error
     done = pretrainer.n_iter_
     if done < args.epochs:
         print(f"Stopped after {done} of {args.epochs} epochs.{args.after_stop}")

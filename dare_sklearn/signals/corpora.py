@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .files import find_files
+from .files import find_files, holds_epochs, read_epochs
 from .lazy import overlapping
 from .recordings import bad_segments
 from .sources import is_dataset, is_raw, leaves, unwrap
@@ -19,14 +19,15 @@ def split_corpus(X: Any, owner: str) -> list[tuple[Any, bool]]:
     """Items of a corpus in order, and whether each is a continuous recording.
 
     Recordings are paths of files (those in a folder one by one), ``mne.io.Raw`` objects and the
-    parts of a braindecode data set of them. What lies between them stays together, as it came.
+    parts of a braindecode data set of them. Files of epochs are opened here. What lies between
+    recordings stays together, as it came.
     """
-    if not isinstance(X, list | tuple):
-        found = list(_items(X, owner))
-        return found if any(is_recording for _, is_recording in found) else [(X, False)]
-    found = [item for x in X for item in _items(x, owner)]
+    found = [item for x in (X if isinstance(X, list | tuple) else [X]) for item in _items(x, owner)]
     if not any(is_recording for _, is_recording in found):
-        return [(X, False)]
+        paths = any(isinstance(x, str | os.PathLike) for x in (X if isinstance(X, list) else [X]))
+        return [([item for item, _ in found] if paths else X, False)]
+    if not isinstance(X, list | tuple):
+        return found
     items: list[tuple[Any, bool]] = []
     for is_recording, run in groupby(found, key=lambda item: item[1]):
         run = list(run)
@@ -36,7 +37,8 @@ def split_corpus(X: Any, owner: str) -> list[tuple[Any, bool]]:
 
 def _items(x: Any, owner: str) -> Iterator[tuple[Any, bool]]:
     if isinstance(x, str | os.PathLike):
-        yield from ((path, True) for path in find_files(x, owner))
+        for path in find_files(x):
+            yield (read_epochs(path), False) if holds_epochs(path) else (path, True)
     elif is_raw(x):
         yield x, True
     elif is_dataset(x := unwrap(x, owner)):

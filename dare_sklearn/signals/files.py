@@ -6,16 +6,18 @@ import os
 import re
 import warnings
 from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
 from threading import Lock
 from typing import Any, NamedTuple
 
 import numpy as np
 
-SUFFIXES = (".edf", ".bdf", ".fif", ".set")
-# Files of MNE that hold no recording, by its names for them.
+SUFFIXES = (".edf", ".bdf", ".gdf", ".fif", ".fif.gz", ".set", ".vhdr", ".cnt")
+# MNE's names for files of epochs, and for FIF files that hold no signals.
+_EPOCHS = re.compile(r"[-_]epo\.fif(\.gz)?$", re.I)
 _OTHER_FIF = re.compile(
-    r"[-_](epo|ave|cov|eve|proj|trans|fwd|inv|src|bem|sol|ica|noise)\.fif$", re.I
+    r"[-_](ave|cov|eve|proj|trans|fwd|inv|src|bem|sol|ica|noise)\.fif(\.gz)?$", re.I
 )
 # How MNE and BIDS name the later parts of a split file, and what the first one is called then.
 _LATER_PARTS = (
@@ -30,18 +32,19 @@ MOST_LOADED = 256e6  # bytes, of formats that MNE can only load (.set files that
 
 
 class Stamp(NamedTuple):
-    """What tells a file from one that took its place."""
+    """Identifies one version of a file."""
 
     path: str
     n_bytes: int
     modified: int
 
 
-def find_files(path: str | os.PathLike, owner: str = "DAREPretrainer") -> list[Path]:
-    """A file itself, or the recordings in a folder and all folders below it, in order of names.
+def find_files(path: str | os.PathLike) -> list[Path]:
+    """A file itself, or all recordings and files of epochs in a folder and the folders below it.
 
-    Left out are later parts of split FIF files (MNE reads them with the first), and FIF files
-    whose names say that they hold something else, such as ``-epo.fif``.
+    Files come in order of their names. Left out are later parts of split FIF files (MNE reads them
+    with the first), hidden files, and FIF files whose names say that they hold something else, such
+    as ``-cov.fif``.
 
     Raises
     ------
@@ -52,11 +55,11 @@ def find_files(path: str | os.PathLike, owner: str = "DAREPretrainer") -> list[P
     if path.is_file():
         return [path]
     if not path.is_dir():
-        raise ValueError(f"X of {owner} names {str(path)!r}, and there is no such file or folder.")
+        raise ValueError(f"There is no file or folder {str(path)!r}.")
     found = sorted(
         file
         for file in path.rglob("*")
-        if file.suffix.lower() in SUFFIXES
+        if file.name.lower().endswith(SUFFIXES)
         and not file.name.startswith(".")
         and not _OTHER_FIF.search(file.name)
         and not _is_later_part(file)
@@ -64,10 +67,31 @@ def find_files(path: str | os.PathLike, owner: str = "DAREPretrainer") -> list[P
     )
     if not found:
         raise ValueError(
-            f"X of {owner} names the folder {str(path)!r}, which holds no recording: no file that "
-            f"ends in {', '.join(SUFFIXES)}."
+            f"The folder {str(path)!r} holds no recording: no file that ends in "
+            f"{', '.join(SUFFIXES)}."
         )
     return found
+
+
+def holds_epochs(path: str | os.PathLike) -> bool:
+    """Whether a file holds epochs, by MNE's way of naming them."""
+    return _EPOCHS.search(Path(path).name) is not None
+
+
+def read_epochs(path: str | os.PathLike) -> Any:
+    """The epochs of a file (``mne.Epochs``); their signals stay on disk until they are read.
+
+    Raises
+    ------
+    ValueError
+        If the file is shorter than it says, or MNE cannot read it.
+    """
+    import mne
+
+    try:
+        return _undamaged(lambda: mne.read_epochs(path, preload=False, verbose="warning"))
+    except Exception as error:
+        raise ValueError(f"{path} cannot be read: {explain(error)}") from error
 
 
 def open_file(path: str | os.PathLike) -> tuple[Any, Stamp]:
@@ -162,19 +186,26 @@ def _stamp(path: str | os.PathLike) -> Stamp:
 def _open(path: str, *, quiet: bool) -> Any:
     import mne
 
+    # a compressed file would be unpacked from its start for every window
+    preload = path.lower().endswith(".gz")
+    return _undamaged(lambda: mne.io.read_raw(path, preload=preload, verbose="warning"), quiet)
+
+
+def _undamaged(read: Callable[[], Any], quiet: bool = False) -> Any:
+    """What `read` gives; where MNE warns that a file is cut short and reads on, an error."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        raw = mne.io.read_raw(path, preload=False, verbose="warning")
+        found = read()
     for warning in caught:
         text = str(warning.message)
         if any(damage in text for damage in _DAMAGE):
             raise ValueError(f"the file is damaged or was cut short ({text})")
         if not quiet and "naming conventions" not in text:
             warnings.warn(text, warning.category, stacklevel=2)
-    return raw
+    return found
 
 
 def explain(error: BaseException) -> str:
-    """What an error says, in one line, with its kind where it says little."""
+    """The message of an error in one line, with its type where the message is short."""
     text = " ".join(str(error).split())
     return text if len(text) > 20 else f"{type(error).__name__}: {text}".rstrip(": ")

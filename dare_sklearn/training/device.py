@@ -37,6 +37,11 @@ def resolve_device(device: str) -> torch.device:
         missing = (resolved.index or 0) >= torch.cuda.device_count()
     if missing:
         raise ValueError(f"device={device!r} is not available on this machine: pass device='auto'.")
+    if resolved.type == "cuda" and (resolved.index or 0) >= torch.cuda.device_count():
+        raise ValueError(
+            f"device={device!r} is not available: this machine has {torch.cuda.device_count()} "
+            "CUDA device(s), counted from 0."
+        )
     return resolved
 
 

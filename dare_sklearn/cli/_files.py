@@ -1,0 +1,128 @@
+"""Files on the command line as signals, through the readers of the library."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from ._options import UsageError, edge, path, refuse, rising, text
+from ._say import doing
+
+
+def add_file_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options that commands which read recordings have in common."""
+    parser.add_argument(
+        "files", nargs="+", type=path,
+        help="recordings (EDF, BDF, GDF, FIF, SET, VHDR, CNT), *-epo.fif, or folders of them",
+    )  # fmt: skip
+    parser.add_argument(
+        "--channels", nargs="+", type=text, metavar="NAME", help="only these channels"
+    )
+    parser.add_argument(
+        "--band", nargs=2, type=edge, metavar=("LOW", "HIGH"),
+        help="pass band in Hz, of continuous recordings; 'none' is an open end",
+    )  # fmt: skip
+    parser.add_argument(
+        "--on-error", choices=("raise", "skip"), default="raise",
+        help="stop at a file that cannot be used, or leave it out (%(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--device", type=text, default="auto", help="auto, cpu, cuda, cuda:1, mps (%(default)s)"
+    )
+    parser.add_argument("-q", "--quiet", action="store_true", help="no progress bars")
+
+
+def find(args: Any) -> dict[Path, str]:
+    """All recordings among the files and folders of the command, and a name of each in tables.
+
+    Names are relative to the folder that was searched; where two would be the same, they are paths
+    as the user wrote them.
+
+    Raises
+    ------
+    UsageError
+        If a path is missing, a folder holds no recording, or an option has no effect on them.
+    """
+    rising(args, "band")
+    if any(source.is_dir() for source in args.files):
+        doing("Looking for recordings")
+    from ..signals.files import find_files, holds_epochs
+
+    found: dict[Path, str] = {}
+    for source in args.files:
+        try:
+            files = find_files(source)
+        except ValueError as error:
+            raise UsageError(str(error)) from None
+        for file in files:
+            found[file] = file.relative_to(source).as_posix() if file != source else file.name
+    if len(set(found.values())) < len(found):
+        found = {file: file.as_posix() for file in found}
+    epochs = [name for file, name in found.items() if holds_epochs(file)]
+    if epochs:
+        refuse(args, ["band"], f"on epochs, which are too short to filter ({epochs[0]})")
+    return found
+
+
+def open_recording(file: Path, args: Any, *, keep: bool = False) -> Any:
+    """A recording or epochs (on disk, unless they are filtered) with the channels asked for.
+
+    Without `keep`, channels that are not EEG are left out.
+
+    Raises
+    ------
+    ValueError
+        If MNE cannot read the file, it is damaged, or it lacks a channel.
+    """
+    from ..signals.files import explain, holds_epochs, open_file, read_epochs
+
+    if holds_epochs(file):
+        inst = read_epochs(file)
+    else:
+        try:
+            inst = open_file(file)[0].copy()
+        except Exception as error:
+            raise ValueError(f"{file} cannot be read: {explain(error)}") from error
+    return inst if keep else pick_and_filter(inst, file, args)
+
+
+def pick_and_filter(inst: Any, file: Path, args: Any) -> Any:
+    """The EEG channels or those of --channels, in the pass band of --band.
+
+    Raises
+    ------
+    ValueError
+        If there is no such channel, or it is not EEG.
+    """
+    import mne
+
+    from ..signals.files import holds_epochs
+
+    eeg = [inst.ch_names[i] for i in mne.pick_types(inst.info, eeg=True, exclude="bads")]
+    picked = eeg if args.channels is None else _named(args.channels, inst, eeg, file)
+    if picked and picked != inst.ch_names:  # without any EEG, the library's readers say what to do
+        if holds_epochs(file):
+            inst.load_data()
+        inst.pick(picked, verbose="error")
+    if args.band is not None:
+        inst.load_data(verbose="error").filter(*args.band, verbose="error")
+    return inst
+
+
+def _named(wanted: list[str], inst: Any, eeg: list[str], file: Path) -> list[str]:
+    """The channels of a file by their names, or by the electrodes that the names mean."""
+    from ..signals.electrodes import electrode_name
+
+    by_name = {electrode_name(name): name for name in reversed(inst.ch_names)}
+    picked = []
+    for name in wanted:
+        found = name if name in inst.ch_names else by_name.get(electrode_name(name))
+        if found is None:
+            raise UsageError(f"--channels: {file} has no {name}; it has {', '.join(eeg)}.")
+        if found not in eeg:
+            kind = inst.get_channel_types([found])[0]
+            why = "is marked bad" if found in inst.info["bads"] else f"is of the type {kind}"
+            raise UsageError(f"--channels: {found} of {file} {why}.")
+        picked.append(found)
+    return list(dict.fromkeys(picked))

@@ -1,0 +1,164 @@
+"""Options of the command line, read strictly: every value is checked under the option's name."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+
+class UsageError(ValueError):
+    """Something that the user has to say differently."""
+
+
+class _Once(argparse._StoreAction):
+    """Stores a value, notes that the user gave it, and refuses a second one."""
+
+    def __call__(self, parser, namespace, values, option_string=None) -> None:
+        _note(self, parser, namespace, option_string)
+        super().__call__(parser, namespace, values, option_string)
+
+
+class _OnceTrue(argparse._StoreTrueAction):
+    def __call__(self, parser, namespace, values, option_string=None) -> None:
+        _note(self, parser, namespace, option_string)
+        super().__call__(parser, namespace, values, option_string)
+
+
+def _note(action: Any, parser: Any, namespace: Any, option: str | None) -> None:
+    given = vars(namespace).setdefault("given", {})
+    if option is not None and action.dest in given:
+        parser.error(f"argument {option}: it was given twice")
+    given[action.dest] = option
+
+
+class Parser(argparse.ArgumentParser):
+    """An ArgumentParser that takes every option once and in full.
+
+    The parsed arguments have the attribute ``given``: the options that the user gave, by ``dest``.
+    """
+
+    def __init__(self, **params: Any) -> None:
+        params.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        super().__init__(allow_abbrev=False, **params)
+        self.register("action", None, _Once)
+        self.register("action", "store", _Once)
+        self.register("action", "store_true", _OnceTrue)
+        self.set_defaults(given={})
+
+    def error(self, message: str) -> None:
+        """One line, and where to read more."""
+        self.exit(2, f"{self.prog}: error: {message}\nSee {self.prog} --help.\n")
+
+
+def refuse(args: Any, names: Iterable[str], why: str) -> None:
+    """Refuse options that were given and have no effect here.
+
+    Raises
+    ------
+    UsageError
+        Naming them.
+    """
+    given = [args.given[name] for name in names if name in args.given]
+    if given:
+        verb, them = ("has", "it") if len(given) == 1 else ("have", "them")
+        raise UsageError(f"{' and '.join(given)} {verb} no effect {why}: leave {them} out.")
+
+
+def number(text: str) -> float:
+    """A finite number."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a finite number")
+    return value
+
+
+def positive(text: str) -> float:
+    """A finite number above 0."""
+    value = number(text)
+    if value <= 0:
+        raise argparse.ArgumentTypeError(f"must be above 0, got {text}")
+    return value
+
+
+def share(text: str) -> float:
+    """A number between 0 and 1."""
+    value = number(text)
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"must lie between 0 and 1, got {text}")
+    return value
+
+
+def edge(text: str) -> float | None:
+    """One end of a band in Hz; 'none' is an open end."""
+    return None if text.lower() == "none" else positive(text)
+
+
+def whole(low: int, high: int = 2**32 - 1) -> Callable[[str], int]:
+    """Integers from `low` to `high`."""
+
+    def check(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r} is not an integer") from None
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"must be {low} or more (to {high}), got {text}")
+        return value
+
+    return check
+
+
+def text(value: str) -> str:
+    """A text that is not empty."""
+    if not value.strip():
+        raise argparse.ArgumentTypeError("it is empty")
+    return value
+
+
+def path(value: str) -> Path:
+    """A path that is not empty."""
+    return Path(text(value))
+
+
+def rising(args: Any, name: str) -> None:
+    """Refuse a pair of numbers that does not rise.
+
+    Raises
+    ------
+    UsageError
+    """
+    pair = getattr(args, name)
+    if pair is not None and None not in pair and pair[0] >= pair[1]:
+        raise UsageError(f"--{name} must rise, got {pair[0]:g} and {pair[1]:g}.")
+
+
+def check_length(seconds: float, name: str) -> None:
+    """Refuse epochs that are shorter than a patch of the encoder.
+
+    Raises
+    ------
+    UsageError
+    """
+    if seconds < 0.25:
+        raise UsageError(f"--{name}: {seconds:g} s are less than one patch of 0.25 s.")
+
+
+def check_device(device: str) -> None:
+    """Refuse a device that this machine lacks, before anything is computed.
+
+    Raises
+    ------
+    UsageError
+    """
+    from ..training.device import resolve_device
+
+    try:
+        resolve_device(device)
+    except ValueError as error:
+        raise UsageError(f"--device {device}: {error}") from None
