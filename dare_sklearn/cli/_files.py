@@ -20,6 +20,10 @@ def add_file_arguments(parser: argparse.ArgumentParser) -> None:
         "--channels", nargs="+", type=text, metavar="NAME", help="only these channels"
     )
     parser.add_argument(
+        "--unknown-channels", choices=("interpolate", "drop", "error"), default="interpolate",
+        help="channels outside the encoder's 62 electrodes (%(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
         "--band", nargs=2, type=edge, metavar=("LOW", "HIGH"),
         help="pass band in Hz, of continuous recordings; 'none' is an open end",
     )  # fmt: skip

@@ -56,7 +56,7 @@ class Warnings:
             if others:
                 shown = ", ".join(others[:3]) + (f" and {len(others) - 3} more" * (len(others) > 3))
                 start = text if len(text) < 60 else text[:57] + "..."
-                say(f"warning: the same of {shown}: {start}")
+                say(f"warning: the same for {shown}: {start}")
 
     def _show(self, message, category, filename, lineno, file=None, line=None) -> None:
         text = " ".join(str(message).split())

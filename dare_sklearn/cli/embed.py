@@ -95,6 +95,7 @@ def run(args: argparse.Namespace) -> int:
     embedder = DAREEmbedder(
         None if args.encoder == "untrained" else args.encoder,
         pooling=args.pooling,
+        unknown_channels=args.unknown_channels,
         batch_size=args.batch_size,
         cache=None if args.cache is None else str(args.cache),
         device=args.device,
@@ -231,7 +232,9 @@ def _from_recording(file: Path, name: str, args: argparse.Namespace) -> tuple[An
     if not len(epochs):
         raise _NoEpochs(f"no epoch lies within it and outside its bad segments ({reasons}).")
     if lost:
-        say(f"{name}: {lost.total()} of {len(epochs) + lost.total()} epochs are lost ({reasons}).")
+        say(
+            f"{name}: {lost.total()} of {len(epochs) + lost.total()} epochs are left out ({reasons})."
+        )
     onsets = (epochs.events[:, 0] - raw.first_samp) / raw.info["sfreq"]
     return epochs, [labels[i] for i in epochs.selection], onsets
 

@@ -80,6 +80,7 @@ def run(args: argparse.Namespace) -> int:
     pretrainer = DAREPretrainer(
         args.size,
         weights=args.weights,
+        unknown_channels=args.unknown_channels,
         window_s=args.window,
         max_epochs=args.epochs,
         batch_size=args.batch_size,

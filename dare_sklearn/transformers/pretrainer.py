@@ -191,8 +191,8 @@ class DAREPretrainer(
     by side from the whole recording, and those that overlap an annotation whose name begins with
     "bad" are left out, as MNE does. Channels of a file are those that MNE calls EEG; to filter,
     rename or pick them first, open files with ``mne.io.read_raw`` and pass those objects, which may
-    stay on disk too. A folder is searched with all folders in it for ``.edf``, ``.bdf``, ``.fif``
-    and ``.set``.
+    stay on disk too. A folder is searched with all folders in it for recordings (EDF, BDF, GDF,
+    FIF, SET, VHDR, CNT) and for files of epochs (``-epo.fif``).
 
     **Several GPUs or nodes.** The same script trains on all of them under ``accelerate launch``
     (``pip install accelerate``). P processes make the same steps as one with P

@@ -51,13 +51,30 @@ def test_help_imports_nothing_heavy():
     assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0
 
 
+def cpu_seconds(*words: str) -> float:
+    """What a command costs, its imports included."""
+    code = (
+        "import resource, sys; from dare_sklearn.cli import main; main(sys.argv[1:]);"
+        "use = resource.getrusage(resource.RUSAGE_SELF);"
+        "print(use.ru_utime + use.ru_stime, file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True)
+    return float(done.stderr.split()[-1])
+
+
+@pytest.mark.parametrize("words", [["info"], ["--help"], ["benchmark", "--help"], ["embed", "-h"]])
+def test_start_is_cheap(words):
+    assert cpu_seconds(*words) < 1.0
+
+
 def test_info(capsys):
     assert run("info") == OK
     text = capsys.readouterr().out
-    assert "encoder nano" in text and mne.__version__ in text
+    n_parameters = f"{sum(p.numel() for p in load_encoder('nano').parameters()):,}"
+    assert "encoder nano" in text and mne.__version__ in text and n_parameters in text
     assert run("info", "nano") == OK
     text = capsys.readouterr().out
-    assert f"{sum(p.numel() for p in load_encoder('nano').parameters()):,}" in text
+    assert n_parameters in text
     assert "SHA-256" in text
 
 
@@ -85,6 +102,92 @@ def test_embed_events_and_epochs(study, tmp_path):
     assert len(table) == 6 and set(table["subject"]) == {"S001"}
 
 
+def test_embed_chooses_and_crops_epochs(study, tmp_path):
+    """Options go for files of epochs as for recordings, or are refused by name."""
+    out = tmp_path / "table.csv"
+    words = ["--around", 0, 0.5, "--labels", "right", "--out", out, "-q"]
+    epochs = mne.read_epochs(study / "ben-epo.fif", verbose="error")
+    label = next(iter(epochs.event_id))
+    words[4] = label
+    assert run("embed", study / "ben-epo.fif", *words) == OK
+    table = pd.read_csv(out)
+    assert set(table["label"]) == {label}
+    chosen = epochs[label].load_data().crop(0, 0.5, include_tmax=False)
+    known = DAREEmbedder().fit_transform(chosen)
+    np.testing.assert_allclose(table.filter(like="dare_"), known, atol=1e-4)
+
+
+def test_names_of_files_tell_them_apart(tmp_path):
+    """Relative to the folder that was searched; formulas and copies of events are defused."""
+    for person in ("sub-01", "sub-02"):
+        (tmp_path / "in" / person).mkdir(parents=True)
+        raw = mne.io.RawArray(
+            1e-5 * np.random.default_rng(0).standard_normal((3, 512)),
+            mne.create_info(["EEG C3-REF", "EEG CZ-REF", "AFz"], 128.0, "eeg"), verbose="error",
+        )  # fmt: skip
+        raw.set_annotations(mne.Annotations([0.5, 2.0], 0.0, ["=1+1", "-1"]))
+        raw.save(tmp_path / "in" / person / "run-1_raw.fif", verbose="error")
+    out = tmp_path / "table.csv"
+    assert run("embed", tmp_path / "in", "--around", 0, 1, "--out", out, "-q") == OK
+    table = pd.read_csv(out)
+    names = ["sub-01/run-1_raw.fif"] * 2 + ["sub-02/run-1_raw.fif"] * 2
+    assert table["file"].tolist() == names
+    assert table["label"].astype(str).tolist() == ["'=1+1", "-1"] * 2
+
+
+def test_the_same_warning_of_many_files_is_told_once(tmp_path, capsys):
+    for i in range(4):
+        raw = mne.io.RawArray(
+            1e-5 * np.random.default_rng(i).standard_normal((2, 512)),
+            mne.create_info(["C3", "AFz"], 128.0, "eeg"), verbose="error",
+        )  # fmt: skip
+        raw.save(tmp_path / f"{i}_raw.fif", verbose="error")
+    assert run("embed", tmp_path, "--window", 2, "--out", tmp_path / "t.csv", "-q") == OK
+    lines = [line for line in capsys.readouterr().err.splitlines() if "AFZ" in line.upper()]
+    assert len(lines) == 1 and lines[0].startswith("warning: 0_raw.fif: ")
+    assert run("embed", tmp_path, "--window", 2, "--out", tmp_path / "t.csv", "-q") == OK
+    assert "warning: the same for 1_raw.fif, 2_raw.fif, 3_raw.fif" in capsys.readouterr().err
+
+
+def test_events_that_give_no_epoch_are_counted(study, tmp_path, capsys):
+    raw = mne.io.read_raw_fif(study / "anna_raw.fif", verbose="error")
+    raw.set_annotations(raw.annotations + mne.Annotations([2.0, 11.9], [0.5, 0], ["BAD_x", "left"]))
+    raw.save(tmp_path / "one_raw.fif", verbose="error")
+    words = ["--around", 0, 0.5, "--out", tmp_path / "t.csv", "-q"]
+    assert run("embed", tmp_path / "one_raw.fif", *words) == OK
+    said = capsys.readouterr().err
+    assert "one_raw.fif: 2 of 11 epochs are left out (1 BAD_x, 1 TOO_SHORT)" in said
+
+
+def test_a_table_that_embed_wrote_is_not_one_of_events(study, tmp_path):
+    raw = mne.io.read_raw_fif(study / "anna_raw.fif", verbose="error")
+    raw.save(tmp_path / "one_raw.fif", verbose="error")
+    words = ["embed", tmp_path / "one_raw.fif", "--out", tmp_path / "one_raw.csv", "-q"]
+    assert run(*words) == OK and run(*words, "--around", 0, 0.5) == OK
+    assert pd.read_csv(tmp_path / "one_raw.csv")["label"].tolist() == ["left", "right"] * 5
+
+
+@pytest.mark.parametrize("command", ["embed", "pretrain"])
+@pytest.mark.parametrize("name", ["anna_raw.fif", "ben-epo.fif"])
+def test_files_that_were_cut_short(study, tmp_path, capsys, command, name):
+    content = (study / name).read_bytes()
+    (tmp_path / name).write_bytes(content[: len(content) // 2])
+    words = [command, tmp_path, "--out", tmp_path / "out.csv", "-q"]
+    assert run(*words) == FAILURE
+    assert name in capsys.readouterr().err and not (tmp_path / "out.csv").is_file()
+
+
+def test_a_damaged_file_among_others_can_be_left_out(study, tmp_path, capsys):
+    (tmp_path / "bad_raw.fif").write_bytes((study / "anna_raw.fif").read_bytes()[:10_000])
+    (tmp_path / "good_raw.fif").write_bytes((study / "anna_raw.fif").read_bytes())
+    words = [tmp_path, "--on-error", "skip", "--window", 2, "-q", "--out"]
+    assert run("embed", *words, tmp_path / "t.csv") == OK
+    assert set(pd.read_csv(tmp_path / "t.csv")["file"]) == {"good_raw.fif"}
+    assert "bad_raw.fif is left out" in capsys.readouterr().err
+    assert run("pretrain", *words, tmp_path / "own", "--epochs", 1) == OK
+    assert "bad_raw.fif" in capsys.readouterr().err
+
+
 def test_embed_says_why_a_file_is_left_out(study, tmp_path, capsys):
     words = ["--out", tmp_path / "table.csv", "-q"]
     assert run("embed", study / "anna_raw.fif", "--window", 60, *words) == FAILURE
@@ -104,12 +207,16 @@ def test_embed_parquet(study, tmp_path):
     assert pd.read_parquet(out).filter(like="dare_").shape == (6, 64)
 
 
-def test_pretrain_goes_on(study, tmp_path, capsys):
+def test_pretrain_continues(study, tmp_path, capsys):
     words = ["pretrain", study / "anna_raw.fif", "--out", tmp_path / "own", "-q", "--window", 1]
     words += ["--batch-size", 4, "--epochs", 2]
     assert run(*words) == OK
     weights = (tmp_path / "own" / "model.safetensors").read_bytes()
     assert len(pd.read_csv(tmp_path / "own" / "history.csv")) == 2
+    made = {path.relative_to(tmp_path / "own").parts[0] for path in (tmp_path / "own").rglob("*")}
+    assert made == {"checkpoints", "config.json", "history.csv", "model.safetensors"}
+    inside = {path.name for path in (tmp_path / "own" / "checkpoints").iterdir()}
+    assert inside == {"00000001", "00000002", "lock"} or "model.safetensors" not in inside
     assert run(*words) == OK  # nothing is left to do
     assert (tmp_path / "own" / "model.safetensors").read_bytes() == weights
     assert run("info", tmp_path / "own") == OK
@@ -144,31 +251,50 @@ def test_benchmark_of_a_study(study, tmp_path, capsys):
 
 
 MISTAKES = {
-    "no command": [],
-    "no such option": ["info", "--nonsense"],
-    "suite": ["benchmark", "nonsense"],
-    "pipeline": ["benchmark", "--pipelines", "nonsense"],
-    "data set": ["benchmark", "--datasets", "nonsense"],
-    "encoder": ["benchmark", "--encoder", "nonsense"],
-    "no people": ["benchmark", "--subjects", "0"],
-    "no folder": ["benchmark", "recordings"],
-    "file": ["embed", "nowhere.fif", "--out", "t.csv"],
-    "format": ["embed", "{study}", "--out", "t.xls"],
-    "channel": ["embed", "{study}", "--channels", "Q9", "--out", "t.csv"],
-    "band": ["embed", "{study}", "--band", "30", "7", "--out", "t.csv"],
-    "window": ["embed", "{study}", "--window", "0", "--out", "t.csv"],
-    "labels alone": ["embed", "{study}", "--labels", "left", "--out", "t.csv"],
-    "epochs": ["pretrain", "{study}", "--epochs", "0", "--out", "own"],
+    "no command": ([], "COMMAND"),
+    "no such option": (["info", "--nonsense"], "--nonsense"),
+    "short for an option": (["embed", "{study}", "--out", "t.csv", "--pool", "mean"], "--pool"),
+    "suite": (["benchmark", "nonsense"], "nonsense"),
+    "pipeline": (["benchmark", "--pipelines", "nonsense"], "nonsense"),
+    "no people": (["benchmark", "--subjects", "0"], "--subjects"),
+    "file": (["embed", "nowhere.fif", "--out", "t.csv"], "nowhere.fif"),
+    "format": (["embed", "{study}", "--out", "t.xls"], "--out"),
+    "empty path": (["embed", "{study}", "--out", ""], "--out"),
+    "empty cache": (["embed", "{study}", "--out", "t.csv", "--cache", ""], "--cache"),
+    "empty file": (["embed", "", "--out", "t.csv"], "files"),
+    "channel": (["embed", "{raw}", "--channels", "Q9", "--out", "t.csv"], "--channels"),
+    "band": (["embed", "{raw}", "--band", "30", "7", "--out", "t.csv"], "--band"),
+    "band nan": (["embed", "{raw}", "--band", "nan", "7", "--out", "t.csv"], "--band"),
+    "window": (["embed", "{raw}", "--window", "0", "--out", "t.csv"], "--window"),
+    "window nan": (["embed", "{raw}", "--window", "nan", "--out", "t.csv"], "--window"),
+    "window inf": (["embed", "{raw}", "--window", "inf", "--out", "t.csv"], "--window"),
+    "window tiny": (["embed", "{raw}", "--window", "1e-9", "--out", "t.csv"], "--window"),
+    "twice": (["embed", "{raw}", "--window", "1", "--window", "2", "--out", "t.csv"], "--window"),
+    "around": (["embed", "{raw}", "--around", "1", "nan", "--out", "t.csv"], "--around"),
+    "falling": (["embed", "{raw}", "--around", "1", "0", "--out", "t.csv"], "--around"),
+    "labels only": (["embed", "{raw}", "--labels", "left", "--out", "t.csv"], "--labels"),
+    "windows of epochs": (["embed", "{epo}", "--window", "1", "--out", "t.csv"], "--window"),
+    "band of epochs": (["embed", "{epo}", "--band", "1", "9", "--out", "t.csv"], "--band"),
+    "beyond epochs": (["embed", "{epo}", "--around", "-9", "0", "--out", "t.csv"], "--around"),
+    "device": (["embed", "{raw}", "--device", "cuda:99", "--out", "t.csv"], "--device"),
+    "no device": (["pretrain", "{raw}", "--device", "abacus", "--out", "own"], "--device"),
+    "batch": (["embed", "{raw}", "--batch-size", "0", "--out", "t.csv"], "--batch-size"),
+    "epochs": (["pretrain", "{study}", "--epochs", "0", "--out", "own"], "--epochs"),
+    "rate": (["pretrain", "{study}", "--lr", "inf", "--out", "own"], "--lr"),
+    "seed": (["pretrain", "{study}", "--seed", "-1", "--out", "own"], "--seed"),
+    "size": (["pretrain", "{raw}", "--weights", "nano", "--size", "base", "--out", "o"], "--size"),
 }
 
 
-@pytest.mark.parametrize("words", MISTAKES.values(), ids=MISTAKES)
-def test_mistakes(words, study, tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize(("words", "named"), MISTAKES.values(), ids=MISTAKES)
+def test_mistakes(words, named, study, tmp_path, monkeypatch, capsys):
+    """Exit code 2, and what is wrong is named; nothing is written."""
     monkeypatch.chdir(tmp_path)
-    assert run(*[word.replace("{study}", str(study)) for word in words]) == USAGE
+    paths = {"{study}": study, "{raw}": study / "anna_raw.fif", "{epo}": study / "ben-epo.fif"}
+    assert run(*[paths.get(word, word) for word in words]) == USAGE
     said = capsys.readouterr().err
-    assert "error" in said and "Traceback" not in said
-    assert not list(tmp_path.glob("t.*"))
+    assert "error" in said and named in said and "Traceback" not in said
+    assert not list(tmp_path.iterdir())
 
 
 def test_damaged_file(tmp_path, capsys):

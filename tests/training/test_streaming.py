@@ -20,7 +20,7 @@ from skorch.callbacks import Callback
 from dare_sklearn import DAREPretrainer
 from dare_sklearn.modules.config import get_config
 from dare_sklearn.signals import files
-from dare_sklearn.signals.files import find_files
+from dare_sklearn.signals.files import find_files, open_file
 from dare_sklearn.signals.readers import read_parts
 from dare_sklearn.signals.recordings import look_through
 from dare_sklearn.signals.resampling import resample
@@ -406,9 +406,7 @@ def test_remarks_of_mne_are_passed_on(folder, tmp_path):
 
 @pytest.mark.parametrize("X", ["nowhere", ["nowhere"]])
 def test_a_path_that_is_none(X):
-    with pytest.raises(
-        ValueError, match="X of DAREPretrainer names 'nowhere', and there is no such file"
-    ):
+    with pytest.raises(ValueError, match="There is no file or folder 'nowhere'"):
         DAREPretrainer(**PARAMS).fit(X)
 
 
@@ -423,7 +421,7 @@ def test_what_a_folder_leaves_out(tmp_path):
     raw = make_raw(0, 256.0, 400)
     raw.save(tmp_path / "long_raw.fif", split_size="2MB", verbose="error")
     assert len(list(tmp_path.glob("*.fif"))) > 1
-    for name in ("x-epo.fif", "x_ave.fif", "x-cov.fif", ".hidden_raw.fif"):
+    for name in ("x_ave.fif.gz", "x_ave.fif", "x-cov.fif", ".hidden_raw.fif"):
         (tmp_path / name).touch()
     make_raw(1).save(tmp_path / "run-1.fif", overwrite=True, verbose="error")
     for name in ("s_split-01_eeg.fif", "s_split-02_eeg.fif", "t_split-02_eeg.fif"):
@@ -534,3 +532,20 @@ def test_transform_after_recordings(folder):
         fitted.transform(make_raw())
     with pytest.raises(TypeError, match="cannot read a PosixPath"):
         fitted.transform(folder)
+
+
+def test_epochs_of_a_folder_are_read_too(tmp_path):
+    """Alone, and beside recordings: by the estimator as by the command line."""
+    epochs = mne.make_fixed_length_epochs(make_raw(0, 256.0, 20), 4.0, verbose="error")
+    epochs.save(tmp_path / "a-epo.fif", verbose="error")
+    alone, _ = windows_of(tmp_path, window_s=4.0)
+    assert alone.sizes == [5]
+    make_raw(1, 256.0, 8).save(tmp_path / "b_raw.fif", verbose="error")
+    both, _ = windows_of(tmp_path, window_s=4.0)
+    assert both.sizes == [7]
+
+
+def test_compressed_files_are_unpacked_once(tmp_path):
+    make_raw(0, 256.0, 20).save(tmp_path / "a_raw.fif.gz", verbose="error")
+    raw, _ = open_file(tmp_path / "a_raw.fif.gz")
+    assert raw.preload and find_files(tmp_path) == [tmp_path / "a_raw.fif.gz"]
