@@ -232,9 +232,8 @@ def _from_recording(file: Path, name: str, args: argparse.Namespace) -> tuple[An
     if not len(epochs):
         raise _NoEpochs(f"no epoch lies within it and outside its bad segments ({reasons}).")
     if lost:
-        say(
-            f"{name}: {lost.total()} of {len(epochs) + lost.total()} epochs are left out ({reasons})."
-        )
+        n_all = len(epochs) + lost.total()
+        say(f"{name}: {lost.total()} of {n_all} epochs are left out ({reasons}).")
     onsets = (epochs.events[:, 0] - raw.first_samp) / raw.info["sfreq"]
     return epochs, [labels[i] for i in epochs.selection], onsets
 
