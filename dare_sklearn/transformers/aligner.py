@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import warnings
+from collections.abc import Iterator
 from numbers import Real
 from typing import Any
 
@@ -16,18 +18,28 @@ from sklearn.utils.validation import check_is_fitted
 from ..base.columns import read_groups
 from ..base.input import SignalInputMixin
 from ..base.state import whole_or_not_at_all
+from ..signals.covariance import covariances, inverse_root, mean_at_one_power
 from ..signals.electrodes import canonical_names
 from ..signals.lazy import LazyEpochs
 from ..signals.rebuild import replace_data
 from ..signals.sources import Defaults, find_sources, settle
 from ..signals.validation import check_values, summarize
 
-# Directions with less than this share of the strongest one's power are noise of rounding: an
-# average reference or an interpolated channel leaves such a direction empty.
-EMPTY = 1e-9
 # Microvolts and volts are a million times apart; people and amplifiers never are.
 UNITS_APART = 1e4
 TINY = 1e-30
+# An epoch is a share of 1 / n of the mean covariance that whitens it, and loses as much of what
+# is its own: below five epochs, whitening takes more than it gives (see the Notes).
+MIN_EPOCHS = 5
+MIN_SAMPLES = 5  # per channel
+# MOABB's names, and the share of an unseen group's epochs that each lets whiten them
+CS_MODES = {
+    "train": 0.0,
+    "train_trialwise": 0.0,
+    "train_and_target_unlabeled_20p": 0.2,
+    "train_and_target_unlabeled_50p": 0.5,
+    "train_and_target_unlabeled_full": 1.0,
+}
 
 
 class EuclideanAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
@@ -39,16 +51,28 @@ class EuclideanAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
 
     Parameters
     ----------
-    amplitude : float, default=1.0
+    amplitude : float, default=10.0
         Standard deviation of the aligned signals: in microvolts for MNE objects (which come out
-        in volts, as they went in), in the unit that the values shall have for arrays. 1 gives the
-        identity of the paper. In front of a DARE estimator take 10, the size of EEG that its
-        encoders were pretrained on.
+        in volts, as they went in), in the unit that the values shall have for arrays. 10 µV is
+        the size of scalp EEG, which DARE's encoders expect; 1 gives the identity of the paper.
     group_by : str, False or None, default=None
         Column of the metadata of ``mne.Epochs`` that tells the group of an epoch, such as
         "subject". It needs no routing, so it is the simplest way through cross-validation. False
         says that all epochs are one group; None takes them so where `groups` are not passed, with
         a warning.
+    cs_mode : str or moabb.evaluations.CrossSubjectMode, \
+            default="train_and_target_unlabeled_full"
+        What whitens a group that ``fit`` did not see, by the names of MOABB's `CrossSubjectMode`
+        (those without labels):
+
+        - "train": the mean covariance of the groups of ``fit``, each at their common power. No
+          data of the new group are used.
+        - "train_trialwise": for each epoch, the mean over the epochs of its group that came
+          before it, in this call and in calls of `update`; the mean of ``fit`` counts as one
+          epoch more. Works one epoch at a time.
+        - "train_and_target_unlabeled_20p", "..._50p": the mean covariance of the first 20 or 50 %
+          of the group's epochs in the call.
+        - "train_and_target_unlabeled_full": that of all its epochs in the call.
 
     Attributes
     ----------
@@ -56,6 +80,8 @@ class EuclideanAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
         Groups of the ``fit``; None where it was given none, and all epochs were one group.
     whiteners_ : ndarray, shape (n_groups, n_chans, n_chans)
         Inverse square roots of their mean covariances, in the unit of the values.
+    min_epochs_ : int
+        Epochs of a group that whiten it: 5, and 5 samples per channel.
     ch_names_in_ : list of str or None
     n_chans_in_, n_features_in_ : int
 
@@ -67,11 +93,21 @@ class EuclideanAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
 
     Notes
     -----
-    A group that ``fit`` saw is aligned with what was learned there. **A group that it did not see
-    is aligned with its own data, all epochs of that call at once.** That uses no labels, but it
-    uses the test recording as a whole (a transductive setting): a fair comparison gives the same
-    to its rivals, and an online system has to collect some trials of a new user first, then
-    ``fit`` on them, since a single epoch cannot be aligned with itself.
+    A group that ``fit`` saw is aligned with what was learned there. By default, **a group that it
+    did not see is aligned with its own data, all epochs of that call at once.** That uses no
+    labels, but it uses the test recording as a whole (a transductive setting): a fair comparison
+    gives the same to its rivals, or chooses another `cs_mode`.
+
+    **Few epochs cannot be aligned with themselves**: with one epoch, nothing spatial is left. An
+    epoch is whitened by a mean of at least `min_epochs_` epochs of its group; where the call holds
+    fewer of an unseen group, they are whitened as in "train", with a warning. (Simulated motor
+    imagery of people that CSP and the tangent space did not see, all epochs of a person at once,
+    ten, five, three, one: 0.88, 0.85, 0.83, 0.77, 0.41 and 0.97, 0.91, 0.90, 0.82, 0.50; without
+    alignment 0.80 and 0.91.) A group of ``fit`` that is as small is whitened the same way.
+
+    **Online**, choose "train_trialwise" and hand each epoch to `update` after its prediction:
+    predictions are then those of one call with all epochs. A call alone remembers nothing, so
+    without `update` every single epoch is whitened as in "train".
 
     Without `groups` and `group_by`, ``transform`` takes all epochs as one group: the one of
     ``fit`` where that was given none either, else a new one (right for one left-out subject), and
@@ -92,7 +128,7 @@ class EuclideanAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
     >>> import numpy as np
     >>> from dare_sklearn import EuclideanAligner
     >>> X = np.random.default_rng(0).normal(size=(20, 3, 100))
-    >>> aligned = EuclideanAligner().fit_transform(X, groups=np.repeat(["a", "b"], 10))
+    >>> aligned = EuclideanAligner(1.0).fit_transform(X, groups=np.repeat(["a", "b"], 10))
     >>> mean_covariance = np.mean([np.cov(epoch) for epoch in aligned[:10]], axis=0)
     >>> np.allclose(mean_covariance, np.eye(3))
     True
@@ -106,11 +142,19 @@ class EuclideanAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
     _parameter_constraints: dict = {
         "amplitude": [Interval(Real, 0, None, closed="neither")],
         "group_by": [str, Options(bool, {False}), None],
+        "cs_mode": [str],
     }
 
-    def __init__(self, amplitude: float = 1.0, *, group_by: str | bool | None = None) -> None:
+    def __init__(
+        self,
+        amplitude: float = 10.0,
+        *,
+        group_by: str | bool | None = None,
+        cs_mode: str = "train_and_target_unlabeled_full",
+    ) -> None:
         self.amplitude = amplitude
         self.group_by = group_by
+        self.cs_mode = cs_mode
 
     @whole_or_not_at_all
     def fit(self, X: Any, y: Any = None, groups: Any = None) -> EuclideanAligner:
@@ -149,16 +193,48 @@ class EuclideanAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
             Of the shape and kind of `X`; an array for everything that is no MNE object. Channels
             of MNE objects that are no EEG, or marked bad, stay as they are.
         """
-        check_is_fitted(self, "whiteners_")
-        self._check_table(X, reset=False)
-        X = settle(X)
-        data, names, volts, typical = self._signals(X)
-        self._check_scale(typical, volts)
-        data = self._in_fitted_order(data, names)
-        groups = self._groups(X, data, groups)
+        X, data, volts, groups = self._read_again(X, groups)
         if groups is None and self.groups_ is not None:
             self._warn_no_groups(len(data))
         return self._align(X, data, volts, groups)
+
+    @whole_or_not_at_all
+    def update(self, X: Any, groups: Any = None) -> EuclideanAligner:
+        """Remember epochs of groups that ``fit`` did not see, as ones that came before.
+
+        Parameters
+        ----------
+        X : array, mne.Epochs, list of them, or braindecode data set
+        groups : array-like, shape (n_epochs,), or None
+
+        Returns
+        -------
+        EuclideanAligner
+            Itself.
+
+        Raises
+        ------
+        ValueError
+            If `cs_mode` is not "train_trialwise", the only one that looks back, or the groups are
+            of the fit.
+        """
+        X, data, _, groups = self._read_again(X, groups)
+        if self._mode() != "train_trialwise":
+            raise ValueError(
+                "update is for cs_mode='train_trialwise', the only mode that looks back; it is "
+                f"{self.cs_mode!r}: choose that mode, or fit on these epochs too."
+            )
+        before = dict(self._before)
+        for group, rows in _rows(groups, len(data)):
+            if self._fitted_whitener(group) is not None:
+                raise ValueError(
+                    f"The group {group!r} was in the fit, which whitens it: update takes new ones."
+                )
+            total, n_epochs = before.get(group, (0.0, 0))
+            new = covariances(data[rows], self._typical)
+            before[group] = total + new.sum(axis=0), n_epochs + len(new)
+        self._before = before
+        return self
 
     @whole_or_not_at_all
     def fit_transform(self, X: Any, y: Any = None, groups: Any = None) -> Any:
@@ -217,6 +293,7 @@ class EuclideanAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
     def _learn(
         self, X: Any, data: np.ndarray, names: Any, volts: bool, typical: float, groups: Any
     ) -> np.ndarray | None:
+        self._mode()
         groups = self._groups(X, data, groups)
         self._volts, self._typical = volts, typical
         self.ch_names_in_ = None if names is None else list(names)
@@ -235,14 +312,18 @@ class EuclideanAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
                 UserWarning,
                 stacklevel=4,
             )
-        if groups is None:
-            self.groups_ = None
-            self.whiteners_ = _whitener(data, typical)[None]
-        else:
-            self.groups_ = np.unique(groups)
-            self.whiteners_ = np.stack(
-                [_whitener(data[groups == g], typical) for g in self.groups_]
-            )
+        n_times = data.shape[2]
+        self.min_epochs_ = max(MIN_EPOCHS, -(-MIN_SAMPLES * self.n_chans_in_ // (n_times - 1)))
+        parts = list(_rows(groups, len(data)))
+        means = np.stack([covariances(data[rows], typical).mean(axis=0) for _, rows in parts])
+        enough = np.array([len(data[rows]) >= self.min_epochs_ for _, rows in parts])
+        self._before: dict[Any, tuple[np.ndarray, int]] = {}
+        self._mean = mean_at_one_power(means[enough] if enough.any() else means)
+        if not enough.all():
+            self._warn_few([part for part, ok in zip(parts, enough, strict=True) if not ok], data)
+            means[~enough] = self._mean
+        self.groups_ = None if groups is None else np.unique(groups)
+        self.whiteners_ = inverse_root(means) / typical
         return groups
 
     def _groups(self, X: Any, data: np.ndarray, groups: Any) -> np.ndarray | None:
@@ -260,30 +341,76 @@ class EuclideanAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
         volts: bool,
         groups: np.ndarray | None,
     ) -> Any:
-        if groups is None:
-            fitted = self.groups_ is None
-            parts = [
-                (slice(None), self.whiteners_[0] if fitted else _whitener(data, self._typical))
-            ]
-        else:
-            known = (
-                {}
-                if self.groups_ is None
-                else dict(zip(self.groups_.tolist(), self.whiteners_, strict=True))
-            )
-            parts = []
-            for group in np.unique(groups):
-                rows = groups == group
-                whitener = known.get(group.item() if isinstance(group, np.generic) else group)
-                parts.append(
-                    (rows, _whitener(data[rows], self._typical) if whitener is None else whitener)
-                )
+        parts, few = [], []
+        for group, rows in _rows(groups, len(data)):
+            whitener = self._fitted_whitener(group)
+            if whitener is None:
+                reference = self._reference(data[rows], group)
+                if reference is None:
+                    few.append((group, rows))
+                    reference = self._mean
+                whitener = inverse_root(reference) / self._typical
+            parts.append((rows, whitener))
+        if few:
+            self._warn_few(few, data)
         dtype = np.float32 if data.dtype == np.float32 else np.float64
         aligned = np.empty(data.shape, dtype)
         scale = self.amplitude * (1e-6 if volts else 1.0)
         for rows, whitener in parts:
             aligned[rows] = np.matmul(scale * whitener, data[rows])
         return _like(X, aligned, self.ch_names_in_)
+
+    def _fitted_whitener(self, group: Any) -> np.ndarray | None:
+        """What ``fit`` learned of `group`, if anything."""
+        if self.groups_ is None:
+            return self.whiteners_[0] if group is None else None
+        found = np.flatnonzero(self.groups_ == group) if group is not None else ()
+        return self.whiteners_[found[0]] if len(found) else None
+
+    def _reference(self, data: np.ndarray, group: Any) -> np.ndarray | None:
+        """What whitens the epochs of an unseen group, one for all or one each; None if too few."""
+        mode = self._mode()
+        if mode == "train":
+            return self._mean
+        own = covariances(data, self._typical)
+        if mode == "train_trialwise":
+            total, n_epochs = self._before.get(group, (0.0, 0))
+            sums = self._mean + total + np.cumsum(own, axis=0) - own
+            return sums / (1 + n_epochs + np.arange(len(data)))[:, None, None]
+        used = own[: math.ceil(CS_MODES[mode] * len(data))]
+        return used.mean(axis=0) if len(used) >= self.min_epochs_ else None
+
+    def _mode(self) -> str:
+        mode = getattr(self.cs_mode, "value", self.cs_mode)  # MOABB's are an Enum
+        if mode not in CS_MODES:
+            raise ValueError(
+                f"The 'cs_mode' parameter of {type(self).__name__} must be one of "
+                f"{', '.join(CS_MODES)}, got {mode!r}: alignment takes no labels."
+            )
+        return mode
+
+    def _read_again(self, X: Any, groups: Any) -> tuple[Any, np.ndarray, bool, np.ndarray | None]:
+        """`X`, its values in the channels of the fit, whether they are volts, and the groups."""
+        check_is_fitted(self, "whiteners_")
+        self._check_table(X, reset=False)
+        X = settle(X)
+        data, names, volts, typical = self._signals(X)
+        self._check_scale(typical, volts)
+        return X, self._in_fitted_order(data, names), volts, self._groups(X, data, groups)
+
+    def _warn_few(self, parts: list, data: np.ndarray) -> None:
+        said = ", ".join(
+            f"{len(data[rows])}" + ("" if group is None else f" of {group!r}")
+            for group, rows in parts
+        )
+        warnings.warn(
+            f"{type(self).__name__} got too few epochs to whiten them by themselves ({said}; "
+            f"it takes {self.min_epochs_}), so it whitens them by the mean covariance of the "
+            "groups of fit, as cs_mode='train' does: pass more epochs of a group at once, or "
+            "choose cs_mode='train', or 'train_trialwise' and update().",
+            UserWarning,
+            stacklevel=4,
+        )
 
     def _in_fitted_order(self, data: np.ndarray, names: tuple[str, ...] | None) -> np.ndarray:
         owner, fitted = type(self).__name__, self.ch_names_in_
@@ -312,24 +439,16 @@ class EuclideanAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
         )
 
 
-def _whitener(data: np.ndarray, size: float) -> np.ndarray:
-    """Inverse square root of the mean covariance of ``(n_epochs, n_chans, n_times)``.
-
-    `size` is about that of the values: squares of volts, or of odder units, stay in range.
-    """
-    with np.errstate(over="ignore", invalid="ignore"):  # told below
-        centred = (data - data.mean(axis=-1, keepdims=True, dtype=np.float64)) / size
-        covariance = np.einsum("ect,edt->cd", centred, centred, optimize=True)
-    covariance /= len(data) * (data.shape[-1] - 1)
-    if not np.isfinite(covariance).all():
-        raise ValueError(
-            "X holds values of extreme size, which EuclideanAligner cannot square: drop epochs "
-            "with artefacts, or rescale them."
+def _rows(groups: np.ndarray | None, n_epochs: int) -> Iterator[tuple[Any, np.ndarray]]:
+    """Each group and its epochs; None where there are no groups."""
+    if groups is None:
+        yield None, np.arange(n_epochs)
+        return
+    for group in np.unique(groups):
+        yield (
+            group.item() if isinstance(group, np.generic) else group,
+            np.flatnonzero(groups == group),
         )
-    power, directions = np.linalg.eigh(covariance)
-    keep = power > EMPTY * power[-1]
-    directions = directions[:, keep]
-    return directions / np.sqrt(power[keep]) @ directions.T / size
 
 
 def _from_metadata(X: Any, column: str, owner: str) -> np.ndarray:

@@ -12,6 +12,7 @@ from sklearn.model_selection import LeaveOneGroupOut, cross_val_score
 from sklearn.pipeline import make_pipeline
 
 from dare_sklearn import DAREClassifier, DAREEmbedder, EuclideanAligner, simulate_epochs
+from dare_sklearn.transformers.aligner import CS_MODES
 
 NAMES = ["Fz", "C3", "Cz", "C4", "Pz"]
 
@@ -66,7 +67,7 @@ def test_groups_of_fit_keep_what_they_learned(signals):
 def test_an_unseen_group_is_aligned_with_its_own_data(signals):
     X, groups = signals
     seen = groups != "c"
-    aligner = EuclideanAligner().fit(X[seen], groups=groups[seen])
+    aligner = EuclideanAligner(1.0).fit(X[seen], groups=groups[seen])
     new = aligner.transform(X[~seen], groups=groups[~seen])
     np.testing.assert_allclose(mean_covariance(new), np.eye(4), atol=1e-8)
     with pytest.warns(UserWarning, match="aligned as one group that fit did not see"):
@@ -76,7 +77,7 @@ def test_an_unseen_group_is_aligned_with_its_own_data(signals):
 
 def test_without_groups_there_is_one(signals):
     X, _ = signals
-    aligner = EuclideanAligner(group_by=False).fit(X[:20])
+    aligner = EuclideanAligner(1.0, group_by=False).fit(X[:20])
     assert aligner.groups_ is None
     np.testing.assert_allclose(mean_covariance(aligner.transform(X[:20])), np.eye(4), atol=1e-8)
     np.testing.assert_allclose(aligner.transform(X[:1])[0], aligner.transform(X[:20])[0])
@@ -103,9 +104,9 @@ def test_units_are_not_mixed(signals, epochs):
 def test_odd_epochs_objects(epochs):
     """A class without epochs left, the same epoch twice, and bad epochs not dropped yet."""
     left = epochs[epochs.metadata["label"].to_numpy() == "left_hand"]
-    assert len(EuclideanAligner(group_by="subject").fit_transform(left)) == 12
-    twice = epochs[[0, 0, 1]]
-    assert len(EuclideanAligner(group_by="subject").fit_transform(twice)) == 3
+    assert len(EuclideanAligner(group_by=False).fit_transform(left)) == 12
+    twice = epochs[[0, 0, 1, 1, 2, 3]]
+    assert len(EuclideanAligner(group_by="subject").fit_transform(twice)) == 6
     raw = mne.io.RawArray(
         np.random.default_rng(0).normal(size=(5, 1280)) * 1e-5, epochs.info, verbose="error"
     )
@@ -133,7 +134,7 @@ def test_dtypes_and_tables(signals):
         EuclideanAligner(group_by=False).fit_transform((X * 100).astype(np.int16)).dtype
         == np.float64
     )
-    table = EuclideanAligner(group_by=False).fit_transform(X[:, 0])
+    table = EuclideanAligner(1.0, group_by=False).fit_transform(X[:, 0])
     assert table.shape == (60, 64)
     np.testing.assert_allclose(table.var(axis=1, ddof=1).mean(), 1.0)
 
@@ -141,7 +142,7 @@ def test_dtypes_and_tables(signals):
 def test_epochs_in_and_out(epochs):
     groups = epochs.metadata["subject"].to_numpy()
     before = epochs.get_data(copy=True)
-    aligned = EuclideanAligner(10.0).fit_transform(epochs, groups=groups)
+    aligned = EuclideanAligner().fit_transform(epochs, groups=groups)
     assert isinstance(aligned, mne.BaseEpochs)
     assert aligned.ch_names == epochs.ch_names
     assert aligned.metadata.equals(epochs.metadata)
@@ -152,7 +153,7 @@ def test_epochs_in_and_out(epochs):
         power = np.linalg.eigvalsh(mean_covariance(aligned[groups == group].get_data(units="uV")))
         np.testing.assert_allclose(power, [0, 100, 100, 100, 100], atol=1e-4)
     np.testing.assert_array_equal(epochs.get_data(), before)
-    listed = EuclideanAligner(10.0, group_by="subject").fit_transform(
+    listed = EuclideanAligner(group_by="subject").fit_transform(
         [e for e in (epochs[:8], epochs[8:])]
     )
     assert [len(part) for part in listed] == [8, 16]
@@ -211,11 +212,11 @@ def test_through_cross_validation(epochs):
     groups = epochs.metadata["subject"].to_numpy()
     params = {"max_epochs": 1, "random_state": 0}
     by_metadata = make_pipeline(
-        EuclideanAligner(10.0, group_by="subject"), DAREClassifier(None, **params)
+        EuclideanAligner(group_by="subject"), DAREClassifier(None, **params)
     )
     scores = cross_val_score(by_metadata, epochs, y, groups=groups, cv=LeaveOneGroupOut())
     with sklearn.config_context(enable_metadata_routing=True):
-        routed = make_pipeline(EuclideanAligner(10.0), DAREClassifier(None, **params))
+        routed = make_pipeline(EuclideanAligner(), DAREClassifier(None, **params))
         params = {"params": {"groups": groups}, "cv": LeaveOneGroupOut()}
         np.testing.assert_array_equal(scores, cross_val_score(routed, epochs, y, **params))
         # named scorers pass no groups on, and every test fold is one unseen subject here
@@ -230,7 +231,110 @@ def test_through_cross_validation(epochs):
 def test_before_an_embedder_on_arrays(signals):
     X, groups = signals
     embedder = DAREEmbedder(None, ch_names=NAMES[:4], sfreq=64.0, unit="uV")
-    model = make_pipeline(EuclideanAligner(10.0), embedder, LogisticRegression())
+    model = make_pipeline(EuclideanAligner(), embedder, LogisticRegression())
     with sklearn.config_context(enable_metadata_routing=True):
         model.fit(X, np.arange(60) % 2, groups=groups)
         assert model.predict(X, groups=groups).shape == (60,)
+
+
+def cs_modes(signals, mode):
+    """An aligner fitted on two people, the third one's signals, and single epochs of theirs."""
+    X, groups = signals
+    aligner = EuclideanAligner(1.0, cs_mode=mode).fit(X[:40], groups=groups[:40])
+    return aligner, X[40:], groups[40:]
+
+
+def relative(covariance):
+    """A covariance without its power, which alignment to other people cannot know."""
+    return covariance / np.trace(covariance)
+
+
+def test_too_few_epochs_are_not_aligned_with_themselves(signals):
+    aligner, new, groups = cs_modes(signals, "train_and_target_unlabeled_full")
+    train = cs_modes(signals, "train")[0]
+    assert aligner.min_epochs_ == 5
+    with pytest.warns(
+        UserWarning, match=r"too few epochs .*4 of 'c'; it takes 5\).*cs_mode='train'"
+    ):
+        few = aligner.transform(new[:4], groups=groups[:4])
+    np.testing.assert_array_equal(few, train.transform(new[:4], groups=groups[:4]))
+    enough = aligner.transform(new[:5], groups=groups[:5])  # no warning, which would be an error
+    np.testing.assert_allclose(mean_covariance(enough), np.eye(4), atol=1e-8)
+    # five samples per channel: 40 of 2 per epoch
+    short = EuclideanAligner(group_by=False).fit(np.random.default_rng(0).normal(size=(60, 8, 3)))
+    assert short.min_epochs_ == 20
+
+
+def test_a_small_group_of_the_fit_takes_the_mean_too(signals):
+    X, groups = signals
+    rows = np.r_[0:20, 20:40, 40:41]
+    aligner = EuclideanAligner(1.0)
+    with pytest.warns(UserWarning, match="1 of 'c'; it takes 5"):
+        aligned = aligner.fit_transform(X[rows], groups=groups[rows])
+    train = cs_modes(signals, "train")[0]
+    np.testing.assert_allclose(aligned[40:], train.transform(X[40:41], groups=["c"]))
+
+
+def test_train_whitens_with_the_people_of_fit_only(signals):
+    aligner, new, groups = cs_modes(signals, "train")
+    alone = np.concatenate(
+        [aligner.transform(new[i : i + 1], groups=groups[i : i + 1]) for i in range(20)]
+    )
+    np.testing.assert_allclose(alone, aligner.transform(new, groups=groups))
+    # the mean of their covariances at one power, undone, gives the signals back
+    means = [mean_covariance(signals[0][rows]) for rows in (slice(20), slice(20, 40))]
+    power = np.exp(np.mean([np.log(np.trace(mean)) for mean in means]))
+    mean = power * np.mean([relative(mean) for mean in means], axis=0)
+    root, turn = np.linalg.eigh(mean)
+    np.testing.assert_allclose(turn * np.sqrt(root) @ turn.T @ alone, new, rtol=1e-6)
+
+
+def test_trial_by_trial_looks_back_only(signals):
+    aligner, new, groups = cs_modes(signals, "train_trialwise")
+    together = aligner.transform(new, groups=groups)
+    np.testing.assert_allclose(aligner.transform(new[:3], groups=groups[:3]), together[:3])
+    first = aligner.transform(new[:1], groups=groups[:1])
+    train = cs_modes(signals, "train")[0]
+    np.testing.assert_allclose(first, train.transform(new[:1], groups=groups[:1]))
+    for i in range(20):  # online
+        np.testing.assert_allclose(
+            aligner.transform(new[i : i + 1], groups=groups[i : i + 1])[0], together[i]
+        )
+        aligner.update(new[i : i + 1], groups=groups[i : i + 1])
+    with pytest.raises(ValueError, match="group 'a' was in the fit"):
+        aligner.update(signals[0][:1], groups=["a"])
+    with pytest.raises(ValueError, match="update is for cs_mode='train_trialwise'"):
+        cs_modes(signals, "train")[0].update(new, groups=groups)
+    again = aligner.fit(signals[0][:40], groups=signals[1][:40])
+    np.testing.assert_allclose(again.transform(new, groups=groups), together)
+
+
+@pytest.mark.parametrize(("share", "n"), [("20p", 8), ("50p", 20), ("full", 40)])
+def test_a_share_of_the_target_data(signals, share, n):
+    X, groups = signals
+    aligner = EuclideanAligner(1.0, cs_mode=f"train_and_target_unlabeled_{share}")
+    aligner.fit(X[:20], groups=groups[:20])
+    new = aligner.transform(X[20:], groups=["new"] * 40)
+    np.testing.assert_allclose(mean_covariance(new[:n]), np.eye(4), atol=1e-8)
+    assert n == 40 or not np.allclose(mean_covariance(new), np.eye(4), atol=1e-2)
+
+
+def test_names_of_moabb(signals):
+    protocols = pytest.importorskip("moabb.evaluations.protocols", exc_type=ImportError)
+    X, groups = signals
+    for mode in protocols.CrossSubjectMode:
+        if mode.calibration_labeled:
+            with pytest.raises(ValueError, match="'cs_mode' parameter .* takes no labels"):
+                EuclideanAligner(cs_mode=mode).fit(X, groups=groups)
+        else:
+            assert CS_MODES[mode.value] == mode.calibration_size
+            EuclideanAligner(cs_mode=mode).fit(X, groups=groups).transform(X, groups=groups)
+
+
+def test_the_default_amplitude_is_that_of_eeg(epochs):
+    aligned = EuclideanAligner(group_by="subject").fit_transform(epochs)
+    spread = aligned.get_data(units="uV").std(axis=-1)
+    assert 8 < np.median(spread) < 12  # microvolts; 10 in each direction but the empty one
+    assert make_pipeline(EuclideanAligner(group_by="subject"), DAREEmbedder(None)).fit_transform(
+        epochs
+    ).shape == (24, 64)
