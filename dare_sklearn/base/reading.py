@@ -1,135 +1,219 @@
-"""One linear reading of several blocks of features, whose weights are chosen by cross-validation.
+"""One linear reading of several blocks of features, weighed by held-out predictions.
 
-Each block is standardised and gives a linear kernel of mean diagonal 1. Kernel ridge regression on
-a weighted sum of them has its held-out errors in closed form, so that the weights of the blocks and
-the penalty are chosen on the training epochs for the price of a few eigendecompositions. What is
-kept in the end are coefficients of features, not epochs.
+Every block is standardised and gives a linear kernel of mean diagonal 1. Kernel ridge regression
+has its held-out predictions in closed form, for every penalty from one eigendecomposition.
+Non-negative least squares then weighs the predictions of all blocks and penalties by what they say
+of epochs that they have not seen (stacking [1]_): a block that knows nothing of the target gets no
+weight, and the user need not know whether the target is in amplitudes, in time courses or in space.
+What is kept in the end are the coefficients of features, not epochs.
+
+References
+----------
+.. [1] Breiman (1996). Stacked regressions. Machine Learning 24.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from itertools import combinations_with_replacement
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from scipy.linalg import eigh
-from scipy.optimize import minimize
+from scipy.optimize import minimize, nnls
 from scipy.special import log_softmax, softmax
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.model_selection import GroupKFold, KFold, StratifiedKFold
+from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.validation import check_is_fitted
 
+# Relative to a kernel of mean diagonal 1: from nearly none to nearly the mean target.
 PENALTIES = tuple(10.0 ** np.arange(-3, 3.25, 0.5))
 N_FOLDS = 10
-# Weights are chosen on so many epochs at most; eigendecompositions of more take minutes.
-N_CHOICE = 1000
+# Weights are chosen on so many epochs at most: an eigendecomposition takes seconds then.
+N_CHOICE = 1500
+COLUMNS_AT_ONCE = 4096
+
+Blocks = Mapping[str, np.ndarray] | Sequence[np.ndarray]
 
 
 class _KernelReading(BaseEstimator):
-    """Base of `KernelClassifier` and `KernelRegressor`."""
+    """What `KernelClassifier` and `KernelRegressor` share."""
 
-    def __init__(self, *, steps: int = 3, penalties=PENALTIES, random_state=0) -> None:
-        self.steps = steps
+    def __init__(self, *, penalties: Sequence[float] = PENALTIES, random_state=0) -> None:
         self.penalties = penalties
         self.random_state = random_state
 
     def _fit(
         self,
-        blocks: Mapping[str, np.ndarray],
+        blocks: Blocks,
         targets: np.ndarray,
+        scale_weight: np.ndarray,
         weight: np.ndarray,
         groups: np.ndarray | None,
         strata: np.ndarray | None,
-    ) -> np.ndarray:
-        """Fit coefficients; returns held-out predictions ``(n_epochs, n_outputs)``."""
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Learn coefficients.
+
+        Parameters
+        ----------
+        targets : ndarray, shape (n_epochs, n_outputs)
+        scale_weight, weight : ndarray, shape (n_epochs,)
+            Of the epochs in the scaling of the features, and in the squared error.
+        groups, strata : ndarray, shape (n_epochs,), or None
+            What folds keep whole, and what they spread evenly.
+
+        Returns
+        -------
+        chosen : ndarray of int
+            Epochs on which blocks and penalties were weighed.
+        held_out : ndarray, shape (n_chosen, n_outputs)
+            What the reading says of them without having seen them.
+        """
+        blocks = _named(blocks)
         used = np.flatnonzero(weight > 0)
-        scaled = {name: self._standardise(name, x, weight) for name, x in blocks.items()}
-        kernels = np.stack([z[used] @ z[used].T for z in scaled.values()])
-        targets, weight = targets[used], weight[used]
-        groups = None if groups is None else groups[used]
-        strata = None if strata is None else strata[used]
-        chosen = self._choice(strata, groups, len(used))
-        inner = [part if part is None else part[chosen] for part in (strata, groups)]
-        parts = make_folds(len(chosen), *inner)
-        few = kernels[:, chosen][:, :, chosen]
-        results = []
-        for mixture in lattice(len(kernels), self.steps):
-            solver = KernelRidge(np.tensordot(mixture, few, 1), weight[chosen])
-            for penalty in self.penalties:
-                held_out = solver.held_out(targets[chosen], penalty, parts)
-                error = np.average(
-                    (targets[chosen] - held_out) ** 2, axis=0, weights=weight[chosen]
-                )
-                results.append((error.mean(), mixture, penalty))
-        self.results_ = results
-        self.error_, mixture, self.penalty_ = min(results, key=lambda result: result[0])
-        self.weights_ = dict(zip(scaled, mixture.tolist(), strict=True))
-        solver = KernelRidge(np.tensordot(mixture, kernels, 1), weight)
-        dual, self.intercept_ = solver.solve(targets, self.penalty_)
-        self.coef_ = {
-            name: share * (z[used].T @ dual)
-            for share, (name, z) in zip(mixture, scaled.items(), strict=True)
-        }
-        return used, solver.held_out(targets, self.penalty_, make_folds(len(used), strata, groups))
+        chosen = self._choose(len(used))
+        some = used[chosen]
+        folds = make_folds(
+            len(some), *(part if part is None else part[some] for part in (strata, groups))
+        )
+        root = np.sqrt(weight[some])[:, None]
+        self.scaling_, kernels, solvers, said = {}, {}, {}, []
+        for name, x in blocks.items():
+            self.scaling_[name] = scaling(x, scale_weight)
+            kernel = kernels[name] = self._kernel(name, x[used])
+            solver = KernelRidge(kernel[np.ix_(chosen, chosen)], weight[some])
+            said += [(name, p, solver.held_out(targets[some], p, folds)) for p in self.penalties]
+            solvers[name] = solver if len(some) == len(used) else None
+        shares, _ = nnls(
+            np.stack([(root * held_out).ravel() for *_, held_out in said], axis=1),
+            (root * targets[some]).ravel(),
+            maxiter=10_000,
+        )
+        self.intercept_ = np.zeros(targets.shape[1])
+        dual = {}
+        for share, (name, penalty, _) in zip(shares, said, strict=True):
+            if share > 0:
+                if solvers[name] is None:
+                    solvers[name] = KernelRidge(kernels[name], weight[used])
+                alpha, intercept = solvers[name].solve(targets[used], penalty)
+                dual[name] = dual.get(name, 0) + share * alpha
+                self.intercept_ += share * intercept
+        self.coef_ = {name: self._coef(name, blocks[name][used], dual[name]) for name in dual}
+        self.weights_ = {name: 0.0 for name in blocks}
+        for share, (name, *_) in zip(shares, said, strict=True):
+            self.weights_[name] += float(share)
+        held_out = sum(share * part for share, (*_, part) in zip(shares, said, strict=True))
+        return some, held_out
 
-    def _standardise(self, name: str, x: np.ndarray, weight: np.ndarray) -> np.ndarray:
-        """Features of weighted mean 0 and deviation 1, over the root of the kernel's diagonal."""
-        x = np.asarray(x, dtype=np.float64)
-        mean = np.average(x, axis=0, weights=weight)
-        deviation = np.sqrt(np.average((x - mean) ** 2, axis=0, weights=weight))
-        floor = 1e-10 * max(deviation.max(initial=0.0), 1e-300)
-        scale = np.where(deviation > floor, deviation, np.inf)  # constant features say nothing
-        n_used = max(int((deviation > floor).sum()), 1)
-        self.scaling_[name] = mean, 1 / (scale * np.sqrt(n_used))
-        return (x - mean) * self.scaling_[name][1]
-
-    def _choice(
-        self, strata: np.ndarray | None, groups: np.ndarray | None, n_epochs: int
-    ) -> np.ndarray:
-        """Epochs that weights are chosen on."""
+    def _choose(self, n_epochs: int) -> np.ndarray:
         if n_epochs <= N_CHOICE:
             return np.arange(n_epochs)
         rng = np.random.default_rng(self.random_state)
         return np.sort(rng.choice(n_epochs, N_CHOICE, replace=False))
 
-    def _outputs(self, blocks: Mapping[str, np.ndarray]) -> np.ndarray:
+    def _columns(self, name: str, x: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
+        """Standardised features, some at a time: the whole of a block may not fit in float64."""
+        mean, scale = self.scaling_[name]
+        for start in range(0, x.shape[1], COLUMNS_AT_ONCE):
+            part = slice(start, start + COLUMNS_AT_ONCE)
+            yield part, (x[:, part].astype(np.float64) - mean[part]) * scale[part]
+
+    def _kernel(self, name: str, x: np.ndarray) -> np.ndarray:
+        kernel = np.zeros((len(x), len(x)))
+        for _, z in self._columns(name, x):
+            kernel += z @ z.T
+        return kernel
+
+    def _coef(self, name: str, x: np.ndarray, dual: np.ndarray) -> np.ndarray:
+        return np.concatenate([z.T @ dual for _, z in self._columns(name, x)])
+
+    def _outputs(self, blocks: Blocks) -> np.ndarray:
         """Predictions ``(n_epochs, n_outputs)``."""
         check_is_fitted(self, "coef_")
-        out = self.intercept_
+        blocks = _named(blocks)
+        n_epochs = len(next(iter(blocks.values())))
+        out = np.tile(self.intercept_, (n_epochs, 1))
         for name, coef in self.coef_.items():
-            mean, scale = self.scaling_[name]
-            out = out + ((np.asarray(blocks[name], dtype=np.float64) - mean) * scale) @ coef
+            for part, z in self._columns(name, blocks[name]):
+                out += z @ coef[part]
         return out
 
 
 class KernelClassifier(ClassifierMixin, _KernelReading):
-    def fit(self, blocks, y, sample_weight=None, groups=None):
-        self.scaling_ = {}
+    """Classify by several blocks of features.
+
+    Parameters
+    ----------
+    penalties : sequence of float
+        Ridge penalties of every block, relative to a kernel of mean diagonal 1.
+    class_weight : {"balanced"}, dict or None, default=None
+        Weights of the classes in the decision; the scaling of the features does not depend on them.
+    random_state : int, default=0
+        Draws the epochs on which blocks are weighed where there are more than 1,500.
+
+    Attributes
+    ----------
+    classes_ : ndarray, shape (n_classes,)
+    weights_ : dict of str to float
+        What each block has to say: the sum of its shares in the decision.
+    coef_, intercept_, scaling_
+        The linear reading: coefficients of the standardised features by block.
+    """
+
+    def __init__(
+        self, *, penalties: Sequence[float] = PENALTIES, class_weight=None, random_state=0
+    ) -> None:
+        super().__init__(penalties=penalties, random_state=random_state)
+        self.class_weight = class_weight
+
+    def fit(self, blocks: Blocks, y, sample_weight=None, groups=None) -> KernelClassifier:
+        """Fit to blocks of features.
+
+        Parameters
+        ----------
+        blocks : mapping of str to ndarray, or sequence of ndarray, each (n_epochs, n_features)
+        y : ndarray, shape (n_epochs,)
+        sample_weight : ndarray, shape (n_epochs,), or None
+            An epoch of weight 2 counts as two.
+        groups : ndarray, shape (n_epochs,), or None
+            Kept whole by the folds in which blocks and penalties are weighed. Without them, folds
+            are neighbours in time.
+        """
         self.classes_, codes = np.unique(y, return_inverse=True)
         weight = np.ones(len(codes)) if sample_weight is None else np.asarray(sample_weight, float)
+        decision = weight * compute_sample_weight(self.class_weight, y)
         targets = 2.0 * (codes[:, None] == np.arange(len(self.classes_))) - 1
-        used, held_out = self._fit(blocks, targets, weight, groups, codes)
-        self.temperature_ = calibrate(held_out, codes[used], weight[used])
+        some, held_out = self._fit(blocks, targets, weight, decision, groups, codes)
+        self.slope_, self.offset_ = calibrate(held_out, codes[some], decision[some])
         return self
 
-    def predict_proba(self, blocks):
-        slope, offset = self.temperature_
-        return softmax(slope * self._outputs(blocks) + offset, axis=1)
+    def decision_function(self, blocks: Blocks) -> np.ndarray:
+        """Logits: ``(n_epochs,)`` for two classes (positive: the second), else one per class."""
+        logits = self.slope_ * self._outputs(blocks) + self.offset_
+        return logits[:, 1] - logits[:, 0] if len(self.classes_) == 2 else logits
 
-    def predict(self, blocks):
+    def predict_proba(self, blocks: Blocks) -> np.ndarray:
+        """Probabilities ``(n_epochs, n_classes)``, calibrated on held-out epochs."""
+        return softmax(self.slope_ * self._outputs(blocks) + self.offset_, axis=1)
+
+    def predict(self, blocks: Blocks) -> np.ndarray:
+        """Labels, ``(n_epochs,)``."""
         return self.classes_[self.predict_proba(blocks).argmax(axis=1)]
 
 
 class KernelRegressor(RegressorMixin, _KernelReading):
-    def fit(self, blocks, y, sample_weight=None, groups=None):
-        self.scaling_ = {}
+    """Predict a number by several blocks of features; see `KernelClassifier`."""
+
+    def fit(self, blocks: Blocks, y, sample_weight=None, groups=None) -> KernelRegressor:
+        """Fit to blocks of features, as `KernelClassifier.fit`."""
         y = np.asarray(y, dtype=np.float64)
         weight = np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight, float)
-        self._fit(blocks, y[:, None], weight, groups, None)
+        self.mean_ = np.average(y, weights=weight)
+        self._fit(blocks, (y - self.mean_)[:, None], weight, weight, groups, None)
         return self
 
-    def predict(self, blocks):
-        return self._outputs(blocks)[:, 0]
+    def predict(self, blocks: Blocks) -> np.ndarray:
+        """Predicted numbers, ``(n_epochs,)``."""
+        return self._outputs(blocks)[:, 0] + self.mean_
 
 
 class KernelRidge:
@@ -151,20 +235,22 @@ class KernelRidge:
         shrunk = self.vectors / (np.maximum(self.values, 0) + penalty)
         ones = shrunk @ self.vectors.sum(axis=0)
         total = ones.sum()
-        dual = shrunk @ (self.vectors.T @ targets)
         intercept = ones @ targets / total
-        return shrunk, ones, total, dual - np.outer(ones, intercept), intercept
+        dual = shrunk @ (self.vectors.T @ targets) - np.outer(ones, intercept)
+        return shrunk, ones, total, dual, intercept
 
     def solve(self, targets: np.ndarray, penalty: float) -> tuple[np.ndarray, np.ndarray]:
         """Dual coefficients ``(n, n_outputs)`` and intercepts ``(n_outputs,)``."""
         *_, dual, intercept = self._inverse(targets, penalty)
         return dual, intercept
 
-    def held_out(self, targets: np.ndarray, penalty: float, folds: list[np.ndarray]) -> np.ndarray:
+    def held_out(
+        self, targets: np.ndarray, penalty: float, folds: Sequence[np.ndarray]
+    ) -> np.ndarray:
         """What a fit without a fold predicts of it, for every fold, ``(n, n_outputs)``.
 
-        The residuals of a fold are those of the full fit, through the inverse of its block of the
-        (bordered) inverse kernel: no second fit is needed [1]_.
+        The residuals of a fold follow from the full fit and the fold's block of the (bordered)
+        inverse kernel: no second fit is needed [1]_.
 
         References
         ----------
@@ -179,6 +265,24 @@ class KernelRidge:
         return targets - residual
 
 
+def scaling(x: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Means of features, and factors that give them a deviation of 1 and a kernel of diagonal 1.
+
+    Features that do not vary get the factor 0.
+    """
+    weight = weight / weight.sum()
+    mean, deviation = (np.empty(x.shape[1]) for _ in range(2))
+    for start in range(0, x.shape[1], COLUMNS_AT_ONCE):
+        part = slice(start, start + COLUMNS_AT_ONCE)
+        columns = x[:, part].astype(np.float64)
+        mean[part] = weight @ columns
+        deviation[part] = np.sqrt(weight @ (columns - mean[part]) ** 2)
+    varies = deviation > 1e-7 * np.abs(mean) + 1e-300
+    scale = np.zeros(x.shape[1])
+    scale[varies] = 1 / (deviation[varies] * np.sqrt(varies.sum()))
+    return mean, scale
+
+
 def make_folds(
     n_epochs: int, strata: np.ndarray | None, groups: np.ndarray | None
 ) -> list[np.ndarray]:
@@ -186,19 +290,11 @@ def make_folds(
     rows = np.zeros(n_epochs)
     if groups is not None and (n_groups := len(np.unique(groups))) > 1:
         splits = GroupKFold(min(n_groups, N_FOLDS)).split(rows, groups=groups)
-    elif strata is not None and np.bincount(strata).max() >= 2:
-        n_folds = min(N_FOLDS, np.bincount(strata).max())
+    elif strata is not None and (n_folds := min(N_FOLDS, np.bincount(strata).min())) > 1:
         splits = StratifiedKFold(n_folds).split(rows, strata)
     else:
         splits = KFold(min(N_FOLDS, n_epochs)).split(rows)
     return [test for _, test in splits]
-
-
-def lattice(n_blocks: int, steps: int) -> list[np.ndarray]:
-    """Weights of blocks in steps of ``1 / steps``, and equal ones."""
-    picks = combinations_with_replacement(range(n_blocks), steps)
-    found = [np.bincount(pick, minlength=n_blocks) / steps for pick in picks]
-    return [*found, np.full(n_blocks, 1 / n_blocks)]
 
 
 def calibrate(
@@ -213,9 +309,16 @@ def calibrate(
         slope, offset = np.exp(theta[0]), theta[1:]
         log_p = log_softmax(slope * scores + offset, axis=1)
         error = weight[:, None] * (np.exp(log_p) - hot)
+        # a little of a prior: separable scores would go to certainty
         value = -(weight @ log_p[hot]) + 0.5e-3 * (theta**2).sum()
-        grad = np.r_[slope * (error * scores).sum(), error.sum(axis=0)] + 1e-3 * theta
-        return value, grad
+        gradient = np.r_[slope * (error * scores).sum(), error.sum(axis=0)] + 1e-3 * theta
+        return value, gradient
 
     theta = minimize(loss, np.zeros(n_classes + 1), jac=True, method="L-BFGS-B").x
     return float(np.exp(theta[0])), theta[1:]
+
+
+def _named(blocks: Blocks) -> dict[str, np.ndarray]:
+    if not isinstance(blocks, Mapping):
+        blocks = {f"block{number}": x for number, x in enumerate(blocks)}
+    return {name: np.asarray(x) for name, x in blocks.items()}

@@ -71,8 +71,8 @@ def test_an_epoch_of_weight_two_counts_twice(rng):
     weight[:5], weight[5:8] = 2, 0
     again = np.r_[np.arange(40)[weight > 0], np.arange(5)]
     folds = np.arange(40) // 4  # of the copies too
-    one = KernelClassifier(steps=1).fit(blocks, y, sample_weight=weight, groups=folds)
-    two = KernelClassifier(steps=1).fit(
+    one = KernelClassifier().fit(blocks, y, sample_weight=weight, groups=folds)
+    two = KernelClassifier().fit(
         {name: x[again] for name, x in blocks.items()}, y[again], groups=folds[again]
     )
     np.testing.assert_allclose(one.predict_proba(blocks), two.predict_proba(blocks), atol=1e-4)
