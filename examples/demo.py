@@ -53,7 +53,7 @@ def make_pipelines(encoder: str, paradigm: str) -> dict:
 def write_report(folder: Path, table: pd.DataFrame, scores: pd.DataFrame, views: pd.DataFrame):
     """One HTML page with the table and two figures."""
     folder.mkdir(exist_ok=True)
-    plot_scores(scores, METRIC).savefig(folder / "scores.png", dpi=120)
+    plot_scores(scores, METRIC, summarize(scores)).savefig(folder / "scores.png", dpi=120)
     plot_mask_invariance(views).savefig(folder / "views.png", dpi=120)
     page = f"""<!doctype html><html lang="en"><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1"><title>dare_sklearn demo</title>

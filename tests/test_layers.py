@@ -14,7 +14,7 @@ import dare_sklearn
 
 PACKAGE = Path(dare_sklearn.__file__).parent
 # A layer may import itself and those before it.
-ORDER = "signals simulation modules pretraining weights training base transformers estimators models inspection evaluation viz benchmark cli".split()
+ORDER = "signals simulation modules pretraining weights training base transformers estimators models inspection viz evaluation benchmark cli".split()
 FILES = sorted(
     p for p in PACKAGE.rglob("*.py") if not p.stem.startswith("__") or p.parent != PACKAGE
 )

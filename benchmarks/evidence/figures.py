@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
 import pandas as pd
 
-from dare_sklearn.viz import plot_label_efficiency, plot_mask_invariance, plot_missing_electrodes
+from dare_sklearn.viz import plot_curve, plot_mask_invariance
 
 GREY, BLUE, RED = "#777777", "#0b5cad", "#c0392b"
 
@@ -49,7 +50,7 @@ def transfer(table: pd.DataFrame) -> plt.Figure:
     return figure
 
 
-def _panels(table: pd.DataFrame, by: str, plot, **columns: str) -> plt.Figure:
+def _panels(table: pd.DataFrame, by: str, hue: str, **options: Any) -> plt.Figure:
     tasks = list(table[by].unique())
     figure, axes = plt.subplots(
         1, len(tasks), figsize=(4.6 * len(tasks), 3.8), layout="constrained", squeeze=False
@@ -57,19 +58,19 @@ def _panels(table: pd.DataFrame, by: str, plot, **columns: str) -> plt.Figure:
     for ax, task in zip(axes[0], tasks, strict=True):
         # embeddings first: then they have the same colours in every panel
         part = table[table[by] == task].sort_values(
-            columns["hue"], key=lambda names: ~names.str.startswith("embeddings"), kind="stable"
+            hue, key=lambda names: ~names.str.startswith("embeddings"), kind="stable"
         )
-        plot(part, ax=ax, **columns)
+        plot_curve(part, hue=hue, ax=ax, **options)
         ax.set(title=task, ylabel=part["metric"].iloc[0].replace("_", " "))
     return figure
 
 
 def labels(table: pd.DataFrame) -> plt.Figure:
-    return _panels(table, "dataset", plot_label_efficiency, x="n_trials", y="mean", hue="pipeline")
+    return _panels(table, "dataset", x="n_trials", hue="pipeline", log_x=True)
 
 
 def electrodes(table: pd.DataFrame) -> plt.Figure:
-    return _panels(table, "task", plot_missing_electrodes, x="share", y="mean", hue="model")
+    return _panels(table, "task", x="share", hue="model")
 
 
 def invariance(table: pd.DataFrame) -> plt.Figure:

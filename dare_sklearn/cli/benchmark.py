@@ -174,13 +174,11 @@ def _choose_datasets(suite: Any, names: list[str] | None) -> Any:
 
 
 def _tell(results: Any, page: Path) -> None:
-    from ..benchmark.answer import paragraph
-    from ..benchmark.report import summary_table
+    import pandas as pd
 
     columns = ["dataset", "pipeline", "metric", "mean", "low", "high", "fit_seconds"]
-    table = summary_table(results)[columns]
+    table = pd.read_csv(page.with_name("summary.csv"))[columns]
     print(table.to_string(index=False, float_format="%.3f"))
-    print(f"\n{paragraph(results)}\n")
     if count := len(results.failures):
         print(f"{count} failure{'s' * (count > 1)}; the report lists them.", file=sys.stderr)
     print(f"Report: {page}")

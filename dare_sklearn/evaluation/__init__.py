@@ -2,9 +2,10 @@
 
 from .compare import compare
 from .curves import learning_curve, lost_electrodes
+from .intervals import observations, summarize
 from .report import report
 from .rivals import BraindecodeClassifier, deep_pipelines
-from .statistics import combine_datasets, corrected_ttest, pairwise, summarize
+from .statistics import combine_datasets, corrected_ttest, pairwise
 
 __all__ = [
     "BraindecodeClassifier",
@@ -14,6 +15,7 @@ __all__ = [
     "deep_pipelines",
     "learning_curve",
     "lost_electrodes",
+    "observations",
     "pairwise",
     "report",
     "summarize",

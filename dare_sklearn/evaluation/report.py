@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import base64
+import io
+import os
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from .statistics import summarize
+from .intervals import observations, score_columns, summarize
+from .statistics import pairwise
+from .verdict import judge, main_metric, sentence
+
+# text as paths: the same on every machine, whatever fonts it has; no date: equal runs, equal files
+_SVG = {"svg.fonttype": "path", "svg.hashsalt": "dare_sklearn", "figure.facecolor": "white"}
 
 
 def report(
@@ -57,9 +66,188 @@ def report(
     >>> report(pd.DataFrame(rows, columns=columns), tempfile.mkdtemp()).name
     'report.html'
     """
+    from jinja2 import Environment, FileSystemLoader
+
+    if not isinstance(table, pd.DataFrame) or not len(table):
+        raise TypeError(f"table of report must be a table of compare, got {type(table).__name__}.")
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
-    body = summarize(table).to_html(index=False)
+    extra = {"learning_curve": learning_curve, "lost_electrodes": lost_electrodes}
+    extra = {name: part for name, part in extra.items() if part is not None and len(part)}
+    verdicts = judge(table, candidate, rivals)
+    datasets = [_dataset(part, verdicts, extra) for _, part in table.groupby("dataset", sort=False)]
+    tables = {
+        "scores": table,
+        "summary": pd.concat([d["summary"] for d in datasets]),
+        "pairs": pd.concat([d["pairs"] for d in datasets]),
+        "verdicts": verdicts,
+        **extra,
+    }
+    files = []
+    for name, part in tables.items():
+        if len(part):
+            write_csv(part, folder / f"{name}.csv")
+            files.append(f"{name}.csv")
+    environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True)
+    page = environment.get_template("report.html").render(
+        title=title,
+        answer=sentence(verdicts),
+        candidate=verdicts["candidate"].iloc[0] if len(verdicts) else "",
+        rivals=[n for n in table["pipeline"].unique() if rivals is None or n in rivals],
+        verdicts=verdicts.to_dict("records"),
+        datasets=datasets,
+        context=dict(context or {}),
+        files=files,
+    )
     path = folder / "report.html"
-    path.write_text(f"<!doctype html><meta charset='utf-8'>{body}", encoding="utf-8")
+    scratch = path.with_suffix(".part")
+    scratch.write_text(page, encoding="utf-8")
+    os.replace(scratch, path)
     return path
+
+
+def write_csv(table: pd.DataFrame, path: Any) -> None:
+    """Write a table whose text no spreadsheet takes for a formula.
+
+    Text that begins with one of ``= + - @`` gets an apostrophe in front.
+    """
+
+    def harmless(value: Any) -> Any:
+        risky = isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r"))
+        return f"'{value}" if risky else value
+
+    table.rename(columns=harmless).map(harmless).to_csv(path, index=False)
+
+
+def _dataset(
+    table: pd.DataFrame, verdicts: pd.DataFrame, extra: dict[str, pd.DataFrame]
+) -> dict[str, Any]:
+    """What the page says of one data set."""
+    from ..viz._axes import spelled
+
+    metrics = [name for name in score_columns(table) if table[name].notna().any()]
+    main = main_metric(table)
+    summary = summarize(table, metrics)
+    several = table["pipeline"].nunique() > 1 and len(observations(table, main)[0]) > 1
+    pairs = [pairwise(table, metric) for metric in metrics] if several else []
+    by_metric = {m: part.set_index("pipeline") for m, part in summary.groupby("metric", sort=False)}
+    order = by_metric[main].sort_values("mean", ascending=False)
+    return {
+        "name": table["dataset"].iloc[0],
+        "facts": _facts(table),
+        "metrics": [
+            {"words": spelled(m), "chance": by_metric[m]["chance"].notna().any()} for m in metrics
+        ],
+        "rows": [
+            {
+                "pipeline": pipeline,
+                **row,
+                "scores": [by_metric[m].loc[pipeline].to_dict() for m in metrics],
+            }
+            for pipeline, row in order.iterrows()
+        ],
+        "figures": list(_figures(table, main, summary, pairs, verdicts, extra)),
+        "summary": summary,
+        "pairs": pd.concat(pairs) if pairs else pd.DataFrame(),
+    }
+
+
+def _facts(table: pd.DataFrame) -> str:
+    one = table[table["pipeline"] == table["pipeline"].iloc[0]]
+    sizes = [
+        f"{low:,}" if low == high else f"{low:,} to {high:,}"
+        for low, high in ((one[c].min(), one[c].max()) for c in ("n_train", "n_test"))
+    ]
+    who = ""
+    if (one["n_subjects"] == 1).all() and one["subject"].nunique() > 1:
+        who = f" Every fold tests one of {one['subject'].nunique()} subjects."
+    return (
+        f"{len(one)} folds, each with {sizes[0]} training and {sizes[1]} test epochs.{who} "
+        f"{table['pipeline'].nunique()} pipelines."
+    )
+
+
+def _figures(
+    table: pd.DataFrame,
+    metric: str,
+    summary: pd.DataFrame,
+    pairs: list[pd.DataFrame],
+    verdicts: pd.DataFrame,
+    extra: dict[str, pd.DataFrame],
+) -> Iterator[dict[str, Any]]:
+    from .. import viz
+    from ..viz._axes import spelled
+
+    dataset, words = table["dataset"].iloc[0], spelled(metric)
+    yield _drawn(
+        "Scores",
+        lambda: viz.plot_scores(table, metric, summary),
+        f"{words} of every pipeline on {dataset}",
+        "Dots are folds, diamonds are means with their 95 % interval.",
+    )
+    scores, unit, _ = observations(table, metric)
+    judged = verdicts[verdicts["dataset"] == dataset] if len(verdicts) else verdicts
+    for a, b in zip(judged.get("rival", ()), judged.get("candidate", ()), strict=True):
+        yield _drawn(
+            f"{b} beside its best rival",
+            lambda a=a, b=b: viz.plot_paired(scores, a, b, metric=metric, unit=unit),
+            f"{words} of {a} and {b}, one line per {unit}",
+        )
+    if pairs and table["pipeline"].nunique() > 2:
+        yield _drawn(
+            "All pairs",
+            lambda: viz.plot_significance(pairs[0]),
+            f"Differences in {words} between all pipelines on {dataset}",
+            "Score of the row minus that of the column, and its p-value, corrected for the number "
+            "of pairs.",
+        )
+    titles = {
+        "learning_curve": ("Fewer labelled epochs", "n_labels"),
+        "lost_electrodes": ("Lost electrodes", "share"),
+    }
+    for name, long in extra.items():
+        title, x = titles[name]
+        part = long[long["dataset"] == dataset]
+        if metric not in part or part[x].nunique() < 2:
+            continue
+        points = summarize(part, metric)
+        log_x = x == "n_labels"
+        yield _drawn(
+            title,
+            lambda points=points, x=x, log_x=log_x: _labelled(
+                viz.plot_curve(points, x, log_x=log_x), words
+            ),
+            f"{words} against {spelled(x)}",
+            "Bands are 95 % intervals of the mean.",
+        )
+    if {"fit_seconds", "predict_seconds"} <= set(summary):
+        yield _drawn(
+            "Cost",
+            lambda: viz.plot_cost(summary, metric),
+            f"{words} against seconds per fold of every pipeline on {dataset}",
+        )
+
+
+def _labelled(figure: Any, words: str) -> Any:
+    figure.axes[0].set_ylabel(words)
+    return figure
+
+
+def _drawn(title: str, draw: Callable[[], Any], alt: str, note: str = "") -> dict[str, Any]:
+    """A figure as SVG that asks nothing of the network."""
+    import matplotlib
+
+    buffer = io.BytesIO()
+    with matplotlib.rc_context(_SVG), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of layouts
+        draw().savefig(
+            buffer, format="svg", bbox_inches="tight", pad_inches=0.1, metadata={"Date": None}
+        )
+    svg = buffer.getvalue()
+    return {
+        "title": title,
+        "alt": alt,
+        "note": note,
+        "width": round(float(svg.split(b'width="', 1)[1].split(b"pt", 1)[0]) * 4 / 3),
+        "data": base64.b64encode(svg).decode("ascii"),
+    }

@@ -1,31 +1,30 @@
-"""Statistics of a table of `compare`: intervals, paired tests, effects, and their combination.
+"""Paired tests of a table of `compare`, effects, and their combination over data sets.
 
-What counts as one observation decides which test is sound. **Subjects** (every fold tests one
-subject, and there are several): the mean score of each is one observation, and paired tests over
-subjects apply, as in MOABB. **Folds** of one recording share training data, so their scores are
-no independent observations: tests that take them so find differences where there are none. The
-corrected resampled t-test enlarges their variance by the share of training data [1]_.
-
-.. [1] Nadeau, Bengio (2003). Inference for the generalization error. Machine Learning 52.
+What counts as one observation (see `intervals`) decides which test is sound. Paired tests over
+**subjects** apply as in MOABB. Scores of **folds** that share training data are not independent,
+and a test that takes them so finds differences where there are none: the corrected resampled t-test
+enlarges their variance.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from itertools import combinations, product
+from collections.abc import Iterable
+from itertools import combinations
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
-from .compare import COSTS, WHICH
+from .intervals import TIE, corrected_error, observations, score_column
 
 TESTS = ("auto", "permutation", "wilcoxon", "corrected_ttest")
-INTERVALS = ("auto", "t", "bootstrap")
 WILCOXON_FROM = 20  # subjects, as in MOABB
 EXACT_UP_TO = 14  # observations: 16,384 sign patterns
-TIE = 1e-9  # scores are ratios of counts: equal ones differ by rounding only
+_PAIRS = (
+    "dataset pipeline_a pipeline_b metric unit n n_subjects mean_a mean_b difference "
+    "effect_size test p_greater p_less p p_holm"
+).split()
 
 
 class TTest(NamedTuple):
@@ -79,7 +78,7 @@ def corrected_ttest(differences: Any, n_train: float, n_test: float) -> TTest:
         )
     if not (n_train > 0 and n_test > 0):
         raise ValueError(f"n_train and n_test must be positive, got {n_train} and {n_test}.")
-    error = _corrected_error(differences, n_test / n_train)
+    error = corrected_error(differences, n_test / n_train)
     mean = _clean(differences.mean())
     # without error, every fold has the same difference
     t = mean / error if error else mean and np.copysign(np.inf, mean)
@@ -105,10 +104,10 @@ def pairwise(
     metric : str or None, default=None
         Column of the score; None where there is only one.
     test : {"auto", "permutation", "wilcoxon", "corrected_ttest"}, default="auto"
-        "permutation" and "wilcoxon" are paired tests over subjects, "corrected_ttest" is for folds
-        (see the module's text). "auto" takes, for each data set, the permutation of signs below 20
-        subjects and Wilcoxon's signed ranks from there on (MOABB's rule), and the corrected t-test
-        where observations are folds.
+        "permutation" and "wilcoxon" are paired tests over subjects, "corrected_ttest" is for folds,
+        which share training data. "auto" takes, for each data set, the permutation of signs below
+        20 subjects and Wilcoxon's signed ranks from there on (MOABB's rule), and the corrected
+        t-test where observations are folds.
     n_permutations : int, default=10000
         Random sign patterns beyond 14 subjects; up to there all are counted.
     random_state : int, default=0
@@ -135,10 +134,10 @@ def pairwise(
     Subjects that are left out in turn share training data too. To take them as observations is the
     field's practice (MOABB); it asks whether the difference holds across the subjects at hand.
 
-    The tests are computed by SciPy and by counting here rather than by MOABB, whose sign test
-    compares sums without allowing for rounding (on tied scores its p come out too small), and
-    whose one-sided Wilcoxon test takes its direction from the mean, not from the ranks. Where
-    scores have no ties and both agree in direction, the numbers are the same.
+    Permutation and rank tests are SciPy's. MOABB's own sign test compares sums without allowing for
+    rounding (on tied scores its p come out too small), and its one-sided Wilcoxon test takes its
+    direction from the mean, not from the ranks. Where scores have no ties and both agree in
+    direction, the numbers are the same.
 
     References
     ----------
@@ -159,10 +158,18 @@ def pairwise(
     """
     if test not in TESTS:
         raise ValueError(f"test must be one of {', '.join(TESTS)}, got {test!r}.")
-    metric = _metric(results, metric)
+    metric = score_column(results, metric)
     rows = []
     for dataset, part in results.groupby("dataset", sort=False):
-        chosen, unit, scores, ratio = _observations(part, metric, test, dataset)
+        scores, unit, ratio = observations(part, metric, by_fold=test == "corrected_ttest")
+        if test in ("permutation", "wilcoxon") and unit == "fold":
+            raise ValueError(
+                f"test={test!r} takes observations as independent; those of {dataset!r} are folds "
+                "that share training data. Use 'corrected_ttest', or folds that test one subject "
+                "each."
+            )
+        few = "permutation" if len(scores) < WILCOXON_FROM else "wilcoxon"
+        chosen = test if test != "auto" else few if unit == "subject" else "corrected_ttest"
         people = _count_people(part)
         first = len(rows)
         for a, b in combinations(scores.columns, 2):
@@ -204,8 +211,6 @@ def combine_datasets(pairs: pd.DataFrame) -> pd.DataFrame:
 
     Raises
     ------
-    ImportError
-        If MOABB is missing.
     ValueError
         If `pairs` holds several metrics, or lacks a pair in some data set.
 
@@ -226,13 +231,6 @@ def combine_datasets(pairs: pd.DataFrame) -> pd.DataFrame:
     >>> combined[["n_datasets", "n", "p"]].round(3).values.tolist()
     [[2.0, 10.0, 0.008]]
     """
-    try:
-        from moabb.analysis.meta_analysis import combine_effects, combine_pvalues
-    except ImportError as error:
-        raise ImportError(
-            "combine_datasets uses MOABB's meta-analysis: pip install moabb"
-        ) from error
-
     if pairs["metric"].nunique() != 1:
         raise ValueError("combine_datasets takes the pairs of one metric.")
     rows = []
@@ -242,12 +240,13 @@ def combine_datasets(pairs: pd.DataFrame) -> pd.DataFrame:
         n = part["n"].to_numpy()
         # into how many folds the trials of one person are cut says nothing of how much is known
         people = part["n_subjects"].to_numpy() if "n_subjects" in part else n
+        weights = np.sqrt(people)
         greater, less = (
-            float(combine_pvalues(_inside(part[side].to_numpy(), n), people))
+            float(stats.combine_pvalues(_inside(part[side], n), "stouffer", weights).pvalue)
             for side in ("p_greater", "p_less")
         )
         with np.errstate(invalid="ignore"):
-            effect = float(combine_effects(part["effect_size"].to_numpy(), people))
+            effect = float(np.average(part["effect_size"].to_numpy(), weights=weights))
         rows.append(
             {
                 "pipeline_a": a, "pipeline_b": b, "metric": part["metric"].iloc[0],
@@ -260,96 +259,6 @@ def combine_datasets(pairs: pd.DataFrame) -> pd.DataFrame:
     return combined
 
 
-def summarize(
-    results: pd.DataFrame,
-    metrics: Sequence[str] | str | None = None,
-    *,
-    confidence: float = 0.95,
-    interval: str = "auto",
-    random_state: int = 0,
-) -> pd.DataFrame:
-    """Mean scores with confidence intervals, and costs.
-
-    Parameters
-    ----------
-    results : DataFrame
-        Of `compare`; several data sets stacked with `pandas.concat`.
-    metrics : str, sequence of str or None, default=None
-        Columns of scores; None takes all that a data set has.
-    confidence : float, default=0.95
-    interval : {"auto", "t", "bootstrap"}, default="auto"
-        "t" is Student's interval over subjects; over folds, which share training data, its
-        variance is enlarged as in `corrected_ttest`. "bootstrap" resamples subjects (bias-corrected
-        and accelerated, 9,999 draws); folds have none. "auto" is "t".
-    random_state : int, default=0
-        Seeds the bootstrap.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per data set, pipeline and metric: ``dataset, pipeline, metric, mean, low, high,
-        std, n, unit`` ("subject" or "fold"), ``chance`` (mean chance level, NaN where `compare`
-        drew no permutations or a fold has none), the medians of ``fit_seconds`` and
-        ``predict_seconds``, and the largest ``peak_memory_mb``. A single observation has no
-        interval and no spread (NaN).
-
-    Raises
-    ------
-    ValueError
-        If a score is missing, or `interval` wants subjects where there are only folds.
-
-    Notes
-    -----
-    An interval of a score near its bound may reach beyond it; it is not cut off.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from dare_sklearn.evaluation import summarize
-    >>> columns = "dataset pipeline fold subject n_subjects n_train n_test accuracy".split()
-    >>> rows = [("data", "a", i, f"s{i}", 1, 80, 20, s) for i, s in enumerate([0.6, 0.7, 0.8])]
-    >>> summarize(pd.DataFrame(rows, columns=columns))[["mean", "low", "high"]].round(3).values
-    array([[0.7  , 0.452, 0.948]])
-    """
-    if interval not in INTERVALS:
-        raise ValueError(f"interval must be one of {', '.join(INTERVALS)}, got {interval!r}.")
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence must lie between 0 and 1, got {confidence!r}.")
-    known = _metrics(results)
-    all_metrics = metrics is None
-    metrics = known if all_metrics else [metrics] if isinstance(metrics, str) else metrics
-    rows = []
-    for (dataset, pipeline), part in results.groupby(["dataset", "pipeline"], sort=False):
-        for metric in metrics:
-            metric = _metric(results, metric)
-            if all_metrics and part[metric].isna().all():  # of another data set
-                continue
-            _, unit, scores, ratio = _observations(part, metric, "auto", dataset)
-            values = scores[pipeline].to_numpy()
-            if interval == "bootstrap" and unit == "fold":
-                raise ValueError(
-                    f"Folds of {dataset!r} share training data, and resampling them takes them as "
-                    "independent: use interval='t'."
-                )
-            low, high = _interval(values, ratio, confidence, interval, random_state)
-            chance = f"chance_{metric}"
-            rows.append(
-                {
-                    "dataset": dataset, "pipeline": pipeline, "metric": metric,
-                    "mean": values.mean(), "low": low, "high": high,
-                    "std": values.std(ddof=1) if len(values) > 1 else np.nan, "n": len(values),
-                    "unit": unit,
-                    "chance": part[chance].mean(skipna=False) if chance in part else np.nan,
-                    **{
-                        cost: getattr(part[cost], how)()
-                        for cost, how in _SUMMARY_OF_COSTS.items()
-                        if cost in part
-                    },
-                }
-            )  # fmt: skip
-    return pd.DataFrame(rows)
-
-
 def holm(p: Iterable[float]) -> np.ndarray:
     """Holm's step-down correction, in the order given."""
     p = np.asarray(list(p), dtype=float)
@@ -359,74 +268,22 @@ def holm(p: Iterable[float]) -> np.ndarray:
     return np.minimum(adjusted, 1.0)
 
 
-def sign_permutation(differences: np.ndarray, n_permutations: int, seed: int) -> float:
+def _sign_permutation(differences: np.ndarray, n_permutations: int, seed: int, side: str) -> float:
     """One-sided p of a paired permutation test: signs of the differences are exchangeable.
 
     All sign patterns up to 14 observations, else random ones with the observed pattern among them.
     """
-    n = len(differences)
-    if n <= EXACT_UP_TO:
-        signs = np.array(list(product([1.0, -1.0], repeat=n)))  # the first one is the observed
-    else:
-        signs = np.random.default_rng(seed).choice([1.0, -1.0], size=(n_permutations + 1, n))
-        signs[0] = 1.0
-    sums = signs @ differences
-    return float(np.mean(sums >= sums[0] - TIE * max(1.0, np.abs(differences).sum())))
-
-
-_PAIRS = (
-    "dataset pipeline_a pipeline_b metric unit n n_subjects mean_a mean_b difference "
-    "effect_size test p_greater p_less p p_holm"
-).split()
-# columns that the command line adds to its tables
-_OF_SUITES = {"seed", "tested", "n_chans", "n_times", "sfreq", "n_classes", "n_trials"}
-_SUMMARY_OF_COSTS = {"fit_seconds": "median", "predict_seconds": "median", "peak_memory_mb": "max"}
-
-
-def _metrics(results: pd.DataFrame) -> list[str]:
-    """Columns of scores."""
-    taken = {*WHICH, *COSTS, *_OF_SUITES}
-    return [c for c in results if c not in taken and not c.startswith(("chance_", "p_"))]
-
-
-def _metric(results: pd.DataFrame, metric: str | None) -> str:
-    known = _metrics(results)
-    if metric is None and len(known) == 1:
-        return known[0]
-    if metric not in known:
-        raise ValueError(f"metric must be one of {', '.join(known)}, got {metric!r}.")
-    return metric
-
-
-def _observations(
-    part: pd.DataFrame, metric: str, test: str, dataset: Any
-) -> tuple[str, str, pd.DataFrame, float]:
-    """The test, its unit, scores (observations by pipelines), and n_test / n_train for folds."""
-    if part.duplicated(["pipeline", "fold"]).any():
-        raise ValueError(
-            f"{dataset!r} has several rows for one pipeline and fold: give each data set a name of "
-            "its own."
-        )
-    if not np.isfinite(part[metric].astype(float)).all():
-        raise ValueError(f"{dataset!r} has missing or infinite scores of {metric!r}.")
-    by_subject = bool((part["n_subjects"] == 1).all() and part["subject"].nunique() > 1)
-    if test in ("permutation", "wilcoxon") and not by_subject:
-        raise ValueError(
-            f"test={test!r} takes observations as independent; those of {dataset!r} are folds that "
-            "share training data. Use 'corrected_ttest', or folds that test one subject each."
-        )
-    unit = "subject" if by_subject and test != "corrected_ttest" else "fold"
-    scores = part.pivot_table(
-        metric, index=unit, columns="pipeline", aggfunc="mean", sort=False, observed=True
+    return float(
+        stats.permutation_test(
+            (differences,),
+            # sums that should be equal differ by rounding
+            lambda d, axis: np.round(d.mean(axis=axis), 9),
+            permutation_type="samples",
+            alternative=side,
+            n_resamples=np.inf if len(differences) <= EXACT_UP_TO else n_permutations,
+            rng=seed,
+        ).pvalue
     )
-    counts = part.groupby("pipeline", sort=False, observed=True)["fold"].agg(frozenset)
-    if scores.isna().any(axis=None) or counts.nunique() > 1:
-        raise ValueError(f"The pipelines of {dataset!r} were not scored on the same folds.")
-    if test == "auto":
-        few = "permutation" if len(scores) < WILCOXON_FROM else "wilcoxon"
-        test = few if by_subject else "corrected_ttest"
-    ratio = 0.0 if unit == "subject" else part["n_test"].mean() / part["n_train"].mean()
-    return test, unit, scores, float(ratio)
 
 
 def _count_people(part: pd.DataFrame) -> int:
@@ -450,7 +307,10 @@ def _test(
         result = corrected_ttest(differences, 1.0, ratio)
         return result.p_greater, result.p_less
     if test == "permutation":
-        return tuple(sign_permutation(d, n_permutations, seed) for d in (differences, -differences))
+        return tuple(
+            _sign_permutation(differences, n_permutations, seed, side)
+            for side in ("greater", "less")
+        )
     if not differences.any():
         return 1.0, 1.0  # no ranks to sum
     return tuple(
@@ -466,34 +326,12 @@ def _effect(differences: np.ndarray) -> float:
     return float(mean / differences.std(ddof=1))
 
 
-def _interval(
-    values: np.ndarray, ratio: float, confidence: float, interval: str, seed: int
-) -> tuple[float, float]:
-    if len(values) < 2:
-        return np.nan, np.nan
-    if np.ptp(values) <= TIE:
-        return values[0], values[0]
-    if interval == "bootstrap":
-        rng = np.random.default_rng(seed)
-        found = stats.bootstrap((values,), np.mean, confidence_level=confidence, rng=rng)
-        return tuple(float(edge) for edge in found.confidence_interval)
-    half = stats.t.ppf(0.5 + confidence / 2, len(values) - 1) * _corrected_error(values, ratio)
-    return values.mean() - half, values.mean() + half
-
-
-def _corrected_error(values: np.ndarray, ratio: float) -> float:
-    """Standard error of the mean of scores of folds; ``ratio`` 0 is the usual one."""
-    if np.ptp(values) <= TIE:
-        return 0.0
-    return float(np.sqrt((1 / len(values) + ratio) * values.var(ddof=1)))
-
-
 def _clean(differences: Any) -> Any:
     """Differences without the rounding of a subtraction, so that ties are ties."""
     return np.round(differences, 12)
 
 
-def _inside(p: np.ndarray, n: np.ndarray) -> np.ndarray:
+def _inside(p: Any, n: np.ndarray) -> np.ndarray:
     """One-sided p-values away from 0 and 1, which are infinite for Stouffer's method.
 
     A test of n observations has at most 2^n outcomes, and is never surer than one of them.

@@ -7,30 +7,21 @@ is changed. With ``ax``, functions draw into a figure of your own and return tha
 
 from .attention import plot_attention
 from .comparison import plot_cost, plot_paired, plot_scores
-from .curves import (
-    plot_curve,
-    plot_label_efficiency,
-    plot_mask_invariance,
-    plot_missing_electrodes,
-)
+from .curves import plot_curve, plot_mask_invariance
 from .embedding import plot_embedding_map
 from .filters import plot_spatial_filters
 from .relevance import plot_channel_relevance
-from .statistics import plot_critical_difference, plot_meta_analysis, plot_significance
+from .significance import plot_significance
 from .training import plot_losses
 
 __all__ = [
     "plot_attention",
     "plot_channel_relevance",
     "plot_cost",
-    "plot_critical_difference",
     "plot_curve",
     "plot_embedding_map",
-    "plot_label_efficiency",
     "plot_losses",
     "plot_mask_invariance",
-    "plot_meta_analysis",
-    "plot_missing_electrodes",
     "plot_paired",
     "plot_scores",
     "plot_significance",

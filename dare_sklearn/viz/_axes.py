@@ -19,6 +19,17 @@ LINES = ("-", "--", "-.", ":")
 LEGEND_LINES = 16  # in one column
 GREY = "0.45"
 PALE = "0.85"
+_WORDS = {
+    "auc": "area under the ROC curve",
+    "f1": "F1 score",
+    "r2": "R² (share of the variance explained)",
+    "kappa": "Cohen's kappa",
+    "cohen_kappa": "Cohen's kappa",
+    "mcc": "Matthews correlation",
+    "matthews_corrcoef": "Matthews correlation",
+    "n_labels": "labelled training epochs",
+    "share": "share of electrodes lost",
+}
 SIGNED, POSITIVE = "RdBu_r", "viridis"  # colour maps: with a middle, and from low to high
 
 
@@ -32,11 +43,11 @@ class _Shown(Figure):
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """An empty figure (inches) that pyplot does not know, so that nobody has to close it."""
+    """An empty figure (inches), created without pyplot, so it need not be closed."""
     return _Shown(figsize=(width, height), layout="constrained")
 
 
-def get_axes(ax: Any, owner: str, width: float = 6.0, height: float = 4.0) -> Axes:
+def get_axes(ax: Any, width: float = 6.0, height: float = 4.0) -> Axes:
     """The axes to draw on: those that were passed, or those of a new figure.
 
     Raises
@@ -47,9 +58,7 @@ def get_axes(ax: Any, owner: str, width: float = 6.0, height: float = 4.0) -> Ax
     if ax is None:
         return new_figure(width, height).subplots()
     if not isinstance(ax, Axes):
-        raise TypeError(
-            f"ax of {owner} must be None or matplotlib axes, got a {type(ax).__name__}."
-        )
+        raise TypeError(f"ax must be None or matplotlib axes, got a {type(ax).__name__}.")
     return ax
 
 
@@ -69,9 +78,16 @@ def line(number: int) -> str:
 
 
 def spelled(name: Any) -> str:
-    """A column's name as words: "balanced_accuracy" becomes "balanced accuracy"."""
-    words = str(name).replace("_", " ")
-    return {"roc auc": "ROC AUC", "r2": "R²", "auc": "AUC"}.get(words, words)
+    """A column's name as words: "roc_auc_ovr" becomes "area under the ROC curve"."""
+    text = str(name)
+    if text in _WORDS:
+        return _WORDS[text]
+    if text.startswith("neg_"):
+        return f"{spelled(text[4:])} (negative)"
+    for start, words in (("roc_auc", "area under the ROC curve"), ("f1_", "F1 score")):
+        if text.startswith(start):
+            return words
+    return text.replace("_", " ")
 
 
 def wrapped(label: Any, width: int = 26) -> str:

@@ -22,7 +22,7 @@ HEAD_RADIUS = 0.095  # of the outline that mne draws
 MOST_NAMED = 24  # electrodes whose names fit into one map
 
 
-def own_positions(info: Any, owner: str) -> dict[str, np.ndarray]:
+def own_positions(info: Any) -> dict[str, np.ndarray]:
     """Positions that an ``mne.Info`` holds, by canonical name; none for None.
 
     Raises
@@ -35,14 +35,12 @@ def own_positions(info: Any, owner: str) -> dict[str, np.ndarray]:
     import mne
 
     if not isinstance(info, mne.Info):
-        raise TypeError(f"info of {owner} must be an mne.Info, got a {type(info).__name__}.")
+        raise TypeError(f"info must be an mne.Info, got a {type(info).__name__}.")
     located = {electrode_name(ch["ch_name"]): np.array(ch["loc"][:3]) for ch in info["chs"]}
     return {name: xyz for name, xyz in located.items() if np.isfinite(xyz).all() and xyz.any()}
 
 
-def place_electrodes(
-    ch_names: Sequence[str], own: Mapping[str, np.ndarray], owner: str
-) -> np.ndarray:
+def place_electrodes(ch_names: Sequence[str], own: Mapping[str, np.ndarray]) -> np.ndarray:
     """Where electrodes lie on the page.
 
     Parameters
@@ -50,8 +48,6 @@ def place_electrodes(
     ch_names : sequence of str
     own : mapping of str to ndarray of shape (3,)
         Positions of the recording, for names outside the 10-05 system.
-    owner : str
-        Who asks, for messages.
 
     Returns
     -------
@@ -61,17 +57,17 @@ def place_electrodes(
     Raises
     ------
     ValueError
-        If the position of a channel is unknown, or there are less than two channels.
+        If the position of a channel is unknown, or there are fewer than two channels.
     """
     source = electrode_positions(ch_names, own)
     lost = [name for name in ch_names if name not in source]
     if lost:
         raise ValueError(
-            f"{owner} does not know where {', '.join(lost)} {'is' if len(lost) == 1 else 'are'}: "
+            f"There is no position for {', '.join(lost)}: "
             "rename them to electrodes of the 10-05 system, or pass info= with a montage."
         )
     if len(ch_names) < 2:
-        raise ValueError(f"{owner} draws a map over the scalp, which needs two channels or more.")
+        raise ValueError("A map over the scalp needs two channels or more.")
     away = np.stack([source[name] for name in ch_names]) - _CENTRE
     radius = np.hypot(away[:, 0], away[:, 1])
     polar = np.arctan2(radius, away[:, 2]) / (np.pi / 2) * HEAD_RADIUS

@@ -79,11 +79,10 @@ def plot_attention(
     Attention of the summary token
     (16.7 % if all were alike)
     """
-    owner = "plot_attention"
     if per_head and ax is not None:
-        raise ValueError(f"{owner} draws several maps with per_head=True: leave ax out.")
-    bare, names, passes = _prepare(encoder, X, ch_names, sfreq, unit, owner)
-    places = place_electrodes(names, {}, owner)
+        raise ValueError("plot_attention draws several maps with per_head=True: leave ax out.")
+    bare, names, passes = _prepare(encoder, X, ch_names, sfreq, unit)
+    places = place_electrodes(names, {})
     weights = 100 * mean_attention(bare, passes)  # (n_heads, n_chans + embed_num), percent
     n_summary = bare.config.embed_num
     alike = 100 / weights.shape[1]
@@ -92,7 +91,7 @@ def plot_attention(
     title = f"Attention of the summary {tokens}\n({alike:.1f} % if all were alike)"
     shown = names if len(names) <= MOST_NAMED else None
     if not per_head:
-        ax = get_axes(ax, owner, 4.6, 3.8)
+        ax = get_axes(ax, 4.6, 3.8)
         mean = head_maps.mean(axis=0)
         drawn = draw_map(ax, mean, places, cmap=POSITIVE, limits=(0.0, mean.max()), names=shown)
         ax.figure.colorbar(drawn, ax=ax, label="attention (%)", shrink=0.8)
@@ -168,7 +167,7 @@ def mean_attention(encoder: Encoder, passes: Iterator[Any]) -> np.ndarray:
     return (total / count).numpy()
 
 
-def _prepare(encoder, X, ch_names, sfreq, unit, owner):
+def _prepare(encoder, X, ch_names, sfreq, unit):
     """The bare encoder, its electrodes, and its passes over `X`."""
     import torch
     from sklearn.utils.validation import check_is_fitted
@@ -181,12 +180,12 @@ def _prepare(encoder, X, ch_names, sfreq, unit, owner):
     if isinstance(encoder, SignalInputMixin):
         if ch_names is not None or sfreq is not None or unit != "auto":
             raise ValueError(
-                f"ch_names, sfreq and unit of {owner} are for a bare encoder: "
+                f"ch_names, sfreq and unit of plot_attention are for a bare encoder: "
                 f"{type(encoder).__name__} has its own."
             )
         check_is_fitted(encoder)
         if not hasattr(encoder, "encoder_"):
-            raise TypeError(f"{owner} needs an estimator with an encoder.")
+            raise TypeError("plot_attention needs an estimator with an encoder.")
         signals = encoder._read(X, reset=False)
         if hasattr(encoder, "module_"):
             module, epochs = encoder.module_, encoder._grid(signals)
@@ -199,13 +198,13 @@ def _prepare(encoder, X, ch_names, sfreq, unit, owner):
         bare, unknown = encoder.encoder_, encoder.unknown_channels
     elif isinstance(encoder, Encoder):
         bare, unknown = encoder, "interpolate"
-        signals = read_signals(X, ch_names=ch_names, sfreq=sfreq, unit=unit, owner=owner)
+        signals = read_signals(X, ch_names=ch_names, sfreq=sfreq, unit=unit, owner="plot_attention")
     else:
         raise TypeError(
-            f"{owner} takes an encoder (see load_encoder) or a fitted DARE estimator, got a "
+            f"plot_attention takes an encoder (see load_encoder) or a fitted DARE estimator, got a "
             f"{type(encoder).__name__}."
         )
-    grid = Grid(signals, bare.config, owner=owner, unknown=unknown)
+    grid = Grid(signals, bare.config, owner="plot_attention", unknown=unknown)
     device = next(bare.parameters()).device
     channels = torch.from_numpy(grid.index).to(device)
     passes = (

@@ -11,34 +11,24 @@ from matplotlib.figure import Figure
 
 from ._axes import GREY, add_legend, color, get_axes, marker, new_figure, spelled, tidy
 from ._axes import wrapped as wrap
-from ._tables import (
-    check_pipelines,
-    check_table,
-    choose_dataset,
-    fold_ratio,
-    in_order,
-    mean_interval,
-    unit_scores,
-)
+from ._tables import check_table, choose_dataset, in_order
 
 COLUMNS = 3  # data sets side by side
 _KEYS = ["dataset", "pipeline", "fold"]
+_SUMMARY = ["dataset", "pipeline", "metric", "mean", "low", "high"]
 _BETTER, _WORSE = color(0), color(1)
 
 
 def plot_scores(
     results: pd.DataFrame,
     metric: str,
+    summary: pd.DataFrame | None = None,
     *,
     dataset: Any = None,
     chance: float | None = None,
     ax: Axes | None = None,
 ) -> Figure:
     """Score of each fold, and the mean of each pipeline with its 95 % confidence interval.
-
-    The interval is that of `dare_sklearn.evaluation.summarize`: Student's over subjects (the mean
-    of each one's folds) where every fold tests one, and over folds elsewhere, widened as these
-    share training data (where the table has ``n_train`` and ``n_test``).
 
     Parameters
     ----------
@@ -48,6 +38,9 @@ def plot_scores(
         lacks folds of others (a fit that failed) is drawn without, and its label tells so.
     metric : str
         Column of the score.
+    summary : DataFrame or None, default=None
+        Of `dare_sklearn.evaluation.summarize`, from which means and intervals are drawn. None draws
+        the mean of the folds, without an interval.
     dataset : str or None, default=None
         Data set to draw; None draws all, each in its own axes.
     chance : float or None, default=None
@@ -75,17 +68,17 @@ def plot_scores(
     >>> [label.get_text() for label in fig.axes[0].get_yticklabels()]
     ['CSP', 'DARE']
     """
-    owner = "plot_scores"
-    check_table(results, [*_KEYS, metric], [metric], owner)
-    results = choose_dataset(results, dataset, owner)
+    check_table(results, [*_KEYS, metric], [metric])
+    if summary is not None:
+        check_table(summary, _SUMMARY, ["mean"])
+        summary = summary[summary["metric"] == metric]
+    results = choose_dataset(results, dataset)
     datasets = in_order(results["dataset"])
     pipelines = in_order(results["pipeline"])
     if ax is not None:
         if len(datasets) > 1:
-            raise ValueError(
-                f"{owner} got {len(datasets)} data sets and one ax: pass dataset=, or no ax."
-            )
-        axes = [get_axes(ax, owner)]
+            raise ValueError(f"There are {len(datasets)} data sets and one ax: pass dataset=.")
+        axes = [get_axes(ax)]
     else:
         columns = min(COLUMNS, len(datasets))
         rows = -(-len(datasets) // columns)
@@ -96,7 +89,9 @@ def plot_scores(
         for spare in grid[len(datasets) :]:
             spare.remove()
     for panel, name in zip(axes, datasets, strict=True):
-        _draw_scores(panel, results[results["dataset"] == name], pipelines, metric, chance)
+        part = results[results["dataset"] == name]
+        means = None if summary is None else summary[summary["dataset"] == name]
+        _draw_scores(panel, part, means, pipelines, metric, chance)
         panel.set_title(wrap(name, 32))
     n_folds = len(results[["dataset", "fold"]].drop_duplicates())
     lacking = n_folds - results.groupby("pipeline")[metric].count()
@@ -112,26 +107,27 @@ def plot_scores(
 
 
 def plot_paired(
-    results: pd.DataFrame,
-    metric: str,
+    scores: pd.DataFrame,
     pipeline_a: Any,
     pipeline_b: Any,
     *,
-    dataset: Any = None,
+    metric: str = "score",
+    unit: str = "observation",
     ax: Axes | None = None,
 ) -> Figure:
     """Two pipelines on the same subjects (or folds), a line for each.
 
     Parameters
     ----------
-    results : DataFrame
-        As in `plot_scores`. A subject that lacks a score of either pipeline is left out.
-    metric : str
-        Column of the score.
+    scores : DataFrame, shape (n_observations, n_pipelines)
+        One column per pipeline, as of `dare_sklearn.evaluation.observations`. Rows that lack a
+        score of either pipeline are left out.
     pipeline_a, pipeline_b : str
         Left and right.
-    dataset : str or None, default=None
-        Data set to draw; None draws all in one.
+    metric : str, default="score"
+        What the scores are.
+    unit : str, default="observation"
+        What a row is, "subject" or "fold".
     ax : Axes or None, default=None
         Where to draw; None makes a figure.
 
@@ -143,29 +139,24 @@ def plot_paired(
     Raises
     ------
     TypeError, ValueError
-        If the table lacks a column, a pipeline or the data set, or has no pairs.
+        If the table lacks a pipeline, or has no pairs.
 
     Examples
     --------
     >>> import pandas as pd
     >>> from dare_sklearn.viz import plot_paired
-    >>> results = pd.DataFrame({"dataset": "motor", "pipeline": ["CSP", "CSP", "DARE", "DARE"],
-    ...     "fold": [0, 1, 0, 1], "accuracy": [0.6, 0.7, 0.7, 0.8]})
-    >>> plot_paired(results, "accuracy", "CSP", "DARE").axes[0].get_title()
-    'DARE higher for 2 of 2 folds'
+    >>> scores = pd.DataFrame({"CSP": [0.6, 0.7], "DARE": [0.7, 0.8]})
+    >>> plot_paired(scores, "CSP", "DARE", unit="subject").axes[0].get_title()
+    'DARE higher for 2 of 2 subjects'
     """
-    owner = "plot_paired"
-    check_table(results, [*_KEYS, metric], [metric], owner)
-    results = choose_dataset(results, dataset, owner)
-    check_pipelines(results, [pipeline_a, pipeline_b], owner)
     if pipeline_a == pipeline_b:
-        raise ValueError(f"{owner} compares two pipelines, got {pipeline_a!r} twice.")
-    wide, kind = unit_scores(results, metric)
-    pairs = wide[[pipeline_a, pipeline_b]].dropna().to_numpy()
+        raise ValueError(f"Two pipelines are needed, got {pipeline_a!r} twice.")
+    check_table(scores, [pipeline_a, pipeline_b], [pipeline_a, pipeline_b])
+    pairs = scores[[pipeline_a, pipeline_b]].dropna().to_numpy()
     if not len(pairs):
-        raise ValueError(f"{owner} found no subject or fold with a score of both pipelines.")
+        raise ValueError(f"There is no {unit} with a score of both pipelines.")
 
-    ax = get_axes(ax, owner, 4.2, 4.0)
+    ax = get_axes(ax, 4.2, 4.0)
     for a, b in pairs:
         shade = _BETTER if b > a else _WORSE if b < a else GREY
         ax.plot([0, 1], [a, b], "o-", color=shade, alpha=0.6, linewidth=1.2, markersize=4)
@@ -174,14 +165,14 @@ def plot_paired(
     ax.set_xticks([0, 1], [wrap(pipeline_a, 18), wrap(pipeline_b, 18)])
     ax.set_xlim(-0.25, 1.25)
     ax.set_ylabel(spelled(metric))
-    ax.set_title(wrap(f"{pipeline_b} higher for {higher} of {len(pairs)} {kind}", 40))
+    ax.set_title(wrap(f"{pipeline_b} higher for {higher} of {len(pairs)} {unit}s", 40))
     tidy(ax)
     ax.legend(frameon=False, fontsize="small")
     return ax.figure
 
 
 def plot_cost(
-    results: pd.DataFrame,
+    summary: pd.DataFrame,
     metric: str,
     *,
     dataset: Any = None,
@@ -191,10 +182,11 @@ def plot_cost(
 
     Parameters
     ----------
-    results : DataFrame
-        As in `plot_scores`, with the columns ``fit_seconds`` and ``predict_seconds``.
+    summary : DataFrame
+        Of `dare_sklearn.evaluation.summarize`: ``dataset``, ``pipeline``, ``metric``, ``mean``,
+        ``low``, ``high``, ``fit_seconds`` and ``predict_seconds``.
     metric : str
-        Column of the score.
+        The score to draw.
     dataset : str or None, default=None
         Data set to draw; None where the table holds a single one.
     ax : Axes or None, default=None
@@ -203,54 +195,50 @@ def plot_cost(
     Returns
     -------
     Figure
-        One point per pipeline, at its median time and mean score, with the 95 % confidence
-        interval of `plot_scores`; seconds on a logarithmic axis.
+        One point per pipeline with the interval of its mean; seconds on a logarithmic axis.
 
     Raises
     ------
     TypeError, ValueError
-        If the table lacks a column, holds several data sets, or times are not positive.
+        If the table lacks a column or the metric, holds several data sets, or times are not
+        positive.
 
     Examples
     --------
     >>> import pandas as pd
     >>> from dare_sklearn.viz import plot_cost
-    >>> results = pd.DataFrame({"dataset": "motor", "pipeline": ["CSP", "CSP", "DARE", "DARE"],
-    ...     "fold": [0, 1, 0, 1], "accuracy": [0.6, 0.7, 0.7, 0.8],
-    ...     "fit_seconds": [1, 1, 8, 9], "predict_seconds": 0.5})
-    >>> plot_cost(results, "accuracy").axes[0].get_xlabel()
+    >>> summary = pd.DataFrame({"dataset": "motor", "pipeline": ["CSP", "DARE"],
+    ...     "metric": "accuracy", "mean": [0.6, 0.7], "low": [0.5, 0.6], "high": [0.7, 0.8],
+    ...     "fit_seconds": [1, 8], "predict_seconds": 0.5})
+    >>> plot_cost(summary, "accuracy").axes[0].get_xlabel()
     'seconds per fold (fit + predict)'
     """
-    owner = "plot_cost"
     seconds = ["fit_seconds", "predict_seconds"]
-    check_table(results, [*_KEYS, metric, *seconds], [metric, *seconds], owner)
-    results = choose_dataset(results, dataset, owner)
-    if results["dataset"].nunique() > 1:
-        raise ValueError(f"{owner} draws one data set, got several: pass dataset=.")
-    pipelines = in_order(results["pipeline"])
-    # medians: the first fold also pays for libraries that load when they are first used
-    cost = results.groupby("pipeline")[seconds].median().sum(axis=1, skipna=False)
+    check_table(summary, [*_SUMMARY, *seconds], ["mean", *seconds])
+    summary = choose_dataset(summary, dataset)
+    if summary["dataset"].nunique() > 1:
+        raise ValueError("The table holds several data sets: pass dataset=.")
+    summary = summary[summary["metric"] == metric]
+    if summary.empty:
+        raise ValueError(f"The table has no rows of metric={metric!r}.")
+    cost = summary[seconds].sum(axis=1, skipna=False)
     if not (cost.dropna() > 0).all():
-        raise ValueError(f"{owner} needs fit and predict seconds that are positive in sum.")
-    wide, kind = unit_scores(results, metric)
-    ratio = fold_ratio(results, kind)
+        raise ValueError("Seconds of fit and predict must be positive in sum.")
 
-    ax = get_axes(ax, owner, 6.4, 3.8)
-    for number, name in enumerate(pipelines):
-        scores = wide[name].dropna()
-        if scores.empty or np.isnan(cost[name]):
+    ax = get_axes(ax, 6.4, 3.8)
+    for number, (row, x) in enumerate(zip(summary.itertuples(), cost, strict=True)):
+        if np.isnan(x) or np.isnan(row.mean):
             continue
-        mean, half = mean_interval(scores, ratio)
         ax.errorbar(
-            cost[name],
-            mean,
-            yerr=None if np.isnan(half) else half,
+            x,
+            row.mean,
+            yerr=_arms(row),
             fmt=marker(number),
             color=color(number),
             markersize=8,
             capsize=3,
             elinewidth=1.2,
-            label=wrap(name),
+            label=wrap(row.pipeline),
         )
     ax.set_xscale("log")
     ax.xaxis.set_major_formatter("{x:g}")
@@ -262,10 +250,13 @@ def plot_cost(
 
 
 def _draw_scores(
-    ax: Axes, results: pd.DataFrame, pipelines: list, metric: str, chance: float | None
+    ax: Axes,
+    results: pd.DataFrame,
+    summary: pd.DataFrame | None,
+    pipelines: list,
+    metric: str,
+    chance: float | None,
 ) -> None:
-    wide, kind = unit_scores(results, metric)
-    ratio = fold_ratio(results, kind)
     for row, name in enumerate(pipelines):
         scores = results.loc[results["pipeline"] == name, metric].dropna().to_numpy()
         if not len(scores):
@@ -273,17 +264,12 @@ def _draw_scores(
         # above the interval, spread in the same way every time
         shift = 0.24 * ((np.arange(len(scores)) * 0.618) % 1) - 0.34
         ax.scatter(scores, row + shift, s=16, color=color(0), alpha=0.5, linewidths=0)
-        mean, half = mean_interval(wide[name].dropna(), ratio)
-        ax.errorbar(
-            mean,
-            row + 0.14,
-            xerr=None if np.isnan(half) else half,
-            fmt="D",
-            color="black",
-            markersize=5.5,
-            capsize=3,
-            elinewidth=1.6,
-        )
+        mean, arms = scores.mean(), None
+        found = () if summary is None else summary[summary["pipeline"] == name].itertuples()
+        for known in found:
+            mean, arms = known.mean, _arms(known)
+        shown = {"fmt": "D", "color": "black", "markersize": 5.5, "capsize": 3, "elinewidth": 1.6}
+        ax.errorbar(mean, row + 0.14, xerr=arms, **shown)
     if chance is None and f"chance_{metric}" in results:
         chance = results[f"chance_{metric}"].mean(skipna=False)
     if chance is not None and not np.isnan(chance):
@@ -301,6 +287,12 @@ def _draw_scores(
     ax.set_xlabel(spelled(metric))
     ax.tick_params(labelbottom=True)  # also above other panels
     tidy(ax, "x")
+
+
+def _arms(row: Any) -> np.ndarray | None:
+    """The two arms of an interval around its mean, as `errorbar` takes them."""
+    arms = np.array([[row.mean - row.low], [row.high - row.mean]])
+    return np.maximum(arms, 0) if np.isfinite(arms).all() else None
 
 
 def _leave_room(ax: Axes) -> None:

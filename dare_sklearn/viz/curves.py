@@ -1,8 +1,9 @@
-"""Curves of a score: over lost electrodes, over labelled trials, over the overlap of masks."""
+"""Curves of a score: over labelled epochs, lost electrodes, the overlap of masks."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,34 +13,36 @@ from matplotlib.ticker import NullFormatter, PercentFormatter, ScalarFormatter
 
 from ._axes import GREY, add_legend, color, get_axes, line, marker, new_figure, spelled, tidy
 from ._axes import wrapped as wrap
-from ._tables import check_table, in_order, mean_interval
+from ._tables import check_table, in_order
 
 
 def plot_curve(
     table: pd.DataFrame,
     x: str,
-    y: str,
-    hue: str | None = None,
-    error: str | None = None,
+    y: str = "mean",
+    hue: str | None = "pipeline",
     *,
+    low: str = "low",
+    high: str = "high",
     chance: float | None = None,
     log_x: bool = False,
     ax: Axes | None = None,
 ) -> Figure:
-    """Mean of `y` against `x` with a band of uncertainty, one line per value of `hue`.
+    """A line of `y` against `x` with a band of uncertainty, one per value of `hue`.
 
     Parameters
     ----------
     table : DataFrame
-        Tidy: one row per observation.
-    x, y : str
-        Columns of numbers.
-    hue : str or None, default=None
+        One row per point: of `dare_sklearn.evaluation.summarize` for `learning_curve` or
+        `lost_electrodes`, or any other.
+    x : str
+        Column of numbers; of "share" the axis is in percent.
+    y : str, default="mean"
+        Column of numbers.
+    hue : str or None, default="pipeline"
         Column that tells lines apart.
-    error : str or None, default=None
-        Column with half the width of the band, for a table that holds one mean per point. None
-        makes the band from the table: the 95 % confidence interval (Student's t) of the mean over
-        the rows of a point, which must be independent of each other.
+    low, high : str, default="low", "high"
+        Columns with the edges of the band. It is left out where the table lacks them.
     chance : float or None, default=None
         Level of chance, a dashed line.
     log_x : bool, default=False
@@ -54,108 +57,54 @@ def plot_curve(
     Raises
     ------
     TypeError, ValueError
-        If the table lacks a column, or has several rows per point beside `error`.
+        If the table lacks a column, or has several rows per point.
 
     Examples
     --------
     >>> import pandas as pd
     >>> from dare_sklearn.viz import plot_curve
-    >>> table = pd.DataFrame({"n": [1, 1, 2, 2], "score": [0.5, 0.7, 0.7, 0.9]})
-    >>> fig = plot_curve(table, "n", "score")
-    >>> fig.axes[0].lines[0].get_ydata().round(2).tolist()
-    [0.6, 0.8]
+    >>> table = pd.DataFrame({"n_labels": [8, 16], "mean": [0.6, 0.8], "low": [0.5, 0.7],
+    ...     "high": [0.7, 0.9]})
+    >>> plot_curve(table, "n_labels", hue=None).axes[0].get_xlabel()
+    'labelled training epochs'
     """
-    return _curve(table, x, y, hue, error, chance, log_x, ax, "plot_curve").figure
-
-
-def plot_missing_electrodes(
-    table: pd.DataFrame,
-    *,
-    x: str = "lost",
-    y: str = "score",
-    hue: str | None = "model",
-    error: str | None = None,
-    chance: float | None = None,
-    ax: Axes | None = None,
-) -> Figure:
-    """Score against the share of electrodes that were lost.
-
-    Parameters
-    ----------
-    table : DataFrame
-        Columns ``lost`` (share, 0 to 1), ``score`` and ``model``, or those named below.
-    x, y, hue, error, chance, ax
-        As `plot_curve`.
-
-    Returns
-    -------
-    Figure
-
-    Raises
-    ------
-    TypeError, ValueError
-        As `plot_curve`, and if a share is outside 0 to 1.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from dare_sklearn.viz import plot_missing_electrodes
-    >>> table = pd.DataFrame({"lost": [0, 0.5], "score": [0.8, 0.7], "model": "DARE"})
-    >>> plot_missing_electrodes(table).axes[0].get_xlabel()
-    'electrodes lost'
-    """
-    owner = "plot_missing_electrodes"
-    check_table(table, [x], [x], owner)
-    if not table[x].dropna().between(0, 1).all():
-        raise ValueError(f"The column {x} of {owner} must hold shares from 0 to 1.")
-    ax = _curve(table, x, y, hue, error, chance, False, ax, owner)
-    ax.xaxis.set_major_formatter(PercentFormatter(1.0))
-    ax.set(xlabel="electrodes lost", title="Missing electrodes")
-    return ax.figure
-
-
-def plot_label_efficiency(
-    table: pd.DataFrame,
-    *,
-    x: str = "n_trials",
-    y: str = "score",
-    hue: str | None = "model",
-    error: str | None = None,
-    chance: float | None = None,
-    ax: Axes | None = None,
-) -> Figure:
-    """Score against the number of labelled trials, on a logarithmic axis.
-
-    Parameters
-    ----------
-    table : DataFrame
-        Columns ``n_trials``, ``score`` and ``model``, or those named below.
-    x, y, hue, error, chance, ax
-        As `plot_curve`.
-
-    Returns
-    -------
-    Figure
-
-    Raises
-    ------
-    TypeError, ValueError
-        As `plot_curve`, and if a number of trials is not positive.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from dare_sklearn.viz import plot_label_efficiency
-    >>> table = pd.DataFrame({"n_trials": [10, 100], "score": [0.6, 0.8], "model": "DARE"})
-    >>> plot_label_efficiency(table).axes[0].get_xlabel()
-    'labelled trials'
-    """
-    owner = "plot_label_efficiency"
-    check_table(table, [x], [x], owner)
-    if not (table[x].dropna() > 0).all():
-        raise ValueError(f"The column {x} of {owner} must hold positive numbers of trials.")
-    ax = _curve(table, x, y, hue, error, chance, True, ax, owner)
-    ax.set(xlabel="labelled trials", title="Label efficiency")
+    band = [low, high] if {low, high} <= set(table) else []
+    keys = [x] if hue is None else [x, hue]
+    check_table(table, [*keys, y, *band], [x, y])
+    table = table.dropna(subset=[x, y]).sort_values(x, kind="stable")
+    if table.duplicated(keys).any():
+        raise ValueError(
+            f"The table has several rows for one point ({', '.join(keys)}): pass one row per "
+            "point, for instance their mean."
+        )
+    if log_x and not (table[x] > 0).all():
+        raise ValueError(f"The column {x} must hold positive numbers for a logarithmic axis.")
+    names = [None] if hue is None else in_order(table[hue])
+    ax = get_axes(ax, 6.4 if hue is not None else 5.4, 3.8)
+    for number, name in enumerate(names):
+        rows = table if name is None else table[table[hue] == name]
+        ax.plot(
+            rows[x],
+            rows[y],
+            label=None if name is None else wrap(name),
+            color=color(number),
+            linestyle=line(number),
+            marker=marker(number),
+            markersize=5,
+        )
+        if band:
+            _band(ax, rows[x], rows[low], rows[high], color(number))
+    if chance is not None:
+        ax.axhline(chance, color=GREY, linestyle="--", linewidth=1, label="chance", zorder=1)
+    if log_x:
+        ax.set_xscale("log")
+        _label_points(ax, table[x].unique())
+    if x == "share":
+        ax.xaxis.set_major_formatter(PercentFormatter(1.0))
+    ax.set(xlabel=spelled(x), ylabel=spelled(y))
+    tidy(ax)
+    if hue is not None or chance is not None:
+        add_legend(ax)
     return ax.figure
 
 
@@ -195,15 +144,14 @@ def plot_mask_invariance(table: pd.DataFrame, ax: Sequence[Axes] | None = None) 
     >>> [ax.get_ylabel() for ax in fig.axes]
     ['cosine similarity', 'retrieval@1']
     """
-    owner = "plot_mask_invariance"
     numbers = ["overlap", "positive_cosine", "negative_cosine", "retrieval"]
-    check_table(table, numbers, numbers, owner)
+    check_table(table, numbers, numbers)
     if "encoder" not in table:
         table = table.assign(encoder="encoder")
     if ax is None:
         ax = new_figure(8.4, 3.8).subplots(1, 2)
     if len(np.ravel(ax)) != 2 or not all(isinstance(half, Axes) for half in np.ravel(ax)):
-        raise TypeError(f"ax of {owner} must be None or two matplotlib axes.")
+        raise TypeError("ax must be None or two matplotlib axes.")
     left, right = np.ravel(ax)
     for number, encoder in enumerate(in_order(table["encoder"])):
         draws = table.loc[table["encoder"] == encoder, numbers].groupby("overlap")
@@ -212,7 +160,8 @@ def plot_mask_invariance(table: pd.DataFrame, ax: Sequence[Axes] | None = None) 
         left.plot(rows.index, rows["positive_cosine"], "-", **shown)
         left.plot(rows.index, rows["negative_cosine"], ":", fillstyle="none", **shown)
         right.plot(rows.index, rows["retrieval"], "-", label=wrap(encoder), **shown)
-        _band(right, rows.index, rows["retrieval"], spread, color(number))
+        middle = rows["retrieval"]
+        _band(right, rows.index, middle - spread, middle + spread, color(number))
     left.plot([], [], "-", color=GREY, label="same epoch")
     left.plot([], [], ":", color=GREY, label="different epochs")
     left.legend(frameon=False, fontsize="small")
@@ -227,52 +176,9 @@ def plot_mask_invariance(table: pd.DataFrame, ax: Sequence[Axes] | None = None) 
     return left.figure
 
 
-def _curve(table, x, y, hue, error, chance, log_x, ax, owner) -> Axes:
-    numbers = [name for name in (x, y, error) if name is not None]
-    check_table(table, [*numbers, *([] if hue is None else [hue])], numbers, owner)
-    table = table.dropna(subset=[x, y])
-    lines = [(None, table)]
-    if hue is not None:
-        lines = [(name, table[table[hue] == name]) for name in in_order(table[hue])]
-    ax = get_axes(ax, owner, 6.4 if hue is not None else 5.4, 3.8)
-    for number, (name, rows) in enumerate(lines):
-        places = np.sort(rows[x].unique())
-        if error is None:
-            points = [mean_interval(rows.loc[rows[x] == place, y]) for place in places]
-            means, halves = np.array(points).T
-        elif len(rows) == len(places):
-            means, halves = rows.sort_values(x)[[y, error]].to_numpy(dtype=float).T
-        else:
-            raise ValueError(
-                f"{owner} got several rows per point of {x} beside error={error!r}: pass one mean "
-                "per point, or error=None, which makes the band from the rows."
-            )
-        ax.plot(
-            places,
-            means,
-            label=None if name is None else wrap(name),
-            color=color(number),
-            linestyle=line(number),
-            marker=marker(number),
-            markersize=5,
-        )
-        _band(ax, places, means, halves, color(number))
-    if chance is not None:
-        ax.axhline(chance, color=GREY, linestyle="--", linewidth=1, label="chance", zorder=1)
-    if log_x:
-        ax.set_xscale("log")
-        _label_points(ax, np.sort(table[x].unique()))
-    ax.set(xlabel=spelled(x), ylabel=spelled(y))
-    tidy(ax)
-    if hue is not None or chance is not None:
-        add_legend(ax)
-    return ax
-
-
-def _band(ax: Axes, x, middle, half, shade: str) -> None:
-    middle, half = np.asarray(middle, dtype=float), np.asarray(half, dtype=float)
-    if np.isfinite(half).any():
-        ax.fill_between(x, middle - half, middle + half, color=shade, alpha=0.18, linewidth=0)
+def _band(ax: Axes, x: Any, low: Any, high: Any, shade: str) -> None:
+    if np.isfinite(np.asarray([low, high], dtype=float)).any():
+        ax.fill_between(x, low, high, color=shade, alpha=0.18, linewidth=0)
 
 
 def _label_points(ax: Axes, places: np.ndarray, most: int = 8) -> None:

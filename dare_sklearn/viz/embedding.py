@@ -77,19 +77,18 @@ def plot_embedding_map(
     >>> plot_embedding_map(Z, ["left", "right"] * 10, method="pca").axes[0].get_title()
     'Embeddings (PCA)'
     """
-    owner = "plot_embedding_map"
-    Z = _embeddings(Z, owner)
-    labels = _column(labels, len(Z), "labels", owner)
-    subjects = None if subjects is None else _column(subjects, len(Z), "subjects", owner)
+    Z = _embeddings(Z)
+    labels = _column(labels, len(Z), "labels")
+    subjects = None if subjects is None else _column(subjects, len(Z), "subjects")
     n_subjects = 0 if subjects is None else len(np.unique(subjects))
     if n_subjects > len(MARKERS):
         raise ValueError(
-            f"{owner} has markers for {len(MARKERS)} subjects, got {n_subjects}: pass the subjects "
+            f"There are markers for {len(MARKERS)} subjects, got {n_subjects}: pass the subjects "
             "as labels, or the epochs of some of them."
         )
-    points, name, x_label, y_label = _reduce(Z, method, random_state, owner)
+    points, name, x_label, y_label = _reduce(Z, method, random_state)
 
-    ax = get_axes(ax, owner, 6.0, 4.4)
+    ax = get_axes(ax, 6.0, 4.4)
     shades, symbols, entries, scale = _styles(labels, subjects)
     for symbol in dict.fromkeys(symbols.tolist()):
         rows = symbols == symbol
@@ -113,27 +112,26 @@ def plot_embedding_map(
     return ax.figure
 
 
-def _embeddings(Z: Any, owner: str) -> np.ndarray:
+def _embeddings(Z: Any) -> np.ndarray:
     if isinstance(Z, tuple) and len(Z) == 2 and hasattr(Z[0], "transform"):
         Z = Z[0].transform(Z[1])
     Z = np.asarray(Z, dtype=float)
     if Z.ndim != 2 or len(Z) < 3 or not np.isfinite(Z).all():
         raise ValueError(
-            f"{owner} needs finite embeddings (n_epochs, n_features) of three epochs or more, or a "
+            "Z must be finite embeddings (n_epochs, n_features) of three epochs or more, or a "
             f"tuple (embedder, X); got shape {Z.shape}."
         )
     return Z
 
 
-def _column(values: Any, n_epochs: int, name: str, owner: str) -> np.ndarray:
+def _column(values: Any, n_epochs: int, name: str) -> np.ndarray:
     values = np.asarray(values)
     if values.shape != (n_epochs,):
         raise ValueError(
-            f"{name} of {owner} must hold one value per epoch ({n_epochs}), got shape "
-            f"{values.shape}."
+            f"{name} must hold one value per epoch ({n_epochs}), got shape {values.shape}."
         )
     if pd.isna(values).any():
-        raise ValueError(f"{name} of {owner} has missing values: leave these epochs out.")
+        raise ValueError(f"{name} has missing values: leave these epochs out.")
     return values.astype(str) if values.dtype.kind == "O" else values
 
 
@@ -169,14 +167,12 @@ def _entry(label: Any, symbol: str, shade: str) -> Line2D:
     return Line2D([], [], linestyle="", marker=symbol, color=shade, label=wrap(label))
 
 
-def _reduce(
-    Z: np.ndarray, method: str, random_state: Any, owner: str
-) -> tuple[np.ndarray, str, str, str]:
+def _reduce(Z: np.ndarray, method: str, random_state: Any) -> tuple[np.ndarray, str, str, str]:
     """Points ``(n_epochs, 2)``, the method's name and the names of the axes."""
     from sklearn.decomposition import PCA
 
     if method not in METHODS:
-        raise ValueError(f"method of {owner} must be one of {list(METHODS)}, got {method!r}.")
+        raise ValueError(f"method must be one of {list(METHODS)}, got {method!r}.")
     if method == "auto":
         method = "pca" if len(Z) < TINY else "umap" if find_spec("umap") else "tsne"
     if method == "pca":
@@ -191,8 +187,7 @@ def _reduce(
             from umap import UMAP
         except ImportError:
             raise ImportError(
-                f"{owner} needs umap-learn for method='umap': run pip install umap-learn, or pass "
-                "method='tsne'."
+                "method='umap' needs umap-learn: run pip install umap-learn, or pass method='tsne'."
             ) from None
         model = UMAP(n_neighbors=min(15, len(Z) - 1), random_state=random_state, n_jobs=1)
         return model.fit_transform(Z), "UMAP", "dimension 1", "dimension 2"

@@ -77,19 +77,18 @@ def plot_spatial_filters(
     >>> [ax.get_title() for ax in fig.axes[:2]]
     ['C3', 'C4']
     """
-    owner = "plot_spatial_filters"
-    module = _fitted_module(probe, owner)
-    names, own = _channels(probe, info, owner)
+    module = _fitted_module(probe)
+    names, own = _channels(probe, info)
     if X is None:
-        maps = _filters(module, owner)
+        maps = _filters(module)
         label, what = "weight", "Spatial filters"
     else:
         maps, positions = _patterns(probe, module, X)
         own = {**positions, **own}
         label, what = "µV per SD of the output", "Spatial patterns"
-    places = place_electrodes(names, own, owner)
+    places = place_electrodes(names, own)
     electrodes = [ELECTRODES[row] for row in module.targets.tolist()]
-    chosen = _choose(electrodes, maps, targets, n_maps, owner)
+    chosen = _choose(electrodes, maps, targets, n_maps)
 
     columns = min(COLUMNS, len(chosen))
     rows = -(-len(chosen) // columns)
@@ -106,38 +105,38 @@ def plot_spatial_filters(
     return fig
 
 
-def _fitted_module(probe: Any, owner: str) -> Any:
+def _fitted_module(probe: Any) -> Any:
     if not hasattr(probe, "adaptation"):
         raise TypeError(
-            f"{owner} takes a fitted DAREClassifier or DARERegressor, got a {type(probe).__name__}."
+            f"probe must be a fitted DAREClassifier or DARERegressor, got a {type(probe).__name__}."
         )
     check_is_fitted(probe, "encoder_")
     if not hasattr(probe, "module_"):
         raise ValueError(
-            f"{owner} needs a probe with a spatial convolution, and adaptation='linear' has none: "
+            "Spatial filters need a spatial convolution, and adaptation='linear' has none: "
             "fit it with adaptation='conv-linear'."
         )
     return probe.module_
 
 
-def _channels(probe: Any, info: Any, owner: str) -> tuple[list[str], dict[str, np.ndarray]]:
-    own = own_positions(info, owner)
+def _channels(probe: Any, info: Any) -> tuple[list[str], dict[str, np.ndarray]]:
+    own = own_positions(info)
     if probe.ch_names_in_ is not None:
         return list(probe.ch_names_in_), own
     if info is None or len(info.ch_names) != probe.n_chans_in_:
         raise ValueError(
-            f"{owner} got a probe that was fitted on {probe.n_chans_in_} channels without names: "
+            f"The probe was fitted on {probe.n_chans_in_} channels without names: "
             "pass info= with the names of these channels in order, or fit it with ch_names."
         )
     return [electrode_name(name) for name in info.ch_names], own
 
 
-def _filters(module: Any, owner: str) -> np.ndarray:
+def _filters(module: Any) -> np.ndarray:
     """Weights ``(n_targets, n_chans)``."""
     layers = module.spatial.layers
     if len(layers) > 1:
         raise ValueError(
-            f"{owner} cannot draw the filters of spatial_layers={len(layers)}, which are no single "
+            f"The filters of spatial_layers={len(layers)} are not a single "
             "matrix: pass X to draw patterns, or fit with spatial_layers=1."
         )
     return layers[0].weight.detach().cpu().numpy()[:, :, 0].astype(float)
@@ -164,13 +163,11 @@ def _patterns(probe: Any, module: Any, X: Any) -> tuple[np.ndarray, dict[str, np
     return pattern, signals.positions
 
 
-def _choose(
-    electrodes: list[str], maps: np.ndarray, targets: Any, n_maps: int, owner: str
-) -> list[int]:
+def _choose(electrodes: list[str], maps: np.ndarray, targets: Any, n_maps: int) -> list[int]:
     """Rows of the maps to draw."""
     if targets is None:
         if isinstance(n_maps, bool) or not isinstance(n_maps, int | np.integer) or n_maps < 1:
-            raise ValueError(f"n_maps of {owner} must be a positive integer, got {n_maps!r}.")
+            raise ValueError(f"n_maps must be a positive integer, got {n_maps!r}.")
         # filters at their bound differ in norm by rounding alone: those keep their order
         norms = np.linalg.norm(maps, axis=1).round(5)
         return np.argsort(-norms, kind="stable")[:n_maps].tolist()
@@ -178,7 +175,7 @@ def _choose(
     unknown = [name for name in wanted if electrode_name(name) not in electrodes]
     if unknown or not wanted:
         raise ValueError(
-            f"targets of {owner} must be among the probe's target electrodes "
+            f"targets must be among the probe's target electrodes "
             f"({', '.join(electrodes)}), got {', '.join(map(str, unknown)) or 'none'}."
         )
     return [electrodes.index(electrode_name(name)) for name in wanted]

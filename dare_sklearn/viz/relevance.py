@@ -58,26 +58,25 @@ def plot_channel_relevance(
     >>> fig.axes[0].get_title()
     'Relevance of channels'
     """
-    owner = "plot_channel_relevance"
     repeats = np.asarray(getattr(importances, "importances", importances), dtype=float)
     if repeats.ndim not in (1, 2) or repeats.size == 0 or not np.isfinite(repeats).all():
         raise ValueError(
-            f"importances of {owner} must be finite numbers of shape (n_chans,) or (n_chans, "
+            "importances must be finite numbers of shape (n_chans,) or (n_chans, "
             f"n_repeats), got shape {repeats.shape}."
         )
     repeats = repeats.reshape(len(repeats), -1)
     if ch_names is None:
         ch_names = getattr(importances, "ch_names", None) or getattr(info, "ch_names", None)
     if ch_names is None:
-        raise ValueError(f"{owner} does not know the channels: pass ch_names, or info.")
+        raise ValueError("The names of the channels are unknown: pass ch_names, or info.")
     if len(ch_names) != len(repeats):
         raise ValueError(
-            f"{owner} got {len(repeats)} importances for {len(ch_names)} channels: pass the names "
+            f"There are {len(repeats)} importances for {len(ch_names)} channels: pass the names "
             "of the channels that were shuffled, in order."
         )
-    places = place_electrodes(ch_names, own_positions(info, owner), owner)
+    places = place_electrodes(ch_names, own_positions(info))
 
-    ax = get_axes(ax, owner, 4.6, 3.8)
+    ax = get_axes(ax, 4.6, 3.8)
     mean = repeats.mean(axis=1)
     sure = repeats.shape[1] > 1
     drawn = draw_map(

@@ -48,29 +48,28 @@ def plot_losses(history: Any, *, log: bool | None = None, ax: Axes | None = None
     >>> [line.get_label() for line in fig.axes[0].lines]
     ['loss']
     """
-    owner = "plot_losses"
     table = history if isinstance(history, pd.DataFrame) else getattr(history, "history_", None)
     if table is None:
         raise TypeError(
-            f"{owner} takes a history_ (DataFrame) or a fitted estimator that has one, got a "
+            f"plot_losses takes a history_ (DataFrame) or a fitted estimator that has one, got a "
             f"{type(history).__name__}."
         )
     if table.empty:
         raise ValueError(
-            f"{owner} got a history without epochs (adaptation='linear' trains in closed form)."
+            "plot_losses got a history without epochs (adaptation='linear' trains in closed form)."
         )
     terms = [name for name in table if name not in NO_LOSS]
     if not terms:
-        raise ValueError(f"{owner} found no loss among the columns {', '.join(table)}.")
-    check_table(table, ["epoch", *terms], ["epoch", *terms], owner)
+        raise ValueError(f"plot_losses found no loss among the columns {', '.join(table)}.")
+    check_table(table, ["epoch", *terms], ["epoch", *terms])
     values = table[terms].to_numpy(dtype=float)
     values = values[np.isfinite(values)]
     if log is None:
         log = bool(values.min() > 0 and values.max() >= LOG_FROM * values.min())
     elif log and values.min() <= 0:
-        raise ValueError(f"{owner} cannot draw losses of zero and below with log=True.")
+        raise ValueError("plot_losses cannot draw losses of zero and below with log=True.")
 
-    ax = get_axes(ax, owner, 6.4, 3.8)
+    ax = get_axes(ax, 6.4, 3.8)
     for number, name in enumerate(terms):
         main = name in ("total", "loss")  # what was minimised
         ax.plot(

@@ -44,8 +44,8 @@ same_people = cross_val_score(
 print("AUC of each block left out:", same_people.round(2))
 
 # %%
-# Points are folds, diamonds their means with 95 % intervals. The two answer different questions;
-# neither is the wrong one, but they must not be mixed up. With four folds the intervals are wide.
+# Points are folds, diamonds their means. The two answer different questions; neither is the wrong
+# one, but they must not be mixed up.
 table = pd.concat(
     pd.DataFrame({"dataset": "oddball", "pipeline": name, "fold": range(4), "roc_auc": scores})
     for name, scores in {"new people": new_people, "same people": same_people}.items()

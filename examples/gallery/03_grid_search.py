@@ -68,7 +68,8 @@ folds = results.melt(
 figure, axes = plt.subplots(
     1, 2, figsize=(10, 4), layout="constrained", gridspec_kw={"width_ratios": [3, 1]}
 )
-plot_curve(folds.astype({"C": float}), "C", "AUC", "pooling", log_x=True, chance=0.5, ax=axes[0])
+points = folds.astype({"C": float}).groupby(["pooling", "C"], as_index=False)["AUC"].mean()
+plot_curve(points, "C", "AUC", "pooling", log_x=True, chance=0.5, ax=axes[0])
 axes[1].bar(["no cache", "cache"], [plain_seconds, cached_seconds], color=["0.7", "tab:blue"])
 axes[1].set(ylabel="seconds of the whole search")
 axes[1].spines[["top", "right"]].set_visible(False)

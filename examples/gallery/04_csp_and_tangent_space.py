@@ -14,7 +14,7 @@ from sklearn.preprocessing import StandardScaler
 from dare_sklearn import DAREEmbedder, simulate_epochs
 from dare_sklearn.evaluation import compare, pairwise, summarize
 from dare_sklearn.transformers import classical_pipelines
-from dare_sklearn.viz import plot_critical_difference, plot_scores, plot_significance
+from dare_sklearn.viz import plot_scores, plot_significance
 
 # %%
 # Motor imagery of ten people: left or right hand, told apart by rhythms over the other side's motor
@@ -69,7 +69,7 @@ summarize(scores)[["pipeline", "mean", "low", "high", "n"]].round(3)
 
 # %%
 # Each point is one person, whom the model has not seen.
-plot_scores(scores, "roc_auc", chance=0.5)
+plot_scores(scores, "roc_auc", summarize(scores), chance=0.5)
 
 # %%
 # Which differences are more than luck? Up to 14 people, all permutations of the signs of the
@@ -84,10 +84,6 @@ plot_significance(pairs)
 # The signals were simulated with just the effect that CSP and tangent space are made for: the
 # power of rhythms at fixed places. Expect them to be hard to beat here; that is the reason to
 # compare.
-#
-# Mean ranks over people say how regular an order is; bars join what a Nemenyi test does not tell
-# apart.
-plot_critical_difference(scores, "roc_auc")
 
 # %%
 # On a public data set

@@ -72,7 +72,7 @@ scores = compare(
     random_state=0,
     dataset="targets of new people",
 )
-plot_scores(scores, "roc_auc", chance=0.5)
+plot_scores(scores, "roc_auc", summarize(scores), chance=0.5)
 
 # %%
 # Look whether "this one" is above "untrained" before you believe in a pretraining; after so short

@@ -100,7 +100,10 @@ plot_scores(table, "roc_auc", chance=0.5)
 
 # %%
 # Person by person.
-plot_paired(table, "roc_auc", "Xdawn + tangent space + LR", "DARE nano, embeddings")
+people = results.pivot_table(index="subject", columns="pipeline", values="score")
+plot_paired(
+    people, "Xdawn + tangent space + LR", "DARE nano, embeddings", metric="roc_auc", unit="subject"
+)
 
 # %%
 folder.cleanup()

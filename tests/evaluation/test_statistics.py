@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from itertools import product
 
 import numpy as np
@@ -14,7 +13,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import LeaveOneGroupOut
 
 from dare_sklearn.evaluation import combine_datasets, compare, corrected_ttest, pairwise, summarize
-from dare_sklearn.evaluation.statistics import holm, sign_permutation
+from dare_sklearn.evaluation.intervals import mean_interval
+from dare_sklearn.evaluation.statistics import _sign_permutation, holm
 
 
 def table(scores, dataset="toy", subjects=True, n_train=80, n_test=20, repeats=1):
@@ -100,17 +100,13 @@ def test_signs_are_counted_exactly_where_scores_tie():
         signs = np.array(list(product([-1, 1], repeat=8)))
         expected = np.mean(signs @ counts >= counts.sum())
         a, b = 0.55 + counts / 20, np.full(8, 0.55)
-        assert sign_permutation(a - b, 100, 0) == expected
+        assert _sign_permutation(a - b, 100, 0, "greater") == expected
 
 
-def test_signs_are_those_of_scipy_and_moabb(moabb):
+def test_signs_are_those_of_moabb(moabb):
     scores = pd.DataFrame(noise(9, "a", "b"))
     d = (scores["a"] - scores["b"]).to_numpy()
-    ours = sign_permutation(d, 100, 0)
-    scipys = stats.permutation_test(
-        (d,), np.mean, permutation_type="samples", alternative="greater", n_resamples=np.inf
-    )
-    assert ours == pytest.approx(scipys.pvalue)
+    ours = _sign_permutation(d, 100, 0, "greater")
     assert ours == pytest.approx(moabb.compute_pvals_perm(scores)[0, 1])
 
 
@@ -118,8 +114,8 @@ def test_random_signs_come_close_to_all_of_them():
     d = np.random.default_rng(3).normal(0.4, 1, size=16)
     signs = np.array(list(product([-1.0, 1.0], repeat=16)))
     exact = np.mean(signs @ d >= d.sum() - 1e-12)
-    assert sign_permutation(d, 20_000, 0) == pytest.approx(exact, abs=0.01)
-    assert sign_permutation(np.ones(16), 99, 0) == pytest.approx(1 / 100)  # never zero
+    assert _sign_permutation(d, 20_000, 0, "greater") == pytest.approx(exact, abs=0.01)
+    assert _sign_permutation(np.ones(16), 99, 0, "greater") == pytest.approx(1 / 100)  # never zero
 
 
 def test_holm():
@@ -303,7 +299,7 @@ def pairs_of(seed=0, shift=0.0):
     return pd.concat(parts)
 
 
-def test_combination_is_stouffers(moabb):
+def test_combination_is_stouffers():
     results = pairs_of(shift=0.05)
     pairs = pairwise(results)
     found = combine_datasets(pairs).set_index(["pipeline_a", "pipeline_b"])
@@ -337,7 +333,7 @@ def test_combination_is_that_of_moabbs_meta_analysis(moabb):
         assert found.loc[(a, b), "effect_size"] == pytest.approx(effect.loc[a, b])
 
 
-def test_combination_of_certainties_stays_finite(moabb):
+def test_combination_of_certainties_stays_finite():
     up, down = {"a": [0.9] * 5, "b": [0.5] * 5}, {"a": [0.5] * 5, "b": [0.9] * 5}
     parts = [table(up, "one"), table(down, "two"), table(up, "folds", subjects=False)]
     found = combine_datasets(pairwise(pd.concat(parts[:2]))).iloc[0]
@@ -346,7 +342,7 @@ def test_combination_of_certainties_stays_finite(moabb):
     assert 0 < alone["p"] < 0.1
 
 
-def test_combinations_that_are_none(moabb):
+def test_combinations_that_are_none():
     pairs = pairwise(pairs_of())
     with pytest.raises(ValueError, match="in every data set once"):
         combine_datasets(pairs.drop(index=1))
@@ -354,19 +350,12 @@ def test_combinations_that_are_none(moabb):
         combine_datasets(pd.concat([pairs, pairs.assign(metric="auc")]))
 
 
-def test_without_moabb(monkeypatch):
-    monkeypatch.setitem(sys.modules, "moabb.analysis.meta_analysis", None)
-    pairs = pairwise(pairs_of())  # needs none
-    with pytest.raises(ImportError, match="pip install moabb"):
-        combine_datasets(pairs)
-
-
 # summarize
 
 
 def test_summary_over_subjects():
     scores = noise(9, "a", "b")
-    found = summarize(table(scores)).set_index("pipeline")
+    found = summarize(table(scores).rename(columns={"accuracy": "score"})).set_index("pipeline")
     for name, column in scores.items():
         row = found.loc[name]
         low, high = stats.t.interval(0.95, 8, loc=column.mean(), scale=stats.sem(column))
@@ -377,7 +366,7 @@ def test_summary_over_subjects():
         assert (row["n"], row["unit"], row["metric"], row["dataset"]) == (
             9,
             "subject",
-            "accuracy",
+            "score",
             "toy",
         )
         assert (row["fit_seconds"], row["predict_seconds"], row["peak_memory_mb"]) == (
@@ -390,21 +379,68 @@ def test_summary_over_subjects():
 
 def test_summary_over_folds_is_wider():
     column = noise(10, "a")["a"]
-    row = summarize(table({"a": column}, subjects=False, n_train=90, n_test=10)).iloc[0]
+    results = table({"a": column}, subjects=False, n_train=90, n_test=10)
+    row = summarize(results.rename(columns={"accuracy": "score"})).iloc[0]
     half = stats.t.ppf(0.975, 9) * np.sqrt((1 / 10 + 1 / 9) * column.var(ddof=1))
     assert row["unit"] == "fold" and row["high"] - row["mean"] == pytest.approx(half)
     assert half > stats.t.ppf(0.975, 9) * stats.sem(column)
 
 
-def test_summary_by_bootstrap():
-    column = noise(12, "a")["a"]
-    row = summarize(table({"a": column}), interval="bootstrap").iloc[0]
-    expected = stats.bootstrap((column,), np.mean, rng=np.random.default_rng(0)).confidence_interval
-    assert (row["low"], row["high"]) == (pytest.approx(expected.low), pytest.approx(expected.high))
-    constant = summarize(table({"a": [0.7] * 5}), interval="bootstrap").iloc[0]
-    assert (constant["low"], constant["high"]) == (0.7, 0.7)
-    with pytest.raises(ValueError, match="share training data"):
-        summarize(table({"a": column}, subjects=False), interval="bootstrap")
+@pytest.mark.parametrize("kind", ["subjects", "folds"])
+@pytest.mark.parametrize(
+    ("metric", "scores", "low", "high"),
+    [
+        ("accuracy", [1, 1, 1, 1, 0.78], 0, 1),
+        ("balanced_accuracy", [0, 0.1, 0, 0.3], 0, 1),
+        ("roc_auc_ovr", [1, 1, 0.5, 1], 0, 1),
+        ("f1_macro", [0.99, 1, 0.8], 0, 1),
+        ("cohen_kappa", [1, 0.9, -0.2, 1], -1, 1),
+        ("matthews_corrcoef", [-1, -0.9, 0.4], -1, 1),
+        ("r2", [0.99, 0.2, 0.98], -np.inf, 1),
+        ("neg_mean_squared_error", [-0.1, -9.0, -0.01], -np.inf, 0),
+    ],
+)
+def test_intervals_stay_within_the_bounds(kind, metric, scores, low, high):
+    results = table({"a": scores}, subjects=kind == "subjects").rename(columns={"accuracy": metric})
+    row = summarize(results).iloc[0]
+    assert low <= row["low"] < row["mean"] < row["high"] <= high
+
+
+@pytest.mark.parametrize("score", [1.0, 0.0, 0.8])
+def test_equal_scores_are_as_sure_as_that_many_trials(score):
+    """Five folds of 20 epochs, all at 1.0: Wilson's interval of 100 of 100."""
+    row = summarize(table({"a": [score] * 5}, subjects=False)).iloc[0]
+    z2 = stats.t.ppf(0.975, 4) ** 2
+    middle = (score + z2 / 200) / (1 + z2 / 100)
+    half = np.sqrt(z2 * score * (1 - score) / 100 + z2**2 / 40_000) / (1 + z2 / 100)
+    assert (row["low"], row["high"]) == (
+        pytest.approx(max(0, middle - half)), pytest.approx(min(1, middle + half))
+    )  # fmt: skip
+    assert row["high"] - row["low"] > 0.05
+
+
+def test_bounds_can_be_named_and_wrong_ones_are_not_believed():
+    results = table({"a": [0.9, 1.0, 0.5]}).rename(columns={"accuracy": "mine"})
+    assert summarize(results)["high"].iloc[0] > 1  # an unknown metric may be anything
+    assert summarize(results, bounds={"mine": (0, 1)})["high"].iloc[0] <= 1
+    percent = summarize(table({"a": [90.0, 80.0, 95.0]})).iloc[0]  # not an accuracy of 0 to 1
+    assert percent["low"] < percent["mean"] < percent["high"]
+
+
+def test_intervals_of_shares_cover_the_truth_where_students_do_not():
+    """People whose true scores differ, 40 trials each."""
+    rng = np.random.default_rng(0)
+    for mean in (0.7, 0.95):
+        ours, students = [], []
+        for _ in range(400):
+            p = rng.beta(12 * mean, 12 * (1 - mean), size=5)
+            scores = rng.binomial(40, p) / 40
+            low, high = mean_interval(scores, bounds=(0, 1), n_tested=200)
+            ours.append(low <= mean <= high)
+            low, high = mean_interval(scores)
+            students.append(low <= mean <= high)
+        assert np.mean(ours) > 0.93
+    assert np.mean(students) < 0.9
 
 
 def test_intervals_cover_the_truth():
@@ -429,7 +465,6 @@ def test_summary_of_several_metrics_and_data_sets():
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"interval": "z"}, "interval must be"),
         ({"confidence": 95}, "between 0 and 1"),
         ({"metrics": "f1"}, "got 'f1'"),
     ],
@@ -454,7 +489,7 @@ def test_from_signals_to_statistics_and_through_a_file(tmp_path):
     pd.testing.assert_frame_equal(summarize(loaded), summarize(results))
 
 
-def test_folds_of_one_person_weigh_as_one(moabb):
+def test_folds_of_one_person_weigh_as_one():
     """However many folds one person's trials are cut into, eight people weigh more."""
     people = table({"a": [0.8, 0.7, 0.9, 0.8, 0.6, 0.7, 0.8, 0.9], "b": [0.7] * 8}, "people")
     folds = table(noise(50, "a", "b"), "folds", subjects=False)

@@ -94,7 +94,8 @@ def test_legends_stand_beside_axes_where_there_is_room(layout):
 
 def test_words():
     assert spelled("balanced_accuracy") == "balanced accuracy"
-    assert spelled("roc_auc") == "ROC AUC"
+    assert spelled("roc_auc_ovr") == spelled("auc") == "area under the ROC curve"
+    assert spelled("neg_mean_squared_error") == "mean squared error (negative)"
     assert wrapped("short") == "short"
     assert max(map(len, wrapped("x" * 60).split("\n"))) == 26
     assert [p_text(p) for p in (0.0001, 0.0123, 1.0)] == ["p < 0.001", "p = 0.012", "p = 1.000"]

@@ -5,27 +5,22 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import stats
 
 from dare_sklearn import DAREPretrainer, simulate_epochs
 from dare_sklearn.inspection import mask_invariance
-from dare_sklearn.viz import (
-    plot_curve,
-    plot_label_efficiency,
-    plot_losses,
-    plot_mask_invariance,
-    plot_missing_electrodes,
-)
+from dare_sklearn.viz import plot_curve, plot_losses, plot_mask_invariance
 
 LONG = "an encoder with a name of several words"
 
 
-def make_table(x="lost", places=(0.0, 0.25, 0.5), models=("DARE", LONG), n=5, seed=0):
+def make_table(x="share", places=(0.0, 0.25, 0.5), names=("DARE", LONG), seed=0):
     rng = np.random.default_rng(seed)
-    return pd.DataFrame(
-        [(model, place, rng.random()) for model in models for place in places for _ in range(n)],
-        columns=["model", x, "score"],
-    ).sample(frac=1, random_state=seed)
+    table = pd.DataFrame(
+        [(name, place, 0.2 + 0.6 * rng.random()) for name in names for place in places],
+        columns=["pipeline", x, "mean"],
+    )
+    table = table.assign(low=table["mean"] - 0.2, high=table["mean"] + 0.1)
+    return table.sample(frac=1, random_state=seed)
 
 
 def band(ax, number):
@@ -35,48 +30,32 @@ def band(ax, number):
     return edges.to_numpy()
 
 
-def test_curve_is_mean_and_interval(look):
+def test_curve_draws_the_table(look):
     table = make_table()
-    fig = plot_curve(table, "lost", "score", "model", chance=0.5)
+    fig = plot_curve(table, "share", chance=0.5)
     look(fig)
     ax = fig.axes[0]
-    for number, name in enumerate(dict.fromkeys(table["model"])):
-        points = table[table.model == name].groupby("lost")["score"]
-        np.testing.assert_allclose(ax.lines[number].get_ydata(), points.mean())
-        np.testing.assert_array_equal(ax.lines[number].get_xdata(), [0, 0.25, 0.5])
-        half = stats.t.ppf(0.975, 4) * points.sem()
-        expected = np.c_[points.mean() - half, points.mean() + half]
-        np.testing.assert_allclose(band(ax, number), expected)
+    for number, name in enumerate(dict.fromkeys(table.sort_values("share")["pipeline"])):
+        points = table[table.pipeline == name].sort_values("share")
+        np.testing.assert_allclose(ax.lines[number].get_xydata(), points[["share", "mean"]])
+        np.testing.assert_allclose(band(ax, number), points[["low", "high"]])
     assert ax.lines[-1].get_label() == "chance"
     assert list(ax.lines[-1].get_ydata()) == [0.5, 0.5]
+    assert ax.xaxis.get_major_formatter()(0.25) == "25%"
+    assert ax.get_xlabel() == "share of electrodes lost"
 
 
-def test_curve_of_means_with_their_error(look):
-    table = pd.DataFrame({"x": [2, 1, 3], "y": [0.5, 0.4, 0.7], "sd": [0.1, 0.2, 0.05]})
-    fig = plot_curve(table, "x", "y", error="sd")
+def test_curve_without_a_band(look):
+    table = pd.DataFrame({"x": [2, 1, 3], "y": [0.5, 0.4, 0.7]})
+    fig = plot_curve(table, "x", "y", hue=None)
     look(fig)
     np.testing.assert_array_equal(fig.axes[0].lines[0].get_ydata(), [0.4, 0.5, 0.7])
-    np.testing.assert_allclose(band(fig.axes[0], 0), [[0.2, 0.6], [0.4, 0.6], [0.65, 0.75]])
-    assert fig.axes[0].get_legend() is None
-
-
-def test_curve_of_single_rows_has_no_band(look):
-    fig = plot_curve(make_table(n=1), "lost", "score", "model")
-    look(fig)
-    assert not fig.axes[0].collections
-
-
-def test_missing_electrodes(look):
-    fig = plot_missing_electrodes(make_table(), chance=0.5)
-    look(fig)
-    ax = fig.axes[0]
-    assert ax.xaxis.get_major_formatter()(0.25) == "25%"
-    assert ax.get_xlabel() == "electrodes lost"
+    assert not fig.axes[0].collections and fig.axes[0].get_legend() is None
 
 
 @pytest.mark.parametrize("places", [(5, 10, 80), (10, 11, 12, 13, 14), range(10, 200, 10)])
-def test_label_efficiency(look, places):
-    fig = plot_label_efficiency(make_table("n_trials", places))
+def test_labels_on_a_logarithmic_axis(look, places):
+    fig = plot_curve(make_table("n_labels", places), "n_labels", log_x=True)
     look(fig)
     ax = fig.axes[0]
     assert ax.get_xscale() == "log"
@@ -127,26 +106,22 @@ def test_mask_invariance_as_measured(look):
 
 
 def test_curves_use_ax(look, own_axes):
-    for plot, x, places in (
-        (plot_missing_electrodes, "lost", (0, 0.5)),
-        (plot_label_efficiency, "n_trials", (10, 20)),
-    ):
-        ax = own_axes(width=4, height=3)
-        assert plot(make_table(x, places), ax=ax) is ax.figure
-        assert len(ax.lines) == 2
-        look(ax.figure)
+    ax = own_axes(width=4, height=3)
+    assert plot_curve(make_table(), "share", ax=ax) is ax.figure
+    assert len(ax.lines) == 2
+    look(ax.figure)
 
 
 def test_bad_tables():
     table = make_table()
-    with pytest.raises(ValueError, match="plot_curve needs the columns lost, auc; auc is missing"):
-        plot_curve(table, "lost", "auc")
-    with pytest.raises(ValueError, match="several rows per point of lost beside error='sd'"):
-        plot_curve(table.assign(sd=0.1), "lost", "score", "model", error="sd")
-    with pytest.raises(ValueError, match="lost of plot_missing_electrodes must hold shares"):
-        plot_missing_electrodes(table.assign(lost=30))
-    with pytest.raises(ValueError, match="n_trials of plot_label_efficiency must hold positive"):
-        plot_label_efficiency(table.assign(n_trials=0))
+    with pytest.raises(
+        ValueError, match="needs the columns share, pipeline, auc, low, high; auc is"
+    ):
+        plot_curve(table, "share", "auc")
+    with pytest.raises(ValueError, match=r"several rows for one point \(share, pipeline\)"):
+        plot_curve(pd.concat([table, table]), "share")
+    with pytest.raises(ValueError, match="column share must hold positive numbers"):
+        plot_curve(table, "share", log_x=True)
 
 
 @pytest.fixture(scope="module")

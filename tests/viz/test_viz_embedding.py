@@ -150,7 +150,7 @@ def test_one_feature(look):
 
 
 def test_bad_input(no_umap):
-    with pytest.raises(ImportError, match="needs umap-learn for method='umap': run pip install"):
+    with pytest.raises(ImportError, match="needs umap-learn: run pip install"):
         plot_embedding_map(Z, LABELS, method="umap")
     with pytest.raises(ValueError, match=r"must be one of \['auto', .* got 'mds'"):
         plot_embedding_map(Z, LABELS, method="mds")
@@ -162,7 +162,7 @@ def test_bad_input(no_umap):
         ValueError, match=r"labels .* one value per epoch \(24\), got shape \(23,\)"
     ):
         plot_embedding_map(Z, LABELS[1:])
-    with pytest.raises(ValueError, match="subjects of plot_embedding_map has missing values"):
+    with pytest.raises(ValueError, match="subjects has missing values"):
         plot_embedding_map(Z, LABELS, subjects=[None, *SUBJECTS[1:]])
     with pytest.raises(ValueError, match=f"markers for {len(MARKERS)} subjects, got 24"):
         plot_embedding_map(Z, LABELS, subjects=np.arange(24))

@@ -106,7 +106,7 @@ def test_patterns_of_an_encoder_that_does_not_centre(probe):
 
 def test_patterns_of_several_layers_and_no_filters():
     probe = make_probe(DARERegressor, spatial_layers=2, adaptation="finetune").fit(X, Y * 1.0)
-    with pytest.raises(ValueError, match="spatial_layers=2, which are no single matrix: pass X"):
+    with pytest.raises(ValueError, match="spatial_layers=2 are not a single matrix: pass X"):
         plot_spatial_filters(probe)
     fig = plot_spatial_filters(probe, X, targets="Oz")
     assert [ax.get_title() for ax in maps_of(fig)] == ["Oz"]
@@ -119,7 +119,7 @@ def test_positions_of_the_recording(look):
     epochs = mne.EpochsArray(X * 1e-6, info, verbose="error")
     probe = DAREClassifier(None, target_channels=TARGETS, max_epochs=1, random_state=0)
     probe.fit(epochs, Y)
-    with pytest.raises(ValueError, match=r"does not know where MINE is: rename .* or pass info="):
+    with pytest.raises(ValueError, match=r"no position for MINE: rename .* or pass info="):
         plot_spatial_filters(probe)
     look(plot_spatial_filters(probe, info=info))
     look(plot_spatial_filters(probe, epochs))
@@ -147,9 +147,9 @@ def test_bad_probes(probe):
         with pytest.raises(ValueError, match=f"target electrodes .*C3, C4, FPZ.* got {said}"):
             plot_spatial_filters(probe, targets=wrong)
     for n_maps in (0, 1.5, True):
-        with pytest.raises(ValueError, match="n_maps of plot_spatial_filters must be a positive"):
+        with pytest.raises(ValueError, match="n_maps must be a positive"):
             plot_spatial_filters(probe, n_maps=n_maps)
-    with pytest.raises(TypeError, match=r"info of plot_spatial_filters must be an mne.Info"):
+    with pytest.raises(TypeError, match=r"info must be an mne.Info"):
         plot_spatial_filters(probe, info=NAMES)
 
 
@@ -208,14 +208,14 @@ def test_relevance_of_a_dense_cap_and_of_nothing(look, own_axes):
 def test_relevance_with_positions_of_the_recording(look):
     info = make_info(["Cz", "mine", "Pz"], mine="C3")
     look(plot_channel_relevance([0.1, 0.2, 0.0], info=info))
-    with pytest.raises(ValueError, match="does not know where mine is"):
+    with pytest.raises(ValueError, match="no position for mine"):
         plot_channel_relevance([0.1, 0.2, 0.0], info.ch_names)
 
 
 def test_bad_relevance():
     with pytest.raises(ValueError, match="pass ch_names, or info"):
         plot_channel_relevance([0.1, 0.2])
-    with pytest.raises(ValueError, match="got 2 importances for 3 channels"):
+    with pytest.raises(ValueError, match="are 2 importances for 3 channels"):
         plot_channel_relevance([0.1, 0.2], ["C3", "Cz", "C4"])
     with pytest.raises(ValueError, match="finite numbers of shape"):
         plot_channel_relevance([0.1, np.nan], ["C3", "Cz"])

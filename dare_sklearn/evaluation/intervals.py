@@ -1,0 +1,264 @@
+"""What is one observation of a table of `compare`, and the interval of its mean.
+
+**Subjects**, where every fold tests one of several: the mean score of each. **Folds** elsewhere,
+which share training data, so that the variance of their mean is enlarged by that share [1]_.
+`statistics` tests, and the report draws, what is defined here.
+
+.. [1] Nadeau, Bengio (2003). Inference for the generalization error. Machine Learning 52.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from .compare import COSTS, WHICH
+
+TIE = 1e-9  # scores are ratios of counts: equal ones differ by rounding only
+_KEYS = {*WHICH, *COSTS, "n_labels", "share"}  # columns that are not scores
+_SUMMARY_OF_COSTS = {"fit_seconds": "median", "predict_seconds": "median", "peak_memory_mb": "max"}
+# What a score can be at least and at most, by a word of its name.
+_BOUNDS = {
+    **dict.fromkeys(
+        "accuracy acc auc auroc f1 precision recall sensitivity specificity jaccard".split(), (0, 1)
+    ),
+    **dict.fromkeys("kappa mcc matthews".split(), (-1, 1)),
+    **dict.fromkeys("r2 variance d2".split(), (-np.inf, 1)),
+    "neg": (-np.inf, 0),
+}
+
+
+def summarize(
+    results: pd.DataFrame,
+    metrics: Sequence[str] | str | None = None,
+    *,
+    confidence: float = 0.95,
+    bounds: Mapping[str, tuple[float, float]] | None = None,
+) -> pd.DataFrame:
+    """Mean scores with confidence intervals, and costs.
+
+    Parameters
+    ----------
+    results : DataFrame
+        Of `compare`, `learning_curve` or `lost_electrodes`; several data sets stacked with
+        `pandas.concat`.
+    metrics : str, sequence of str or None, default=None
+        Columns of scores; None takes all that a data set has.
+    confidence : float, default=0.95
+        Of the intervals, which are those of `mean_interval`: Student's t over subjects or, with the
+        variance enlarged as in `corrected_ttest`, over folds, within the bounds of the metric.
+    bounds : dict of str to (float, float), or None, default=None
+        The least and the largest value that a metric can have, by its column, for metrics whose
+        name does not say it (infinite where there is none). Known are accuracies, AUC, F1,
+        precision, recall (0 to 1), kappa and Matthews' correlation (-1 to 1), R² (up to 1) and
+        scikit-learn's negated errors (up to 0).
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per data set, pipeline and metric (and ``n_labels`` or ``share``, where `results`
+        have them): ``dataset, pipeline, metric, mean, low, high, std, n, unit`` ("subject" or
+        "fold"), ``chance`` (mean chance level, NaN where `compare` drew no permutations or a fold
+        has none), the medians of ``fit_seconds`` and ``predict_seconds``, and the largest
+        ``peak_memory_mb``. A single observation has no interval and no spread (NaN).
+
+    Raises
+    ------
+    ValueError
+        If a score is missing, or `confidence` is not between 0 and 1.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from dare_sklearn.evaluation import summarize
+    >>> columns = "dataset pipeline fold subject n_subjects n_train n_test accuracy".split()
+    >>> rows = [("data", "a", i, f"s{i}", 1, 80, 20, s) for i, s in enumerate([0.6, 0.7, 0.8])]
+    >>> summarize(pd.DataFrame(rows, columns=columns))[["mean", "low", "high"]].round(3).values
+    array([[0.7  , 0.425, 0.88 ]])
+    """
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence must lie between 0 and 1, got {confidence!r}.")
+    all_metrics = metrics is None
+    metrics = score_columns(results) if all_metrics else np.atleast_1d(metrics).tolist()
+    along = [name for name in ("n_labels", "share") if name in results]
+    keys = ["dataset", "pipeline", *along]
+    rows = []
+    for key, part in results.groupby(keys, sort=False):
+        which = dict(zip(keys, key, strict=True))
+        for metric in metrics:
+            metric = score_column(results, metric)
+            if all_metrics and part[metric].isna().all():  # of another data set
+                continue
+            scores, unit, ratio = observations(part, metric)
+            values = scores[which["pipeline"]].to_numpy(dtype=float)
+            within = (bounds or {}).get(metric) or bounds_of(metric)
+            low, high = mean_interval(values, ratio, within, part["n_test"].sum(), confidence)
+            chance = f"chance_{metric}"
+            rows.append(
+                {
+                    **which, "metric": metric, "mean": values.mean(), "low": low, "high": high,
+                    "std": values.std(ddof=1) if len(values) > 1 else np.nan, "n": len(values),
+                    "unit": unit,
+                    "chance": part[chance].mean(skipna=False) if chance in part else np.nan,
+                    **{
+                        cost: getattr(part[cost], how)()
+                        for cost, how in _SUMMARY_OF_COSTS.items()
+                        if cost in part
+                    },
+                }
+            )  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def observations(
+    results: pd.DataFrame, metric: str, *, by_fold: bool = False
+) -> tuple[pd.DataFrame, str, float]:
+    """What counts as one observation of a data set, and the scores of each.
+
+    Parameters
+    ----------
+    results : DataFrame
+        Rows of `compare` of one data set.
+    metric : str
+        Column of the score.
+    by_fold : bool, default=False
+        Take folds as observations also where each tests one subject.
+
+    Returns
+    -------
+    scores : DataFrame, shape (n_observations, n_pipelines)
+        The mean over a subject's folds, or the score of a fold.
+    unit : {"subject", "fold"}
+    ratio : float
+        Test epochs per training epoch, by which the variance of folds is enlarged; 0 for subjects.
+    """
+    dataset = results["dataset"].iloc[0]
+    if results.duplicated(["pipeline", "fold"]).any():
+        raise ValueError(
+            f"{dataset!r} has several rows for one pipeline and fold: give each data set a name of "
+            "its own."
+        )
+    if not np.isfinite(results[metric].astype(float)).all():
+        raise ValueError(f"{dataset!r} has missing or infinite scores of {metric!r}.")
+    one_each = (results["n_subjects"] == 1).all() and results["subject"].nunique() > 1
+    unit = "subject" if one_each and not by_fold else "fold"
+    scores = results.pivot_table(
+        metric, index=unit, columns="pipeline", aggfunc="mean", sort=False, observed=True
+    )
+    counts = results.groupby("pipeline", sort=False, observed=True)["fold"].agg(frozenset)
+    if scores.isna().any(axis=None) or counts.nunique() > 1:
+        raise ValueError(f"The pipelines of {dataset!r} were not scored on the same folds.")
+    ratio = 0.0 if unit == "subject" else results["n_test"].mean() / results["n_train"].mean()
+    return scores, unit, float(ratio)
+
+
+def mean_interval(
+    values: Any,
+    ratio: float = 0.0,
+    bounds: tuple[float, float] = (-np.inf, np.inf),
+    n_tested: float = np.inf,
+    confidence: float = 0.95,
+) -> tuple[float, float]:
+    """Confidence interval of the mean score, within the bounds of the metric.
+
+    Without bounds it is Student's, with the variance of the mean enlarged by `ratio` (Nadeau and
+    Bengio). Near a bound scores vary less, so that the variance of a bounded score is taken as
+    proportional to its distance to each bound: for a share this is Wilson's interval [1]_, with as
+    many trials as the observed variance is worth. It is asymmetric and never leaves the bounds. In
+    simulations of 5 to 20 subjects it covered a mean of 0.5 to 0.95 in 92 to 99 % of cases and one
+    of 0.99 in 86 to 98 %, which Student's interval covers in 57 to 87 %, cut off at 1 or not.
+
+    Observations that are all equal, for instance all 1.0, have no variance to go by. Then (and
+    whenever scores vary less than coin tosses would) the interval is that of a share of `n_tested`
+    independent trials.
+
+    Parameters
+    ----------
+    values : array-like, shape (n_observations,)
+    ratio : float, default=0.0
+        Test epochs per training epoch where observations are folds; 0 for subjects.
+    bounds : (float, float), default=(-inf, inf)
+    n_tested : float, default=inf
+        Epochs that the scores are computed from, all observations together.
+    confidence : float, default=0.95
+
+    Returns
+    -------
+    low, high : float
+        NaN for a single observation.
+
+    References
+    ----------
+    .. [1] Wilson (1927). Probable inference, the law of succession, and statistical inference.
+       Journal of the American Statistical Association 22.
+    """
+    values = np.asarray(values, dtype=float)
+    if len(values) < 2:
+        return np.nan, np.nan
+    low, high = bounds
+    if values.min() < low - TIE or values.max() > high + TIE:  # not the metric its name says
+        low, high = -np.inf, np.inf
+    mean = float(np.clip(values.mean(), low, high))
+    variance = corrected_error(values, ratio) ** 2
+    t2 = float(stats.t.ppf(0.5 + confidence / 2, len(values) - 1)) ** 2
+    if np.isfinite([low, high]).all():
+        width = high - low
+        share = (mean - low) / width
+        spread = share * (1 - share)
+        # trials that the variance is worth: no more than there were
+        trials = min(spread * width**2 / variance if variance and spread else np.inf, n_tested)
+        added = t2 / trials
+        middle = (share + added / 2) / (1 + added)
+        half = np.sqrt(added * spread + added**2 / 4) / (1 + added)
+        edges = low + width * np.clip([middle - half, middle + half], 0, 1)
+        return float(edges[0]), float(edges[1])
+    if np.isfinite(high) and mean < high:  # the mirror image of a score that is bounded below
+        below, above = mean_interval(-values, ratio, (-high, np.inf), n_tested, confidence)
+        return -above, -below
+    if np.isfinite(low) and mean > low:
+        distance = mean - low
+        added = t2 * variance / distance
+        middle, half = distance + added / 2, np.sqrt(added * distance + added**2 / 4)
+        return low + max(0.0, middle - half), low + middle + half
+    half = np.sqrt(t2 * variance)
+    return mean - half, mean + half
+
+
+def bounds_of(metric: str) -> tuple[float, float]:
+    """The least and the largest value of a metric, as far as its name tells."""
+    words = re.split(r"[^a-z0-9]+", metric.lower())
+    return _BOUNDS.get(words[0]) or next(
+        (_BOUNDS[word] for word in words if word in _BOUNDS), (-np.inf, np.inf)
+    )
+
+
+def score_columns(results: pd.DataFrame) -> list[str]:
+    """Columns of scores: the numbers of a table that are not keys, costs or chance levels."""
+    return [
+        name
+        for name in results
+        if name not in _KEYS
+        and not str(name).startswith(("chance_", "p_"))
+        and pd.api.types.is_numeric_dtype(results[name])
+    ]
+
+
+def score_column(results: pd.DataFrame, metric: str | None) -> str:
+    known = score_columns(results)
+    if metric is None and len(known) == 1:
+        return known[0]
+    if metric not in known:
+        raise ValueError(f"metric must be one of {', '.join(known)}, got {metric!r}.")
+    return metric
+
+
+def corrected_error(values: np.ndarray, ratio: float) -> float:
+    """Standard error of the mean of scores of folds; ``ratio`` 0 is the usual one."""
+    if np.ptp(values) <= TIE:
+        return 0.0
+    return float(np.sqrt((1 / len(values) + ratio) * values.var(ddof=1)))

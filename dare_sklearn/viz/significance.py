@@ -1,0 +1,130 @@
+"""What tests say about differences between pipelines."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from ._axes import PALE, SIGNED, get_axes, p_text, spelled, symmetric_limits
+from ._axes import wrapped as wrap
+from ._tables import check_table, choose_dataset, in_order
+
+
+def plot_significance(
+    table: pd.DataFrame,
+    *,
+    value: str = "difference",
+    dataset: Any = None,
+    alpha: float = 0.05,
+    ax: Axes | None = None,
+) -> Figure:
+    """Matrix of differences between pipelines, coloured where they are significant.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Of `dare_sklearn.evaluation.pairwise` (or `combine_datasets`): one row per pair, with
+        ``pipeline_a``, ``pipeline_b``, `value`, and the corrected p-value as ``p_holm`` or
+        ``p_corrected``.
+    value : str, default="difference"
+        Column that is drawn, the first pipeline minus the second; "effect_size" for the table of
+        `combine_datasets`.
+    dataset : str or None, default=None
+        Data set to draw; None where the table holds a single one.
+    alpha : float, default=0.05
+        Level of significance; differences above it stay grey.
+    ax : Axes or None, default=None
+        Where to draw; None makes a figure.
+
+    Returns
+    -------
+    Figure
+        A cell holds the score of its row minus that of its column, and the corrected p-value.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the table lacks a column, holds a pair twice, or `alpha` is not between 0 and 1.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from dare_sklearn.viz import plot_significance
+    >>> table = pd.DataFrame({"pipeline_a": ["DARE"], "pipeline_b": ["CSP"], "difference": [0.1],
+    ...     "p_holm": [0.01]})
+    >>> plot_significance(table).axes[0].get_title()
+    'Row minus column, coloured where p < 0.05'
+    """
+    _check_alpha(alpha)
+    check_table(table, ["pipeline_a", "pipeline_b", value], [])
+    corrected = next((name for name in ("p_holm", "p_corrected") if name in table), "p_holm")
+    check_table(table, ["pipeline_a", "pipeline_b", value, corrected], [corrected])
+    table = choose_dataset(table, dataset)
+    names = in_order(pd.concat([table["pipeline_a"], table["pipeline_b"]], ignore_index=True))
+    row = table["pipeline_a"].map(names.index).to_numpy()
+    column = table["pipeline_b"].map(names.index).to_numpy()
+    pairs = {frozenset(pair) for pair in zip(row.tolist(), column.tolist(), strict=True)}
+    if len(pairs) < len(table) or any(len(pair) < 2 for pair in pairs):
+        raise ValueError(
+            "The table must hold one row per pair of pipelines, and has a pair twice or a pipeline "
+            "against itself: pass the rows of one data set (dataset=)."
+        )
+    difference = np.full((len(names), len(names)), np.nan)
+    p = difference.copy()
+    both = np.r_[row, column], np.r_[column, row]
+    values, p_values = (table[name].to_numpy(dtype=float) for name in (value, corrected))
+    difference[both], p[both] = np.r_[values, -values], np.r_[p_values, p_values]
+
+    side = 0.62 * len(names)
+    ax = get_axes(ax, 3.4 + side, 1.9 + side)
+    shown = np.ma.masked_where(~(p < alpha), difference)
+    finite = difference[np.isfinite(difference)]  # an effect size may be infinite
+    norm = Normalize(*symmetric_limits(finite if len(finite) else np.zeros(1)))
+    cmap = colormaps[SIGNED].with_extremes(bad=PALE)
+    image = ax.imshow(shown, cmap=cmap, norm=norm)
+    for i in range(len(names)):  # a pipeline against itself
+        ax.add_patch(Rectangle((i - 0.5, i - 0.5), 1, 1, color="white"))
+    for i, j in zip(*np.nonzero(~np.isnan(difference)), strict=True):
+        strong = p[i, j] < alpha and abs(norm(difference[i, j]) - 0.5) > 0.3
+        ax.text(
+            j,
+            i,
+            f"{_signed(difference[i, j])}\n{_short_p(p[i, j])}",
+            ha="center",
+            va="center",
+            fontsize="x-small",
+            color="white" if strong else "black",
+        )
+    labels = [wrap(name, 20) for name in names]
+    ax.set_xticks(range(len(names)), labels, rotation=90, fontsize="small")
+    ax.set_yticks(range(len(names)), labels, fontsize="small")
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
+    ax.set_xticks(np.arange(len(names) - 1) + 0.5, minor=True)
+    ax.set_yticks(np.arange(len(names) - 1) + 0.5, minor=True)
+    ax.grid(which="minor", color="white", linewidth=2)
+    ax.tick_params(which="minor", length=0)
+    ax.figure.colorbar(image, ax=ax, label=spelled(value), shrink=0.8)
+    ax.set_title(f"Row minus column, coloured where p < {alpha:g}", fontsize="medium")
+    return ax.figure
+
+
+def _check_alpha(alpha: Any) -> None:
+    if not isinstance(alpha, float) or not 0 < alpha < 1:
+        raise ValueError(f"alpha must be a number between 0 and 1, got {alpha!r}.")
+
+
+def _signed(difference: float) -> str:
+    text = f"{difference:+.2f}".replace("-", "\N{MINUS SIGN}").replace("inf", "∞")
+    return "0.00" if text[1:] == "0.00" else text
+
+
+def _short_p(p: float) -> str:
+    return p_text(p).removeprefix("p ").removeprefix("= ") if np.isfinite(p) else ""
