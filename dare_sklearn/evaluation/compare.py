@@ -16,7 +16,6 @@ from joblib import Parallel, delayed
 from sklearn.base import is_classifier, is_regressor
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import GroupKFold, StratifiedGroupKFold, check_cv
-from sklearn.utils.validation import column_or_1d
 
 from ._identity import describe, digest, digest_signals, library_code, versions
 from ._store import cell_path, plain, read_cell, write_cell
@@ -324,37 +323,19 @@ def _is_count(value: Any) -> bool:
 
 
 def _check_data(X: Any, y: Any, groups: Any) -> Data:
+    from ..base.columns import read_column
+
     X = _settled(X)
     n_epochs = n_rows(X)
     columns = {"y": y} if groups is None else {"y": y, "groups": groups}
     for name, values in columns.items():
-        column = np.asarray(values, dtype=object)
-        if column.ndim != 1 and not (column.ndim == 2 and column.shape[1] == 1):
-            raise ValueError(
-                f"{name} of compare must have one dimension, one value per epoch, got shape "
-                f"{column.shape}."
-            )
-        missing = np.flatnonzero(pd.isna(column.ravel()))
-        if len(missing):
-            shown = ", ".join(map(str, missing[:5])) + ", …" * (len(missing) > 5)
-            raise ValueError(
-                f"{name} of compare has missing values at {len(missing)} of {len(column)} epochs "
-                f"(number {shown}, from 0): drop these epochs from X and {name}."
-            )
-        columns[name] = column_or_1d(values, input_name=name)
+        columns[name] = read_column(values, name)
         if len(columns[name]) != n_epochs:
             raise ValueError(
                 f"compare got {len(columns[name])} {name} for {n_epochs} epochs: pass one per "
                 "epoch."
             )
-        if column_has_infinity(columns[name]):
-            raise ValueError(f"{name} of compare holds infinite values.")
     return Data(X, columns["y"], columns.get("groups"))
-
-
-def column_has_infinity(values: np.ndarray) -> bool:
-    """Whether numbers are not all finite."""
-    return values.dtype.kind == "f" and not np.isfinite(values).all()
 
 
 def _settled(X: Any) -> Any:
