@@ -6,7 +6,7 @@ from pathlib import Path
 
 from .run import Results
 
-_EXTRA = ["seed", "tested", "n_chans", "n_times", "sfreq", "n_classes"]
+_EXTRA = ["sfreq"]
 
 
 def write_report(results: Results, out: str | Path) -> Path:

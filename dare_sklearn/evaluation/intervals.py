@@ -238,13 +238,13 @@ def bounds_of(metric: str) -> tuple[float, float]:
 
 
 def score_columns(results: pd.DataFrame) -> list[str]:
-    """Columns of scores: the numbers of a table that are not keys, costs or chance levels."""
+    """Columns of scores: floating-point numbers that are not keys, costs or chance levels."""
     return [
         name
         for name in results
         if name not in _KEYS
         and not str(name).startswith(("chance_", "p_"))
-        and pd.api.types.is_numeric_dtype(results[name])
+        and pd.api.types.is_float_dtype(results[name])
     ]
 
 
@@ -252,7 +252,8 @@ def score_column(results: pd.DataFrame, metric: str | None) -> str:
     known = score_columns(results)
     if metric is None and len(known) == 1:
         return known[0]
-    if metric not in known:
+    numbers = metric in results and pd.api.types.is_numeric_dtype(results[metric])
+    if metric in _KEYS or not numbers:
         raise ValueError(f"metric must be one of {', '.join(known)}, got {metric!r}.")
     return metric
 
