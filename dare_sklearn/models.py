@@ -21,6 +21,8 @@ from .signals.resampling import resample, resampled_length, whole_patches
 from .signals.units import PLAUSIBLE_UV
 from .weights.load import load_encoder
 
+__all__ = ["DAREModel"]
+
 Adaptation = Literal["conv-linear", "finetune"]
 SpatialInit = Literal["spline", "random"]
 Unit = Literal["uV", "V"]

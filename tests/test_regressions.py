@@ -15,7 +15,6 @@ from sklearn.base import clone
 from dare_sklearn import DAREClassifier, DAREEmbedder, DAREPretrainer, DARERegressor
 from dare_sklearn.signals.readers import read_signals
 from dare_sklearn.training.net import check_finite_weights
-from dare_sklearn.transformers.pretrainer import is_fitted_for_use
 
 NAMES = ["C3", "C4", "Cz", "Pz", "Oz"]
 PARAMS = {"ch_names": NAMES, "sfreq": 256.0, "unit": "uV"}
@@ -52,8 +51,8 @@ def test_channel_types_of_every_part_count(X):
 def test_a_random_state_object_does_not_unfit(X):
     pretrainer = DAREPretrainer(max_epochs=0, random_state=np.random.RandomState(0), **PARAMS)
     pretrainer.fit(X)
-    assert is_fitted_for_use(clone(pretrainer))
-    assert is_fitted_for_use(pickle.loads(pickle.dumps(pretrainer)))
+    assert clone(pretrainer)._is_fitted_for_use()
+    assert pickle.loads(pickle.dumps(pretrainer))._is_fitted_for_use()
 
 
 def test_a_loaded_probe_keeps_its_encoder(X, tmp_path):
@@ -168,8 +167,8 @@ def test_no_epochs_in_a_fitted_model(X):
 
 
 def test_unknown_places_are_said(X):
-    params = {**PARAMS, "ch_names": ["EEG C3-Ref", *NAMES[1:]]}
-    with pytest.warns(UserWarning, match="does not know where EEG C3-REF are"):
+    params = {**PARAMS, "ch_names": ["Lead 7", *NAMES[1:]]}
+    with pytest.warns(UserWarning, match="does not know where LEAD 7 are"):
         clf = DAREClassifier(None, max_epochs=1, lr=1e-12, **params).fit(X, np.arange(12) % 2)
     start = clf.module_.spatial.layers[0].weight[..., 0]
     assert start[:, 0].abs().max() < 1e-6  # the others keep their spline
