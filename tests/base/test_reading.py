@@ -11,6 +11,7 @@ from dare_sklearn.base.reading import (
     KernelRegressor,
     KernelRidge,
     make_folds,
+    stack,
 )
 
 
@@ -62,6 +63,20 @@ def test_the_block_that_tells_is_chosen(rng, n_classes):
     # calibrated: what is said with confidence p is right with a frequency of about p
     sure = proba.max(axis=1)
     assert abs(sure.mean() - (reading.predict(test) == names).mean()) < 0.1
+
+
+def test_chance_gets_no_share(rng):
+    """Of twelve predictions, the one that knows gets all; a second one that knows more gets some."""
+    targets = rng.normal(size=60)
+    said = 0.1 * rng.normal(size=(60, 12))
+    said[:, 3] = 0.5 * targets + 0.3 * rng.normal(size=60)
+    shares = stack(said, targets, 1.0)
+    assert shares[3] > 0.5
+    assert np.delete(shares, 3).sum() < 0.2 * shares[3]
+    said[:, 5] = targets - said[:, 3]
+    shares = stack(said, targets, 1.0)
+    assert min(shares[3], shares[5]) > 0.5
+    assert stack(rng.normal(size=(60, 3)), targets, 1.0).shape == (3,)
 
 
 def test_an_epoch_of_weight_two_counts_twice(rng):
