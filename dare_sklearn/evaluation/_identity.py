@@ -6,6 +6,7 @@ an encoder on disk the content of its files. Parameters that change no result do
 
 from __future__ import annotations
 
+import ast
 import inspect
 import sys
 from functools import cache, partial
@@ -22,6 +23,7 @@ from xxhash import xxh3_128
 _NO_RESULT = {"verbose", "n_jobs", "cache", "cache_mb", "memory"}
 _WEIGHTS = {"encoder", "weights"}
 _BLOCK = 256
+_PACKAGE, _STANDARD = Path(__file__).parents[1], Path(inspect.__file__).parent
 _LIBRARIES = ("dare-sklearn", "scikit-learn", "numpy", "scipy", "mne", "pyriemann", "torch",
               "braindecode")  # fmt: skip
 
@@ -42,13 +44,43 @@ def versions() -> dict[str, str]:
     return found
 
 
+def code_of(pipeline: Any) -> str:
+    """Hash of the source that a pipeline's results come from, as far as no version stands for it.
+
+    That is the files of this library that its classes import, at any depth, and the source of
+    classes that belong to no installed package.
+    """
+    params = pipeline.get_params(deep=True).values() if hasattr(pipeline, "get_params") else ()
+    files, sources = {Path(__file__).with_name("cells.py")}, set()
+    for kind in {type(value) for value in (pipeline, *params)}:
+        try:
+            file = Path(inspect.getfile(kind))
+            if file.is_relative_to(_PACKAGE):
+                files |= _needs(file)
+            elif "site-packages" not in file.parts and not file.is_relative_to(_STANDARD):
+                sources.add(inspect.getsource(kind))
+        except (OSError, TypeError):  # compiled, or typed at a prompt
+            continue
+    contents = [xxh3_128(file.read_bytes()).hexdigest() for file in sorted(files)]
+    return digest(*contents, *sorted(sources))
+
+
 @cache
-def library_code() -> str:
-    """Hash of the source that results come from: a version may stay the same while it changes."""
-    package = Path(__file__).parents[1]
-    told = [package / name for name in ("benchmark", "cli", "viz")]
-    files = [f for f in sorted(package.rglob("*.py")) if not any(map(f.is_relative_to, told))]
-    return digest(*(xxh3_128(file.read_bytes()).hexdigest() for file in files))
+def _needs(file: Path) -> set[Path]:
+    """A file of this library and all of it that it imports, in functions too."""
+    found, new = {file}, [file]
+    while new:
+        file = new.pop()
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.ImportFrom) or not node.level:
+                continue
+            base = file.parents[node.level - 1].joinpath(*(node.module or "").split("."))
+            for target in (base, *(base / alias.name for alias in node.names)):
+                for path in {target.with_name(f"{target.name}.py"), target / "__init__.py"} - found:
+                    if path.is_file():
+                        found.add(path)
+                        new.append(path)
+    return found
 
 
 def describe(value: Any) -> str:

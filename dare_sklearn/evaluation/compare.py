@@ -17,7 +17,7 @@ from sklearn.base import is_classifier, is_regressor
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import GroupKFold, StratifiedGroupKFold, check_cv
 
-from ._identity import describe, digest, digest_signals, library_code, versions
+from ._identity import code_of, describe, digest, digest_signals, versions
 from ._store import cell_path, plain, read_cell, write_cell
 from ._warnings import tell_again, told
 from .cells import Data, Fold, n_rows, run_cell
@@ -80,9 +80,9 @@ def compare(
     cache_dir : path or None, default=None
         Folder for finished cells, each a file of its own that is there or not (never half). A
         later call with the same content takes them from there: the same pipeline (its parameters,
-        kept weights and files of weights), data, labels, groups, fold, metrics, seeds, and versions
-        of the libraries. Code of your own classes is not part of that: empty the folder after
-        changing it.
+        kept weights and files of weights, the source of its classes and what they use of this
+        library), data, labels, groups, fold, metrics, seeds, and versions of the libraries. What
+        your own classes import is not part of that: empty the folder after changing it.
     n_permutations : int, default=0
         Permutations of the test labels for the chance level (see Notes).
     on_error : {"raise", "warn"}, default="raise"
@@ -166,18 +166,19 @@ def compare(
     if cache_dir is not None:
         common = digest(
             digest_signals(data.X), describe([data.y, data.groups, _plain_scoring(scorers)]),
-            random_state, n_permutations, versions(), library_code(),
+            random_state, n_permutations, versions(),
         )  # fmt: skip
     cells = []
     for name, pipeline in pipelines.items():
         text = None if common is None else describe([pipeline, grids.get(name)])
+        code = None if common is None else code_of(pipeline)
         for fold in folds:
             path = None
             if common is not None:
                 inner = fold.inner if name in grids else None
                 # without a seed, equal folds may differ
                 number = fold.number if random_state is None else None
-                key = digest(common, text, describe([fold.train, fold.test, inner, number]))
+                key = digest(common, text, code, describe([fold.train, fold.test, inner, number]))
                 path = cell_path(Path(cache_dir), dataset, name, key)
             cells.append((name, fold, path, text))
 

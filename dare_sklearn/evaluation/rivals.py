@@ -1,14 +1,16 @@
-"""Networks of braindecode, trained from scratch, as rivals that take the same input."""
+"""Networks of braindecode as rivals that take the same input."""
 
 from __future__ import annotations
 
+from inspect import signature
 from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import LabelEncoder
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import LabelEncoder, StandardScaler
 from sklearn.utils import Tags
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.multiclass import check_classification_targets
@@ -27,7 +29,7 @@ RIVALS: dict[str, tuple[float, dict[str, Any]]] = {
 
 
 class BraindecodeClassifier(ClassifierMixin, BaseEstimator):
-    """A network of braindecode, trained from scratch by its own `EEGClassifier`.
+    """A network of braindecode: trained from scratch, fine-tuned, or frozen before a classifier.
 
     Reads arrays; put `SignalArray` in front (as `deep_pipelines` does) for every other input.
     Numbers of channels, samples and classes are taken from the training data of each ``fit``.
@@ -36,10 +38,22 @@ class BraindecodeClassifier(ClassifierMixin, BaseEstimator):
     ----------
     model : str, default="EEGNet"
         Name of a class in ``braindecode.models``.
+    weights : str or None, default=None
+        Repository of the Hugging Face Hub, or folder of the model's ``save_pretrained``, to start
+        from. None draws random weights.
+    frozen : bool, default=False
+        Train nothing of the network: its features (the mean over tokens), standardised, go into a
+        logistic regression, as DARE's embeddings do. For models that offer features: LaBraM, EEGPT,
+        BIOT, CBraMod, REVE, SignalJEPA and others.
     model_params : dict or None, default=None
-        Further arguments of that class.
+        Further arguments of the model's class.
+    ch_names : sequence of str or None, default=None
+        Names of the channels, for models that ask which electrodes they see.
     sfreq : float or None, default=None
         Sampling rate in Hz, for models that ask for it.
+    scale : float or None, default=None
+        What signals are divided by, for pretrained models that expect a unit: 1000 turns microvolts
+        into millivolts. None is the standard deviation of the training signals.
     max_epochs : int, default=100
     batch_size : int, default=32
     lr : float, default=1e-3
@@ -54,15 +68,18 @@ class BraindecodeClassifier(ClassifierMixin, BaseEstimator):
     ----------
     classes_ : ndarray, shape (n_classes,)
     scale_ : float
-        Standard deviation of the training signals, which are divided by it.
-    weights_ : dict of str to ndarray
-        The trained network.
+        What signals are divided by.
+    net_ : braindecode.EEGClassifier
+        With the network in ``net_.module_``.
+    head_ : Pipeline
+        The classifier behind a frozen network.
     n_chans_in_, n_times_in_, n_features_in_
 
     Raises
     ------
     ValueError
-        If braindecode has no such model, or epochs are too short for it.
+        If braindecode has no such model, the model offers no features, or epochs are too short for
+        it.
 
     Examples
     --------
@@ -78,8 +95,12 @@ class BraindecodeClassifier(ClassifierMixin, BaseEstimator):
 
     _parameter_constraints: dict = {
         "model": [str],
+        "weights": [str, None],
+        "frozen": ["boolean"],
         "model_params": [dict, None],
+        "ch_names": ["array-like", None],
         "sfreq": [Interval(Real, 0, None, closed="neither"), None],
+        "scale": [Interval(Real, 0, None, closed="neither"), None],
         "max_epochs": [Interval(Integral, 1, None, closed="left")],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "lr": [Interval(Real, 0, None, closed="neither")],
@@ -92,8 +113,12 @@ class BraindecodeClassifier(ClassifierMixin, BaseEstimator):
         self,
         model: str = "EEGNet",
         *,
+        weights: str | None = None,
+        frozen: bool = False,
         model_params: dict[str, Any] | None = None,
+        ch_names=None,
         sfreq: float | None = None,
+        scale: float | None = None,
         max_epochs: int = 100,
         batch_size: int = 32,
         lr: float = 1e-3,
@@ -102,8 +127,12 @@ class BraindecodeClassifier(ClassifierMixin, BaseEstimator):
         random_state=None,
     ) -> None:
         self.model = model
+        self.weights = weights
+        self.frozen = frozen
         self.model_params = model_params
+        self.ch_names = ch_names
         self.sfreq = sfreq
+        self.scale = scale
         self.max_epochs = max_epochs
         self.batch_size = batch_size
         self.lr = lr
@@ -112,7 +141,7 @@ class BraindecodeClassifier(ClassifierMixin, BaseEstimator):
         self.random_state = random_state
 
     def fit(self, X: Any, y: Any) -> BraindecodeClassifier:
-        """Train the network.
+        """Train the network, or the classifier behind a frozen one.
 
         Parameters
         ----------
@@ -124,10 +153,6 @@ class BraindecodeClassifier(ClassifierMixin, BaseEstimator):
         BraindecodeClassifier
             Itself.
         """
-        import torch
-        from braindecode import EEGClassifier
-
-        from ..training.device import resolve_device
         from ..training.seeds import draw_seeds, torch_seed
 
         self._validate_params()
@@ -143,27 +168,17 @@ class BraindecodeClassifier(ClassifierMixin, BaseEstimator):
             raise ValueError("BraindecodeClassifier needs two or more classes in y, got one class.")
         self.classes_ = labels.classes_
         self.n_chans_in_, self.n_times_in_ = X.shape[1:]
-        self.scale_ = float((X - X.mean(axis=-1, keepdims=True)).std()) or 1.0
+        spread = float((X - X.mean(axis=-1, keepdims=True)).std()) or 1.0
+        self.scale_ = spread if self.scale is None else float(self.scale)
         (seed,) = draw_seeds(self.random_state, 1)
         with torch_seed(seed):
-            net = EEGClassifier(
-                self._build(),
-                optimizer=torch.optim.AdamW,
-                lr=self.lr,
-                optimizer__weight_decay=self.weight_decay,
-                max_epochs=self.max_epochs,
-                batch_size=self.batch_size,
-                # braindecode leaves out the last batch, which of few epochs is all of them; one
-                # epoch alone, though, has no variance for batch norm
-                iterator_train__drop_last=len(X) % self.batch_size == 1 and len(X) > 1,
-                train_split=None,
-                device=str(resolve_device(self.device)),
-                verbose=0,
-            )
-            net.fit(self._scaled(X), labels.transform(y).astype(np.int64))
-        self.weights_ = {
-            name: value.detach().cpu().numpy() for name, value in net.module_.state_dict().items()
-        }
+            self.net_ = self._net(self._build(), drop_last=len(X) % self.batch_size == 1)
+            if self.frozen:
+                self.net_.initialize()
+                self.head_ = make_pipeline(StandardScaler(), LogisticRegression(max_iter=5_000))
+                self.head_.fit(self._features(X), y)
+            else:
+                self.net_.fit(self._scaled(X), labels.transform(y).astype(np.int64))
         return self
 
     def predict_proba(self, X: Any) -> np.ndarray:
@@ -175,12 +190,8 @@ class BraindecodeClassifier(ClassifierMixin, BaseEstimator):
 
         Returns
         -------
-        ndarray of float32, shape (n_epochs, n_classes)
+        ndarray, shape (n_epochs, n_classes)
         """
-        import torch
-
-        from ..training.device import resolve_device
-
         check_is_fitted(self)
         X = validate_data(self, X, allow_nd=True, dtype=np.float32, reset=False)
         if X.shape[1:] != (self.n_chans_in_, self.n_times_in_):
@@ -188,17 +199,9 @@ class BraindecodeClassifier(ClassifierMixin, BaseEstimator):
                 f"X holds epochs of shape {X.shape[1:]}, but BraindecodeClassifier was fitted on "
                 f"{(self.n_chans_in_, self.n_times_in_)}."
             )
-        device = resolve_device(self.device)
-        with torch.random.fork_rng(devices=[]):  # construction draws initial weights
-            module = self._build()
-        module.load_state_dict({k: torch.from_numpy(v.copy()) for k, v in self.weights_.items()})
-        module.eval().to(device)
-        with torch.inference_mode():
-            logits = [
-                module(torch.from_numpy(self._scaled(X[i : i + self.batch_size])).to(device)).cpu()
-                for i in range(0, len(X), self.batch_size)
-            ]
-            return torch.cat(logits).softmax(dim=1).numpy()
+        if self.frozen:
+            return self.head_.predict_proba(self._features(X))
+        return self._forward(X).softmax(dim=1).numpy()
 
     def predict(self, X: Any) -> np.ndarray:
         """The class of the highest probability, shape (n_epochs,)."""
@@ -211,23 +214,97 @@ class BraindecodeClassifier(ClassifierMixin, BaseEstimator):
         tags.non_deterministic = True
         return tags
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Arrays in place of the network, which torch does not pickle where it is constrained."""
+        state = super().__getstate__()
+        if "net_" in state:
+            module = state["net_"].module_
+            weights = {name: value.cpu().numpy() for name, value in module.state_dict().items()}
+            state = {**state, "net_": (module.get_config(), weights)}
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if "net_" in state:
+            import torch
+            from braindecode import models
+
+            config, weights = state["net_"]
+            with torch.random.fork_rng(devices=[]):  # construction draws initial weights
+                module = getattr(models, self.model).from_config(config)
+            module.load_state_dict({k: torch.from_numpy(v.copy()) for k, v in weights.items()})
+            self.net_ = self._net(module).initialize()
+
+    def _net(self, module: Any, drop_last: bool = False) -> Any:
+        import torch
+        from braindecode import EEGClassifier
+
+        from ..training.device import resolve_device
+
+        return EEGClassifier(
+            module,
+            optimizer=torch.optim.AdamW,
+            lr=self.lr,
+            optimizer__weight_decay=self.weight_decay,
+            max_epochs=self.max_epochs,
+            batch_size=self.batch_size,
+            # braindecode leaves out the last batch, which of few epochs is all of them; a single
+            # epoch, though, has no variance for batch norm
+            iterator_train__drop_last=drop_last,
+            train_split=None,
+            device=str(resolve_device(self.device)),
+            verbose=0,
+        )
+
     def _build(self) -> Any:
         from braindecode import models
 
         network = getattr(models, self.model, None)
         if not isinstance(network, type):
             raise ValueError(f"braindecode.models has no class {self.model!r}.")
-        return network(
-            n_outputs=len(self.classes_),
-            n_chans=self.n_chans_in_,
-            n_times=self.n_times_in_,
-            sfreq=self.sfreq,
-            **(self.model_params or {}),
-        )
+        if self.frozen and "return_features" not in signature(network.forward).parameters:
+            raise ValueError(f"{self.model} of braindecode offers no features: use frozen=False.")
+        known = {"n_outputs": len(self.classes_), **(self.model_params or {})}
+        if self.weights is not None:
+            return network.from_pretrained(self.weights, **known)
+        if self.ch_names is not None:
+            known["chs_info"] = _describe_channels(self.ch_names)
+        shape = {"n_chans": self.n_chans_in_, "n_times": self.n_times_in_, "sfreq": self.sfreq}
+        return network(**shape, **known)
+
+    def _features(self, X: np.ndarray) -> np.ndarray:
+        """Features of the frozen network, the mean over tokens, shape (n_epochs, n_features)."""
+        options = {"return_features": True}
+        takes = signature(self.net_.module_.forward).parameters
+        if self.ch_names is not None and "ch_names" in takes:
+            options["ch_names"] = list(self.ch_names)
+        found = self._forward(X, **options)
+        return found.reshape(len(X), -1, found.shape[-1]).mean(dim=1).numpy()
+
+    def _forward(self, X: np.ndarray, **options: Any) -> Any:
+        """What the network makes of epochs; skorch's own loop would draw from torch's generator."""
+        import torch
+
+        module, found = self.net_.module_.eval(), []
+        with torch.inference_mode():
+            for start in range(0, len(X), self.batch_size):
+                batch = torch.from_numpy(self._scaled(X[start : start + self.batch_size]))
+                answer = module(batch.to(self.net_.device), **options)
+                found.append((answer["features"] if options else answer).cpu())
+        return torch.cat(found)
 
     def _scaled(self, X: np.ndarray) -> np.ndarray:
-        """Offsets of the epochs removed, and of unit variance over the training data."""
+        """Offsets of the epochs removed, in units of `scale_`."""
         return (X - X.mean(axis=-1, keepdims=True)) / np.float32(self.scale_)
+
+
+def _describe_channels(ch_names: Any) -> list[dict[str, Any]]:
+    """What braindecode's models read of channels: MNE's entries with positions."""
+    import mne
+
+    info = mne.create_info(list(ch_names), 1.0, "eeg")
+    info.set_montage("colin27_1005", match_case=False, on_missing="ignore")
+    return info["chs"]
 
 
 def deep_pipelines(
@@ -248,7 +325,7 @@ def deep_pipelines(
     Parameters
     ----------
     ch_names, sfreq, unit
-        What arrays do not tell of themselves; mne.Epochs need none of them.
+        Layout of arrays; mne.Epochs know their own.
     max_epochs, batch_size, device, random_state
         As in `BraindecodeClassifier`.
 

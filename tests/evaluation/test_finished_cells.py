@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import linecache
 import subprocess
 import sys
+from pathlib import Path
 
 import mne
 import numpy as np
@@ -18,7 +21,7 @@ from sklearn.pipeline import make_pipeline
 
 from dare_sklearn import DAREEmbedder, DAREPretrainer
 from dare_sklearn.evaluation import compare
-from dare_sklearn.evaluation._identity import describe, digest_signals
+from dare_sklearn.evaluation._identity import code_of, describe, digest_signals
 from dare_sklearn.transformers.classical import classical_pipelines
 
 RNG = np.random.default_rng(0)
@@ -219,6 +222,37 @@ def test_values_that_json_lacks(tmp_path):
 
 
 # What makes a key
+
+
+def test_source_of_an_own_class_is_part_of_the_key(tmp_path):
+    keys = []
+    for text in ("return X", "return 2 * X", "return X"):
+        file = tmp_path / "mine.py"
+        file.write_text(
+            "from sklearn.base import BaseEstimator\n\n\nclass Mine(BaseEstimator):\n"
+            f"    def transform(self, X):\n        {text}\n"
+        )
+        linecache.clearcache()
+        spec = importlib.util.spec_from_file_location("mine", file)
+        module = sys.modules["mine"] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        keys.append(code_of(make_pipeline(module.Mine(), LogisticRegression())))
+    del sys.modules["mine"]
+    assert keys[0] == keys[2] != keys[1]
+
+
+def test_only_files_that_a_pipeline_uses_are_part_of_the_key():
+    from dare_sklearn.evaluation._identity import _PACKAGE, _needs
+    from dare_sklearn.transformers import embedder
+    from dare_sklearn.transformers.classical import features
+
+    def rooms(module):
+        files = [file.relative_to(_PACKAGE) for file in _needs(Path(module.__file__))]
+        return {file.parts[0] for file in files if len(file.parts) > 1}
+
+    assert rooms(embedder) >= {"signals", "modules", "weights", "base", "transformers"}
+    for module in (embedder, features):
+        assert not rooms(module) & {"viz", "evaluation", "cli", "simulation", "inspection"}
 
 
 def pretrainer(seed=0):

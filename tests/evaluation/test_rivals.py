@@ -93,9 +93,9 @@ def test_a_refit_forgets_the_first_montage():
 def test_few_epochs_are_trained_on_and_a_single_rest_is_left_out():
     for n_epochs in (6, 9):  # less than a batch; a batch and one
         X, y = task(n_epochs)
-        first, later = (eegnet(max_epochs=n).fit(X, y).weights_ for n in (1, 3))
-        assert any(not np.array_equal(first[name], later[name]) for name in first)
-        assert all(np.isfinite(value).all() for value in later.values())
+        first, later = (eegnet(max_epochs=n).fit(X, y).net_.module_.state_dict() for n in (1, 3))
+        assert any(not torch.equal(first[name], later[name]) for name in first)
+        assert all(torch.isfinite(value).all() for value in later.values())
 
 
 def test_random_generators_of_the_caller_are_left_alone():
@@ -120,10 +120,48 @@ def test_grid_search_and_compare():
     np.testing.assert_array_equal(found["roc_auc"], again["roc_auc"])
 
 
+TINY = {"embed_num": 1, "embed_dim": 32, "depth": 1, "num_heads": 2}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("model", "params"), [("EEGPT", TINY), ("BIOT", {"num_layers": 1}), ("CBraMod", {"n_layer": 1})]
+)
+def test_frozen_networks_are_read_not_trained(model, params):
+    X, y = task(16, n_times=400)
+    options = {"frozen": True, "model_params": params, "ch_names": NAMES, "sfreq": 200.0}
+    net = BraindecodeClassifier(model, random_state=0, batch_size=5, **options).fit(X, y)
+    again = clone(net).set_params(max_epochs=7, batch_size=16).fit(X[::-1], y[::-1])
+    for first, second in zip(
+        net.net_.module_.parameters(), again.net_.module_.parameters(), strict=True
+    ):
+        assert torch.equal(first, second)
+    proba = net.predict_proba(X)
+    np.testing.assert_allclose(proba.sum(axis=1), 1, rtol=1e-5)
+    assert net.score(X, y) > 0.9
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(net)).predict_proba(X), proba)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_weights_of_a_saved_folder(tmp_path):
+    X, y = task(16, n_times=400)
+    options = {"model": "EEGPT", "ch_names": NAMES, "sfreq": 200.0, "frozen": True}
+    first = BraindecodeClassifier(model_params=TINY, random_state=0, **options).fit(X, y)
+    first.net_.module_.save_pretrained(tmp_path)
+    loaded = BraindecodeClassifier(weights=str(tmp_path), random_state=5, **options).fit(X, y)
+    np.testing.assert_allclose(loaded.predict_proba(X), first.predict_proba(X), atol=1e-5)
+    scaled = clone(loaded).set_params(scale=1e3 * loaded.scale_).fit(X, y)
+    assert np.abs(scaled.predict_proba(X) - loaded.predict_proba(X)).max() > 1e-3
+    tuned = clone(loaded).set_params(frozen=False, max_epochs=1, weights=str(tmp_path)).fit(X, y)
+    assert tuned.predict_proba(X).shape == (16, 2)
+
+
 def test_wrong_arguments():
     X, y = task(8)
     with pytest.raises(ValueError, match="no class 'EEGNot'"):
         BraindecodeClassifier("EEGNot").fit(X, y)
+    with pytest.raises(ValueError, match="EEGNet of braindecode offers no features"):
+        eegnet(frozen=True).fit(X, y)
     with pytest.raises(ValueError, match="put SignalArray in front"):
         eegnet().fit(X[:, 0], y)
     with pytest.raises(ValueError, match="two or more classes"):
