@@ -1,4 +1,4 @@
-"""What a computation costs: time on the clock, and memory."""
+"""What a computation costs: wall time and memory."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ class Cost:
 def measure() -> Iterator[Cost]:
     """Seconds of the block, and by how many megabytes the process grew at its largest.
 
-    Linux tells the peak of the resident memory since a reset. Elsewhere the peak since the start
-    of the process is all there is: growth is seen only beyond what was reached before. Windows
-    tells none without another library (NaN). Memory that the process holds already is used again
-    without growing it, and threads of one process cannot be told apart.
+    Linux reports the peak of the resident memory since a reset. Elsewhere only the peak since the
+    start of the process is known, so that growth shows beyond what was reached before; on Windows
+    memory is NaN. A process that reuses memory it holds already does not grow, and threads of one
+    process cannot be told apart.
     """
     cost = Cost()
     with suppress(OSError):
@@ -42,7 +42,7 @@ def measure() -> Iterator[Cost]:
 
 
 def _resident() -> float:
-    """Megabytes now; where the system does not tell, the largest so far."""
+    """Megabytes now; where the system does not report them, the largest so far."""
     return _status("VmRSS:") if _STATUS.exists() else _peak()
 
 

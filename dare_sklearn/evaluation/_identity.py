@@ -1,7 +1,8 @@
-"""What a cell is, as text and hashes: equal content gives an equal key, in every process.
+"""What identifies a cell, as text and hashes: equal content gives an equal key in every process.
 
-Of a pipeline its classes and parameters count, and what it keeps through `sklearn.base.clone`; of
-an encoder on disk the content of its files. Parameters that change no result do not count.
+A pipeline is identified by its classes, their source and their parameters, and by what it keeps
+through `sklearn.base.clone`; an encoder on disk by the content of its files. Parameters that change
+no result do not count.
 """
 
 from __future__ import annotations
@@ -112,7 +113,7 @@ def describe(value: Any) -> str:
 
 
 def keeps_its_fit(estimator: Any) -> bool:
-    """Whether cloning is the estimator's own affair, as of `FrozenEstimator` or a pretrainer."""
+    """Whether the estimator decides how it is cloned, as `FrozenEstimator` and a pretrainer do."""
     own = getattr(type(estimator), "__sklearn_clone__", BaseEstimator.__sklearn_clone__)
     return own is not BaseEstimator.__sklearn_clone__
 

@@ -46,7 +46,7 @@ def compare(
 ) -> pd.DataFrame:
     """Cross-validate pipelines on the same folds.
 
-    Every pipeline is cloned for each fold and fitted on that fold's training epochs alone, with
+    Every pipeline is cloned for each fold and fitted on that fold's training epochs only, with
     its search for parameters, if it has one, inside them.
 
     Parameters
@@ -86,7 +86,7 @@ def compare(
     n_permutations : int, default=0
         Permutations of the test labels for the chance level (see Notes).
     on_error : {"raise", "warn"}, default="raise"
-        What follows when a pipeline fails: an error with its name and fold, or a warning and no
+        Whether a pipeline that fails raises an error with its name and fold, or warns and gets no
         row.
     verbose : int, default=0
         1 shows a progress bar.

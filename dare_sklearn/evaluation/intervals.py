@@ -88,7 +88,7 @@ def summarize(
     along = [name for name in ("n_labels", "share") if name in results]
     keys = ["dataset", "pipeline", *along]
     rows = []
-    for key, part in results.groupby(keys, sort=False):
+    for key, part in results.groupby(keys, sort=False, dropna=False):
         which = dict(zip(keys, key, strict=True))
         for metric in metrics:
             metric = score_column(results, metric)
@@ -137,6 +137,9 @@ def observations(
     ratio : float
         Test epochs per training epoch, by which the variance of folds is enlarged; 0 for subjects.
     """
+    lacking = [name for name in WHICH if name not in results]
+    if lacking:
+        raise ValueError(f"This is not a table of compare: it lacks {', '.join(lacking)}.")
     dataset = results["dataset"].iloc[0]
     if results.duplicated(["pipeline", "fold"]).any():
         raise ValueError(

@@ -24,7 +24,7 @@ def channel_importance(
 ) -> Bunch:
     """How much the score falls when one channel is shuffled across epochs.
 
-    `sklearn.inspection.permutation_importance` for signals: its own takes tables only. Shuffling
+    `sklearn.inspection.permutation_importance` takes tables only; this takes signals. Shuffling
     breaks the tie between a channel and both the labels and the other channels, and leaves its
     amplitude and spectrum as they are [1]_. Score epochs that ``fit`` has not seen.
 
@@ -68,7 +68,7 @@ def channel_importance(
     if isinstance(n_repeats, bool) or not isinstance(n_repeats, Integral) or n_repeats < 1:
         raise ValueError(f"n_repeats must be a positive integer, got {n_repeats!r}.")
     if isinstance(scoring, list | tuple | set | dict):
-        raise TypeError(f"channel_importance takes one scoring, got {scoring!r}.")
+        raise TypeError(f"scoring must be a single metric, got {scoring!r}.")
     is_epochs = hasattr(X, "get_data") and hasattr(X, "drop_log")
     if not is_epochs and not (isinstance(X, np.ndarray) and X.ndim == 3):
         shape = f" of shape {X.shape}" if hasattr(X, "shape") else ""

@@ -59,8 +59,8 @@ def mask_invariance(
     ch_names, sfreq, unit
         Of arrays, as in `DAREEmbedder`.
     unknown_channels : {"drop", "interpolate"}, default="drop"
-        What becomes of channels that are not among the encoder's 62 electrodes. Interpolated ones
-        hold a part of other channels, so that views without common channels are not apart.
+        How to handle channels that are not among the encoder's 62 electrodes. Interpolated channels
+        are mixtures of others, so that views without common channels are not independent.
     random_state : int, RandomState or None, default=None
 
     Returns
@@ -100,19 +100,20 @@ def mask_invariance(
             encoder, unknown_channels=unknown_channels, random_state=random_state, **layout
         )
         encoder = embedder.fit(X).encoder_
-    owner = "mask_invariance"
-    signals = read_signals(X, owner=owner, **layout)
-    data, index = to_grid(signals, encoder.config, unknown=unknown_channels, owner=owner)
+    signals = read_signals(X, owner="mask_invariance", **layout)
+    data, index = to_grid(
+        signals, encoder.config, unknown=unknown_channels, owner="mask_invariance"
+    )
     fewest = min(_n_shared(overlap, n_chans) for overlap in overlaps)
     if 2 * n_chans - fewest > len(index):
         raise ValueError(
             f"Two views of {n_chans} channels with {fewest} in common need "
-            f"{2 * n_chans - fewest} channels, and mask_invariance got {len(index)} that the "
-            "encoder knows: lower n_chans or raise overlaps."
+            f"{2 * n_chans - fewest} channels, and the encoder knows {len(index)} of X: lower "
+            "n_chans or raise overlaps."
         )
     n_trials = min(n_trials, len(data))
     if n_trials < 2:
-        raise ValueError("mask_invariance compares trials, and X holds one: pass more epochs.")
+        raise ValueError("Trials are compared, and X holds one: pass more epochs.")
     rng = check_random_state(random_state)
     seeds = rng.randint(2**31 - 1, size=n_draws)
     rows = []
@@ -157,7 +158,7 @@ def _embed(encoder, data: np.ndarray, index: np.ndarray, view: np.ndarray) -> to
 def _checked(value: Any, name: str, kind: type, low: float, high: float) -> Any:
     if isinstance(value, bool) or not isinstance(value, kind) or not low <= value <= high:
         raise ValueError(
-            f"{name} of mask_invariance must be from {low} to {high} "
+            f"{name} must be from {low} to {high} "
             f"({'a whole number' if kind is Integral else 'a number'}), got {value!r}."
         )
     return value

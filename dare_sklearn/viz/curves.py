@@ -161,7 +161,8 @@ def plot_mask_invariance(table: pd.DataFrame, ax: Sequence[Axes] | None = None) 
         left.plot(rows.index, rows["negative_cosine"], ":", fillstyle="none", **shown)
         right.plot(rows.index, rows["retrieval"], "-", label=wrap(encoder), **shown)
         middle = rows["retrieval"]
-        _band(right, rows.index, middle - spread, middle + spread, color(number))
+        low, high = (np.clip(middle + sign * spread, 0, 1) for sign in (-1, 1))  # a share
+        _band(right, rows.index, low, high, color(number))
     left.plot([], [], "-", color=GREY, label="same epoch")
     left.plot([], [], ":", color=GREY, label="different epochs")
     left.legend(frameon=False, fontsize="small")

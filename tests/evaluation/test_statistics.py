@@ -474,6 +474,21 @@ def test_summaries_that_are_none(options, words):
         summarize(table(noise(3, "a")), **options)
 
 
+def test_tables_that_are_not_of_compare():
+    for call in (summarize, pairwise):
+        with pytest.raises(
+            ValueError, match="not a table of compare: it lacks n_subjects, n_train"
+        ):
+            call(table(noise(3, "a", "b")).drop(columns=["n_subjects", "n_train"]))
+
+
+def test_summary_of_a_curve_keeps_its_points_apart():
+    parts = [table(noise(4, "a", seed=n)).assign(n_labels=n) for n in (8, 32)]
+    found = summarize(pd.concat([*parts, table(noise(4, "a"), "whole")]))
+    assert found[["dataset", "n"]].values.tolist() == [["toy", 4], ["toy", 4], ["whole", 4]]
+    assert found["n_labels"].tolist()[:2] == [8, 32] and found["n_labels"].isna().iloc[2]
+
+
 def test_from_signals_to_statistics_and_through_a_file(tmp_path):
     rng = np.random.default_rng(0)
     groups = np.repeat(np.arange(8), 10)
