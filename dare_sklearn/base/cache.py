@@ -8,13 +8,12 @@ everything else that the result depends on: encoder, montage, rate, unit, poolin
 from __future__ import annotations
 
 import os
-import tempfile
+import re
 import threading
+import warnings
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -23,12 +22,14 @@ from safetensors.numpy import load_file, save_file
 from xxhash import xxh3_128
 
 from ..modules.encoder import Encoder
-from ..signals.validation import Summary, summarize
+from ..weights.files import in_place_of
 
 MEMORY = "memory"
-_SUMMARY = b" summary"
+_NAME = re.compile(r"(\.part-[0-9a-f]{32}-)?[0-9a-f]{32}\.safetensors")  # or what a kill left
+_UNREADABLE = (
+    OSError, SafetensorError, KeyError, ValueError, TypeError, AttributeError, MemoryError,
+)  # fmt: skip
 _OPEN: dict[tuple[str, int], EpochCache] = {}
-_DIGESTS: WeakKeyDictionary[Encoder, tuple[tuple, bytes]] = WeakKeyDictionary()
 _OPEN_LOCK = threading.Lock()
 
 
@@ -50,7 +51,9 @@ class EpochCache:
     Parameters
     ----------
     folder : Path or None
-        Where rows are kept too; each batch of new ones is a file of its own, written in one step.
+        Where rows are kept too. Each batch of new ones is a file of its own, written in one step,
+        with a checksum: a damaged file is passed over, and its rows are computed and written
+        again. A folder that cannot be written to is given up. Each gives one warning.
     limit : int
         Bytes in memory, and as many in the folder; what was used (written) longest ago goes first.
     """
@@ -60,9 +63,8 @@ class EpochCache:
         self._rows: OrderedDict[bytes, np.ndarray] = OrderedDict()
         self._n_bytes = 0
         self._read: set[str] = set()  # files that were looked into
+        self._warned: set[str] = set()
         self._lock = threading.RLock()
-        if folder is not None:
-            folder.mkdir(parents=True, exist_ok=True)
 
     def get(self, keys: Sequence[bytes]) -> list[np.ndarray | None]:
         """The row of each key, or None."""
@@ -90,33 +92,54 @@ class EpochCache:
             self._n_bytes -= self._rows.popitem(last=False)[1].nbytes
 
     def _write(self, keys: Sequence[bytes], rows: np.ndarray) -> None:
-        names = np.frombuffer(b"".join(keys), dtype=np.uint8).reshape(len(keys), -1)
-        handle, scratch = tempfile.mkstemp(dir=self.folder, suffix=".part")
-        os.close(handle)
-        save_file({"keys": names.copy(), "rows": np.ascontiguousarray(rows)}, scratch)
-        name = xxh3_128(names.tobytes()).hexdigest() + ".safetensors"
-        os.replace(scratch, self.folder / name)
-        self._read.add(name)
-        self._drop_old_files()
+        names = np.frombuffer(b"".join(keys), dtype=np.uint8).reshape(len(keys), -1).copy()
+        rows = np.ascontiguousarray(rows)
+        path = self.folder / f"{xxh3_128(names.tobytes()).hexdigest()}.safetensors"
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with in_place_of(path) as part:
+                save_file({"keys": names, "rows": rows, "sum": _checksum(names, rows)}, part)
+            self._read.add(path.name)
+            self._drop_old_files()
+        except (OSError, SafetensorError) as error:
+            self._warn(
+                "written",
+                f"Embeddings cannot be kept in the folder {str(self.folder)!r} ({error}), and are "
+                "kept in memory only: pass a folder with room that can be written to as cache.",
+            )
 
     def _look_for_files(self) -> None:
-        for path in sorted(self.folder.glob("*.safetensors")):
-            if path.name in self._read:
+        for path in sorted(self._files()):
+            if path.name in self._read or path.name.startswith("."):
                 continue
+            self._read.add(path.name)
             try:
                 content = load_file(path)
                 names, rows = content["keys"], content["rows"]
-            except (OSError, SafetensorError, KeyError):
-                continue  # dropped meanwhile by another process, or not ours
-            self._read.add(path.name)
+                if not np.array_equal(content["sum"], _checksum(names, rows)):
+                    raise ValueError("its checksum is another")
+            except FileNotFoundError:
+                continue  # another process has dropped it meanwhile
+            except _UNREADABLE as error:
+                self._warn(
+                    "read",
+                    f"Kept embeddings are damaged and computed again: {str(path)!r} ({error}).",
+                )
+                continue
             self._keep([name.tobytes() for name in names], rows)
+
+    def _files(self) -> Iterator[Path]:
+        """Files of a cache in the folder: whatever else lies there is neither read nor dropped."""
+        for path in self.folder.glob("*.safetensors"):
+            if _NAME.fullmatch(path.name) and path.is_file():
+                yield path
 
     def _drop_old_files(self) -> None:
         files = []
-        for path in self.folder.glob("*.safetensors"):
+        for path in self._files():
             try:
                 files.append((path.stat().st_mtime_ns, path.stat().st_size, path))
-            except OSError:
+            except FileNotFoundError:
                 continue
         total = sum(size for _, size, _ in files)
         for _, size, path in sorted(files)[:-1]:
@@ -125,12 +148,34 @@ class EpochCache:
             path.unlink(missing_ok=True)
             total -= size
 
+    def _warn(self, kind: str, message: str) -> None:
+        if kind not in self._warned:
+            self._warned.add(kind)
+            warnings.warn(message, UserWarning, stacklevel=2)
+
+
+def _checksum(names: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    content = xxh3_128(f"{names.shape} {rows.shape} {rows.dtype.str}".encode())
+    content.update(np.ascontiguousarray(names))
+    content.update(np.ascontiguousarray(rows))
+    return np.frombuffer(content.digest(), dtype=np.uint8).copy()
+
 
 def open_cache(cache: str | os.PathLike | None, cache_mb: int) -> EpochCache | None:
-    """The cache of a ``cache`` parameter; one per process for each folder, and one in memory."""
+    """The cache of a ``cache`` parameter; one per process for each folder, and one in memory.
+
+    Raises
+    ------
+    ValueError
+        If it is an empty text, or names a file.
+    """
     if cache is None:
         return None
+    if not os.fspath(cache):
+        raise ValueError("cache must be None, 'memory' or a folder, got an empty text.")
     place = MEMORY if cache == MEMORY else str(Path(cache).expanduser().absolute())
+    if place != MEMORY and Path(place).exists() and not Path(place).is_dir():
+        raise ValueError(f"cache={place!r} is not a folder: pass one, new or not, or 'memory'.")
     with _OPEN_LOCK:
         key = (place, cache_mb)
         if key not in _OPEN:
@@ -139,42 +184,16 @@ def open_cache(cache: str | os.PathLike | None, cache_mb: int) -> EpochCache | N
         return _OPEN[key]
 
 
-def remembered_summary(cache: EpochCache) -> Callable[[Any, str], Summary]:
-    """`summarize`, which asks the cache first where epochs have digests."""
-
-    def summary_of(data, owner: str) -> Summary:
-        digests = getattr(data, "digests", None)
-        if digests is None or data.shape[-1] < 2:
-            return summarize(data, owner)
-        keys = [digest + _SUMMARY for digest in digests]
-        rows = cache.get(keys)
-        unseen = [i for i, row in enumerate(rows) if row is None]
-        if unseen:
-            new = summarize(data.read(np.array(unseen)), owner)
-            new = np.stack([new.finite, new.flat, new.spread], axis=1)  # (n, 3, n_chans)
-            cache.put([keys[i] for i in unseen], new)
-            for i, row in zip(unseen, new, strict=True):
-                rows[i] = row
-        finite, flat, spread = np.array(rows).transpose(1, 0, 2)
-        return Summary(finite.astype(bool), flat.astype(bool), spread)
-
-    return summary_of
-
-
 def encoder_digest(encoder: Encoder) -> bytes:
-    """Hash of an encoder's configuration and weights, remembered until a weight is written to."""
-    written = tuple((p.data_ptr(), p._version) for p in encoder.parameters())
-    known = _DIGESTS.get(encoder)
-    if known is not None and known[0] == written:
-        return known[1]
-    digest = _encoder_digest(encoder)
-    _DIGESTS[encoder] = (written, digest)
-    return digest
+    """Hash of an encoder's configuration and weights.
 
-
-def _encoder_digest(encoder: Encoder) -> bytes:
+    It reads every weight each time: torch sees no write through ``.data`` or a NumPy view. This
+    takes some ten milliseconds per 100 MB.
+    """
     digest = xxh3_128(repr(encoder.config).encode())
     for name, tensor in encoder.state_dict().items():
         digest.update(name.encode())
-        digest.update(tensor.detach().to("cpu", torch.float32).contiguous().numpy())
+        values = tensor.detach().to("cpu").contiguous()
+        digest.update(f"{values.dtype} {tuple(values.shape)}".encode())
+        digest.update(values.flatten().view(torch.uint8).numpy())
     return digest.digest()

@@ -120,4 +120,5 @@ def fresh_encoder(seed: int, config: DAREConfig) -> Encoder:
     from ..pretraining.objective import PretrainingModel
 
     with torch_seed(seed):
-        return PretrainingModel(config).target_encoder.eval().requires_grad_(False)
+        encoder = PretrainingModel(config).target_encoder
+    return encoder.float().eval().requires_grad_(False)  # whatever torch's default type is

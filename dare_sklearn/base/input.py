@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from torch import nn
 from ..signals.container import Signals
 from ..signals.readers import read_signals, warn_ignored
 from ..signals.sources import Layout
-from .cache import EpochCache, open_cache, remembered_summary
+from .cache import EpochCache, open_cache
 
 
 class SignalInputMixin:
@@ -62,7 +61,6 @@ class SignalInputMixin:
             unit=self.unit,
             like=None if reset else Layout(self.ch_names_in_, self.sfreq_in_, self.unit_),
             owner=owner,
-            summary_of=self._summary_of(),
         )
         if not reset:
             return self._to_fitted_layout(signals)
@@ -78,11 +76,6 @@ class SignalInputMixin:
         self.n_features_in_ = signals.n_chans
         self._check_table(X, reset=True)
         return signals
-
-    def _summary_of(self) -> Callable | None:
-        """How epochs are looked through before they are used; a cache remembers it."""
-        cache = self._open_cache()
-        return None if cache is None else remembered_summary(cache)
 
     def _open_cache(self) -> EpochCache | None:
         """The cache of an estimator that has the parameter."""

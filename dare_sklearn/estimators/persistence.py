@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..modules.encoder import Encoder
-from ..modules.probe import build_probe
 from ..signals.electrodes import canonical_names
 from ..signals.readers import PLAUSIBLE_HZ
 from ..signals.resampling import resampled_length
-from ..weights.files import MAX_CONFIG_BYTES, build, read_folder, shorten, write_folder
+from ..weights.files import MAX_TEXT_BYTES, read_folder, shorten, write_folder
 from ..weights.load import PROBES, load_encoder, locate, model_config
+from ..weights.plain import make_network
 
 _LAYOUT = (
     "ch_names_in_",
@@ -48,13 +47,12 @@ def save_probe(folder: str | os.PathLike, probe: Any) -> None:
     if not isinstance(params["random_state"], int):
         params["random_state"] = None
     fitted = {k: _plain(getattr(probe, k)) for k in (*_LAYOUT, *_TARGET) if hasattr(probe, k)}
-    n_patches = probe.module_.head.output.in_features // probe.module_.head.per_patch.out_features
     config = {
         "kind": type(probe).__name__,
         "model": probe.encoder_.config.to_dict(),
         "params": {k: _plain(v) for k, v in params.items()},
         "fitted": fitted,
-        "n_patches": n_patches,
+        "n_patches": probe.module_.spec()["n_patches"],
     }
     try:
         write_folder(folder, config, probe.module_.state_dict())
@@ -104,7 +102,7 @@ def load_probe(cls: type, source: str | os.PathLike, params: dict[str, Any]) -> 
         probe._validate_params()
     except ValueError as error:
         raise ValueError(shorten(error)) from None
-    shape = model_config(config, folder, len(tensors))
+    shape = model_config(config, folder)
     try:
         _restore_layout(probe, config["fitted"])
         _restore_targets(probe, config["fitted"])
@@ -115,7 +113,7 @@ def load_probe(cls: type, source: str | os.PathLike, params: dict[str, Any]) -> 
         spec = {"n_chans": probe.n_chans_in_, "n_patches": n_patches, **probe._probe_spec()}
     except _MALFORMED as error:
         raise ValueError(_incomplete(source, error)) from None
-    module = build(lambda: build_probe(Encoder(shape), **spec), tensors, repr(str(source)))
+    module = make_network("ConvLinearProbe", shape, spec, tensors, repr(str(source)))
     if module.targets.tolist() != spec["targets"]:
         raise ValueError(_incomplete(source, _CONTRADICTION))
     probe.module_ = module
@@ -183,7 +181,9 @@ def _from_plain(value: Any) -> Any:
         items, kind = value["array"], value["dtype"]
         if not re.fullmatch(r"[<>|=]?[biufUO]\d{0,6}", kind):
             raise ValueError(f"{kind!r} is no kind of parameter or label")
-        if len(items) * np.dtype(kind).itemsize > MAX_CONFIG_BYTES:
+        if any(isinstance(item, list) for item in items):
+            raise ValueError("an array of more than one dimension is never saved")
+        if len(items) * np.dtype(kind).itemsize > MAX_TEXT_BYTES:
             raise ValueError("an array takes more than its items")
         return np.array(items, dtype=kind)
     if isinstance(value, dict) and "items" in value:

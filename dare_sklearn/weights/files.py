@@ -9,10 +9,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
+from uuid import uuid4
 
 import torch
 from safetensors import SafetensorError
@@ -22,35 +24,50 @@ from torch import Tensor, nn
 CONFIG_NAME = "config.json"
 WEIGHTS_NAME = "model.safetensors"
 FORMAT = 1
-# Far above what any model of this library needs; parsers take some fifty times as much memory.
-MAX_CONFIG_BYTES = 1_000_000
-MAX_HEADER_BYTES = 4_000_000  # of the list of tensors in a file of weights
+# Of a configuration, or of the list of tensors in a file of weights: far above what any model of
+# this library needs. Parsers take some fifty times as much memory.
+MAX_TEXT_BYTES = 1_000_000
 MAX_WEIGHTS_BYTES = 2**32
+
+
+@contextmanager
+def in_place_of(path: Path) -> Iterator[Path]:
+    """A new path to write to, which takes the place of `path` in one step at the end.
+
+    Where writing fails, what was at `path` stays as it was, and nothing else is left behind. The
+    new path may be made a file or a folder, and ends like `path`.
+    """
+    part = path.with_name(f".part-{uuid4().hex}-{path.name}")
+    try:
+        yield part
+        os.replace(part, path)
+    finally:
+        if part.is_dir():
+            shutil.rmtree(part, ignore_errors=True)
+        else:
+            part.unlink(missing_ok=True)
 
 
 def write_folder(folder: str | Path, config: Mapping[str, Any], tensors: Mapping[str, Tensor]):
     """Write one model into `folder`, which is made where it is missing.
 
     The configuration holds the SHA-256 of the weights and its own, so that `read_folder` sees files
-    that do not belong together, and every flipped bit. Both are written elsewhere first: where the
-    disk is full, a model that was there before stays.
+    that do not belong together, and every flipped bit. Both are written before either takes its
+    place: where the disk is full, a model that was there before stays.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=folder, prefix=".part-") as scratch:
-        part = Path(scratch)
+    with in_place_of(folder / CONFIG_NAME) as text, in_place_of(folder / WEIGHTS_NAME) as weights:
         # clone: safetensors refuses tensors that share memory
         save_file(
             {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()},
-            part / WEIGHTS_NAME,
+            weights,
             metadata={"format": "pt"},
         )
-        digest = sha256(part / WEIGHTS_NAME)
+        digest = sha256(weights)
         header = {"library": "dare_sklearn", "format": FORMAT, **config, "sha256": digest}
         header["config_sha256"] = _config_sha256(json.loads(json.dumps(header)))
-        (part / CONFIG_NAME).write_text(json.dumps(header, indent=2) + "\n", encoding="utf-8")
-        for name in (WEIGHTS_NAME, CONFIG_NAME):
-            os.replace(part / name, folder / name)
+        text.write_text(json.dumps(header, indent=2) + "\n", encoding="utf-8")
 
 
 def sha256(path: Path) -> str:
@@ -97,7 +114,7 @@ def read_folder(folder: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
             f"{str(config_file)!r} has format {shorten(config.get('format'))}, and this version "
             f"of dare_sklearn reads format {FORMAT}: install the version that wrote it."
         )
-    _check_sizes(weights_file)
+    _check_header(weights_file)
     if config.get("sha256") is not None:
         if config["sha256"] != sha256(weights_file):
             raise ValueError(
@@ -117,25 +134,27 @@ def read_folder(folder: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
 def _read_json(path: Path) -> Any:
     """Content of a small JSON file, in which no name stands twice."""
     with path.open("rb") as file:
-        content = file.read(MAX_CONFIG_BYTES + 1)  # some files do not tell their size
-    if len(content) > MAX_CONFIG_BYTES:
+        content = file.read(MAX_TEXT_BYTES + 1)  # some files do not tell their size
+    if len(content) > MAX_TEXT_BYTES:
         raise ValueError(f"{str(path)!r} is too large for a model's configuration.")
     try:
-        return json.loads(
-            content.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refuse
-        )
+        return _parse(content)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{str(path)!r} is not valid JSON: {shorten(error)}.") from None
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    if len(values := dict(pairs)) < len(pairs):
-        raise ValueError("an entry stands there twice")
-    return values
+def _parse(content: bytes) -> Any:
+    """Strict JSON: no duplicate keys, no NaN."""
 
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        if len(values := dict(pairs)) < len(pairs):
+            raise ValueError("duplicate key")
+        return values
 
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is no number of JSON")
+    def refuse(constant: str) -> None:
+        raise ValueError(f"JSON has no {constant}")
+
+    return json.loads(content.decode("utf-8"), object_pairs_hook=unique, parse_constant=refuse)
 
 
 def shorten(text: object, most: int = 300) -> str:
@@ -145,8 +164,14 @@ def shorten(text: object, most: int = 300) -> str:
 
 
 def read_tensors(path: str | Path) -> dict[str, Tensor]:
-    """Tensors of a safetensors file; a damaged file is one clear ValueError."""
-    _check_sizes(Path(path))
+    """Tensors of a safetensors file.
+
+    Raises
+    ------
+    ValueError
+        If the file is damaged, too large, or names a tensor twice.
+    """
+    _check_header(Path(path))
     try:
         return load_file(path)
     except (
@@ -156,14 +181,19 @@ def read_tensors(path: str | Path) -> dict[str, Tensor]:
         raise ValueError(_unreadable(path, error)) from None
 
 
-def _check_sizes(path: Path) -> None:
-    """Refuse a safetensors file, or a list of its tensors, of a size that no model has."""
+def _check_header(path: Path) -> None:
+    """Refuse a safetensors file of a size that no model has, and a tensor that is named twice."""
     with path.open("rb") as file:
-        start = file.read(8)
+        length = int.from_bytes(file.read(8), "little")
+        header = file.read(min(length, MAX_TEXT_BYTES))
     if path.stat().st_size > MAX_WEIGHTS_BYTES:
         raise ValueError(_unreadable(path, "it is larger than any model of this library"))
-    if int.from_bytes(start, "little") > MAX_HEADER_BYTES:
+    if length > MAX_TEXT_BYTES:
         raise ValueError(_unreadable(path, "the list of its tensors is too long"))
+    try:
+        _parse(header)  # safetensors takes the last of two tensors of one name
+    except (ValueError, RecursionError) as error:
+        raise ValueError(_unreadable(path, f"the list of its tensors: {error}")) from None
 
 
 def _unreadable(path: str | Path, reason: object) -> str:
@@ -171,29 +201,6 @@ def _unreadable(path: str | Path, reason: object) -> str:
         f"{str(path)!r} is not a readable safetensors file ({shorten(reason)}): copy or download "
         "it anew."
     )
-
-
-def build(make: Callable[[], nn.Module], tensors: Mapping[str, Tensor], source: str) -> nn.Module:
-    """The network that `make` describes, with these weights, in evaluation mode.
-
-    It is made without memory first, and gets some only if the weights fit: a configuration cannot
-    ask for more than its file of weights holds. No random number is drawn.
-
-    Raises
-    ------
-    ValueError
-        As `load_strict`, and if there can be no such network.
-    """
-    try:
-        with torch.device("meta"):
-            module = make()
-    except (ValueError, TypeError, RuntimeError, OverflowError) as error:
-        raise ValueError(
-            f"The configuration in {source} describes no possible network: {shorten(error)}."
-        ) from None
-    check_fit(module, tensors, source)
-    module.to_empty(device="cpu").load_state_dict(dict(tensors), strict=True)
-    return module.eval()
 
 
 def load_strict(module: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
@@ -227,8 +234,8 @@ def check_fit(module: nn.Module, tensors: Mapping[str, Tensor], source: str) -> 
     for name, tensor in tensors.items():
         if tensor.shape != expected[name].shape or tensor.dtype != expected[name].dtype:
             raise ValueError(
-                f"The tensor {name!r} in {source} is {tuple(tensor.shape)} {tensor.dtype}, "
-                f"expected {tuple(expected[name].shape)} {expected[name].dtype}."
+                f"The tensor {name!r} in {source} is {shorten(tuple(tensor.shape))} "
+                f"{tensor.dtype}, expected {tuple(expected[name].shape)} {expected[name].dtype}."
             )
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
             raise ValueError(f"The tensor {name!r} in {source} holds NaN or infinite values.")

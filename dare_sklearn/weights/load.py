@@ -13,9 +13,10 @@ from ..modules.config import DAREConfig
 from ..modules.encoder import Encoder
 from ..pretraining.objective import PretrainingModel
 from ..signals.readers import PLAUSIBLE_HZ
-from .files import CONFIG_NAME, build, read_folder, shorten, with_prefix, write_folder
+from .files import CONFIG_NAME, read_folder, shorten, with_prefix, write_folder
 from .hub import download, looks_like_id
 from .lightning import read_lightning
+from .plain import make_network
 
 PROBES = ("DAREClassifier", "DARERegressor")
 SHIPPED_FOLDER = Path(__file__).parent / "shipped"
@@ -82,7 +83,7 @@ def load_encoder(
     """
     config, tensors = _read(source, amplitude_uv, reference)
     weights = with_prefix(tensors, "target_encoder")
-    return build(lambda: Encoder(config).requires_grad_(False), weights, repr(str(source)))
+    return make_network("Encoder", config, {}, weights, repr(str(source)))
 
 
 def convert(
@@ -152,15 +153,10 @@ def load_pretraining_model(
     config, tensors = _read(source, amplitude_uv, reference)
     if not any(name.startswith("predictor.") for name in tensors):
         raise ValueError(
-            f"weights={str(source)!r} holds an encoder only, and pretraining goes on from all "
+            f"weights={str(source)!r} holds an encoder only, and pretraining continues with all "
             "networks: pass a folder that DAREPretrainer.save_pretrained wrote, or a .ckpt file."
         )
-    if sum(config.depth) > len(tensors):
-        raise ValueError(
-            f"The weights in {str(source)!r} do not fit the model: it has {sum(config.depth)} "
-            f"blocks, and they are {len(tensors)} tensors."
-        )
-    return build(lambda: PretrainingModel(config, **objective), tensors, repr(str(source))).train()
+    return make_network("PretrainingModel", config, objective, tensors, repr(str(source))).train()
 
 
 def save_encoder(folder: str | Path, encoder: Encoder, **info: object) -> None:
@@ -192,7 +188,7 @@ def _read_saved(source: str | Path) -> tuple[DAREConfig, dict[str, torch.Tensor]
         if config.get("kind") in PROBES:  # it holds its encoder
             inside = with_prefix(tensors, "encoder")
             tensors = {f"target_encoder.{name}": tensor for name, tensor in inside.items()}
-        return model_config(config, path, len(tensors)), tensors
+        return model_config(config, path), tensors
     if path.is_file() and path.suffix == ".ckpt":
         return read_lightning(path)
     raise ValueError(
@@ -201,13 +197,13 @@ def _read_saved(source: str | Path) -> tuple[DAREConfig, dict[str, torch.Tensor]
     )
 
 
-def model_config(config: dict[str, Any], folder: Path, n_tensors: int) -> DAREConfig:
+def model_config(config: dict[str, Any], folder: Path) -> DAREConfig:
     """The shape of the model in what `read_folder` gave.
 
     Raises
     ------
     ValueError
-        If it is missing, or no shape that a model of so many tensors can have.
+        If it is missing, or not the shape of any model.
     """
     model = config.get("model")
     if not isinstance(model, dict):
@@ -217,8 +213,6 @@ def model_config(config: dict[str, Any], folder: Path, n_tensors: int) -> DARECo
         low, high = PLAUSIBLE_HZ
         if not (low <= shape.sfreq <= high and 1e-9 <= shape.amplitude_uv <= 1e9):
             raise ValueError("sfreq or amplitude_uv is of no plausible size")
-        if shape.depth[0] > n_tensors:
-            raise ValueError(f"depth names {shape.depth[0]} blocks for {n_tensors} tensors")
     except (ValueError, TypeError, OverflowError) as error:
         raise ValueError(
             f'{str(folder)!r}: the entry "model" of {CONFIG_NAME} is wrong: {shorten(error)}'

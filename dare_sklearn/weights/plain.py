@@ -1,28 +1,79 @@
-"""Networks as plain dictionaries of numbers and arrays, and back.
+"""The one description of a network: its kind, its configuration, what else shapes it, its tensors.
 
-This is how fitted estimators are pickled: the pickle holds no torch object, so it loads on any
-machine (with or without a GPU), and skops can store it.
+Files and pickles hold the same four. In a pickle the tensors are NumPy arrays (see `to_plain`): it
+holds no torch object, so it loads on any machine (with or without a GPU), and skops can store it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ..modules.config import DAREConfig
 from ..modules.encoder import Encoder
 from ..modules.probe import ConvLinearProbe, build_probe
 from ..pretraining.objective import PretrainingModel
-from .files import build
+from .files import check_fit, shorten
 
 KIND = "dare_sklearn_network"
+_MAKERS = {
+    "Encoder": lambda config, spec: Encoder(config, **spec).requires_grad_(False),
+    "ConvLinearProbe": lambda config, spec: build_probe(Encoder(config), **spec),
+    "PretrainingModel": lambda config, spec: PretrainingModel(config, **spec),
+}
+
+
+def make_network(
+    kind: str,
+    config: DAREConfig,
+    spec: Mapping[str, Any],
+    tensors: Mapping[str, Tensor],
+    source: str,
+) -> nn.Module:
+    """A network with its weights, in evaluation mode; encoders are frozen.
+
+    It is made without memory first, and gets some only if the weights fit: a configuration cannot
+    ask for more than its file of weights holds. No random number is drawn.
+
+    Parameters
+    ----------
+    kind : {"Encoder", "ConvLinearProbe", "PretrainingModel"}
+    config : DAREConfig
+    spec : dict
+        What the network's ``spec()`` gives; nothing for an encoder.
+    tensors : dict of str to Tensor
+    source : str
+        Where they come from, for messages.
+
+    Raises
+    ------
+    ValueError
+        As `check_fit`, and if there can be no such network.
+    """
+    n_blocks = sum(config.depth) if kind == "PretrainingModel" else config.depth[0]
+    n_layers = n_blocks + spec.get("spatial_layers", 0)
+    if n_layers > len(tensors):  # each holds one at least
+        raise ValueError(
+            f"The weights in {source} do not fit the model: it has {n_layers} layers, and they are "
+            f"{len(tensors)} tensors."
+        )
+    try:
+        with torch.device("meta"):  # float: whatever torch's default type is
+            module = _MAKERS[kind](config, spec).float()
+    except (ValueError, TypeError, RuntimeError, OverflowError) as error:
+        raise ValueError(
+            f"The configuration in {source} describes no possible network: {shorten(error)}."
+        ) from None
+    check_fit(module, tensors, source)
+    module.to_empty(device="cpu").load_state_dict(dict(tensors), strict=True)
+    return module.eval()
 
 
 def to_plain(module: nn.Module) -> dict[str, Any]:
-    """Shape and weights of an `Encoder`, a `ConvLinearProbe` or a `PretrainingModel`."""
+    """An `Encoder`, a `ConvLinearProbe` or a `PretrainingModel` as numbers and arrays."""
     config = (module.encoder if isinstance(module, ConvLinearProbe) else module).config
     return {
         KIND: type(module).__name__,
@@ -33,21 +84,14 @@ def to_plain(module: nn.Module) -> dict[str, Any]:
 
 
 def from_plain(plain: dict[str, Any]) -> nn.Module:
-    """Inverse of `to_plain`: in evaluation mode, encoders frozen.
+    """Inverse of `to_plain`.
 
     Raises
     ------
     ValueError
         If the tensors do not fit the shape.
     """
-    kind, config, spec = plain[KIND], DAREConfig.from_dict(plain["config"]), plain["spec"]
-    makers: dict[str, Callable[[], nn.Module]] = {
-        "Encoder": lambda: Encoder(config).requires_grad_(False),
-        "ConvLinearProbe": lambda: build_probe(Encoder(config), **spec),
-        "PretrainingModel": lambda: PretrainingModel(config, **spec),
-    }
-    if kind not in makers:
-        raise ValueError(f"{kind!r} is no network of dare_sklearn.")
     # a copy: arrays that come from a memory map or an archive may be read-only
     tensors = {name: torch.from_numpy(a.copy()) for name, a in plain["tensors"].items()}
-    return build(makers[kind], tensors, "the stored estimator")
+    config = DAREConfig.from_dict(plain["config"])
+    return make_network(plain[KIND], config, plain["spec"], tensors, "the stored estimator")

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
 import os
 
 import mne
 import numpy as np
 import pytest
+import torch
+from safetensors.numpy import load_file, save_file
+from safetensors.torch import save_file as torch_save
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_val_predict
 from sklearn.pipeline import make_pipeline
 
-from dare_sklearn import DAREClassifier, DAREEmbedder, DARERegressor
+from dare_sklearn import DAREClassifier, DAREEmbedder, DAREPretrainer, DARERegressor
 from dare_sklearn.base import cache as _cache
 from dare_sklearn.base.cache import EpochCache
 from dare_sklearn.modules.encoder import Encoder
@@ -72,7 +76,9 @@ def test_epochs_are_told_apart_by_content(X, cache, embedded):
     first = embedder.transform(X)
     n_done = sum(embedded)
     changed = X.copy()
-    changed[4, 1, 7] += 1e-9  # the smallest change of one sample
+    changed[4, 1, 7] = np.nextafter(
+        np.float32(X[4, 1, 7]), np.float32(np.inf)
+    )  # the smallest change
     changed[5] = X[2]
     again = embedder.transform(changed)
     assert sum(embedded) == n_done + 1
@@ -202,12 +208,115 @@ def test_a_folder_is_bounded(tmp_path):
     assert found[1] is None
 
 
-def test_a_damaged_file_is_passed_over(X, tmp_path):
-    DAREEmbedder(None, cache=tmp_path, **PARAMS).fit_transform(X)
-    for path in tmp_path.iterdir():
-        path.write_bytes(path.read_bytes()[:50])
+def files(folder):
+    return sorted(folder.glob("*.safetensors"))
+
+
+def rewrite(path, **changed):
+    save_file({**load_file(path), **changed}, path)
+
+
+def flip_a_bit(path):
+    content = bytearray(path.read_bytes())
+    content[8 + int.from_bytes(content[:8], "little") + 700] ^= 64
+    path.write_bytes(content)
+
+
+DAMAGE = {
+    "half a file": lambda path: path.write_bytes(path.read_bytes()[:50]),
+    "nothing": lambda path: path.write_bytes(b""),
+    "one bit": flip_a_bit,
+    "NaN": lambda path: rewrite(path, rows=np.full((30, 64), np.nan, np.float32)),
+    "other columns": lambda path: rewrite(path, rows=load_file(path)["rows"][:, :10].copy()),
+    "fewer rows": lambda path: rewrite(path, rows=load_file(path)["rows"][:3].copy()),
+    "keys of another epoch": lambda path: rewrite(path, keys=load_file(path)["keys"][::-1].copy()),
+    "no dimension": lambda path: save_file({"keys": np.array(3, np.uint8), "rows": np.array(1.0)}, path),
+    "no NumPy type": lambda path: torch_save(
+        {"keys": torch.zeros(2, 16), "rows": torch.zeros(2, 3, dtype=torch.bfloat16)}, path
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", DAMAGE)
+def test_damage_is_seen_and_mended(X, tmp_path, embedded, what):
+    embedder = DAREEmbedder(None, cache=tmp_path, **PARAMS)
+    expected = embedder.fit_transform(X)
+    (path,) = files(tmp_path)
+    DAMAGE[what](path)
     _cache._OPEN.clear()
+    with pytest.warns(UserWarning, match="Kept embeddings are damaged .*safetensors") as caught:
+        for _ in range(3):
+            np.testing.assert_array_equal(embedder.fit_transform(X), expected)
+    assert len(caught) == 1
+    _cache._OPEN.clear()
+    n_done = sum(embedded)
+    np.testing.assert_array_equal(embedder.fit_transform(X), expected)
+    assert sum(embedded) == n_done == 60
+    assert files(tmp_path) == list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes")
+def test_what_is_not_of_the_cache_is_left_alone(X, tmp_path):
+    names = ["model.safetensors", f"{'0' * 32}.txt", f"{'g' * 32}.safetensors"]
+    for name in names:
+        (tmp_path / name).write_bytes(bytes(5_000))
+    pipes = [tmp_path / "pipe.safetensors", tmp_path / f"{'1' * 32}.safetensors"]
+    for pipe in pipes:
+        os.mkfifo(pipe)
+    (tmp_path / f"{'2' * 32}.safetensors").mkdir()
+    left = tmp_path / f".part-{'3' * 32}-{'4' * 32}.safetensors"  # by a process that was killed
+    left.write_bytes(bytes(5_000))
+    os.utime(left, ns=(0, 0))
+    before = set(tmp_path.iterdir())
+    cache = EpochCache(tmp_path, limit=3_000)
+    for i in range(10):
+        cache.put([bytes([i])], np.full((1, 100), float(i)))
+    assert EpochCache(tmp_path, limit=3_000).get([bytes([9])])[0][0] == 9.0
+    assert before - set(tmp_path.iterdir()) == {left}
+
+
+@pytest.mark.parametrize("error", [errno.ENOSPC, errno.EROFS, errno.EACCES])
+def test_a_folder_that_cannot_be_written_to(X, tmp_path, monkeypatch, error, embedded):
     expected = DAREEmbedder(None, **PARAMS).fit_transform(X)
-    np.testing.assert_array_equal(
-        DAREEmbedder(None, cache=tmp_path, **PARAMS).fit_transform(X), expected
+
+    def fail(content, path):
+        path.write_bytes(bytes(10))
+        raise OSError(error, os.strerror(error))
+
+    monkeypatch.setattr(_cache, "save_file", fail)
+    embedder = DAREEmbedder(None, cache=tmp_path / "new", **PARAMS)
+    with pytest.warns(UserWarning, match="cannot be kept in the folder .*: pass a fold") as caught:
+        for batch in (X[:10], X[10:], X):
+            embedder.fit(X).transform(batch)
+        np.testing.assert_array_equal(embedder.transform(X), expected)
+    assert len(caught) == 1
+    assert sum(embedded) == 60
+    assert list((tmp_path / "new").iterdir()) == []
+
+
+def test_a_cache_that_cannot_be(X, tmp_path):
+    (tmp_path / "file").write_text("not a folder")
+    for cache, message in (("", "got an empty text"), (tmp_path / "file", "is not a folder")):
+        with pytest.raises(ValueError, match=message):
+            DAREEmbedder(None, cache=cache, **PARAMS).fit_transform(X)
+    with pytest.warns(UserWarning, match="cannot be kept"):
+        DAREEmbedder(None, cache=tmp_path / "file" / "below", **PARAMS).fit_transform(X)
+
+
+@pytest.mark.parametrize("place", ["memory", "folder"])
+def test_weights_changed_in_place(X, tmp_path, place):
+    pretrainer = DAREPretrainer("nano", max_epochs=1, window_s=1.0, **PARAMS).fit(X)
+    changes = (
+        lambda weight: weight.mul_(1.1),
+        lambda weight: weight.data.mul_(1.1),
+        lambda weight: weight.detach().numpy().__imul__(1.1),
     )
+    cache = "memory" if place == "memory" else tmp_path
+    for change in changes:
+        DAREEmbedder(pretrainer, cache=cache, **PARAMS).fit_transform(X)
+        with torch.no_grad():
+            for weight in pretrainer.encoder_.parameters():
+                change(weight)
+        now = DAREEmbedder(pretrainer, cache=cache, **PARAMS).fit_transform(X)
+        plain = DAREEmbedder(pretrainer, **PARAMS).fit_transform(X)
+        np.testing.assert_array_equal(now, plain)

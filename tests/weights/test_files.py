@@ -7,16 +7,21 @@ import os
 import pickle
 from argparse import Namespace
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from dare_sklearn import load_encoder
+from dare_sklearn import DAREEmbedder, load_encoder
 from dare_sklearn.modules.config import DAREConfig
 from dare_sklearn.pretraining.objective import PretrainingModel
+from dare_sklearn.weights.files import in_place_of
 from dare_sklearn.weights.load import load_pretraining_model, save_encoder, save_pretraining_model
 
 TINY = DAREConfig(1, 16, (1, 1, 1), 2, amplitude_uv=20.0, center=True)
+
+LAYOUT = {"ch_names": ["C3", "C4"], "sfreq": 256.0, "unit": "uV"}
+X = np.random.default_rng(0).normal(scale=10, size=(6, 2, 256))
 
 
 @pytest.fixture
@@ -192,3 +197,51 @@ def test_reasons_for_refusing_lightning_checkpoints(parity_folder, tmp_path):
         ValueError, match="asks for argparse.Namespace: where you trust it, save its 's"
     ):
         load_pretraining_model(tmp_path / "more.ckpt")
+
+
+def test_a_tensor_that_is_named_twice(folder):
+    """safetensors takes the last one: the header of a sound model, with one more name in front."""
+    forget_sum(folder)
+    content = (folder / "model.safetensors").read_bytes()
+    length = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + length])
+    again = json.dumps({NAME: header[NAME]})[:-1] + ", " + json.dumps(header)[1:]
+    damaged = len(again).to_bytes(8, "little") + again.encode() + content[8 + length :]
+    (folder / "model.safetensors").write_bytes(damaged)
+    with pytest.raises(ValueError, match="model.safetensors.* duplicate key"):
+        load_encoder(folder)
+
+
+def test_what_is_no_source():
+    with pytest.raises(TypeError, match=r"by its name or its path, got 5 \(int\)"):
+        load_encoder(5)
+
+
+def test_another_default_type(folder):
+    expected = load_encoder("nano").state_dict()
+    torch.set_default_dtype(torch.float64)
+    try:
+        encoder, model = load_encoder("nano"), load_pretraining_model(folder)
+        assert DAREEmbedder("nano", **LAYOUT).fit_transform(X).shape == (6, 64)
+        assert DAREEmbedder(None, **LAYOUT).fit_transform(X).shape == (6, 64)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert {p.dtype for p in (*encoder.parameters(), *model.parameters())} == {torch.float32}
+    assert all(torch.equal(value, expected[name]) for name, value in encoder.state_dict().items())
+
+
+def test_writing_in_place(tmp_path):
+    target = tmp_path / "a.txt"
+    with in_place_of(target) as part:
+        part.write_text("one")
+        assert part.suffix == ".txt"
+        assert not target.exists()
+    with pytest.raises(ZeroDivisionError), in_place_of(target) as part:
+        part.write_text("two")
+        raise ZeroDivisionError
+    with pytest.raises(OSError), in_place_of(target) as part:
+        part.mkdir()  # a folder takes no file's place
+    assert target.read_text() == "one"
+    with in_place_of(tmp_path / "folder") as part:
+        part.mkdir()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.txt", "folder"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import pickle
@@ -12,8 +11,9 @@ import signal
 import struct
 import subprocess
 import sys
-import tarfile
+import time
 import zipfile
+from collections import Counter, OrderedDict
 from pathlib import Path
 
 import joblib
@@ -27,6 +27,7 @@ from dare_sklearn.modules.config import DAREConfig
 from dare_sklearn.pretraining.objective import PretrainingModel
 from dare_sklearn.weights.files import read_folder
 from dare_sklearn.weights.load import load_pretraining_model, save_pretraining_model
+from dare_sklearn.weights.torch_zip import read_state_dict
 
 TINY = DAREConfig(1, 16, (1, 1, 1), 2, amplitude_uv=20.0, center=True)
 X = np.random.default_rng(0).normal(scale=10, size=(6, 2, 64))
@@ -37,19 +38,19 @@ CONFIG, WEIGHTS = "config.json", "model.safetensors"
 
 @pytest.fixture(autouse=True)
 def no_hang():
-    """Whatever waits for longer than any test here should take is interrupted."""
-    if not hasattr(signal, "setitimer"):
+    """A test that computes for longer than any here should is interrupted."""
+    if not hasattr(signal, "ITIMER_PROF"):
         yield
         return
 
     def late(*args):
         raise TimeoutError("a file made the library hang")
 
-    handler = signal.signal(signal.SIGALRM, late)
-    signal.setitimer(signal.ITIMER_REAL, 100)
+    handler = signal.signal(signal.SIGPROF, late)
+    signal.setitimer(signal.ITIMER_PROF, 60)
     yield
-    signal.setitimer(signal.ITIMER_REAL, 0)
-    signal.signal(signal.SIGALRM, handler)
+    signal.setitimer(signal.ITIMER_PROF, 0)
+    signal.signal(signal.SIGPROF, handler)
 
 
 @pytest.fixture(scope="module")
@@ -190,6 +191,9 @@ HOSTILE_WEIGHTS = {
     "dtype of 8-bit floats": safetensors({"a": entry((8,), "F8_E8M0")}, EIGHT),
     "duplicate keys": safetensors(
         b'{"a":%s,"a":%s}' % ((json.dumps(entry()).encode(),) * 2), EIGHT
+    ),
+    "duplicate keys, written otherwise": safetensors(
+        b'{"a":%s,"\\u0061":%s}' % ((json.dumps(entry()).encode(),) * 2), EIGHT
     ),
     "a name of 3 MB": safetensors({"x" * 3_000_000: entry()}, EIGHT),
     "names of control characters": safetensors({"\x00\n\r\ud800": entry()}, EIGHT),
@@ -386,6 +390,10 @@ HOSTILE_PROBES = {
     "a class twice": lambda c: c["fitted"]["classes_"].update(array=["a", "a"]),
     "classes in two dimensions": lambda c: c["fitted"]["classes_"].update(array=[["a"], ["b"]]),
     "classes of gigabytes": lambda c: c["fitted"]["classes_"].update(dtype="<U1000000000"),
+    "classes of gigabytes in a list": lambda c: c["fitted"]["classes_"].update(
+        array=[["a"] * 1_000], dtype="<U900000"
+    ),
+    "layers without end": lambda c: c["params"].update(spatial_layers=10**9),
     "classes of a strange kind": lambda c: c["fitted"]["classes_"].update(dtype="(99999,99999)f8"),
     "classes of dates": lambda c: c["fitted"]["classes_"].update(dtype="M8[s]"),
     "classes that are no numbers": lambda c: c["fitted"]["classes_"].update(dtype="<i8"),
@@ -521,79 +529,46 @@ def text(value):
 class Call:
     """Pickled, it asks to call something."""
 
-    def __init__(self, function, *args, **state):
-        self.reduced = function, args, state or None
+    def __init__(self, function, *args):
+        self.reduced = function, args
 
     def __reduce__(self):
         return self.reduced
 
 
 def gadgets(trace):
-    """Pickles that would make the file `trace`, each by another way."""
-    command, code = f"touch {trace}", f"open({str(trace)!r}, 'w').close()"
-    arg = text(command)
+    """Pickles that would make the file `trace`, or ask for more than tensors, each another way."""
+    code = f"open({str(trace)!r}, 'w').close()"
+    arg = text(f"touch {trace}")
     calls = {
-        "os.system": Call(os.system, command),
+        "os.system": Call(os.system, f"touch {trace}"),
         "eval": Call(eval, code),
-        "exec": Call(exec, code),
         "os.mkdir": Call(os.mkdir, str(trace)),
-        "subprocess": Call(subprocess.Popen, ["touch", str(trace)]),
-        "getattr": Call(getattr, os, "system"),
         "numpy": np.zeros(3),
         "pickle in a pickle": Call(pickle.loads, pickle.dumps(Call(os.mkdir, str(trace)))),
         "torch.load": Call(torch.load, str(trace)),
         "a class of torch": torch.nn.Linear(1, 1),
     }
-    calls.pop("getattr")  # modules cannot be pickled; written by hand below
     for name, call in calls.items():
         for protocol in (0, 2, 4):
             yield f"{name}, protocol {protocol}", pickle.dumps(call, protocol)
-            yield (
-                f"{name} among weights, protocol {protocol}",
-                pickle.dumps({"state_dict": {"a": [(call,)]}}, protocol),
-            )
-    yield "INST", b"(S'%s'\nios\nsystem\n." % command.encode()
+            among = {"state_dict": {"a": [(call,)]}}
+            yield f"{name} among weights, protocol {protocol}", pickle.dumps(among, protocol)
+    system = b"cos\nsystem\n" + arg + b"\x85R"
+    getattr_ = b"cbuiltins\ngetattr\n(cbuiltins\n__import__\n" + text("os") + b"\x85R"
+    yield "INST", b"(S'touch %s'\nios\nsystem\n." % str(trace).encode()
     yield "OBJ", b"(cos\nsystem\n" + arg + b"o."
     yield "NEWOBJ", b"\x80\x02cos\nsystem\n" + arg + b"\x85\x81."
-    yield "NEWOBJ_EX", b"\x80\x04cos\nsystem\n" + arg + b"\x85}\x92."
     yield "STACK_GLOBAL", b"\x80\x04" + text("os") + text("system") + b"\x93" + arg + b"\x85R."
-    yield (
-        "dotted name",
-        b"\x80\x04" + text("os") + text("path.os.system") + b"\x93" + arg + b"\x85R.",
-    )
-    yield (
-        "getattr",
-        b"\x80\x02cbuiltins\ngetattr\n(cbuiltins\n__import__\n"
-        + text("os")
-        + b"\x85R"
-        + text("system")
-        + b"tR"
-        + arg
-        + b"\x85R.",
-    )
-    yield "as a persistent id", b"\x80\x02cos\nsystem\n" + arg + b"\x85RQ."
-    yield (
-        "as a storage",
-        b"\x80\x02(" + text("storage") + b"cos\nsystem\n" + arg + text("cpu") + b"K\x01tQ.",
-    )
-    yield "as a key", b"\x80\x02}cos\nsystem\n" + arg + b"\x85RK\x01s."
-    yield (
-        "BUILD",
-        b"\x80\x02ccollections\nOrderedDict\n)R}"
-        + text("__setstate__")
-        + b"cos\nsystem\nsb"
-        + arg
-        + b"b.",
-    )
+    yield "getattr", b"\x80\x02" + getattr_ + text("system") + b"tR" + arg + b"\x85R."
+    yield "as a persistent id", b"\x80\x02" + system + b"Q."
+    yield "as a key", b"\x80\x02}" + system + b"K\x01s."
+    yield "BUILD", b"\x80\x02ccollections\nOrderedDict\n)R}" + text("a") + system + b"sb."
     yield "a factory", b"\x80\x02ccollections\ndefaultdict\ncos\nsystem\n\x85R" + arg + b"K\x01s."
     yield "an extension", b"\x80\x02\x82\x01."
     yield "out of band", b"\x80\x05\x97."
-    yield (
-        "in a tensor",
-        b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n(cos\nsystem\n"
-        + arg
-        + b"\x85RK\x00K\x01\x85K\x01\x85tR.",
-    )
+    tensor = b"ctorch._utils\n_rebuild_tensor_v2\n("
+    yield "in a tensor", b"\x80\x02" + tensor + system + b"K\x00K\x01\x85K\x01\x85tR."
 
 
 @pytest.fixture(scope="module")
@@ -605,21 +580,17 @@ def malicious(tmp_path_factory):
 def test_the_gadgets_work(malicious):
     """Where pickle reads them: or these tests would prove nothing."""
     trace, pickles = malicious
-    ran = 0
-    for name in ("os.mkdir, protocol 2", "exec, protocol 0", "STACK_GLOBAL", "INST", "as a key"):
+    for name in ("os.mkdir, protocol 2", "eval, protocol 0", "STACK_GLOBAL", "INST", "as a key"):
         try:
             pickle.loads(pickles[name])
         except Exception as error:
             assert isinstance(error, TypeError | pickle.UnpicklingError), (name, error)
         assert trace.exists(), name
         trace.rmdir() if trace.is_dir() else trace.unlink()
-        ran += 1
-    assert ran == 5
 
 
 def test_malicious_pickles_in_checkpoints(malicious, originals, tmp_path):
     trace, pickles = malicious
-    assert len(pickles) > 60
     path = tmp_path / "evil.ckpt"
     for name, data in pickles.items():
         archive(path, data)
@@ -629,16 +600,15 @@ def test_malicious_pickles_in_checkpoints(malicious, originals, tmp_path):
         assert not trace.exists(), name
     archive(path, pickles["os.system, protocol 2"])
     assert_refused(path, match=r"posix.system|nt.system")
-    for load in (DAREEmbedder, DAREClassifier):
-        with pytest.raises(ValueError, match="nothing in it was run"):
-            load(path, **LAYOUT).fit(X, list("ababab"))
+    with pytest.raises(ValueError, match="nothing in it was run"):
+        DAREEmbedder(path, **LAYOUT).fit(X)
     with pytest.raises(ValueError, match="nothing in it was run"):
         DAREPretrainer(weights=path, **LAYOUT).fit(X)
     assert not trace.exists()
 
 
 def test_malicious_pickles_beside_the_weights(malicious, originals, tmp_path):
-    """Where nobody looks, or where something else is expected: never read as code."""
+    """What torch does not read, is not read here; where something else is expected, it fails."""
     trace, pickles = malicious
     evil, path = pickles["os.mkdir, protocol 2"], tmp_path / "evil.ckpt"
     with zipfile.ZipFile(originals / "good.ckpt") as file:
@@ -650,13 +620,7 @@ def test_malicious_pickles_beside_the_weights(malicious, originals, tmp_path):
             for name, content in {**members, **changed}.items():
                 file.writestr(name, content)
 
-    for name in (
-        "constants.pkl",
-        "code/__torch__.py",
-        "extra/evil.py",
-        ".data/evil",
-        "data/evil.pkl",
-    ):
+    for name in ("constants.pkl", "code/__torch__.py", "data/evil.pkl"):
         write({f"{top}/{name}": evil})
         load_encoder(path)
     for name in ("data/0", "byteorder", "data.pkl"):
@@ -668,19 +632,13 @@ def test_malicious_pickles_beside_the_weights(malicious, originals, tmp_path):
 
 
 def test_other_formats(malicious, originals, tmp_path):
-    trace, pickles = malicious
+    trace, _ = malicious
     path = tmp_path / "evil.ckpt"
     call = Call(os.mkdir, str(trace))
     state = torch.load(originals / "good.ckpt", weights_only=True)
     torch.save({**state, "payload": call}, path, _use_new_zipfile_serialization=False)
     assert_refused(path, load_encoder)
     torch.save(state, path, _use_new_zipfile_serialization=False)  # the old format: no longer read
-    assert_refused(path, load_encoder)
-    with tarfile.open(path, "w") as file:  # an even older one
-        for name in ("sys_info", "pickle", "storages", "tensors"):
-            info = tarfile.TarInfo(name)
-            info.size = len(pickles["os.mkdir, protocol 2"])
-            file.addfile(info, io.BytesIO(pickles["os.mkdir, protocol 2"]))
     assert_refused(path, load_encoder)
     for compress in (0, 3):
         joblib.dump(call, path, compress=compress)
@@ -723,9 +681,61 @@ def one_tensor(offset=b"K\x00", size=b"K\x04\x85", stride=b"K\x01\x85", storage=
     return b"\x80\x02}" + text("state_dict") + b"}" + text("a") + tensor + b"ss."
 
 
+def put(number):
+    return b"r" + struct.pack("<I", number)
+
+
+def get(number):
+    return b"j" + struct.pack("<I", number)
+
+
+def twice_over(levels, kind):
+    """Objects that hold the one before twice: 2 ** levels items, were they written out."""
+    numbers = range(levels)
+    if kind == "tuples":
+        steps = (get(i) * 2 + b"\x86" + put(i + 1) for i in numbers)
+        return b")" + put(0) + b"".join(steps)
+    if kind == "dictionaries":
+        steps = (
+            b"}" + put(i + 1) + b"(" + b"".join(text(k) + get(i) for k in "ab") + b"u"
+            for i in numbers
+        )
+        return b"}" + put(0) + b"".join(steps)
+    lists = b"".join(b"]" + put(i) for i in range(levels + 1))  # each filled after its use
+    return lists + b"".join(get(i + 1) + b"(" + get(i) * 2 + b"e" for i in numbers)
+
+
+def doublings():
+    """Pickles that hand such an object to everything that reads one."""
+    last = get(60)
+    uses = {
+        "a key": b"}" + last + b"K\x01s.",
+        "a function": last + b")R.",
+        "a storage": STORAGE.replace(text("0"), last) + b".",
+        "a number of values": STORAGE.replace(b"K\x04tQ", last + b"tQ") + b".",
+        "a size": b"ctorch\nSize\n" + last + b"\x85R.",
+        "a tensor": b"ctorch._utils\n_rebuild_tensor_v2\n(" + last * 6 + b"tR.",
+        "attributes": b"ccollections\nOrderedDict\n)R" + last + b"b.",
+        "weights": b"}" + text("state_dict") + b"}" + text("a") + last + b"ss.",
+    }
+    for kind in ("tuples", "dictionaries", "lists"):
+        for name, use in uses.items():
+            yield f"{kind} as {name}", b"\x80\x02" + twice_over(60, kind) + use
+
+
 BIG = b"\x8a\x08" + struct.pack("<q", 2**50)
 TEN_THOUSAND = b"M\x10\x27"
 HOSTILE_PICKLES = {
+    **dict(doublings()),
+    "numbers of one hash": b"\x80\x02}(" + b"".join(b"\x8a\x0a" + (i * (2**61 - 1)).to_bytes(10, "little") + b"N" for i in range(70_000)) + b"u.",
+    "keys that are tuples": b"\x80\x02}(" + b"K\x01K\x02\x86N" * 10 + b"u.",
+    "keys of a call": b"\x80\x02ccollections\nOrderedDict\n]K\x01K\x02\x86a\x85R.",
+    "long keys": b"\x80\x02" + b"".join(text("x" * 300_000) + put(i) for i in (0, 1)) + b"}(" + (get(0) + b"N" + get(1) + b"N") * 30_000 + b"u.",
+    "tuples without end": b"\x80\x02)" + b"\x85" * 100_000 + b".",
+    "lists without end": b"\x80\x02" + b"]" * 100_000 + b"a" * 99_999 + b".",
+    "marks without end": b"\x80\x02" + b"(" * 100_000 + b".",
+    "dimensions without end": one_tensor(size=b"(" + b"K\x01" * 100_000 + b"t", stride=b"(" + b"K\x00" * 100_000 + b"t"),
+    "an attribute for a method": b"\x80\x02}" + text("state_dict") + b"ccollections\nOrderedDict\n)R}" + text("items") + b"ctorch\nSize\nsbs.",
     "stride of zero": one_tensor(size=TEN_THOUSAND * 2 + b"\x86", stride=b"K\x00K\x00\x86"),
     "larger than its storage": one_tensor(size=b"K\x05\x85"),
     "steps out of its storage": one_tensor(stride=b"K\x02\x85"),
@@ -734,32 +744,23 @@ HOSTILE_PICKLES = {
     "negative stride": one_tensor(stride=b"J\xff\xff\xff\xff\x85"),
     "size of 2 ** 50": one_tensor(size=BIG + b"\x85"),
     "size is a fraction": one_tensor(size=b"G" + bytes(8) + b"\x85"),
-    "size is a list": one_tensor(size=b"]K\x04a"),
-    "two sizes and one stride": one_tensor(size=b"K\x02K\x02\x86"),
-    "storage of another size": one_tensor(storage=STORAGE.replace(b"K\x04tQ", b"K\x03tQ"), size=b"K\x03\x85"),
+    "storage smaller than its data": one_tensor(storage=STORAGE.replace(b"K\x04tQ", b"K\x03tQ"), size=b"K\x03\x85"),
     "storage of 2 ** 50": one_tensor(storage=STORAGE.replace(b"K\x04tQ", BIG + b"tQ")),
-    "storage of complex numbers": one_tensor(storage=STORAGE.replace(b"Float", b"ComplexFloat")),
+    "storage of another name": one_tensor(storage=STORAGE.replace(text("0"), text("A"))),
     "storage elsewhere": one_tensor(storage=STORAGE.replace(text("0"), text("../0"))),
+    "storage of complex numbers": one_tensor(storage=STORAGE.replace(b"Float", b"ComplexFloat")),
     "storage is a number": one_tensor(storage=b"K\x01"),
-    "a key that hashes for ages": b"\x80\x02})" + b"".join(b"q%ch%c\x86" % (i, i) for i in range(200)) + b"K\x01s.",
-    "tuples without end": b"\x80\x02})" + b"\x85" * 300_000 + b"K\x01s.",
-    "lists without end": b"\x80\x02" + b"]" * 300_000 + b"a" * 299_999 + b".",
-    "a list in itself": b"\x80\x02]q\x00h\x00a.",
-    "names without end": b"\x80\x04" + text("x" * 100_000) + b"q\x00h\x00" + b"h\x00h\x00\x93" * 200_000 + b".",
-    "bytes beyond the file": b"\x80\x04B\xff\xff\xff\x7fab.",
-    "text beyond the file": b"\x80\x04\x8d" + b"\xff" * 7 + b"\x7fab.",
+    "a bytearray of gigabytes": b"\x80\x02cbuiltins\nbytearray\n" + BIG + b"\x85R.",
+    "text beyond the file": b"\x80\x02X\xff\xff\xff\x7fab.",
     "a memo of 2 ** 31": b"\x80\x02Nr\xff\xff\xff\x7f.",
     "a memo that is not there": b"\x80\x02h\x07.",
-    "marks alone": b"\x80\x02((((t.",
     "an empty stack": b"\x80\x02.",
-    "two results": b"\x80\x02NN.",
+    "beyond a mark": b"\x80\x02]N(a.",
     "no end": b"\x80\x02}",
     "nothing": b"",
     "an unknown instruction": b"\x80\x02\xff.",
     "a long number as text": b"I" + b"9" * 100_000 + b"\n.",
-    "a bytearray of gigabytes": b"\x80\x02cbuiltins\nbytearray\n" + BIG + b"\x85R.",
     "no dictionary": pickle.dumps([1, 2], 2),
-    "no state_dict": pickle.dumps({"epoch": 3}, 2),
     "state_dict of numbers": pickle.dumps({"state_dict": {"a": 1}}, 2),
     "no model": one_tensor(),
 }  # fmt: skip
@@ -767,8 +768,30 @@ HOSTILE_PICKLES = {
 
 @pytest.mark.parametrize("what", HOSTILE_PICKLES)
 def test_hostile_pickles(tmp_path, what):
-    archive(tmp_path / "x.ckpt", HOSTILE_PICKLES[what], [("x/data/0", bytes(16))])
+    members = [("x/data/0", bytes(16)), ("x/data/a", bytes(16)), ("x/data/A", b"")]
+    archive(tmp_path / "x.ckpt", HOSTILE_PICKLES[what], members)
+    began = time.process_time()
     assert_refused(tmp_path / "x.ckpt", load_encoder, match="x.ckpt")
+    assert time.process_time() - began < 10
+
+
+def test_what_lightning_writes_beside_the_weights(originals, tmp_path):
+    """Plain containers are read, shared ones too; the tensors are those that torch reads."""
+    state = torch.load(originals / "good.ckpt", weights_only=True)["state_dict"]
+    betas, best = (0.9, 0.999), torch.ones(())
+    content = {
+        "state_dict": OrderedDict(state),
+        "optimizer_states": [
+            {"state": {0: {"step": best}}, "param_groups": [{"betas": betas}, {"betas": betas}]}
+        ],
+        "lr_schedulers": [{"milestones": Counter([1, 2]), "base_lrs": [0.1], "total": None}],
+        "callbacks": {"ModelCheckpoint{'monitor': None}": {"best": best, "also": best}},
+    }
+    content["state_dict"]._metadata = OrderedDict({"": {"version": 1}})
+    torch.save(content, tmp_path / "more.ckpt")
+    read = read_state_dict(tmp_path / "more.ckpt")
+    assert read.keys() == state.keys()
+    assert all(torch.equal(read[name], state[name]) for name in state)
 
 
 def make_bombs(root):
@@ -828,17 +851,18 @@ from dare_sklearn import DAREClassifier, load_encoder
 load_encoder(sys.argv[1])
 with open("/proc/self/status") as file:
     size = next(int(line.split()[1]) * 1024 for line in file if line.startswith("VmSize"))
+resource.setrlimit(resource.RLIMIT_CPU, (200, 200))
 resource.setrlimit(resource.RLIMIT_AS, 2 * (size + 300_000_000,))
 for path in sys.argv[2:]:
     for load in (load_encoder, DAREClassifier.from_pretrained):
-        began = time.perf_counter()
+        began = time.process_time()
         try:
             load(path)
         except (ValueError, FileNotFoundError) as error:
             assert path in str(error) and "MemoryError" not in str(error), error
         else:
             raise AssertionError(path)
-        seconds = time.perf_counter() - began
+        seconds = time.process_time() - began
         assert seconds < 10, (path, seconds)
 print("all refused")
 """
@@ -846,12 +870,12 @@ print("all refused")
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits memory as Linux does")
 def test_bombs(originals, tmp_path):
-    """Some hundred megabytes are enough to refuse every one of them, and seconds."""
+    """Some hundred megabytes are enough to refuse every one of them, and seconds of computing."""
     shutil.copytree(originals / "model", tmp_path / "model")
     bombs = make_bombs(tmp_path)
     done = subprocess.run(
         [sys.executable, "-c", BOMBS, str(originals / "model"), *map(str, bombs)],
-        capture_output=True, text=True, timeout=90,
+        capture_output=True, text=True,
     )  # fmt: skip
     assert done.stdout == "all refused\n", done.stderr
 

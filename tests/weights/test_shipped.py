@@ -9,7 +9,7 @@ import pytest
 
 from dare_sklearn import DAREClassifier, DAREEmbedder, DAREPretrainer, load_encoder, simulate_epochs
 from dare_sklearn.inspection import mask_invariance
-from dare_sklearn.modules.config import SIZES
+from dare_sklearn.modules.config import SIZES, DAREConfig
 from dare_sklearn.weights.files import sha256
 from dare_sklearn.weights.load import SHIPPED_FOLDER, shipped_names
 
@@ -39,7 +39,9 @@ def test_files_belong_together(name):
         assert heading in card
     encoder = load_encoder(name)
     assert encoder.config.embed_dim == SIZES[name].embed_dim
-    assert encoder.config.to_dict() == {**config["model"], "depth": tuple(config["model"]["depth"])}
+    assert "reference" not in config["model"]  # it was written before there was one
+    assert encoder.config == DAREConfig.from_dict(config["model"])
+    assert encoder.config.reference is None
 
 
 def test_estimators_work_out_of_the_box(epochs):
