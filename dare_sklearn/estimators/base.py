@@ -87,9 +87,6 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
     # groups that a meta-estimator is given reach `fit` without being asked for
     __metadata_request__fit = {"groups": True}
 
-    def _summary_of(self) -> Callable | None:
-        return super()._summary_of() if self.adaptation == "linear" else None
-
     @property
     def _needs_ch_names(self) -> bool:
         return self.adaptation == "linear"
