@@ -227,7 +227,9 @@ def compare(
             warnings.warn(f"{row} Its row is left out.", UserWarning, stacklevel=2)
     done = [row for _, row in sorted(rows.items()) if not isinstance(row, str)]
     chance = [f"{kind}_{m}" for m in scorers for kind in ("chance", "p")] if n_permutations else []
-    return pd.DataFrame(done, columns=[*WHICH, *scorers, *chance, *COSTS])
+    table = pd.DataFrame(done, columns=[*WHICH, *scorers, *chance, *COSTS])
+    table.attrs["scores"] = {name: scorer_name(scorer) for name, scorer in scorers.items()}
+    return table
 
 
 def _check_pipelines(pipelines: Any, grids: Any) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -295,6 +297,13 @@ def check_scorers(pipelines: Any, scoring: Any) -> dict[str, Callable]:
     return _scorers(_default_scoring(pipelines) if scoring is None else scoring, pipelines)
 
 
+def scorer_name(scorer: Any) -> str:
+    """What a metric computes, whatever its column is called: the bounds of a score depend on it."""
+    function = getattr(scorer, "_score_func", scorer)
+    sign = "neg_" if getattr(scorer, "_sign", 1) < 0 else ""
+    return sign + getattr(function, "__name__", type(function).__name__)
+
+
 def _check_settings(
     random_state: Any, n_permutations: Any, on_error: Any, dataset: Any, cache_dir: Any, n_jobs: Any
 ) -> None:
@@ -327,7 +336,10 @@ def _check_data(X: Any, y: Any, groups: Any) -> Data:
     from ..base.columns import read_column
 
     X = _settled(X)
-    n_epochs = n_rows(X)
+    try:
+        n_epochs = n_rows(X)
+    except (TypeError, IndexError):
+        raise TypeError(f"X of compare must hold epochs, got {type(X).__name__}.") from None
     columns = {"y": y} if groups is None else {"y": y, "groups": groups}
     for name, values in columns.items():
         columns[name] = read_column(values, name)

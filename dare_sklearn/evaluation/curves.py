@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .compare import WHICH, check_folds, check_scorers, compare
+from .compare import WHICH, check_folds, check_scorers, compare, scorer_name
 
 LOST = "{name} with {share:g} lost"
 
@@ -71,7 +71,7 @@ def learning_curve(
         fewer = [(nested_rows(data.y, fold.train, size, seed), fold.test) for fold in folds]
         table = compare(pipelines, X, y, **{**compare_options, "cv": fewer})
         tables.append(table.assign(n_labels=size))
-    return pd.concat(tables, ignore_index=True)
+    return _stacked(tables, tables[0].attrs)
 
 
 def lost_electrodes(
@@ -156,7 +156,13 @@ def lost_electrodes(
         names = {LOST.format(name=name, share=share): name for name in scorers}
         part = table[[*WHICH, *names, *kept[len(WHICH) :]]].rename(columns=names)
         parts.append(part.assign(share=float(share)))
-    return pd.concat(parts, ignore_index=True)
+    return _stacked(parts, {"scores": {k: scorer_name(s) for k, s in scorers.items()}})
+
+
+def _stacked(tables: list[pd.DataFrame], attrs: dict[str, Any]) -> pd.DataFrame:
+    table = pd.concat(tables, ignore_index=True)
+    table.attrs = dict(attrs)
+    return table
 
 
 def nested_rows(y: np.ndarray, train: np.ndarray, n: int, seed: int) -> np.ndarray:

@@ -96,7 +96,7 @@ def summarize(
                 continue
             scores, unit, ratio = observations(part, metric)
             values = scores[which["pipeline"]].to_numpy(dtype=float)
-            within = (bounds or {}).get(metric) or bounds_of(metric)
+            within = (bounds or {}).get(metric) or bounds_of(metric, results)
             low, high = mean_interval(values, ratio, within, part["n_test"].sum(), confidence)
             chance = f"chance_{metric}"
             rows.append(
@@ -232,9 +232,13 @@ def mean_interval(
     return mean - half, mean + half
 
 
-def bounds_of(metric: str) -> tuple[float, float]:
-    """The least and the largest value of a metric, as far as its name tells."""
-    words = re.split(r"[^a-z0-9]+", metric.lower())
+def bounds_of(metric: str, results: pd.DataFrame | None = None) -> tuple[float, float]:
+    """The least and the largest value of a metric, as far as its name tells.
+
+    A table that comes from `compare` directly also knows the function behind a column.
+    """
+    names = {} if results is None else results.attrs.get("scores", {})
+    words = re.split(r"[^a-z0-9]+", f"{names.get(metric, '')} {metric}".strip().lower())
     return _BOUNDS.get(words[0]) or next(
         (_BOUNDS[word] for word in words if word in _BOUNDS), (-np.inf, np.inf)
     )

@@ -136,7 +136,7 @@ def _judge(table: pd.DataFrame, metric: str, candidate: str, rivals: list[str]) 
         found["verdict"] = WORSE
     elif (higher & (pairs["p"] < ALPHA)).all():
         found["verdict"] = BETTER
-    least, most = bounds_of(metric)
+    least, most = bounds_of(metric, table)
     edges = least - most, most - least
     differences = scores[candidate] - scores[rival]
     found["low"], found["high"] = mean_interval(differences, ratio, edges)

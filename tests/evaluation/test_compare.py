@@ -512,6 +512,8 @@ class OnDevice(DummyClassifier):
         ({"pipelines": {"lr": LogisticRegression}}, TypeError, "not its class"),
         ({"param_grids": {"ls": {}}}, ValueError, "'ls', but the pipelines are 'lr'"),
         ({"param_grids": {"lr": {"D": [1]}}}, ValueError, "unknown parameter 'D'"),
+        ({"X": None}, TypeError, "X of compare must hold epochs, got NoneType"),
+        ({"X": 3.0}, TypeError, "X of compare must hold epochs, got float"),
         ({"y": np.zeros(3)}, ValueError, "3 y for 48 epochs"),
         ({"y": [None] * N}, ValueError, "y .*missing values"),
         ({"y": np.r_[np.nan, np.ones(6), np.nan, np.ones(N - 8)]}, ValueError, "y .*0, 7"),

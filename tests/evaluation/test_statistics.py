@@ -10,10 +10,11 @@ import pytest
 from scipy import stats
 from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import cohen_kappa_score, make_scorer
 from sklearn.model_selection import LeaveOneGroupOut
 
 from dare_sklearn.evaluation import combine_datasets, compare, corrected_ttest, pairwise, summarize
-from dare_sklearn.evaluation.intervals import mean_interval
+from dare_sklearn.evaluation.intervals import bounds_of, mean_interval
 from dare_sklearn.evaluation.statistics import _sign_permutation, holm
 
 
@@ -487,6 +488,26 @@ def test_summary_of_a_curve_keeps_its_points_apart():
     found = summarize(pd.concat([*parts, table(noise(4, "a"), "whole")]))
     assert found[["dataset", "n"]].values.tolist() == [["toy", 4], ["toy", 4], ["whole", 4]]
     assert found["n_labels"].tolist()[:2] == [8, 32] and found["n_labels"].isna().iloc[2]
+
+
+@pytest.mark.parametrize(
+    ("metric", "bounds"),
+    [
+        ("accuracy", (0, 1)), ("cohen_kappa", (-1, 1)), ("neg_log_loss", (-np.inf, 0)),
+        ("mean_score", (-np.inf, np.inf)),
+    ],
+)  # fmt: skip
+def test_a_table_of_compare_knows_what_its_columns_are(metric, bounds):
+    def mean_score(estimator, X, y):
+        return 0.5
+
+    scorer = {"cohen_kappa": make_scorer(cohen_kappa_score), "mean_score": mean_score}
+    X, y = np.random.default_rng(0).normal(size=(24, 2)), np.arange(24) % 2
+    pipelines = {"a": DummyClassifier(), "b": LogisticRegression()}
+    results = compare(pipelines, X, y, cv=3, scoring={"mine": scorer.get(metric, metric)})
+    both = pd.concat([results, results.assign(dataset="two")])
+    for dataset, part in both.groupby("dataset"):
+        assert bounds_of("mine", part) == bounds, dataset
 
 
 def test_from_signals_to_statistics_and_through_a_file(tmp_path):
