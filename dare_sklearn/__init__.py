@@ -24,7 +24,7 @@ __getattr__, __dir__ = lazy_names(
     },
     set(
         "signals simulation modules pretraining weights training base transformers estimators "
-        "models inspection evaluation viz benchmark cli".split()
+        "models inspection evaluation viz cli".split()
     ),
 )
 

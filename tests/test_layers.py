@@ -14,7 +14,7 @@ import dare_sklearn
 
 PACKAGE = Path(dare_sklearn.__file__).parent
 # A layer may import itself and those before it.
-ORDER = "signals simulation modules pretraining weights training base transformers estimators models inspection viz evaluation benchmark cli".split()
+ORDER = "signals simulation modules pretraining weights training base transformers estimators models inspection viz evaluation cli".split()
 FILES = sorted(
     p for p in PACKAGE.rglob("*.py") if not p.stem.startswith("__") or p.parent != PACKAGE
 )
@@ -25,13 +25,13 @@ ONLY = {
     "skorch": {"training", "transformers", "estimators", "evaluation"},
     "accelerate": {"training"},
     "safetensors": {"weights", "base", "training"},
-    "matplotlib": {"viz", "evaluation", "benchmark", "cli"},
+    "matplotlib": {"viz", "evaluation", "cli"},
     "mne": {
         "signals", "simulation", "transformers", "models", "inspection", "evaluation", "viz",
-        "benchmark", "cli",
+        "cli",
     },
-    "braindecode": {"signals", "models", "evaluation", "benchmark"},
-    "moabb": {"evaluation", "benchmark", "cli"},
+    "braindecode": {"signals", "models", "evaluation"},
+    "moabb": {"evaluation", "cli"},
 }  # fmt: skip
 TORCH_ONLY = {"modules", "pretraining"}
 NOT_TORCH = {"sklearn", "skorch", "mne", "braindecode", "pandas", "scipy"}
@@ -144,7 +144,7 @@ def test_no_circles():
 
     for name in sorted(edges):
         visit(name, ())
-    assert not [c for c in circles if ".benchmark" not in c and ".cli" not in c]
+    assert not circles
 
 
 def test_import_is_lazy():

@@ -17,7 +17,7 @@ from sklearn.model_selection import GridSearchCV
 
 from benchmarks.evidence.models import models_of, signals
 from benchmarks.tasks import TASKS
-from dare_sklearn.benchmark.splits import InnerFolds
+from dare_sklearn.evaluation.folds import InnerFolds
 
 SHARES = (0.0, 0.25, 0.5, 0.75)
 N_DRAWS = 5

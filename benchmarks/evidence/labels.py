@@ -9,8 +9,8 @@ import pandas as pd
 
 from benchmarks.evidence.models import models_of, signals
 from benchmarks.tasks import TASKS
-from dare_sklearn.benchmark.splits import InnerFolds
 from dare_sklearn.evaluation import compare, summarize
+from dare_sklearn.evaluation.folds import InnerFolds
 
 N_TRIALS = (8, 16, 32, 64, None)
 

@@ -8,8 +8,8 @@ import pandas as pd
 
 from benchmarks.evidence.models import models_of, signals
 from benchmarks.tasks import TASKS
-from dare_sklearn.benchmark.splits import InnerFolds
 from dare_sklearn.evaluation import compare, summarize
+from dare_sklearn.evaluation.folds import InnerFolds
 
 FEW = 200
 KEPT = ["dataset", "pipeline", "mean", "low", "high", "std", "n", "unit"]

@@ -13,11 +13,10 @@ from collections.abc import Sequence
 
 from .. import __version__
 from . import benchmark, embed, info, pretrain
-from ._options import Parser, UsageError
+from ._options import FAILURE, INTERRUPTED, OK, USAGE, Parser, UsageError, path
 from ._say import Warnings, say
 
 COMMANDS = (benchmark, pretrain, embed, info)
-OK, FAILURE, USAGE, INTERRUPTED = 0, 1, 2, 130
 
 _EPILOG = """\
 examples:
@@ -66,7 +65,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     argv = list(sys.argv[1:] if argv is None else argv)
     try:
-        args = make_parser().parse_args(argv)
+        parser = make_parser()
+        args, rest = parser.parse_known_args(argv)
+        # before Python 3.13, argparse takes an optional list of files to be empty where an option
+        # comes first
+        if rest and args.command == "benchmark" and not any(word.startswith("-") for word in rest):
+            args.files = [*args.files, *map(path, rest)]
+        elif rest:
+            parser.error(f"unrecognized arguments: {' '.join(rest)}")
     except SystemExit as stop:  # argparse has said what is wrong
         return int(stop.code or 0)
     args.command_line = " ".join(["dare-sklearn", *map(_quoted, argv)])
@@ -87,8 +93,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             if args.debug:
                 raise
             say(_explain(error))
-            usage = isinstance(error, UsageError | FileNotFoundError)
-            return USAGE if usage or type(error).__name__ == "SuiteError" else FAILURE
+            return USAGE if isinstance(error, UsageError | FileNotFoundError) else FAILURE
         finally:
             args.warnings.finish()
 

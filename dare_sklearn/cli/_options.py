@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+OK, FAILURE, USAGE, INTERRUPTED = 0, 1, 2, 130  # exit codes
+
 
 class UsageError(ValueError):
     """Something that the user has to say differently."""

@@ -49,6 +49,10 @@ class Warnings:
         finally:
             self._file = ""
 
+    def texts(self) -> list[str]:
+        """Everything that was warned of so far."""
+        return list(self._files)
+
     def finish(self) -> None:
         """Say which other files had a warning that was shown already."""
         for text, files in self._files.items():

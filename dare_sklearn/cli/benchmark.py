@@ -3,191 +3,355 @@
 from __future__ import annotations
 
 import argparse
-import sys
-from dataclasses import replace
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from ._options import UsageError, check_device, path, refuse, share, text, whole
+from ._pipelines import DARE, DEFAULT, TORCH, TRAINED, candidate, choose, rivals
+from ._say import doing, say
+
 HELP = "compare DARE with classical EEG pipelines, and write a report"
 DESCRIPTION = """\
-Score DARE and classical EEG pipelines on the same folds, and write a report with statistics,
-pictures and costs: one HTML file, and tables as CSV.
-
-A suite says what is compared on which data and how. Those that come with the library:
-  simulated   simulated EEG of three paradigms; no download, a few minutes on two cores
-  recordings  your own EDF, BDF, FIF, SET or VHDR files, with a map of their labels (below)
-  published   public data sets through MOABB and braindecode, which download them
-or pass the path of a YAML file of your own (see --show).
-
-A run that was stopped goes on with the same command: what is finished is kept.
+Score DARE and classical EEG pipelines on the same folds, and write an HTML
+report with its tables as CSV. A stopped run continues with the same command.
 """
 EPILOG = """\
-the map of a folder of recordings (FOLDER/recordings.yaml, or --map FILE):
-  datasets:
-    - name: left or right
-      files: "sub-{subject}/*_run-{run}.edf"    # also {session}; * is anything
-      classes: {T1: left hand, T2: right hand}  # labels in the files, and their names
-      window: [0.0, 4.0]                        # seconds around an event
-      band: [7, 30]                             # Hz, of the continuous recording
-      split: {kind: leave-one-subject-out}
-      metrics: [balanced_accuracy]
-Events are found in annotations, a stim channel, or a table beside each file (NAME.csv with the
-columns onset and label). Without a map, the command tells which labels it sees and writes a first
-one for you to complete.
-
 examples:
-  dare-sklearn benchmark
-  dare-sklearn benchmark recordings --data my_study --encoder nano
-  dare-sklearn benchmark simulated --pipelines 'DARE embeddings + LR' 'CSP + LDA' --out quick
-  dare-sklearn benchmark published --datasets BNCI2014_001 --subjects 2
-  dare-sklearn benchmark published --rehearse    fake signals: does everything run here?
+  dare-sklearn benchmark                              simulated EEG, no download
+  dare-sklearn benchmark *-epo.fif --label condition --groups subject
+  dare-sklearn benchmark --moabb BNCI2014-001 --subjects 3
 """
+SIZES = (16, 32, 64)
+FOLDS = 5  # of trials, without groups
+N_PERMUTATIONS = 100
+_OF_FILES = ("label", "groups", "classes", "channels", "lost")
+_OF_CURVES = ("sizes", "no_curve")
+
+
+class _Narrow(argparse.RawDescriptionHelpFormatter):
+    """A help of one screen."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=21, width=79)
+
+    def _format_args(self, action: Any, default: str) -> str:
+        return action.metavar or super()._format_args(action, default)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of this command."""
-    parser.add_argument("suite", nargs="?", default="simulated", help="name or YAML file")
-    parser.add_argument("--out", type=Path, help="folder of results (benchmark_SUITE)")
-    parser.add_argument("--data", type=Path, help="folder of recordings")
-    parser.add_argument("--map", type=Path, help="map of the recordings (DATA/recordings.yaml)")
-    parser.add_argument(
-        "--encoder",
-        default="nano",
-        help="shipped name, folder, .ckpt, Hub id, or 'untrained' (%(default)s)",
+    parser.formatter_class = _Narrow
+    parser.usage = "dare-sklearn benchmark [FILE-epo.fif ... | --moabb NAME ...] [options]"
+    add = parser.add_argument
+    add("files", nargs="*", type=path, metavar="FILE", help="saved mne.Epochs, or folders of them")
+    add("--label", type=text, metavar="NAME", help="metadata column of labels, or 'event'")
+    add("--groups", type=text, metavar="NAME", help="metadata column of people, or 'file'")
+    add("--classes", nargs="+", type=text, metavar="NAME ...", help="only epochs of these labels")
+    add("--channels", nargs="+", type=text, metavar="NAME ...", help="only these channels")
+    add("--lost", nargs="+", type=share, metavar="SHARE ...", help="also scores without such "
+        "shares of the electrodes")  # fmt: skip
+    add("--sizes", nargs="+", type=whole(2), metavar="N ...", help="training epochs of the "
+        f"learning curve ({' '.join(map(str, SIZES))})")  # fmt: skip
+    add("--no-curve", action="store_true", help="no learning curve")
+    add("--moabb", nargs="+", type=text, metavar="NAME ...", help="public data sets, downloaded by "
+        "MOABB: BNCI2014-001 PhysionetMI Lee2019 BI2014a Nakanishi2015 Wang2016 "
+        "Schirrmeister2017 Hinss2021, or any of MOABB's classes")  # fmt: skip
+    add("--subjects", type=whole(1), metavar="N", help="only the first N people of each")
+    add("--cv", type=_cv, metavar="HOW", help="folds: a number, leave-one-out (of groups; "
+        "default with --groups), of --moabb within-session, cross-session or cross-subject "
+        "(default: the protocol's)")  # fmt: skip
+    add(
+        "--pipelines",
+        nargs="+",
+        type=text,
+        metavar="NAME ...",
+        help="only these; 'list' shows them",
     )
-    parser.add_argument("--pipelines", nargs="+", metavar="NAME", help="only these (see --show)")
-    parser.add_argument("--deep", action="store_true", help="also braindecode's deep networks")
-    parser.add_argument("--datasets", nargs="+", metavar="NAME", help="only these of the suite")
-    parser.add_argument("--subjects", type=int, metavar="N", help="only the first N people")
-    parser.add_argument("--seeds", nargs="+", type=int, metavar="SEED", help="other seeds")
-    parser.add_argument("--no-curve", action="store_true", help="full training size only")
-    parser.add_argument("--jobs", type=int, default=1, help="cells at once (%(default)s)")
-    parser.add_argument("--device", default="auto", help="of torch: auto, cpu, cuda, mps")
-    parser.add_argument(
-        "--rehearse", action="store_true", help="fake signals in place of MOABB and braindecode"
-    )
-    parser.add_argument("-q", "--quiet", action="store_true", help="no progress bars")
-    parser.add_argument("--show", action="store_true", help="print the suite and all pipelines")
+    add("--encoder", type=text, default="nano", metavar="E", help="shipped name, folder, .ckpt, "
+        "Hub id or 'untrained' (nano)")  # fmt: skip
+    add("--device", type=text, default="auto", metavar="D", help="auto, cpu, cuda, cuda:1, mps")
+    add("--jobs", type=whole(1), default=1, metavar="N", help="folds at once (1)")
+    add("--seed", type=whole(0), default=0, metavar="N", help="of folds and networks (0)")
+    add("--out", type=path, metavar="DIR", help="folder of results (benchmark_results)")
+    add("-q", "--quiet", action="store_true", help="no progress bars")
+    parser.set_defaults(band=None)
+
+
+def _cv(value: str) -> int | str:
+    from ._moabb import EVALUATIONS
+
+    if value == "leave-one-out" or value in EVALUATIONS:
+        return value
+    return whole(2)(value)
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
-    from .. import benchmark
-    from ..benchmark.pipelines import KNOWN
-    from ..benchmark.run import with_map
-    from ..benchmark.suite import choose_pipelines
-
-    suite = benchmark.read_suite(args.suite)
-    if args.show:
-        print(suite.text)
-        print("Pipelines that --pipelines and suites can name:")
-        print("\n".join(f"  {name}" for name in KNOWN))
+    if args.pipelines == ["list"]:
+        _list()
         return 0
-    for name in ("subjects", "jobs"):
-        value = getattr(args, name)
-        if value is not None and value < 1:
-            raise benchmark.SuiteError(f"--{name} must be 1 or more, got {value}.")
-    if suite.datasets is None:
-        text, datasets = benchmark.read_map(_map(args))
-        suite = with_map(suite, text, datasets)
-    elif args.map is not None:
-        raise benchmark.SuiteError(f"The suite {suite.name!r} takes no map.")
-    suite = choose_pipelines(suite, args.pipelines, args.deep)
-    suite = _choose_datasets(suite, args.datasets)
-    if args.seeds:
-        suite = replace(suite, seeds=tuple(dict.fromkeys(args.seeds)))
-    if args.no_curve:
-        suite = replace(suite, curve=None)
-    out = args.out or Path(f"benchmark_{suite.name}")
-    args.after_stop = " The same command goes on from what is finished."
-    _quiet_libraries()
-    options = benchmark.Options(
-        out=out,
-        encoder=args.encoder,
-        device=args.device,
-        n_jobs=args.jobs,
-        context=benchmark.Context(args.data, args.rehearse, args.subjects),
-        progress=not args.quiet,
-        command=args.command_line,
-    )
-    results = benchmark.run_suite(suite, options)
-    page = benchmark.write_report(results, out)
-    _tell(results, page)
-    return 1 if results.failures else 0
-
-
-def _map(args: argparse.Namespace) -> Path:
-    from ..benchmark import Context, SuiteError
-
-    if args.map is not None:
-        if not args.map.is_file():
-            raise SuiteError(f"There is no map {str(args.map)!r}.")
-        return args.map
-    folder = Context(args.data).folder("The suite recordings")
-    path = folder / "recordings.yaml"
-    if not path.is_file():
-        raise SuiteError(_advise(folder))
-    return path
-
-
-def _advise(folder: Path) -> str:
-    """What the folder holds, and how a map of it may begin."""
-    from ..benchmark.sources.recordings import describe_folder
-
-    _quiet_libraries()
-    files, labels = describe_folder(folder)
-    example = files[0].relative_to(folder).as_posix()
-    shown = ", ".join(f"{label} ({count})" for label, count in labels.most_common(12))
-    classes = ", ".join(f"'{label}': name" for label, _ in labels.most_common(2))
-    print(
-        f"""\
-# A first map of {folder}: {len(files)} recordings, such as {example};
-# labels in the first of them: {shown or "none"}.
-datasets:
-  - name: my task
-    files: "{example}"     # put {{subject}}, {{session}}, {{run}} or * where names differ
-    classes: {{{classes or "'label': name"}}}
-    window: [0.0, 1.0]
-    split: {{kind: leave-one-subject-out}}
-    metrics: [balanced_accuracy]"""
-    )
-    return (
-        f"{str(folder)!r} has no recordings.yaml, which says what its labels mean. A first one was "
-        "printed: complete it, save it there (or anywhere, with --map), and run again."
-    )
-
-
-def _choose_datasets(suite: Any, names: list[str] | None) -> Any:
-    from ..benchmark import SuiteError
-    from ..benchmark.checks import hint
-
-    if not names:
-        return suite
-    there = {spec.name: spec for spec in suite.datasets}
-    for name in names:
-        if name not in there:
-            raise SuiteError(
-                f"The suite {suite.name!r} has no data set {name!r}{hint(name, there)}; it has "
-                f"{', '.join(there)}."
-            )
-    return replace(suite, datasets=tuple(there[name] for name in dict.fromkeys(names)))
-
-
-def _tell(results: Any, page: Path) -> None:
-    import pandas as pd
-
-    columns = ["dataset", "pipeline", "metric", "mean", "low", "high", "fit_seconds"]
-    table = pd.read_csv(page.with_name("summary.csv"))[columns]
-    print(table.to_string(index=False, float_format="%.3f"))
-    if count := len(results.failures):
-        print(f"{count} failure{'s' * (count > 1)}; the report lists them.", file=sys.stderr)
-    print(f"Report: {page}")
-
-
-def _quiet_libraries() -> None:
-    import logging
-
+    names = choose(args.pipelines, args.encoder)
+    _check_effect(args, names)
+    out = args.out or Path("benchmark_results")
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"--out: {str(out)!r} is a file, not a folder.")
+    what = ", ".join(args.moabb or ()) or ", ".join(map(str, args.files)) or "simulated EEG"
+    doing(f"Comparing {len(names)} pipelines on {what}")
+    check_device(args.device)
+    args.after_stop = " The same command continues from what is finished."
     import mne
 
-    mne.set_log_level("error")
-    logging.getLogger("moabb").setLevel(logging.ERROR)
+    with mne.use_log_level("error"):
+        found = _of_moabb(args, names, out) if args.moabb else _of_epochs(args, names, out)
+    return _write(args, names, out, *found)
+
+
+def _check_effect(args: argparse.Namespace, names: list[str]) -> None:
+    """Refuse what is missing, and options that would be ignored."""
+    if args.files and args.moabb:
+        raise UsageError("--moabb and files are two comparisons: run one of them.")
+    if args.moabb:
+        refuse(args, (*_OF_FILES, *_OF_CURVES), "on --moabb")
+        if args.cv is not None and (isinstance(args.cv, int) or args.cv == "leave-one-out"):
+            raise UsageError(f"--cv {args.cv}: with --moabb pass within-session, cross-session or "
+                             "cross-subject.")  # fmt: skip
+    else:
+        refuse(args, ["subjects"], "without --moabb")
+        if isinstance(args.cv, str) and args.cv != "leave-one-out":
+            raise UsageError(f"--cv {args.cv} needs --moabb: pass a number or leave-one-out.")
+    if args.files and args.label is None:
+        raise UsageError("--label: say which metadata column holds the labels, or 'event'.")
+    if not args.files:
+        refuse(args, _OF_FILES, "without files of epochs")
+    elif args.cv == "leave-one-out" and args.groups is None:
+        raise UsageError("--cv leave-one-out needs --groups: one group is left out at a time.")
+    if args.no_curve:
+        refuse(args, ["sizes"], "with --no-curve")
+    if not set(names) & TORCH:
+        refuse(args, ["device"], "on classical pipelines only")
+    if not set(names) & set(DARE):
+        refuse(args, ["encoder"], "without a pipeline of DARE that uses it")
+
+
+def _of_moabb(args: argparse.Namespace, names: list[str], out: Path) -> tuple:
+    """Scores, no curves, facts and failures of public data sets."""
+    import pandas as pd
+
+    from .. import __version__
+    from ..evaluation._identity import digest
+    from . import _moabb
+    from ._pipelines import about
+
+    suffix = digest(about(args.encoder), __version__)
+    for name in args.moabb:  # what is wrong is told before anything is downloaded
+        _moabb.find(name, args.cv)
+    tables, facts, failures = [], {}, []
+    for name in dict.fromkeys(args.moabb):
+        doing(f"{name}: MOABB loads and scores it")
+        try:
+            table = _moabb.evaluate(name, names, args, out / "moabb", suffix)
+        except Exception as error:  # a download, a pipeline: the other data sets continue
+            if len(args.moabb) == 1:
+                raise
+            failures.append(f"{name}: {type(error).__name__}: {error}")
+            say(f"failed: {failures[-1]}")
+            continue
+        tables.append(table)
+        facts[f"data: {name}"] = f"{table['subject'].nunique()} people, {table.attrs['how']}"
+    if not tables:
+        raise ValueError(f"Nothing could be scored. {failures[0]}")
+    return pd.concat(tables, ignore_index=True), None, None, facts, failures
+
+
+def _of_epochs(args: argparse.Namespace, names: list[str], out: Path) -> tuple:
+    """Scores, curves, facts and failures of files or simulated epochs."""
+    import pandas as pd
+
+    from ._epochs import from_files, simulated
+    from ._pipelines import about
+
+    about(args.encoder)
+    parts: dict[str, list] = {"scores": [], "curve": [], "lost": []}
+    facts: dict[str, Any] = {}
+    failures: list[str] = []
+    for data in [from_files(args)] if args.files else simulated():
+        facts[f"data: {data.name}"] = [data.facts(), *data.notes]
+        for note in data.notes:
+            say(f"note: {note}")
+        _score(data, args, names, out, parts, failures)
+    joined = [pd.concat(p, ignore_index=True) if p else None for p in parts.values()]
+    return *joined, facts, failures
+
+
+def _score(
+    data: Any, args: Any, names: list[str], out: Path, parts: dict[str, list], failures: list[str]
+) -> None:
+    """All cells of one data set."""
+    from ..evaluation import compare, learning_curve, lost_electrodes
+    from ..evaluation.folds import InnerFolds
+    from ._epochs import with_positions
+    from ._pipelines import build, grids
+
+    folds = _folds(data, args)
+    sizes = _sizes(data, folds, args)
+    options = {
+        "groups": data.groups,
+        "cv": folds,
+        "scoring": _metrics(data.y, folds),
+        "inner_cv": InnerFolds(),
+        "n_jobs": args.jobs,
+        "random_state": args.seed,
+        "dataset": data.name,
+        "cache_dir": out / "cells",
+        "on_error": "warn",
+        "verbose": 0 if args.quiet else 1,
+    }
+    pipelines = build(names, args.encoder, args.device)
+    doing(f"{data.name}: {len(folds)} folds of {data.facts()}")
+    table = compare(
+        pipelines, data.epochs, data.y, param_grids=grids(names), n_permutations=N_PERMUTATIONS,
+        **options,
+    )  # fmt: skip
+    whole_ones, table = _complete(table, data.name, names, len(folds), failures)
+    if not whole_ones:
+        raise ValueError(f"Every pipeline failed on {data.name}: see the warnings above.")
+    parts["scores"].append(table)
+    if args.lost:
+        doing(f"{data.name}: with lost electrodes")
+        some = {name: pipelines[name] for name in whole_ones}
+        epochs = with_positions(data.epochs)
+        shares = [0.0, *args.lost]
+        lost = lost_electrodes(some, epochs, data.y, shares, **options)
+        n_rows = len(folds) * len(shares)
+        parts["lost"].append(_complete(lost, f"{data.name}, lost", some, n_rows, failures)[1])
+    cheap = {name: pipelines[name] for name in whole_ones if name not in TRAINED}
+    if sizes and cheap:
+        doing(f"{data.name}: learning curve at {', '.join(map(str, sizes))} epochs")
+        curve = learning_curve(
+            cheap, data.epochs, data.y, sizes, param_grids=grids(cheap), **options
+        )
+        n_rows = len(folds) * len(sizes)
+        there, curve = _complete(curve, f"{data.name}, curve", cheap, n_rows, failures)
+        full = table[table["pipeline"].isin(there)]
+        parts["curve"] += [curve, full.assign(n_labels=round(full["n_train"].mean()))]
+
+
+def _sizes(data: Any, folds: list, args: Any) -> list[int]:
+    """Training sizes of the learning curve."""
+    least = 3 * len(set(data.y.tolist()))  # inner folds need three epochs of every label
+    most = min(len(train) for train, _ in folds) - 1
+    if wrong := [n for n in args.sizes or () if not least <= n <= most]:
+        raise UsageError(
+            f"--sizes {wrong[0]}: must lie between {least} (three epochs of every label) and "
+            f"{most} (the smallest fold has one more)."
+        )
+    return [] if args.no_curve else [n for n in args.sizes or SIZES if least <= n <= most]
+
+
+def _folds(data: Any, args: Any) -> list:
+    """The folds, drawn once: groups are never divided."""
+    import numpy as np
+    from sklearn.model_selection import LeaveOneGroupOut, StratifiedGroupKFold, StratifiedKFold
+
+    n_splits = args.cv
+    if data.groups is None:
+        n_splits = n_splits or FOLDS
+        splitter: Any = StratifiedKFold(n_splits, shuffle=True, random_state=args.seed)
+        fewest = int(np.unique(data.y, return_counts=True)[1].min())
+        if fewest < n_splits:
+            raise UsageError(f"--cv {n_splits}: a label has {fewest} epochs only.")
+    else:
+        n_groups = len(np.unique(data.groups))
+        if n_groups < 2:
+            raise UsageError(f"--groups {args.groups}: all epochs are of one group; leave it out "
+                             "for folds of trials.")  # fmt: skip
+        if n_splits in (None, "leave-one-out"):
+            splitter = LeaveOneGroupOut()
+        elif n_splits > n_groups:
+            raise UsageError(f"--cv {n_splits}: there are {n_groups} groups only.")
+        else:
+            splitter = StratifiedGroupKFold(n_splits, shuffle=True, random_state=args.seed)
+    folds = list(splitter.split(np.zeros(len(data.y)), data.y, data.groups))
+    for number, (train, _) in enumerate(folds):
+        if missing := set(data.y) - set(data.y[train]):
+            raise UsageError(f"The training epochs of fold {number} have no {sorted(missing)[0]!r}:"
+                             " pass another --cv.")  # fmt: skip
+    return folds
+
+
+def _metrics(y: Any, folds: list) -> list[str]:
+    """Metrics that every fold can be scored by."""
+    n_classes = len(set(y.tolist()))
+    if any(len(set(y[test].tolist())) < n_classes for _, test in folds):
+        return ["accuracy"]
+    return ["balanced_accuracy", *(["roc_auc"] if n_classes == 2 else [])]
+
+
+def _complete(
+    table: Any, what: str, names: Iterable[str], n_rows: int, failures: list[str]
+) -> tuple[list[str], Any]:
+    """Pipelines that have all their scores, as statistics need, and their rows."""
+    counts = table["pipeline"].value_counts()
+    there = [name for name in names if counts.get(name, 0) == n_rows]
+    failures += [f"{what}: {name} failed and is left out." for name in names if name not in there]
+    return there, table[table["pipeline"].isin(there)]
+
+
+def _write(args: Any, names: list[str], out: Path, *found: Any) -> int:
+    """The report, and its gist on standard output."""
+    from ..evaluation import report, summarize
+    from ..evaluation.verdict import judge, sentence
+
+    scores, curve, lost, facts, failures = found
+    there = [name for name in names if name in set(scores["pipeline"])]
+    page = report(
+        scores, out, title=_title(args), candidate=candidate(there), rivals=rivals(there),
+        learning_curve=curve, lost_electrodes=lost, context=_context(args, facts, failures),
+    )  # fmt: skip
+    gist = summarize(scores)[["dataset", "pipeline", "metric", "mean", "low", "high"]]
+    print(f"\n{gist.to_string(index=False, float_format='%.3f')}\n")
+    print(f"{sentence(judge(scores, candidate(there), rivals(there)))}\n")
+    for failure in failures:
+        say(f"failed: {failure}")
+    print(f"Report: {page}")
+    return 1 if failures else 0
+
+
+def _title(args: Any) -> str:
+    if args.moabb:
+        return "DARE and classical EEG pipelines on public data sets"
+    return f"DARE and classical EEG pipelines on {'your epochs' if args.files else 'simulated EEG'}"
+
+
+def _context(args: Any, facts: dict[str, Any], failures: list[str]) -> dict[str, Any]:
+    import platform
+
+    from ..evaluation._identity import versions
+    from ._pipelines import about
+
+    context = {
+        "command": args.command_line,
+        **facts,
+        "encoder": about(args.encoder),
+        "seed": args.seed,
+        "device": args.device,
+        "machine": f"{platform.platform(terse=True)}, Python {platform.python_version()}",
+        "versions": versions(),
+        "failures": failures,
+        "warnings": args.warnings.texts(),
+    }
+    if not args.files and not args.moabb:
+        context["mind"] = (
+            "These signals are simulated, and encoders of this library are pretrained on simulated "
+            "signals too: this shows that the tool works, and says nothing about recordings."
+        )
+    return {name: value for name, value in context.items() if value not in ([], None)}
+
+
+def _list() -> None:
+    from ._pipelines import KNOWN
+
+    print("Pipelines that --pipelines can name (* are compared by default):")
+    for name in KNOWN:
+        print(f"{'*' if name in DEFAULT else ' '} {name}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from ._files import add_file_arguments, find, open_recording
-from ._options import check_device, check_length, path, positive, refuse, text, whole
+from ._options import INTERRUPTED, check_device, check_length, path, positive, refuse, text, whole
 from ._say import doing
 
 HELP = "pretrain an encoder on unlabelled recordings"
@@ -61,8 +61,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
-    from . import INTERRUPTED
-
     if args.weights is not None:
         refuse(args, ["size"], "with --weights, which have a size of their own")
     check_length(args.window, "window")

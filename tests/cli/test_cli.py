@@ -9,7 +9,6 @@ import mne
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 
 from dare_sklearn import DAREEmbedder, __version__, load_encoder, simulate_epochs
 from dare_sklearn.cli import FAILURE, INTERRUPTED, OK, USAGE, embed, main
@@ -224,39 +223,10 @@ def test_pretrain_continues(study, tmp_path, capsys):
     assert "checkpoint_dir" in capsys.readouterr().err
 
 
-def test_benchmark_of_a_study(study, tmp_path, capsys):
-    """With no map, a first one is printed; completed, it runs, and a second call computes nothing."""
-    words = ["benchmark", "recordings", "--data", study, "--out", tmp_path / "out", "-q"]
-    words += ["--pipelines", "DARE embeddings + LR", "downsampled + LDA", "--no-curve"]
-    assert run(*words) == USAGE
-    said = capsys.readouterr()
-    assert "recordings.yaml" in said.err
-    known = yaml.safe_load(said.out)
-    known["datasets"][0] |= {
-        "files": "anna_raw.fif",
-        "classes": {"left": "left", "right": "right"},
-        "window": [0.0, 0.5],
-        "split": {"kind": "within-subject", "n_splits": 2},
-    }
-    (tmp_path / "map.yaml").write_text(yaml.safe_dump(known), "utf-8")
-    words += ["--map", tmp_path / "map.yaml"]
-    assert run(*words) == OK
-    assert "downsampled + LDA" in capsys.readouterr().out
-    scores = (tmp_path / "out" / "scores.csv").read_bytes()
-    cells = {f: f.stat().st_mtime_ns for f in (tmp_path / "out" / "cells").rglob("*.json")}
-    assert cells and (tmp_path / "out" / "report.html").stat().st_size > 10_000
-    assert run(*words) == OK
-    assert cells == {f: f.stat().st_mtime_ns for f in (tmp_path / "out" / "cells").rglob("*.json")}
-    assert (tmp_path / "out" / "scores.csv").read_bytes() == scores
-
-
 MISTAKES = {
     "no command": ([], "COMMAND"),
     "no such option": (["info", "--nonsense"], "--nonsense"),
     "short for an option": (["embed", "{study}", "--out", "t.csv", "--pool", "mean"], "--pool"),
-    "suite": (["benchmark", "nonsense"], "nonsense"),
-    "pipeline": (["benchmark", "--pipelines", "nonsense"], "nonsense"),
-    "no people": (["benchmark", "--subjects", "0"], "--subjects"),
     "file": (["embed", "nowhere.fif", "--out", "t.csv"], "nowhere.fif"),
     "format": (["embed", "{study}", "--out", "t.xls"], "--out"),
     "empty path": (["embed", "{study}", "--out", ""], "--out"),

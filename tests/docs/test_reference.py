@@ -15,7 +15,7 @@ WITH_ALL = [
     *(
         f"dare_sklearn.{name}"
         for name in (
-            "benchmark", "estimators", "evaluation", "inspection", "models", "simulation",
+            "estimators", "evaluation", "inspection", "models", "simulation",
             "transformers", "transformers.classical", "viz", "weights",
         )
     ),

@@ -1,0 +1,241 @@
+"""Labelled epochs for ``dare-sklearn benchmark``: of the user's files, or simulated."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..signals.electrodes import TEN_TWENTY, electrode_name
+from ..signals.events import event_labels
+from ..signals.files import find_files, holds_epochs, read_epochs
+from ._files import pick_and_filter
+from ._options import UsageError
+
+EVENT, FILE = "event", "file"  # what --label and --groups take beside the names of columns
+
+
+@dataclass
+class Data:
+    """One data set: epochs, their labels, and whom they are of.
+
+    Attributes
+    ----------
+    notes : list of str
+        What was left out, and what the reader of the report must know.
+    """
+
+    name: str
+    epochs: Any
+    y: np.ndarray
+    groups: np.ndarray | None
+    notes: list[str] = field(default_factory=list)
+
+    def facts(self) -> str:
+        """The data in one line."""
+        info = self.epochs.info
+        classes = ", ".join(f"{label} ({n})" for label, n in sorted(Counter(self.y).items()))
+        people = "" if self.groups is None else f" of {len(set(self.groups))} groups"
+        return (
+            f"{len(self.y)} epochs{people}, {len(self.epochs.ch_names)} channels, "
+            f"{len(self.epochs.times) / info['sfreq']:.4g} s at {info['sfreq']:g} Hz; "
+            f"labels {classes}"
+        )
+
+
+def from_files(args: Any) -> Data:
+    """The epochs of all files together.
+
+    Raises
+    ------
+    UsageError
+        If a file holds no epochs, a column is missing, or the files do not fit together.
+    """
+    import mne
+
+    parts, labels, groups, copies, near = [], [], [], 0, 0
+    first: tuple[str, Any] | None = None
+    for path, name in _files(args.files):
+        epochs = _read(path)
+        labels_here = _column(epochs, args.label, "label", name)
+        groups_here = _column(epochs, args.groups, "groups", name) if args.groups else labels_here
+        epochs = pick_and_filter(epochs, path, args)
+        first = first or (name, epochs)
+        _check_layout(name, epochs, *first)
+        keep = [i for i, label in enumerate(labels_here) if label in (args.classes or labels_here)]
+        parts.append(epochs.get_data(item=keep, copy=False, verbose="error"))
+        near += _count_overlapping(epochs[keep])
+        labels += [labels_here[i] for i in keep]
+        groups += [groups_here[i] for i in keep]
+    values = np.concatenate(parts)
+    single = _without_copies(values)
+    copies = len(values) - len(single)
+    y = np.array(labels, dtype=str)[single]
+    _check_labels(y, args)
+    name, epochs = first
+    info = mne.pick_info(epochs.info, range(len(epochs.ch_names)))
+    joined = mne.EpochsArray(values[single], info, tmin=epochs.tmin, verbose="error")
+    title = f"{args.label} in {name if len(parts) == 1 else f'{len(parts)} files'}"
+    data = Data(title, joined, y, np.array(groups, dtype=str)[single] if args.groups else None)
+    if copies:
+        data.notes.append(
+            f"{copies} of {len(values)} epochs are exact copies of others and are left out: a copy "
+            "among the training epochs gives its test epoch away."
+        )
+    if near and args.groups is None:
+        data.notes.append(
+            f"{near} epochs share samples with another one, and without --groups folds test on "
+            "samples that were trained on: scores are too high."
+        )
+    return data
+
+
+def with_positions(epochs: Any) -> Any:
+    """The epochs with positions of their electrodes: their own, or those of the 10-05 system.
+
+    Raises
+    ------
+    UsageError
+        If a channel has no position and its name is not that of an electrode.
+    """
+    import mne
+
+    from ..signals.interpolation import template_positions
+
+    if epochs.get_montage() is not None:
+        return epochs
+    places = template_positions()
+    strange = [name for name in epochs.ch_names if electrode_name(name) not in places]
+    if strange:
+        raise UsageError(
+            f"--lost interpolates electrodes, and {', '.join(strange[:5])} have no positions: set "
+            "a montage on the epochs before you save them."
+        )
+    where = {name: places[electrode_name(name)] for name in epochs.ch_names}
+    montage = mne.channels.make_dig_montage(where, coord_frame="head")
+    return epochs.copy().set_montage(montage, verbose="error")
+
+
+def simulated() -> Iterator[Data]:
+    """Three paradigms, eight simulated people each."""
+    from ..simulation import simulate_epochs
+
+    kinds = {
+        "simulated hands": ("motor", 30, 2.0, 11),
+        "simulated oddball": ("erp", 40, 1.0, 12),
+        "simulated flicker": ("steady_state", 30, 2.0, 13),
+    }
+    for name, (paradigm, n_epochs, duration, seed) in kinds.items():
+        epochs = simulate_epochs(
+            paradigm, n_subjects=8, n_epochs=n_epochs, duration=duration, ch_names=TEN_TWENTY,
+            random_state=seed,
+        )  # fmt: skip
+        table = epochs.metadata
+        yield Data(name, epochs, table["label"].to_numpy(str), table["subject"].to_numpy(str))
+
+
+def _files(sources: Sequence[Path]) -> list[tuple[Path, str]]:
+    found: dict[Path, str] = {}
+    for source in sources:
+        try:
+            files = find_files(source)
+        except ValueError as error:
+            raise UsageError(str(error)) from None
+        if source.is_dir():
+            files = [file for file in files if holds_epochs(file)]
+            if not files:
+                raise UsageError(f"The folder {str(source)!r} holds no *-epo.fif.")
+        for file in files:
+            found[file] = file.relative_to(source).as_posix() if file != source else file.name
+    if len(set(found.values())) < len(found):
+        found = {file: file.as_posix() for file in found}
+    return list(found.items())
+
+
+def _read(path: Path) -> Any:
+    try:
+        return read_epochs(path).load_data()
+    except ValueError as error:
+        hint = ""
+        if not holds_epochs(path):
+            hint = " Cut epochs from a recording with mne.Epochs, and save them as NAME-epo.fif."
+        raise UsageError(f"{error}.{hint}") from None
+
+
+def _column(epochs: Any, name: str, option: str, file: str) -> list[str]:
+    """A column of the metadata, or the names of the events or of the file, as text."""
+    table = epochs.metadata
+    if table is not None and name in table:
+        values = table[name]
+        if missing := int(values.isna().sum()):
+            raise UsageError(
+                f"--{option} {name}: {missing} of {len(values)} epochs of {file} have no value: "
+                "drop them before you save the epochs."
+            )
+        if values.dtype.kind == "f" and not np.equal(np.mod(values, 1), 0).all():
+            raise UsageError(
+                f"--{option} {name}: {file} has numbers with decimals there, and not classes. "
+                "(In Python, evaluation.compare takes DARERegressor for them.)"
+            )
+        return values.astype(str).tolist()
+    if option == "label" and name == EVENT:
+        return event_labels(epochs)
+    if option == "groups" and name == FILE:
+        return [file] * len(epochs)
+    there = "no metadata" if table is None else f"the columns {', '.join(map(str, table))}"
+    events = ", ".join(sorted(set(event_labels(epochs)))[:8])
+    other = f"'{EVENT}' takes its event names ({events})" if option == "label" else (
+        f"'{FILE}' takes every file as a group"
+    )  # fmt: skip
+    raise UsageError(f"--{option} {name}: {file} has {there}; {other}.")
+
+
+def _check_layout(name: str, epochs: Any, first: str, other: Any) -> None:
+    if epochs.ch_names != other.ch_names:
+        common = [channel for channel in other.ch_names if channel in epochs.ch_names]
+        hint = f"name those to use: --channels {' '.join(common)}" if common else "they share none"
+        raise UsageError(f"{name} has other channels than {first}: {hint}.")
+    ours, theirs = ((len(e.times), e.info["sfreq"], e.tmin) for e in (epochs, other))
+    if ours[:2] != theirs[:2] or abs(ours[2] - theirs[2]) > 0.5 / ours[1]:
+        raise UsageError(
+            f"{name} has epochs of {ours[0]} samples at {ours[1]:g} Hz from {ours[2]:g} s and "
+            f"{first} of {theirs[0]} at {theirs[1]:g} Hz from {theirs[2]:g} s: cut and resample "
+            "them alike."
+        )
+
+
+def _check_labels(y: np.ndarray, args: Any) -> None:
+    counts = Counter(y.tolist())
+    if unknown := [label for label in args.classes or () if label not in counts]:
+        raise UsageError(
+            f"--classes {' '.join(unknown)}: no epoch has this label; there are "
+            f"{', '.join(sorted(counts)[:12]) or 'none'}."
+        )
+    if len(counts) < 2:
+        raise UsageError(f"--label {args.label}: all epochs have the label {next(iter(counts))!r}.")
+    rare = min(counts, key=counts.get)
+    if counts[rare] < 2 or len(counts) > len(y) / 2:
+        raise UsageError(
+            f"--label {args.label}: {len(counts)} labels for {len(y)} epochs, {rare!r} "
+            f"{counts[rare]} time(s): too few to learn from. --classes chooses labels."
+        )
+
+
+def _without_copies(values: np.ndarray) -> np.ndarray:
+    """Numbers of the epochs that are the first of their content."""
+    from xxhash import xxh3_128
+
+    first: dict[bytes, int] = {}
+    for i, epoch in enumerate(values):
+        first.setdefault(xxh3_128(np.ascontiguousarray(epoch)).digest(), i)
+    return np.array(list(first.values()), dtype=int)
+
+
+def _count_overlapping(epochs: Any) -> int:
+    """Epochs that share samples with the one before or after them in the recording."""
+    near = np.diff(np.sort(epochs.events[:, 0])) < len(epochs.times)
+    return int((np.r_[near, False] | np.r_[False, near]).sum())

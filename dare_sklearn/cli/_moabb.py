@@ -1,0 +1,170 @@
+"""Public data sets: MOABB's own paradigms and evaluations, with our pipelines in them."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from typing import Any
+
+from ._options import UsageError
+from ._pipelines import build, grids
+
+EVALUATIONS = {
+    "within-session": "WithinSessionEvaluation",
+    "cross-session": "CrossSessionEvaluation",
+    "cross-subject": "CrossSubjectEvaluation",
+}
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How a public data set is cut and tested; the table of the guide to the report lists them."""
+
+    dataset: str
+    paradigm: str
+    evaluation: str
+    settings: dict[str, Any] = field(default_factory=dict)
+    n_splits: int | None = None
+
+
+_HANDS = {"fmin": 0.5, "fmax": 40, "tmin": 0, "tmax": 4}
+_FLICKER = {"fmin": 1, "fmax": 45, "tmin": 0, "tmax": 4}
+PROTOCOLS = {
+    "BNCI2014-001": Protocol(
+        "BNCI2014_001", "MotorImagery", "cross-subject", {**_HANDS, "n_classes": 4}
+    ),
+    "PhysionetMI": Protocol(
+        "PhysionetMI", "LeftRightImagery", "cross-subject", {**_HANDS, "tmax": 3}, n_splits=10
+    ),
+    "Lee2019": Protocol(
+        "Lee2019_MI", "LeftRightImagery", "cross-session", {**_HANDS, "resample": 256}
+    ),
+    "BI2014a": Protocol(
+        "BI2014a", "P300", "within-session",
+        {"fmin": 1, "fmax": 24, "tmin": 0, "tmax": 1, "resample": 128},
+    ),
+    "Nakanishi2015": Protocol(
+        "Nakanishi2015", "SSVEP", "within-session", {**_FLICKER, "n_classes": 12}
+    ),
+    "Wang2016": Protocol("Wang2016", "SSVEP", "within-session", {**_FLICKER, "n_classes": 40}),
+    "Schirrmeister2017": Protocol(
+        "Schirrmeister2017", "MotorImagery", "within-session",
+        {**_HANDS, "n_classes": 4, "resample": 250},
+    ),
+    "Hinss2021": Protocol(
+        "Hinss2021", "RestingStateToP300Adapter", "cross-session",
+        {"fmin": 1, "fmax": 35, "tmin": 0, "tmax": 2, "events": ["easy", "diff"], "resample": 128},
+    ),
+}  # fmt: skip
+
+
+def find(name: str, how: str | None) -> tuple[Any, Any, Any, str]:
+    """A data set, a paradigm, an evaluation class and its settings' name.
+
+    Raises
+    ------
+    UsageError
+        If MOABB has no such data set, or no paradigm for it.
+    ImportError
+        If MOABB is missing.
+    """
+    try:
+        import moabb.datasets
+        import moabb.datasets.fake
+        from moabb import evaluations, paradigms
+    except ImportError as error:
+        raise ImportError("--moabb needs MOABB: pip install moabb") from error
+    protocol = PROTOCOLS.get(name)
+    wanted = name if protocol is None else protocol.dataset
+    make = getattr(moabb.datasets, wanted, None) or getattr(moabb.datasets.fake, wanted, None)
+    if not isinstance(make, type) or not issubclass(make, moabb.datasets.base.BaseDataset):
+        raise UsageError(
+            f"--moabb: MOABB has no data set {name!r}. Protocols: {', '.join(PROTOCOLS)}; any "
+            "other name is that of a class in moabb.datasets."
+        )
+    dataset = make()
+    if protocol is None:
+        protocol = _default(name, dataset)
+    paradigm = getattr(paradigms, protocol.paradigm)(**protocol.settings)
+    evaluation = getattr(evaluations, EVALUATIONS[how or protocol.evaluation])
+    splits = {} if how or protocol.n_splits is None else {"n_splits": protocol.n_splits}
+    return dataset, paradigm, evaluation, splits
+
+
+def _default(name: str, dataset: Any) -> Protocol:
+    """MOABB's own settings for a data set without a protocol here."""
+    events = list(dataset.event_id)
+    both = {"events": events, "n_classes": len(events)}
+    known = {
+        "imagery": ("MotorImagery", both),
+        "p300": ("P300", {}),
+        "ssvep": ("SSVEP", both),
+        "cvep": ("CVEP", both),
+        "rstate": ("RestingStateToP300Adapter", {"events": events[:2]}),
+    }
+    if dataset.paradigm not in known:
+        raise UsageError(f"--moabb: no paradigm for {name} ({dataset.paradigm}).")
+    paradigm, settings = known[dataset.paradigm]
+    return Protocol(name, paradigm, "within-session", settings)
+
+
+def evaluate(name: str, names: list[str], args: Any, store: Any, suffix: str) -> Any:
+    """Scores of one data set in the columns of `compare`; finished ones are not computed again.
+
+    Raises
+    ------
+    UsageError
+        As `find`.
+    """
+    import mne
+
+    dataset, paradigm, evaluation, settings = find(name, args.cv)
+    logging.getLogger("moabb").setLevel(logging.ERROR)
+    if args.subjects is not None:
+        dataset.subject_list = dataset.subject_list[: args.subjects]
+    with mne.use_log_level("error"):
+        layout = _layout(dataset, paradigm)
+        found = evaluation(
+            paradigm=paradigm, datasets=[dataset], hdf5_path=str(store), suffix=suffix,
+            random_state=args.seed, n_jobs=args.jobs, return_epochs=not layout,
+            additional_columns=["n_samples_test"], **settings,
+        ).process(build(names, args.encoder, args.device, **layout), grids(names))  # fmt: skip
+    table = _as_table(found, name, paradigm.scoring)
+    table.attrs["how"] = f"{type(paradigm).__name__} and {evaluation.__name__} of MOABB"
+    return table
+
+
+def _layout(dataset: Any, paradigm: Any) -> dict[str, Any]:
+    """What MOABB's arrays do not tell of themselves.
+
+    Empty where an electrode is known from its place only, so that pipelines need mne.Epochs.
+    """
+    from ..signals.electrodes import electrode_name
+    from ..signals.interpolation import template_positions
+
+    epochs, _, _ = paradigm.get_data(dataset, dataset.subject_list[:1], return_epochs=True)
+    places = template_positions()
+    if not all(electrode_name(channel) in places for channel in epochs.ch_names):
+        return {}
+    return {"ch_names": epochs.ch_names, "sfreq": epochs.info["sfreq"], "unit": "uV"}
+
+
+def _as_table(found: Any, name: str, metric: str) -> Any:
+    import pandas as pd
+
+    order = ["pipeline", "subject", "session"]
+    found = found.assign(subject=found["subject"].astype(str)).sort_values(order, kind="stable")
+    return pd.DataFrame(
+        {
+            "dataset": name,
+            "pipeline": found["pipeline"],
+            "fold": found.groupby("pipeline").cumcount(),
+            "subject": found["subject"],
+            "n_subjects": 1,
+            "n_train": found["samples"].astype(int),
+            "n_test": found["n_samples_test"].round().astype(int),
+            metric: found["score"].astype(float),
+            "fit_seconds": found["time"].astype(float),
+            "session": found["session"].astype(str),
+        }
+    )

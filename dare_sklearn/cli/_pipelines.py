@@ -1,0 +1,134 @@
+"""The pipelines that ``dare-sklearn benchmark`` can name, and what they search."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import Any
+
+from ._options import UsageError
+
+CLASSICAL = (
+    "band power + LR",
+    "narrow-band power + LR",
+    "Hjorth, entropy + LR",
+    "CSP + LDA",
+    "filter-bank CSP + LDA",
+    "tangent space + LR",
+    "MDM",
+    "ACM + tangent space + LR",
+    "downsampled + LDA",
+    "Xdawn + tangent space + LR",
+)
+DARE = ("DARE embeddings + LR", "DARE conv-linear probe", "DARE fine-tuned")
+CONTROL = "untrained embeddings + LR"  # the same network before any pretraining
+DEEP = ("EEGNet", "ShallowFBCSPNet", "EEGPT (untrained)")
+KNOWN = (*DARE, CONTROL, *CLASSICAL, *DEEP)
+DEFAULT = (
+    "DARE embeddings + LR",
+    "DARE conv-linear probe",
+    CONTROL,
+    "band power + LR",
+    "narrow-band power + LR",
+    "CSP + LDA",
+    "tangent space + LR",
+    "downsampled + LDA",
+    "Xdawn + tangent space + LR",
+)
+TORCH = {*DARE, CONTROL, *DEEP}  # of these --device has an effect
+TRAINED = {"DARE conv-linear probe", "DARE fine-tuned", *DEEP}  # too slow for a learning curve
+_GRID = {"embed__pooling": ["flatten", "mean_std"], "lr__C": [0.001, 0.01, 0.1, 1.0]}
+
+
+def choose(names: Iterable[str] | None, encoder: str) -> list[str]:
+    """The pipelines of --pipelines, or those that are compared by default.
+
+    Raises
+    ------
+    UsageError
+        If a name is unknown.
+    """
+    chosen = list(dict.fromkeys(names or DEFAULT))
+    for name in chosen:
+        if name not in KNOWN:
+            close = get_close_matches(name, KNOWN, n=1)
+            hint = f" (did you mean {close[0]!r}?)" if close else ""
+            raise UsageError(f"--pipelines: there is no {name!r}{hint}. Known: {', '.join(KNOWN)}.")
+    if encoder == "untrained" and not names:
+        chosen.remove(CONTROL)  # the candidate itself
+    return chosen
+
+
+def candidate(names: list[str]) -> str:
+    """The pipeline that the report is about: the first of DARE's, else the first."""
+    return next((name for name in names if name in DARE), names[0])
+
+
+def rivals(names: list[str]) -> list[str] | None:
+    """The classical pipelines among these, if there are any."""
+    return [name for name in names if name in CLASSICAL] or None
+
+
+def build(names: Iterable[str], encoder: str, device: str, **layout: Any) -> dict[str, Any]:
+    """Unfitted pipelines by name; `layout` is what arrays do not tell of themselves."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import Pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    from ..estimators import DAREClassifier
+    from ..evaluation import deep_pipelines
+    from ..transformers import DAREEmbedder
+    from ..transformers.classical import classical_pipelines
+
+    weights = None if encoder == "untrained" else encoder
+    made: dict[str, Any] = {}
+    for name in names:
+        if name in CLASSICAL:
+            made[name] = classical_pipelines(**layout)[name]
+            if name in ("band power + LR", "narrow-band power + LR"):
+                made[name].set_params(lr__C=0.01)
+        elif name in DEEP:
+            made[name] = deep_pipelines(device=device, **layout)[name]
+        elif name in ("DARE embeddings + LR", CONTROL):
+            source = None if name == CONTROL else weights
+            steps = [
+                (
+                    "embed",
+                    DAREEmbedder(
+                        source, pooling="flatten", cache="memory", device=device, **layout
+                    ),
+                ),
+                ("scale", StandardScaler()),
+                ("lr", LogisticRegression(C=0.01, max_iter=5_000)),
+            ]
+            made[name] = Pipeline(steps)
+        else:
+            how = "finetune" if name == "DARE fine-tuned" else "conv-linear"
+            epochs = {} if how == "finetune" else {"max_epochs": 40}
+            made[name] = DAREClassifier(weights, adaptation=how, device=device, **epochs, **layout)
+    return made
+
+
+def grids(names: Iterable[str]) -> dict[str, dict[str, list]]:
+    """What each pipeline searches within the training epochs."""
+    return {name: _GRID for name in names if name in ("DARE embeddings + LR", CONTROL)}
+
+
+def about(encoder: str) -> str:
+    """Name and hash of an encoder.
+
+    Raises
+    ------
+    UsageError
+        If there is none of this name.
+    """
+    if encoder == "untrained":
+        return "untrained (random weights)"
+    from ..weights.files import WEIGHTS_NAME, sha256
+    from ..weights.load import locate
+
+    try:
+        path = locate(encoder)
+    except FileNotFoundError as error:
+        raise UsageError(f"--encoder: {error}") from None
+    return f"{encoder}, SHA-256 {sha256(path / WEIGHTS_NAME if path.is_dir() else path)}"
