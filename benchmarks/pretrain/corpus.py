@@ -7,14 +7,11 @@ Simulated people are drawn block by block and never come back; recordings may be
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import mne
 import numpy as np
-import torch
-from torch.utils.data import IterableDataset
 
 from dare_sklearn import simulate_epochs
 from dare_sklearn.modules.config import DAREConfig, get_config
@@ -66,27 +63,35 @@ class CorpusConfig:
     recordings_share: float = 0.0
 
 
-class Stream(IterableDataset):
-    """Batches ``(x, channels)`` from step `start` on, without end.
+class Stream:
+    """Batches by the number of the step, for `DAREPretrainer.fit`.
 
-    ``x`` is ``(batch_size, n_chans, n_times)`` in microvolts, ``channels`` the rows of the table of
-    electrodes.
+    Parameters
+    ----------
+    config : CorpusConfig
+    seed : int
+    n_steps : int
+        Steps of an epoch.
+    data : Path or None
+        Folder of the recordings that are mixed in.
     """
 
-    def __init__(self, config: CorpusConfig, seed: int, start: int, data: Path | None) -> None:
-        self.config, self.seed, self.start = config, seed, start
+    def __init__(self, config: CorpusConfig, seed: int, n_steps: int, data: Path | None) -> None:
+        self.config, self.seed, self.n_steps = config, seed, n_steps
+        self.block: tuple[int, np.ndarray | None] = -1, None  # the last one that was made
         self.recordings = [
             montage for name in config.recordings for montage in read_recordings(name, data)
         ]
 
-    def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        step, block, windows = self.start, None, None
-        while True:
-            number, place = divmod(step, self.steps_per_block)
-            if number != block:
-                block, windows = number, simulated_windows(self.config, self.seed, number)
-            yield self._batch(step, windows, place)
-            step += 1
+    def __len__(self) -> int:
+        return self.n_steps
+
+    def batch(self, step: int) -> tuple[np.ndarray, np.ndarray]:
+        """Microvolts ``(batch_size, n_chans, n_times)``, and rows of the table of electrodes."""
+        number, place = divmod(step, self.steps_per_block)
+        if number != self.block[0]:
+            self.block = number, simulated_windows(self.config, self.seed, number)
+        return self._batch(step, self.block[1], place)
 
     @property
     def steps_per_block(self) -> int:
@@ -108,7 +113,7 @@ class Stream(IterableDataset):
             chosen = np.sort(rng.choice(len(index), n_chans, replace=False))
             x, index = x[:, chosen], index[chosen]
         scale = np.exp(rng.uniform(-c.amplitude_spread, c.amplitude_spread, (len(x), 1, 1)))
-        return torch.from_numpy(x * scale.astype(np.float32)), torch.from_numpy(index)
+        return x * scale.astype(np.float32), index
 
 
 def simulated_windows(config: CorpusConfig, seed: int, block: int) -> np.ndarray:

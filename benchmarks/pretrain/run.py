@@ -1,35 +1,25 @@
 """Pretrain an encoder on the stream, from one configuration file; resumes where it was stopped.
 
 Run: python -m benchmarks.pretrain.run benchmarks/pretrain/configs/nano.yaml --out FOLDER
-     [--data FOLDER] [--steps N] [--workers 1]
+     [--data FOLDER] [--workers 1]
 
-FOLDER gets log.csv (the mean of every loss term over the last steps), state.pt (to resume) and
-model/ (to embed with). --data is where the real recordings lie, for configurations that use them.
+FOLDER gets run/ (checkpoints of `DAREPretrainer`), and at the end log.csv (the mean of every loss
+term, epoch by epoch) and model/ (to embed with). --data is where the real recordings lie, for
+configurations that use them.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
-import os
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-import torch
 import yaml
-from torch.utils.data import DataLoader
 
 from benchmarks.pretrain.corpus import CorpusConfig, Stream
-from dare_sklearn.modules.config import get_config
-from dare_sklearn.pretraining.masks import VISIBLE_SHARE, draw_masks
-from dare_sklearn.pretraining.objective import PretrainingModel
-from dare_sklearn.pretraining.schedules import linear, one_cycle
-from dare_sklearn.training.device import autocast, resolve_device
-from dare_sklearn.training.net import param_groups
-from dare_sklearn.weights.load import save_pretraining_model
-
-LOG_EVERY, SAVE_EVERY = 50, 250
+from dare_sklearn import DAREPretrainer
+from dare_sklearn.pretraining.masks import VISIBLE_SHARE
 
 
 @dataclass(frozen=True)
@@ -40,6 +30,7 @@ class RunConfig:
     size: str = "nano"
     seed: int = 0
     steps: int = 8000
+    epoch_steps: int = 250  # steps between two checkpoints and rows of the log
     restarts: tuple[int, ...] = ()  # steps at which the schedules begin anew
     lr: float = 1e-3
     weight_decay: float = 1e-6
@@ -47,8 +38,7 @@ class RunConfig:
     visible_share: tuple[float, float] = (VISIBLE_SHARE, VISIBLE_SHARE)
     hidden_target_share: float = 1.0
     precision: str = "float32"
-    model: dict = field(default_factory=dict)  # changes of the size's DAREConfig
-    objective: dict = field(default_factory=dict)  # weights and ablations of PretrainingModel
+    objective: dict = field(default_factory=dict)  # other parameters of DAREPretrainer
 
     @classmethod
     def read(cls, path: Path) -> RunConfig:
@@ -60,16 +50,12 @@ class RunConfig:
                 values[name] = tuple(values[name])
         config = cls(**values)
         borders = [0, *config.restarts, config.steps]
-        if sorted(set(borders)) != borders:
-            raise ValueError(f"restarts must rise between 0 and {config.steps} steps: {borders}.")
+        if sorted(set(borders)) != borders or any(b % config.epoch_steps for b in borders):
+            raise ValueError(
+                f"restarts must rise between 0 and {config.steps} steps, all multiples of "
+                f"epoch_steps={config.epoch_steps}: {borders}."
+            )
         return config
-
-    def place_in_schedule(self, step: int) -> tuple[int, int]:
-        """How far ``step`` is into its schedule, and how long that schedule is."""
-        borders = (0, *self.restarts, self.steps)
-        end = next(border for border in borders if step < border)
-        begin = max(border for border in borders if border <= step)
-        return step - begin, end - begin
 
 
 def read_yaml(path: Path) -> dict:
@@ -83,76 +69,33 @@ def read_yaml(path: Path) -> dict:
     return merged
 
 
+def pretrainer(config: RunConfig, out: Path | None = None, **params: Any) -> DAREPretrainer:
+    """The estimator that a configuration describes, with its checkpoints in a folder."""
+    return DAREPretrainer(
+        config.size,
+        max_epochs=config.steps // config.epoch_steps,
+        restarts=tuple(step // config.epoch_steps for step in config.restarts),
+        lr=config.lr,
+        weight_decay=config.weight_decay,
+        momentum=(config.momentum, 1.0),
+        visible_share=config.visible_share,
+        hidden_target_share=config.hidden_target_share,
+        precision=config.precision,
+        checkpoint_dir=out,
+        random_state=config.seed,
+        **config.objective,
+        **params,
+    )
+
+
 def pretrain(config: RunConfig, out: Path, data: Path | None, workers: int) -> None:
-    """Train until ``config.steps``, from the saved state if there is one."""
-    out.mkdir(parents=True, exist_ok=True)
-    device = resolve_device("auto")
-    torch.manual_seed(config.seed)
-    model = PretrainingModel(get_config(config.size, **config.model), **config.objective).to(device)
-    groups = param_groups(model, config.lr, config.weight_decay)
-    optimizer = torch.optim.AdamW(groups, lr=config.lr, fused=True)
-    state_file, start = out / "state.pt", 0
-    if state_file.exists():
-        state = torch.load(state_file, weights_only=True)
-        if state["config"] != repr(config):
-            raise SystemExit(f"{out} holds a run of another configuration: {state['config']}")
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        start = state["step"]
-    stream = Stream(config.corpus, config.seed, start, data)
-    loader = iter(DataLoader(stream, batch_size=None, num_workers=workers))
-    sums, began = {}, time.perf_counter()
-    for step in range(start, config.steps):
-        x, channels = (tensor.to(device, non_blocking=True) for tensor in next(loader))
-        generator = torch.Generator().manual_seed(config.seed * 1_000_003 + step)
-        low, high = config.visible_share
-        masks = draw_masks(
-            config.corpus.n_patches,
-            x.shape[1],
-            generator,
-            visible_share=low + (high - low) * torch.rand(1, generator=generator).item(),
-            hidden_target_share=config.hidden_target_share,
-        ).to(device)
-        place = config.place_in_schedule(step)
-        for group in optimizer.param_groups:
-            group["lr"] = config.lr * one_cycle(*place)
-        with autocast(device, config.precision):
-            terms = model(x, channels, masks)
-        optimizer.zero_grad()
-        terms["loss"].backward()
-        optimizer.step()
-        model.update_target(linear(*place, config.momentum, 1.0))
-        for name, value in terms.items():
-            sums[name] = sums.get(name, 0.0) + value.detach()
-        done = step + 1
-        if done % LOG_EVERY == 0 or done == config.steps:
-            count = done - max(start, (done - 1) // LOG_EVERY * LOG_EVERY)
-            means = {name: round(float(value) / count, 5) for name, value in sorted(sums.items())}
-            seconds = time.perf_counter() - began
-            _log(out / "log.csv", {"step": done, **means, "seconds": round(seconds, 1)})
-            sums, began = {}, time.perf_counter()
-        if done % SAVE_EVERY == 0 or done == config.steps:
-            state = {
-                "config": repr(config),
-                "step": done,
-                "model": model.state_dict(),
-                "optimizer": optimizer.state_dict(),
-            }
-            torch.save(state, out / "state.tmp")
-            os.replace(out / "state.tmp", state_file)
-            save_pretraining_model(out / "model", model, kind="DAREPretrainer")
-
-
-def _log(path: Path, row: dict) -> None:
-    """One line of the log; lines that an interrupted run wrote beyond its state are cut."""
-    rows = []
-    if path.exists():
-        with path.open(newline="") as file:
-            rows = [old for old in csv.DictReader(file) if int(old["step"]) < row["step"]]
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(row))
-        writer.writeheader()
-        writer.writerows([*rows, row])
+    """Train until ``config.steps``, from the last checkpoint if there is one."""
+    stream = Stream(config.corpus, config.seed, config.epoch_steps, data)
+    fitted = pretrainer(config, out / "run", n_workers=workers, verbose=1).fit(stream)
+    fitted.save_pretrained(out / "model")
+    log = fitted.history_.drop(columns="lr").rename(columns={"total": "loss"})
+    log.insert(0, "step", log.pop("epoch") * config.epoch_steps)
+    log.round(5).to_csv(out / "log.csv", index=False)
 
 
 def main() -> None:

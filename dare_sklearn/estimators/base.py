@@ -253,11 +253,7 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
             )
             data = ProbeData(x, targets, weight, train)
             fit_or_name_batch_size(
-                lambda: net.fit(data, None),
-                partial(_trial_step, net, data),
-                self.batch_size,
-                len(data),
-                type(self).__name__,
+                lambda: net.fit(data, None), self.batch_size, len(data), type(self).__name__
             )
         check_finite_weights(net.module_, type(self).__name__)
         net.train_split = None  # it holds the validation epochs, which no saved model should
@@ -453,13 +449,6 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
         from .persistence import load_probe
 
         return load_probe(cls, source, params)
-
-
-def _trial_step(net: ProbeNet, data: ProbeData, size: int) -> None:
-    """One step on so many epochs, with an optimizer that holds nothing yet."""
-    net.initialize()
-    net.callbacks_ = []
-    net.train_step(data.__getitems__(list(range(size))))
 
 
 def _silent(message: str) -> None:

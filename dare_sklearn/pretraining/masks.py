@@ -41,7 +41,7 @@ class Masks(NamedTuple):
 
 
 def n_visible_channels(n_chans: int, visible_share: float = VISIBLE_SHARE) -> int:
-    """Channels shown in a visible patch: 12 of 58, the same share of any other montage."""
+    """Channels shown in a visible patch (at least one): 12 of 58, the same share of others."""
     return max(1, round(n_chans * visible_share))
 
 
@@ -50,7 +50,7 @@ def draw_masks(
     n_chans: int,
     generator: Generator,
     *,
-    visible_share: float = VISIBLE_SHARE,
+    visible_share: float | tuple[float, float] = VISIBLE_SHARE,
     hidden_target_share: float = 1.0,
 ) -> Masks:
     """Draw both views and the targets of one batch.
@@ -64,8 +64,9 @@ def draw_masks(
     ----------
     n_patches, n_chans : int
     generator : torch.Generator
-    visible_share : float, default=12 / 58
-        Share of the channels that a visible patch shows.
+    visible_share : float or (float, float), default=12 / 58
+        Share of the channels that a visible patch shows, of which there is at least one; or the
+        lowest and the highest share, between which each batch draws its own.
     hidden_target_share : float, default=1.0
         Share of the channels of a wholly hidden patch that are targets; the paper takes all.
 
@@ -73,6 +74,9 @@ def draw_masks(
     -------
     Masks
     """
+    if not isinstance(visible_share, float | int):
+        low, high = visible_share
+        visible_share = low + (high - low) * torch.rand(1, generator=generator).item()
     n_visible = n_visible_channels(n_chans, visible_share)
     while True:
         hidden = torch.rand(n_patches, generator=generator) < HIDDEN_PATCHES

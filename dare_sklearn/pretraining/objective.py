@@ -16,6 +16,7 @@ from ..modules.reconstructor import Reconstructor
 from .losses import (
     activation_penalty,
     anchor_alignment_loss,
+    equalize_bands,
     mask_alignment_loss,
     reconstruction_loss,
     reconstruction_targets,
@@ -36,6 +37,9 @@ class PretrainingModel(nn.Module):
         Layer norm on the targets of anchor alignment and reconstruction; False is an ablation.
     skip_connection : bool, default=True
         The encoder's own output at visible patches of the combined sequence; False is an ablation.
+    reconstruction_target : {"patch", "bands"}, default="patch"
+        Reconstruct patches of the signals, or of signals whose bands are equally strong (see
+        `losses.equalize_bands`).
 
     Attributes
     ----------
@@ -54,6 +58,7 @@ class PretrainingModel(nn.Module):
         mask_alignment: float = 0.1,
         target_norm: bool = True,
         skip_connection: bool = True,
+        reconstruction_target: str = "patch",
     ) -> None:
         super().__init__()
         self.config = config
@@ -65,6 +70,7 @@ class PretrainingModel(nn.Module):
         }
         self.target_norm = target_norm
         self.skip_connection = skip_connection
+        self.reconstruction_target = reconstruction_target
         self.encoder = Encoder(config)
         self.predictor = Predictor(config, skip_connection)
         self.reconstructor = Reconstructor(config)
@@ -95,6 +101,9 @@ class PretrainingModel(nn.Module):
         predicted, combined = self.predictor(first, visible_patches, patches.shape[1])
         terms = {"activation_penalty": activation_penalty(first, second)}
         if self.weights["reconstruction"]:
+            if self.reconstruction_target == "bands":
+                equalized = equalize_bands(x, self.config.sfreq)
+                patches = to_patches(equalized, self.config.patch_size)
             raw = reconstruction_targets(patches, masks.targets, self.target_norm)
             reconstructed = self.reconstructor(combined, masks.targets, channels)
             terms["reconstruction"] = reconstruction_loss(reconstructed, raw)
@@ -109,13 +118,14 @@ class PretrainingModel(nn.Module):
         terms["loss"] = sum(self.weights[name] * value for name, value in terms.items())
         return terms
 
-    def spec(self) -> dict[str, float | bool]:
+    def spec(self) -> dict[str, float | bool | str]:
         """Plain arguments, beside `config`, with which a model of the same objective is made."""
         weights = {k: v for k, v in self.weights.items() if k != "activation_penalty"}
         return {
             **weights,
             "target_norm": self.target_norm,
             "skip_connection": self.skip_connection,
+            "reconstruction_target": self.reconstruction_target,
         }
 
     @torch.no_grad()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
 
 
 def one_cycle(
@@ -53,6 +55,27 @@ def linear(step: int, n_steps: int, first: float, last: float) -> float:
     0.998
     """
     return first + (last - first) * min(step / max(n_steps - 1, 1), 1.0)
+
+
+def restarted(step: int, schedule: Callable[[int, int], float], borders: Sequence[int]) -> float:
+    """A schedule that begins anew at some steps.
+
+    Parameters
+    ----------
+    step : int
+    schedule : callable
+        Of the step and the number of steps.
+    borders : sequence of int
+        0, the steps at which it begins anew, and the number of all steps.
+
+    Examples
+    --------
+    >>> [restarted(step, lambda step, n_steps: (step, n_steps), (0, 4, 10)) for step in (3, 4)]
+    [(3, 4), (0, 6)]
+    """
+    place = min(bisect_right(borders, step), len(borders) - 1)
+    begin, end = borders[place - 1], borders[place]
+    return schedule(step - begin, end - begin)
 
 
 def _cosine(first: float, last: float, share: float) -> float:

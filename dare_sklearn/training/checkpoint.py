@@ -83,7 +83,7 @@ class Checkpoint:
         return read_tensors(self.folder / WEIGHTS_NAME)
 
     def tensors(self) -> dict[str, Tensor]:
-        """Optimizer and generators."""
+        """Optimizer and torch's generators."""
         return read_tensors(self.folder / TENSORS_NAME)
 
 

@@ -6,7 +6,7 @@ workers where they are asked for.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Any
@@ -18,6 +18,7 @@ from xxhash import xxh3_128
 
 from ..modules.config import DAREConfig
 from ..signals.container import Signals
+from ..signals.electrodes import ELECTRODES
 from ..signals.grid import Grid
 from ..signals.lazy import LazyRecording, overlapping
 from ..signals.recordings import resampled_span
@@ -36,6 +37,7 @@ class Montage:
 
     blocks: list[np.ndarray | LazyWindows | RecordingWindows]  # float32 microvolts
     index: np.ndarray  # (n_chans,), rows of the table of electrodes
+    source: int = 0  # number of the item of X, where these are mixed with stated shares
     ends: np.ndarray = field(init=False)
 
     def __post_init__(self) -> None:
@@ -132,17 +134,20 @@ class RecordingWindows:
 
 
 class Corpus(Dataset):
-    """All windows; an item is asked for by (montage, list of window numbers).
+    """All windows, and streams of more; an item is asked for as `MontageBatches` gives it.
 
     Attributes
     ----------
     montages : list of Montage
     n_bad : int
         Windows that were left out, because they overlap segments annotated as bad.
+    streams : list of Stream
     """
 
-    def __init__(self, montages: list[Montage], n_bad: int = 0) -> None:
-        self.montages, self.n_bad = montages, n_bad
+    def __init__(
+        self, montages: list[Montage], n_bad: int = 0, streams: Sequence[Stream] = ()
+    ) -> None:
+        self.montages, self.n_bad, self.streams = montages, n_bad, list(streams)
         self.channels = [torch.from_numpy(montage.index) for montage in montages]
 
     @property
@@ -151,19 +156,75 @@ class Corpus(Dataset):
 
     @property
     def lazy(self) -> bool:
-        """Whether some windows still lie in their files."""
-        return any(
+        """Whether some windows still lie in their files, or have to be made."""
+        return bool(self.streams) or any(
             not isinstance(block, np.ndarray)
             for montage in self.montages
             for block in montage.blocks
         )
 
     def __len__(self) -> int:
-        return sum(len(montage) for montage in self.montages)
+        return sum(self.sizes)
 
     def __getitem__(self, key: tuple) -> tuple:
-        montage, windows, *share = key
-        return torch.from_numpy(self.montages[montage][windows]), self.channels[montage], *share
+        source, windows, *share = key
+        if source < len(self.montages):
+            x, channels = self.montages[source][windows], self.channels[source]
+            return torch.from_numpy(x), channels, *share
+        x, channels = self.streams[source - len(self.montages)].read(windows)
+        if share:  # rank and number of the processes, where several train together
+            rank, n_ranks = share
+            mine = np.array_split(x, n_ranks)[rank]
+            x, share = mine if len(mine) else x[:1], [(len(mine), len(x))]
+        return torch.from_numpy(x), torch.from_numpy(channels), *share
+
+
+class Stream:
+    """Batches that an object of the user makes, checked.
+
+    Parameters
+    ----------
+    given : object
+        ``batch(step)`` gives microvolts ``(n_windows, n_chans, n_times)`` at the encoder's rate and
+        the rows of the channels in the table of electrodes; ``len`` is the steps of an epoch.
+    config : DAREConfig
+    source : int, default=0
+    """
+
+    def __init__(self, given: Any, config: DAREConfig, source: int = 0) -> None:
+        self.given, self.config, self.source = given, config, source
+
+    def __len__(self) -> int:
+        return len(self.given)
+
+    def read(self, step: int) -> tuple[np.ndarray, np.ndarray]:
+        """Batch number `step`.
+
+        Raises
+        ------
+        ValueError
+            If it is not such a batch.
+        """
+        x, channels = self.given.batch(step)
+        x, channels = np.ascontiguousarray(x, np.float32), np.asarray(channels, np.int64)
+        patch = self.config.patch_size
+        if x.ndim != 3 or not len(x) or x.shape[2] % patch or not x.shape[2]:
+            raise ValueError(
+                f"batch({step}) of the stream has the shape {x.shape}: give (n_windows, n_chans, "
+                f"n_times) in whole patches of {patch} samples at {self.config.sfreq:g} Hz."
+            )
+        if (
+            channels.shape != x.shape[1:2]
+            or len(np.unique(channels)) != len(channels)
+            or not np.isin(channels, np.arange(len(ELECTRODES))).all()
+        ):
+            raise ValueError(
+                f"batch({step}) of the stream has {x.shape[1]} channels and the rows {channels}: "
+                f"give each channel another row of the {len(ELECTRODES)} electrodes."
+            )
+        if not np.isfinite(x).all():
+            raise ValueError(f"batch({step}) of the stream holds NaN or infinite values.")
+        return x, channels
 
 
 class MontageBatches(Sampler):
@@ -181,6 +242,14 @@ class MontageBatches(Sampler):
         Windows in a batch of all processes together.
     rng : numpy.random.Generator
     rank, n_ranks : int, default=0, 1
+    streams : list of int, default=()
+        Batches of each stream in an epoch. A stream is asked for the number of the step in the run.
+    sources : list of int or None, default=None
+        The item of X that each montage, and each stream, comes from.
+    shares : sequence of float or None, default=None
+        Share of each item in the batches, which are drawn then; windows come again where an item
+        has too few for its share, and wait for another epoch where it has more. None goes through
+        all windows and streams once.
     """
 
     def __init__(
@@ -190,36 +259,75 @@ class MontageBatches(Sampler):
         rng: np.random.Generator,
         rank: int = 0,
         n_ranks: int = 1,
+        *,
+        streams: Sequence[int] = (),
+        sources: Sequence[int] | None = None,
+        shares: Sequence[float] | None = None,
     ) -> None:
         self.sizes = sizes
         self.counts = [-(-size // batch_size) for size in sizes]
         self.rng = rng
         self.rank, self.n_ranks = rank, n_ranks
-        self.n_skipped = 0
+        self.streams = list(streams)
+        self.sources = sources
+        self.shares = shares
+        self.n_skipped, self.n_epochs = 0, 0
 
     @property
     def state(self) -> dict[str, Any]:
         """Of the generator: between epochs, what the next one's order comes from."""
         return self.rng.bit_generator.state
 
-    def resume(self, state: dict[str, Any], n_done: int) -> None:
+    def resume(self, state: dict[str, Any], n_done: int, n_epochs: int) -> None:
         """Make the next epoch the one that began in this state, without its first batches."""
         self.rng.bit_generator.state = state
-        self.n_skipped = n_done
+        self.n_skipped, self.n_epochs = n_done, n_epochs
 
     def __len__(self) -> int:
-        return sum(self.counts)
+        return sum(self.counts) + sum(self.streams)
 
     def __iter__(self) -> Iterator[tuple]:
-        batches = [
-            (montage, windows)
-            for montage, (size, count) in enumerate(zip(self.sizes, self.counts, strict=True))
-            # of even sizes, so that no batch is left with a single window and nothing to contrast
-            for windows in np.array_split(self.rng.permutation(size), count)
-        ]
+        order = self._mixed() if self.shares is not None else self._once()
         first, self.n_skipped = self.n_skipped, 0
-        for i in self.rng.permutation(len(batches))[first:]:
-            yield batches[i] if self.n_ranks == 1 else self._share(*batches[i])
+        begin, self.n_epochs = self.n_epochs * len(self), self.n_epochs + 1
+        for number, (source, windows) in enumerate(order):
+            if number < first:
+                continue
+            if windows is None:
+                share = () if self.n_ranks == 1 else (self.rank, self.n_ranks)
+                yield source, begin + number, *share
+            else:
+                one = self.n_ranks == 1
+                yield (source, windows) if one else self._share(source, windows)
+
+    def _batches(self, montage: int) -> list[tuple]:
+        """All windows of a montage, in a random order."""
+        # of even sizes, so that no batch is left with a single window and nothing to contrast
+        order = self.rng.permutation(self.sizes[montage])
+        return [(montage, windows) for windows in np.array_split(order, self.counts[montage])]
+
+    def _once(self) -> list[tuple]:
+        batches = [batch for montage in range(len(self.sizes)) for batch in self._batches(montage)]
+        for number, count in enumerate(self.streams, len(self.sizes)):
+            batches += [(number, None)] * count
+        return [batches[i] for i in self.rng.permutation(len(batches))]
+
+    def _mixed(self) -> Iterator[tuple]:
+        members = [np.flatnonzero(np.equal(self.sources, i)) for i in range(len(self.shares))]
+        waiting: list[list[tuple]] = [[] for _ in members]
+        for item in self.rng.choice(len(members), len(self), p=self.shares):
+            if not waiting[item]:
+                its = [
+                    batch
+                    for number in members[item]
+                    for batch in (
+                        self._batches(number)
+                        if number < len(self.sizes)
+                        else [(number, None)] * self.streams[number - len(self.sizes)]
+                    )
+                ]
+                waiting[item] = [its[i] for i in self.rng.permutation(len(its))]
+            yield waiting[item].pop()
 
     def _share(self, montage: int, windows: np.ndarray) -> tuple:
         mine = np.array_split(windows, self.n_ranks)[self.rank]
@@ -232,12 +340,22 @@ def make_loader(
     batch_size: int,
     rng: np.random.Generator,
     *,
+    shares: Sequence[float] | None = None,
     n_workers: int = 0,
     ranks: Ranks | None = None,
 ) -> DataLoader:
     """Loader of (x, channels) batches; workers where something is to be read."""
     ranks = ranks or Ranks()
-    sampler = MontageBatches(corpus.sizes, batch_size * ranks.size, rng, ranks.rank, ranks.size)
+    sampler = MontageBatches(
+        corpus.sizes,
+        batch_size * ranks.size,
+        rng,
+        ranks.rank,
+        ranks.size,
+        streams=[len(stream) for stream in corpus.streams],
+        sources=[part.source for part in (*corpus.montages, *corpus.streams)],
+        shares=shares,
+    )
     options = worker_options(n_workers if corpus.lazy else 0)
     return DataLoader(corpus, sampler=sampler, batch_size=None, **options)
 
@@ -246,47 +364,40 @@ def build_corpus(
     parts: Iterable[Part],
     config: DAREConfig,
     *,
-    window_s: float,
+    window_s: float | Sequence[float],
     unknown: str,
     owner: str,
     errors: OnError,
+    streams: Sequence[Stream] = (),
 ) -> Corpus:
     """Bring every part onto the encoder's grid, cut windows, and group them by layout.
+
+    Several lengths of windows cut each part once per length.
 
     Raises
     ------
     ValueError
         If a part cannot be brought there (or is left out, as `errors` says), or none gives windows.
     """
-    window = round(window_s * config.sfreq) // config.patch_size * config.patch_size
-    if window < config.patch_size:
-        raise ValueError(
-            f"window_s={window_s:g} of {owner} is shorter than one patch of "
-            f"{config.patch_size / config.sfreq:g} s."
-        )
+    lengths = [_window_length(seconds, config, owner) for seconds in np.atleast_1d(window_s)]
     groups: dict[tuple, list] = {}
     grids: dict[tuple, Grid] = {}
     n_bad = 0
     for part in parts:
-        with errors.guard(part.name):
-            signals = part.signals
-            if part.name is not None:
-                grid = _window_grid(signals, config, window, owner, unknown, grids)
-                windows = RecordingWindows(part, grid, window, config.patch_size)
-                n_bad += windows.n_bad
-                length = windows.length
-                if signals.data.loaded:
-                    windows = _cut_all(windows, len(grid.index))
-            else:
-                grid = Grid(signals, config, owner=owner, unknown=unknown)
-                length = min(window, grid.n_times)
-                windows = (
-                    LazyWindows(signals, grid, window)
-                    if signals.lazy
-                    else cut_windows(grid.apply(signals.data), window)
-                )
-            if len(windows):
-                groups.setdefault((tuple(grid.index), length), []).append(windows)
+        seen: set[int] = set()  # a part that is shorter than two lengths is cut once
+        for window in lengths:
+            with errors.guard(part.name):
+                grid, windows, length = _windows_of(part, config, window, owner, unknown, grids)
+                if length in seen:
+                    continue
+                seen.add(length)
+                if isinstance(windows, RecordingWindows):
+                    n_bad += windows.n_bad
+                    if part.signals.data.loaded:
+                        windows = _cut_all(windows, len(grid.index))
+                if len(windows):
+                    key = part.source, tuple(grid.index), length
+                    groups.setdefault(key, []).append(windows)
     if not groups and n_bad:
         raise ValueError(
             f"{owner} got no window that is free of segments annotated as bad ({n_bad} are not): "
@@ -294,11 +405,39 @@ def build_corpus(
         )
     return Corpus(
         [
-            Montage(_join_arrays(blocks), np.array(index, dtype=np.int64))
-            for (index, _), blocks in groups.items()
+            Montage(_join_arrays(blocks), np.array(index, dtype=np.int64), source)
+            for (source, index, _), blocks in groups.items()
         ],
         n_bad,
+        streams,
     )
+
+
+def _window_length(seconds: float, config: DAREConfig, owner: str) -> int:
+    """Samples of a window, in whole patches."""
+    length = round(seconds * config.sfreq) // config.patch_size * config.patch_size
+    if length < config.patch_size:
+        raise ValueError(
+            f"window_s={seconds:g} of {owner} is shorter than one patch of "
+            f"{config.patch_size / config.sfreq:g} s."
+        )
+    return length
+
+
+def _windows_of(
+    part: Part, config: DAREConfig, window: int, owner: str, unknown: str, grids: dict
+) -> tuple[Grid, Any, int]:
+    """The grid of a part, its windows, and their length."""
+    signals = part.signals
+    if part.name is not None:
+        grid = _window_grid(signals, config, window, owner, unknown, grids)
+        windows = RecordingWindows(part, grid, window, config.patch_size)
+        return grid, windows, windows.length
+    grid = Grid(signals, config, owner=owner, unknown=unknown)
+    length = min(window, grid.n_times)
+    if signals.lazy:
+        return grid, LazyWindows(signals, grid, window), length
+    return grid, cut_windows(grid.apply(signals.data), window), length
 
 
 def _window_grid(
@@ -310,7 +449,7 @@ def _window_grid(
         rates = {"original_sfreq": signals.sfreq}
         whole_patches(n_times, config.patch_size, config.sfreq, owner, **rates)
     places = tuple((name, place.tobytes()) for name, place in signals.positions.items())
-    key = signals.ch_names, signals.sfreq, places
+    key = signals.ch_names, signals.sfreq, places, window
     if key not in known:
         n_times = round(window * signals.sfreq / config.sfreq)
         one = replace(signals, data=replace(signals.data, n_times=n_times))
@@ -343,10 +482,15 @@ def describe_corpus(parts: Iterable[Part], corpus: Corpus) -> str:
             continue
         for block in signals.blocks(64):
             digest.update(np.ascontiguousarray(block, dtype=np.float32))
+    for stream in corpus.streams:
+        x, channels = stream.read(0)
+        digest.update(repr((len(stream), stream.source)).encode() + channels.tobytes())
+        digest.update(x)
     layouts = [
         f"{len(montage)} of {len(montage.index)} channels x {montage.n_times} samples"
         for montage in corpus.montages
     ]
+    layouts += [f"a stream of {len(stream)} batches" for stream in corpus.streams]
     listed = ", ".join(layouts[:3]) + (", ..." if len(layouts) > 3 else "")
     return f"{len(corpus)} windows ({listed}), content {digest.hexdigest()}"
 

@@ -1,10 +1,8 @@
-"""Where memory runs out: smaller batches, or a message that names one that fits."""
+"""Where memory runs out: smaller batches, or a message that names one to try."""
 
 from __future__ import annotations
 
-import ctypes
 import gc
-import sys
 import warnings
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -45,7 +43,7 @@ def run_in_batches(
         Gives the result of epochs `start` to `stop`, and may be called again after a failure.
     n_epochs, batch_size : int
     owner : str
-        Who asks, for messages.
+        Name used in error messages.
 
     Returns
     -------
@@ -72,8 +70,8 @@ def run_in_batches(
             size //= 2
     if size < fits:
         warnings.warn(
-            f"{owner} ran out of memory with batch_size={batch_size} and went on with {size}: pass "
-            f"batch_size={size}.",
+            f"{owner} ran out of memory with batch_size={batch_size} and continued with {size}: "
+            f"pass batch_size={size}.",
             UserWarning,
             stacklevel=4,
         )
@@ -81,43 +79,29 @@ def run_in_batches(
 
 
 def fit_or_name_batch_size(
-    fit: Callable[[], Any],
-    step: Callable[[int], Any],
-    batch_size: int,
-    n_epochs: int,
-    owner: str,
-) -> None:
-    """Run `fit`; where memory runs out, try single steps to find a batch size that fits.
+    fit: Callable[[], Part], batch_size: int, n_epochs: int, owner: str
+) -> Part:
+    """Run `fit`; where memory runs out, name a batch size to try.
 
     Parameters
     ----------
     fit : callable
-    step : callable
-        One training step on so many epochs, from a fresh optimizer.
     batch_size, n_epochs : int
     owner : str
-        Who asks, for messages.
+        Name used in error messages.
 
     Raises
     ------
     MemoryError
-        Naming a batch size that fits.
     """
-    failure = attempt(fit)
-    if not isinstance(failure, TooLarge):
-        return
+    result = attempt(fit)
+    if not isinstance(result, TooLarge):
+        return result
     size = min(batch_size, n_epochs)
-    while size > 1:
-        size //= 2
-        if not isinstance(attempt(step, size), TooLarge):
-            raise MemoryError(
-                f"{owner} ran out of memory in fit with batch_size={batch_size} "
-                f"({failure.reason}): pass batch_size={size}, which fits."
-            ) from failure.error
+    hint = f"try batch_size={size // 2}" if size > 1 else _ADVICE.rstrip(".")
     raise MemoryError(
-        f"{owner} ran out of memory in fit, and not even batch_size=1 fits ({failure.reason}): "
-        f"{_ADVICE}"
-    ) from failure.error
+        f"{owner} ran out of memory in fit with batch_size={batch_size} ({result.reason}): {hint}."
+    ) from result.error
 
 
 class TooLarge:
@@ -136,16 +120,7 @@ def attempt(run: Callable[..., Part], *args: Any) -> Part | TooLarge:
         if not is_out_of_memory(error):
             raise
         failure = TooLarge(error)
-    _give_back()
-    return failure
-
-
-def _give_back() -> None:
-    """Let go of memory that torch and the C library have freed, and keep for later."""
     gc.collect()
     if torch.cuda.is_initialized():
         torch.cuda.empty_cache()
-    if sys.platform == "linux":
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # of glibc
-        if trim is not None:
-            trim(0)
+    return failure

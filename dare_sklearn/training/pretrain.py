@@ -1,32 +1,28 @@
-"""The skorch net that pretrains: a training loop of small steps around the objective."""
+"""The skorch net that pretrains: one step of the objective, and how a run is resumed."""
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
-import numpy as np
 import torch
 from skorch import NeuralNet
 from skorch.history import History
+from skorch.utils import TeeGenerator
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from ..pretraining.masks import draw_masks
-from ..pretraining.schedules import linear
+from ..pretraining.masks import VISIBLE_SHARE, Masks, draw_masks
 from ..weights.files import load_strict, with_prefix
 from .checkpoint import Checkpoint
 from .compile import Compiled
-from .corpus import Corpus
 from .device import autocast
 from .net import check_finite, param_groups
 from .processes import Ranks, SharedStop, Together
-
-N_TRIALS = 3  # what a step needs depends on its masks
+from .seeds import torch_generator
 
 
 class PretrainNet(NeuralNet):
-    """Pretrain a `PretrainingModel`; ``fit(loader)`` takes a loader of (x, channels) batches.
+    """Pretrain a `PretrainingModel`; `train` takes a loader of (x, channels) batches.
 
     Where several processes train together, a batch also tells how many of its windows are this
     process's, and how many all have.
@@ -37,7 +33,9 @@ class PretrainNet(NeuralNet):
         *args,
         weight_decay=1e-6,
         momentum=None,
-        generator=None,
+        mask_seed=0,
+        visible_share=VISIBLE_SHARE,
+        hidden_target_share=1.0,
         precision="auto",
         compiled=False,
         ranks=None,
@@ -46,7 +44,9 @@ class PretrainNet(NeuralNet):
     ):
         self.weight_decay = weight_decay
         self.momentum = momentum  # a function of the step
-        self.generator = generator  # of the masks
+        self.mask_seed = mask_seed
+        self.visible_share = visible_share
+        self.hidden_target_share = hidden_target_share
         self.precision = precision
         self.compiled = compiled
         self.ranks = ranks or Ranks()
@@ -62,14 +62,12 @@ class PretrainNet(NeuralNet):
         self.optimizer_ = torch.optim.AdamW(groups, lr=self.lr, fused=True)
         return self
 
-    def get_dataset(self, X, y=None):
-        return X
-
-    def get_iterator(self, dataset: DataLoader, training: bool = False) -> DataLoader:
-        return dataset
+    def get_iterator(self, dataset: Any, training: bool = False) -> DataLoader:
+        return self.loader_
 
     def train(self, loader: DataLoader, checkpoint: Checkpoint | None = None) -> PretrainNet:
         """Initialize and train: all epochs, or those that a checkpoint leaves."""
+        self.loader_ = loader
         self.initialize()
         self.resumes_epoch_ = False
         if checkpoint is not None:
@@ -77,9 +75,12 @@ class PretrainNet(NeuralNet):
                 self._restore(checkpoint, loader)
             except (AttributeError, IndexError, KeyError, RuntimeError, TypeError) as error:
                 raise ValueError(
-                    f"The checkpoint {checkpoint.folder} is none of such a run: {error!r}."
+                    f"The checkpoint {checkpoint.folder} does not belong to this run: {error!r}."
                 ) from None
-        return self.partial_fit(loader, epochs=self.max_epochs - self.n_epochs_done)
+        try:
+            return self.partial_fit(loader.dataset, epochs=self.max_epochs - self.n_epochs_done)
+        finally:
+            del self.loader_
 
     @property
     def n_epochs_done(self) -> int:
@@ -87,20 +88,19 @@ class PretrainNet(NeuralNet):
         return len(self.history) - self.resumes_epoch_
 
     def state_tensors(self) -> dict[str, Tensor]:
-        """Optimizer and generators, on the CPU."""
+        """Optimizer and torch's generators, on the CPU; the masks follow from the step."""
         tensors = {
             f"optimizer.{number}.{name}": value
             for number, values in self.optimizer_.state_dict()["state"].items()
             for name, value in values.items()
         }
-        tensors["generator.masks"] = self.generator.get_state()
         tensors["generator.torch"] = torch.get_rng_state()
         if torch.device(self.device).type == "cuda":
             tensors["generator.cuda"] = torch.cuda.get_rng_state(self.device)
         return {name: value.detach().cpu().clone() for name, value in tensors.items()}
 
     def _restore(self, checkpoint: Checkpoint, loader: DataLoader) -> None:
-        # the first process alone is sure to see the files
+        # only the first process is sure to see the files
         weights, tensors = self.ranks.first(lambda: (checkpoint.model(), checkpoint.tensors()))
         load_strict(self.module_, weights, str(checkpoint.folder))
         # the groups stay as they are: the schedule takes the peak of the learning rate from them
@@ -112,8 +112,7 @@ class PretrainNet(NeuralNet):
         self.history = History(checkpoint.history)
         n_done = checkpoint.n_steps - checkpoint.n_epochs * len(loader)
         self.resumes_epoch_ = n_done > 0
-        loader.sampler.resume(checkpoint.order, n_done)
-        self.generator.set_state(tensors["generator.masks"])
+        loader.sampler.resume(checkpoint.order, n_done, checkpoint.n_epochs)
         torch.set_rng_state(tensors["generator.torch"])
         if torch.device(self.device).type == "cuda" and "generator.cuda" in tensors:
             torch.cuda.set_rng_state(tensors["generator.cuda"], self.device)
@@ -145,17 +144,17 @@ class PretrainNet(NeuralNet):
         if iterator is not None:  # skorch counts the batches since the epoch was resumed
             self.history.record(prefix + "_batch_count", len(self.history[-1]["batches"]))
 
-    def train_step_single(self, batch: tuple, **fit_params) -> dict[str, Any]:
+    def train_step(self, batch: tuple, **fit_params) -> dict[str, Any]:
+        self.in_step_ = True  # an interrupt now may leave the networks half updated
         self._set_training(True)
-        x, channels = (tensor.to(self.device) for tensor in batch[:2])
-        patch_size = self.module_.config.patch_size
-        masks = draw_masks(x.shape[2] // patch_size, x.shape[1], self.generator).to(self.device)
+        x, channels = (tensor.to(self.device, non_blocking=True) for tensor in batch[:2])
+        masks = self.masks(*x.shape[1:])
         together = self.together_
         share = together.share(*batch[2]) if together else 1.0
+        self.optimizer_.zero_grad()
         with autocast(torch.device(self.device), self.precision):
             terms = self.run_(x, channels, masks)
-        loss = together.loss(terms, share) if together else terms["loss"]
-        loss.backward()
+        (together.loss(terms, share) if together else terms["loss"]).backward()
         # one transfer from the device for all terms
         values = torch.stack([term.detach().float() for term in terms.values()]).tolist()
         values = dict(zip(terms, values, strict=True))
@@ -165,37 +164,25 @@ class PretrainNet(NeuralNet):
         check_finite(loss, "DAREPretrainer")
         for name, value in values.items():
             self.history.record_batch(name, value)
+        named = TeeGenerator(self.get_all_learnable_params())
+        self.notify("on_grad_computed", named_parameters=named, batch=batch, training=True)
+        self.optimizer_.step()
+        self.module_.update_target(self.momentum(self.n_steps_done_))
+        self.n_steps_done_ += 1
+        self.in_step_ = False
         return {"loss": torch.tensor(loss), "y_pred": None}
+
+    def masks(self, n_chans: int, n_times: int) -> Masks:
+        """Of this step: a function of the seed and the number of the step, as streams are."""
+        return draw_masks(
+            n_times // self.module_.config.patch_size,
+            n_chans,
+            torch_generator(self.mask_seed * 1_000_003 + self.n_steps_done_),
+            visible_share=self.visible_share,
+            hidden_target_share=self.hidden_target_share,
+        ).to(self.device)
 
     def on_batch_end(self, net, batch=None, training=False, **kwargs) -> None:
         super().on_batch_end(net, batch=batch, training=training, **kwargs)
         if self.together_ is not None:  # skorch counts this process's windows
             self.history.record_batch("train_batch_size", int(batch[2][1]))
-
-    def train_step(self, batch: tuple, **fit_params) -> dict[str, Any]:
-        self.in_step_ = True  # an interrupt now may leave the networks half updated
-        step = super().train_step(batch, **fit_params)
-        self.module_.update_target(self.momentum(self.n_steps_done_))
-        self.n_steps_done_ += 1
-        self.in_step_ = False
-        return step
-
-    def try_step(self, corpus: Corpus, size: int) -> None:
-        """Steps on so many windows of the largest kind, to see whether memory is enough."""
-        self.initialize()
-        self.callbacks_ = []
-        self.on_train_begin(self)
-        self.history.new_epoch()
-        montage = max(
-            range(len(corpus.sizes)),
-            key=lambda i: min(size, corpus.sizes[i]) * corpus.montages[i].n_values,
-        )
-        batch = corpus[montage, np.arange(min(size, corpus.sizes[montage]))]
-        for _ in range(N_TRIALS):
-            self.history.new_batch()
-            self.train_step(batch)
-
-
-def momentum_course(first: float, last: float, n_steps: int) -> partial:
-    """Momentum as a function of the step."""
-    return partial(linear, n_steps=n_steps, first=first, last=last)

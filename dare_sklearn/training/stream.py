@@ -60,6 +60,7 @@ class Part:
     name: str | None = None
     digest: bytes | None = None
     scale: Scale | None = None
+    source: int = 0  # number of the item of X, where these are mixed with stated shares
 
 
 class OnError:
@@ -118,6 +119,34 @@ class OnError:
             UserWarning,
             stacklevel=3,
         )
+
+
+def read_sources(
+    items: list[Any], how: How, errors: OnError, **params: Any
+) -> tuple[list[Part], list[tuple[Any, int]], int]:
+    """Parts and streams of several corpora, with the number of their item; bad windows.
+
+    Parameters and errors are those of `read_corpus`.
+    """
+    parts, streams, n_bad = [], [], 0
+    for source, item in enumerate(items):
+        members = item if isinstance(item, list | tuple) else [item]
+        found = [x for x in members if is_stream(x)]
+        streams += [(stream, source) for stream in found]
+        if len(found) == len(members) and found:
+            continue
+        rest = [x for x in members if not is_stream(x)] if found else item
+        if found and len(rest) == 1:
+            (rest,) = rest
+        its_parts, its_bad = read_corpus(rest, how, errors, **params)
+        parts += [replace(part, source=source) for part in its_parts]
+        n_bad += its_bad
+    return parts, streams, n_bad
+
+
+def is_stream(x: Any) -> bool:
+    """Whether an object makes batches by the step (see `corpus.Stream`)."""
+    return callable(getattr(x, "batch", None)) and hasattr(x, "__len__")
 
 
 def read_corpus(

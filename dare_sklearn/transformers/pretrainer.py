@@ -6,7 +6,7 @@ import copy
 import hashlib
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from functools import partial
 from numbers import Integral, Real
@@ -25,22 +25,25 @@ from ..base.hub import PushToHubMixin
 from ..base.input import SignalInputMixin
 from ..base.state import PlainStateMixin, whole_or_not_at_all
 from ..modules.config import SIZES, DAREConfig, get_config
+from ..pretraining.masks import VISIBLE_SHARE
 from ..pretraining.objective import PretrainingModel
-from ..pretraining.schedules import one_cycle
+from ..pretraining.schedules import linear, one_cycle, restarted
 from ..signals.channels import UNKNOWN_CHANNELS
+from ..signals.container import Signals
+from ..signals.electrodes import ELECTRODES
 from ..signals.files import close_files
 from ..signals.readers import warn_ignored
 from ..signals.units import UNITS
 from ..training.checkpoint import CheckpointFolder, SaveCheckpoints, plain
-from ..training.corpus import Corpus, build_corpus, describe_corpus, make_loader
+from ..training.corpus import Corpus, Stream, build_corpus, describe_corpus, make_loader
 from ..training.device import PRECISIONS, resolve_device, resolve_precision
 from ..training.memory import fit_or_name_batch_size
 from ..training.net import check_finite_weights, history_frame, make_callbacks
-from ..training.pretrain import PretrainNet, momentum_course
+from ..training.pretrain import PretrainNet
 from ..training.processes import Ranks, SharedStop, find_ranks, is_first
-from ..training.seeds import draw_seeds, torch_generator, torch_seed
+from ..training.seeds import draw_seeds, torch_seed
 from ..training.stop_signals import StopSignals
-from ..training.stream import How, OnError, Part, read_corpus
+from ..training.stream import How, OnError, Part, read_sources
 from ..training.threads import compute_threads, n_threads_of
 from ..weights.load import load_pretraining_model, save_pretraining_model
 
@@ -79,8 +82,13 @@ class DAREPretrainer(
     unknown_channels : {"interpolate", "drop", "error"}, default="interpolate"
         What becomes of channels that are not among the encoder's 62 electrodes: interpolated onto
         the nearest electrodes that were not recorded (with a warning), left out, or refused.
-    window_s : float, default=4.0
-        Length in seconds of the windows that are cut from longer epochs or recordings.
+    window_s : float or sequence of float, default=4.0
+        Length in seconds of the windows that are cut from longer epochs or recordings. With
+        several, everything is cut once at each length.
+    shares : sequence of float or None, default=None
+        Share of each item of the list `X` in the batches; the numbers need not add up to 1. An item
+        that has too few windows for its share gives them several times in an epoch, one that has
+        more gives some of them. None goes through all windows once in every epoch.
     robust_scale : float or None, default=None
         Scale every continuous recording to this interquartile range in microvolts (that of its
         typical channel), and take each channel's median off; its bad segments do not count. For
@@ -95,8 +103,11 @@ class DAREPretrainer(
         processes that train. The result is the same with any number.
     max_epochs : int, default=200
         Passes through the corpus.
+    restarts : sequence of int, default=()
+        Epochs after which the courses of the learning rate and of the momentum begin anew.
     batch_size : int, default=216
         Windows in a batch, all of one montage; of one process, where several train together.
+        Streams decide their own.
     lr : float, default=5e-4
         Peak of the one-cycle learning rate.
     weight_decay : float, default=1e-6
@@ -105,6 +116,15 @@ class DAREPretrainer(
         First and last momentum of the momentum encoder; it rises linearly.
     mask_alignment, anchor_alignment, reconstruction : float, default=0.1, 1.0, 1.0
         Weights of the loss terms, up to 1e6; zero switches a term off.
+    visible_share : float or (float, float), default=12 / 58
+        Share of the channels that a visible patch shows, from 0 (a single channel) to 1; or the
+        range in which each batch draws its own.
+    hidden_target_share : float, default=1.0
+        Share of the channels of a wholly hidden patch that are reconstructed.
+    reconstruction_target : {"patch", "bands"}, default="patch"
+        Reconstruct the patches themselves, or patches of signals whose frequency bands are
+        equally strong over the batch, so that oscillations count as much as slow waves
+        (arXiv:2608.01898). With ``target_norm=False`` the targets keep their amplitude.
     target_norm : bool, default=True
         Layer norm on the targets of reconstruction and anchor alignment. False is an ablation.
     skip_connection : bool, default=True
@@ -150,7 +170,7 @@ class DAREPretrainer(
     n_iter_ : int
         Number of finished epochs.
     n_windows_ : int
-        Windows of the corpus.
+        Windows of the corpus, and those of an epoch of streams.
     n_bad_windows_ : int
         Windows that were left out, because they overlap segments annotated as bad.
     skipped_ : dict of str to str
@@ -194,6 +214,13 @@ class DAREPretrainer(
     stay on disk too. A folder is searched with all folders in it for recordings (EDF, BDF, GDF,
     FIF, SET, VHDR, CNT) and for files of epochs (``-epo.fif``).
 
+    **Streams.** An object with ``batch(step)`` and ``len`` is trained on as it is, for instance
+    simulated signals without end. ``batch(step)`` returns microvolts ``(n_windows, n_chans,
+    n_times)`` at 256 Hz in whole patches of 250 ms, and the rows of the channels in the encoder's
+    table of electrodes; it must depend on the number of the step only, so that a run resumes
+    anywhere. ``len`` is the number of batches in an epoch. `benchmarks/pretrain` trains the shipped
+    encoders so.
+
     **Several GPUs or nodes.** The same script trains on all of them under ``accelerate launch``
     (``pip install accelerate``). P processes make the same steps as one with P
     times the `batch_size`, to rounding: mask alignment contrasts windows across processes, and
@@ -233,11 +260,13 @@ class DAREPretrainer(
         "sfreq": [Interval(Real, 0, None, closed="neither"), None],
         "unit": [StrOptions(set(UNITS))],
         "unknown_channels": [StrOptions(set(UNKNOWN_CHANNELS))],
-        "window_s": [Interval(Real, 0, 1e9, closed="right")],
+        "window_s": [Interval(Real, 0, 1e9, closed="right"), list, tuple, np.ndarray],
+        "shares": [list, tuple, np.ndarray, None],
         "robust_scale": [Interval(Real, 0, None, closed="neither"), None],
         "on_error": [StrOptions({"raise", "skip"})],
         "n_workers": [Interval(Integral, 0, None, closed="left")],
         "max_epochs": [Interval(Integral, 0, None, closed="left")],
+        "restarts": [list, tuple, np.ndarray],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "lr": [Interval(Real, 0, 1e100, closed="right")],
         "weight_decay": [Interval(Real, 0, 1e100, closed="both")],
@@ -245,6 +274,9 @@ class DAREPretrainer(
         "mask_alignment": [Interval(Real, 0, 1e6, closed="both")],
         "anchor_alignment": [Interval(Real, 0, 1e6, closed="both")],
         "reconstruction": [Interval(Real, 0, 1e6, closed="both")],
+        "visible_share": [Interval(Real, 0, 1, closed="both"), list, tuple],
+        "hidden_target_share": [Interval(Real, 0, 1, closed="both")],
+        "reconstruction_target": [StrOptions({"patch", "bands"})],
         "target_norm": ["boolean"],
         "skip_connection": ["boolean"],
         "pooling": [StrOptions(set(POOLINGS))],
@@ -268,11 +300,13 @@ class DAREPretrainer(
         sfreq: float | None = None,
         unit: str = "auto",
         unknown_channels: str = "interpolate",
-        window_s: float = 4.0,
+        window_s: float | Sequence[float] = 4.0,
+        shares: Sequence[float] | None = None,
         robust_scale: float | None = None,
         on_error: str = "raise",
         n_workers: int = 0,
         max_epochs: int = 200,
+        restarts: Sequence[int] = (),
         batch_size: int = 216,
         lr: float = 5e-4,
         weight_decay: float = 1e-6,
@@ -280,6 +314,9 @@ class DAREPretrainer(
         mask_alignment: float = 0.1,
         anchor_alignment: float = 1.0,
         reconstruction: float = 1.0,
+        visible_share: float | tuple[float, float] = VISIBLE_SHARE,
+        hidden_target_share: float = 1.0,
+        reconstruction_target: str = "patch",
         target_norm: bool = True,
         skip_connection: bool = True,
         pooling: str = "mean",
@@ -300,10 +337,12 @@ class DAREPretrainer(
         self.unit = unit
         self.unknown_channels = unknown_channels
         self.window_s = window_s
+        self.shares = shares
         self.robust_scale = robust_scale
         self.on_error = on_error
         self.n_workers = n_workers
         self.max_epochs = max_epochs
+        self.restarts = restarts
         self.batch_size = batch_size
         self.lr = lr
         self.weight_decay = weight_decay
@@ -311,6 +350,9 @@ class DAREPretrainer(
         self.mask_alignment = mask_alignment
         self.anchor_alignment = anchor_alignment
         self.reconstruction = reconstruction
+        self.visible_share = visible_share
+        self.hidden_target_share = hidden_target_share
+        self.reconstruction_target = reconstruction_target
         self.target_norm = target_norm
         self.skip_connection = skip_connection
         self.pooling = pooling
@@ -330,11 +372,11 @@ class DAREPretrainer(
 
         Parameters
         ----------
-        X : array, mne.Epochs, mne.io.Raw, braindecode data set, path, or a list of them
+        X : array, mne.Epochs, mne.io.Raw, braindecode data set, path, stream, or a list of them
             Signals, in any of the library's input types, or continuous recordings: ``mne.io.Raw``
             objects, a braindecode data set of them, a file (EDF, BDF, FIF, SET, or another one that
             ``mne.io.read_raw`` reads) or a folder of such files. A list may mix montages, rates and
-            lengths.
+            lengths (see `shares`). A stream is any object that makes batches (see Notes).
         y : ignored
             For scikit-learn's pipelines.
 
@@ -345,32 +387,44 @@ class DAREPretrainer(
             `checkpoint_dir`, another ``fit`` goes on from there.
         """
         self._validate_params()
-        momentum = self._check_momentum()
+        momentum = self._check_ranges()
         if self.checkpoint_dir is not None and not os.fspath(self.checkpoint_dir):
             raise ValueError("checkpoint_dir='' names no folder: pass a folder, or None.")
         owner = type(self).__name__
         how = How(self.ch_names, self.sfreq, self.unit, self.robust_scale, owner)
         ranks, errors = find_ranks(self.device), OnError(self.on_error, owner)
-        try:
-            parts, n_bad = read_corpus(
-                X, how, errors, n_workers=self.n_workers, ranks=ranks, verbose=self.verbose
+        if ranks.size > 1 and self.reconstruction_target == "bands":
+            raise ValueError(
+                "reconstruction_target='bands' needs the whole batch in one process: train in one, "
+                "or pass 'patch'."
             )
-            if not parts:
+        shares = self._check_shares(X)
+        try:
+            parts, streams, n_bad = read_sources(
+                [X] if shares is None else X,
+                how,
+                errors,
+                n_workers=self.n_workers,
+                ranks=ranks,
+                verbose=self.verbose,
+            )
+            if not parts and not streams:
                 errors.tell(0)
                 raise ValueError(f"{owner} got 0 sample(s), and at least 1 is required.")
             for part in parts:
                 self._store_layout(part.signals)
-            first = parts[0].signals
+            first = parts[0].signals if parts else _stream_signals(*streams[0])
             warn_ignored(first, owner)
             self._store_layout(first)
             self.n_features_in_ = self.n_chans_in_
             self._check_table(X, reset=True)
             # neither recordings nor a corpus of several layouts are a template for `transform`
             layouts = {part.signals.layout() for part in parts}
-            self._mixed = len(layouts) > 1 or any(part.name is not None for part in parts)
+            recorded = any(part.name is not None for part in parts)
+            self._mixed = len(layouts) > 1 or recorded or bool(streams)
             self.n_bad_windows_ = n_bad
             with self._checkpoint_folder(ranks) as folder:
-                net = self._train(parts, errors, momentum, ranks, folder)
+                net = self._train(parts, streams, shares, errors, momentum, ranks, folder)
         finally:
             close_files()
         check_finite_weights(net.module_, owner)
@@ -380,6 +434,8 @@ class DAREPretrainer(
     def _train(
         self,
         parts: list[Part],
+        streams: list[tuple[Any, int]],
+        shares: np.ndarray | None,
         errors: OnError,
         momentum: tuple[float, float],
         ranks: Ranks,
@@ -403,6 +459,7 @@ class DAREPretrainer(
                 unknown=self.unknown_channels,
                 owner=owner,
                 errors=errors,
+                streams=[Stream(given, model.config, source) for given, source in streams],
             )
             self._store_corpus(parts, corpus, errors)
             ranks.check_same(corpus.sizes, f"The number of windows of {owner}'s X")
@@ -410,10 +467,11 @@ class DAREPretrainer(
                 corpus,
                 self.batch_size,
                 np.random.default_rng(order_seed),
+                shares=shares,
                 n_workers=self.n_workers,
                 ranks=ranks,
             )
-            n_steps = self.max_epochs * len(loader)
+            borders = [len(loader) * epoch for epoch in (0, *self.restarts, self.max_epochs)]
             active = [t for t in TERMS[:3] if getattr(self, t)] + [TERMS[3]]
             callbacks, stop, run = list(self.callbacks or ()), nullcontext(), {}
             if saves:
@@ -446,8 +504,14 @@ class DAREPretrainer(
                 max_epochs=self.max_epochs,
                 lr=self.lr,
                 weight_decay=self.weight_decay,
-                momentum=momentum_course(*momentum, n_steps),
-                generator=torch_generator(mask_seed),
+                momentum=partial(
+                    restarted,
+                    schedule=partial(linear, first=momentum[0], last=momentum[1]),
+                    borders=borders,
+                ),
+                mask_seed=mask_seed,
+                visible_share=self.visible_share,
+                hidden_target_share=self.hidden_target_share,
                 precision=self.precision,
                 compiled=self.compile,
                 ranks=ranks,
@@ -455,7 +519,7 @@ class DAREPretrainer(
                 device=str(device),
                 train_split=None,
                 callbacks=make_callbacks(
-                    partial(one_cycle, n_steps=n_steps),
+                    partial(restarted, schedule=one_cycle, borders=borders),
                     active,
                     verbose,
                     callbacks,
@@ -464,20 +528,17 @@ class DAREPretrainer(
                 verbose=verbose,
             )
             with stop:
-                if ranks.size > 1:  # the others would wait for trials that they do not make
-                    return net.train(loader, checkpoint)
-                fit_or_name_batch_size(
+                return fit_or_name_batch_size(
                     lambda: net.train(loader, checkpoint),
-                    partial(net.try_step, corpus),
                     self.batch_size,
-                    max(corpus.sizes),
+                    max(corpus.sizes, default=self.batch_size),
                     owner,
                 )
-                return net
 
     def _store_corpus(self, parts: list[Part], corpus: Corpus, errors: OnError) -> None:
         """What was used and what was not: told once, and kept."""
         self.n_windows_, self.skipped_ = len(corpus), errors.skipped
+        self.n_windows_ += sum(len(stream) * len(stream.read(0)[0]) for stream in corpus.streams)
         n_parts = sum(part.name not in errors.skipped for part in parts)
         self.n_bad_windows_ += corpus.n_bad
         if self.verbose:
@@ -541,14 +602,54 @@ class DAREPretrainer(
         pretrainer.unit_ = "auto"
         return pretrainer
 
-    def _check_momentum(self) -> tuple[float, float]:
-        momentum = tuple(self.momentum)
-        if len(momentum) != 2 or not all(isinstance(m, Real) and 0.0 <= m <= 1.0 for m in momentum):
+    def _check_ranges(self) -> tuple[float, float]:
+        """Check what the constraints cannot say; gives the momentum."""
+        momentum, restarts = tuple(self.momentum), list(self.restarts)
+        if len(momentum) != 2 or not all(_is_share(m) for m in momentum):
             raise ValueError(
                 "The 'momentum' parameter of DAREPretrainer must be two numbers from 0 to 1 (first "
                 f"and last), got {self.momentum!r} instead."
             )
+        visible = self.visible_share
+        if isinstance(visible, list | tuple) and (
+            len(visible) != 2 or not all(_is_share(v) for v in visible) or visible[0] > visible[1]
+        ):
+            raise ValueError(
+                "The 'visible_share' parameter of DAREPretrainer must be a number from 0 to 1, or "
+                f"the lowest and the highest one, got {visible!r} instead."
+            )
+        borders = [0, *restarts, self.max_epochs]
+        if restarts and (
+            not all(isinstance(r, Integral) for r in restarts) or sorted(set(borders)) != borders
+        ):
+            raise ValueError(
+                "The 'restarts' parameter of DAREPretrainer must hold rising numbers of epochs "
+                f"between 0 and max_epochs={self.max_epochs}, got {self.restarts!r} instead."
+            )
+        windows = np.atleast_1d(np.asarray(self.window_s, dtype=object))
+        if not len(windows) or not all(isinstance(w, Real) and 0 < w <= 1e9 for w in windows):
+            raise ValueError(
+                "The 'window_s' parameter of DAREPretrainer must be a number of seconds, or "
+                f"several, got {self.window_s!r} instead."
+            )
         return momentum
+
+    def _check_shares(self, X: Any) -> np.ndarray | None:
+        if self.shares is None:
+            return None
+        shares = list(self.shares)
+        if not shares or not all(isinstance(s, Real) and 0 < s < np.inf for s in shares):
+            raise ValueError(
+                "The 'shares' parameter of DAREPretrainer must hold positive numbers, got "
+                f"{self.shares!r} instead."
+            )
+        if not isinstance(X, list | tuple) or len(X) != len(shares):
+            got = f"{len(X)} items" if isinstance(X, list | tuple) else type(X).__name__
+            raise ValueError(
+                f"shares={self.shares!r} of DAREPretrainer needs a list X of {len(shares)} items, "
+                f"one for each share, got {got}."
+            )
+        return np.array(shares, dtype=float) / sum(shares)
 
     def _make_model(self) -> PretrainingModel:
         objective = {
@@ -557,6 +658,7 @@ class DAREPretrainer(
             "mask_alignment": self.mask_alignment,
             "target_norm": self.target_norm,
             "skip_connection": self.skip_connection,
+            "reconstruction_target": self.reconstruction_target,
         }
         if self.weights is not None:
             return load_pretraining_model(self.weights, **objective)
@@ -631,6 +733,17 @@ class DAREPretrainer(
             params = twin.get_params(deep=False)
             twin.__dict__.update({k: v for k, v in vars(self).items() if k not in params})
         return twin
+
+
+def _is_share(value: Any) -> bool:
+    return isinstance(value, Real) and 0.0 <= value <= 1.0
+
+
+def _stream_signals(stream: Any, source: int) -> Signals:
+    """The first batch of a stream, as signals of its electrodes."""
+    config = get_config("nano")  # all sizes read the same grid
+    x, channels = Stream(stream, config).read(0)
+    return Signals(x, config.sfreq, tuple(ELECTRODES[i] for i in channels))
 
 
 def _learning_params(pretrainer: DAREPretrainer) -> str:

@@ -64,3 +64,16 @@ def test_generator_decides():
     assert first.visible.shape != other.visible.shape or not torch.equal(
         first.visible, other.visible
     )
+
+
+def test_visible_share_down_to_one_channel():
+    assert n_visible_channels(58, 0.0) == 1
+    masks = draw_masks(4, 10, torch.Generator().manual_seed(0), visible_share=(0.0, 0.0))
+    assert masks.visible.shape[1] == masks.second_view.shape[1] == 1
+    numbers = {
+        draw_masks(4, 10, torch.Generator().manual_seed(i), visible_share=(0.2, 0.6)).visible.shape[
+            1
+        ]
+        for i in range(60)
+    }
+    assert numbers == {2, 3, 4, 5, 6}

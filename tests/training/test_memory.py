@@ -84,7 +84,7 @@ def test_every_epoch_once_and_in_order():
             raise MemoryError
         return list(range(start, stop))
 
-    with pytest.warns(UserWarning, match="with batch_size=16 and went on with 1:") as caught:
+    with pytest.warns(UserWarning, match="with batch_size=16 and continued with 1:") as caught:
         parts = run_in_batches(run, 17, 16, "me")
     assert [i for part in parts for i in part] == list(range(17)) and len(caught) == 1
     assert failed == [16, 8, 4, 2]
@@ -98,7 +98,9 @@ def test_transform_halves_the_batch(monkeypatch, kind):
     fitted = embedder().fit(X)
     expected = fitted.transform(X)
     starved = Starved(monkeypatch, 3, ERRORS[kind])
-    with pytest.warns(UserWarning, match="DAREEmbedder .* batch_size=12 and went on with 3") as all:
+    with pytest.warns(
+        UserWarning, match="DAREEmbedder .* batch_size=12 and continued with 3"
+    ) as all:
         found = fitted.transform(X)
     assert len(all) == 1 and starved.asked == [12, 6, 3, 3, 3, 3]
     np.testing.assert_allclose(found, expected, atol=1e-6)
@@ -112,7 +114,7 @@ def test_predict_halves_the_batch(monkeypatch, cls, adaptation):
     fitted = probe(cls, adaptation=adaptation).fit(X, Y)
     expected = fitted.predict(X)
     Starved(monkeypatch, 5)
-    with pytest.warns(UserWarning, match=f"{cls.__name__} .* batch_size=12 and went on with 3"):
+    with pytest.warns(UserWarning, match=f"{cls.__name__} .* batch_size=12 and continued with 3"):
         found = fitted.predict(X)
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
@@ -121,7 +123,7 @@ def test_pretrainer_transforms_on_little_memory(monkeypatch):
     fitted = DAREPretrainer(**LAYOUT, max_epochs=0, batch_size=12).fit(X)
     expected = fitted.transform(X)
     Starved(monkeypatch, 1)
-    with pytest.warns(UserWarning, match="DAREPretrainer .* went on with 1"):
+    with pytest.warns(UserWarning, match="DAREPretrainer .* continued with 1"):
         np.testing.assert_allclose(fitted.transform(X), expected, atol=1e-6)
 
 
@@ -129,7 +131,7 @@ def test_cache_holds_what_was_computed_on_the_way(monkeypatch, tmp_path):
     fitted = embedder(cache=tmp_path).fit(X)
     expected = embedder().fit(X).transform(X)
     starved = Starved(monkeypatch, 3)
-    with pytest.warns(UserWarning, match="went on with 3"):
+    with pytest.warns(UserWarning, match="continued with 3"):
         np.testing.assert_allclose(fitted.transform(X), expected, atol=1e-6)
     starved.asked.clear()
     np.testing.assert_allclose(fitted.transform(X), expected, atol=1e-6)
@@ -147,9 +149,9 @@ def test_a_single_epoch_that_is_too_much(monkeypatch):
 
 def test_linear_fit_halves_too(monkeypatch):
     Starved(monkeypatch, 4)
-    with pytest.warns(UserWarning, match="went on with 3"):
+    with pytest.warns(UserWarning, match="continued with 3"):
         fitted = probe(adaptation="linear").fit(X, Y)
-    with pytest.warns(UserWarning, match="went on with 3"):
+    with pytest.warns(UserWarning, match="continued with 3"):
         assert fitted.predict(X).shape == (N_EPOCHS,)
 
 
@@ -158,29 +160,29 @@ def test_linear_fit_halves_too(monkeypatch):
 
 @pytest.mark.parametrize("adaptation", ["conv-linear", "finetune"])
 @pytest.mark.parametrize("cls", [DAREClassifier, DARERegressor])
-def test_fit_names_a_batch_size_that_fits(monkeypatch, cls, adaptation):
+def test_fit_names_a_batch_size_to_try(monkeypatch, cls, adaptation):
     starved = Starved(monkeypatch, 4)
     state = torch.get_rng_state()
     unfitted = probe(cls, adaptation=adaptation)
-    with pytest.raises(MemoryError, match="batch_size=12 .*: pass batch_size=3, which") as caught:
+    with pytest.raises(MemoryError, match="batch_size=12 .*: try batch_size=6") as caught:
         unfitted.fit(X, Y)
     assert caught.value.__cause__ is ERRORS["cpu"]
-    assert starved.asked == [12, 6, 3]  # tried
+    assert starved.asked == [12]
     assert torch.equal(torch.get_rng_state(), state)
     with pytest.raises(NotFittedError):
         unfitted.predict(X)
     monkeypatch.undo()
     alone = probe(cls, adaptation=adaptation, batch_size=3).fit(X, Y).predict(X)
     Starved(monkeypatch, 4)
-    fitted = unfitted.set_params(batch_size=3).fit(X, Y)  # what the message says
+    fitted = unfitted.set_params(batch_size=3).fit(X, Y)  # where the messages lead
     np.testing.assert_array_equal(fitted.predict(X), alone)
 
 
-def test_pretraining_names_a_batch_size_that_fits(monkeypatch):
+def test_pretraining_names_a_batch_size_to_try(monkeypatch):
     pretrainer = DAREPretrainer(**LAYOUT, max_epochs=2, batch_size=12)
     starved = Starved(monkeypatch, 3)
     with pytest.raises(
-        MemoryError, match=r"DAREPretrainer .* with batch_size=12 \(.*\): pass batch_size=3, which"
+        MemoryError, match=r"DAREPretrainer .* with batch_size=12 \(.*\): try batch_size=6"
     ):
         pretrainer.fit(X)
     assert not hasattr(pretrainer, "encoder_") and starved.asked[0] == 12
@@ -191,7 +193,8 @@ def test_fit_where_nothing_fits(monkeypatch):
     fitted = probe().fit(X, Y)
     before = fitted.predict(X)
     Starved(monkeypatch, 0)
-    with pytest.raises(MemoryError, match="DAREClassifier .* not even batch_size=1 fits"):
+    fitted.set_params(batch_size=1)
+    with pytest.raises(MemoryError, match="DAREClassifier .*batch_size=1 .*: free memory, cut"):
         fitted.fit(X, 1 - Y)
     monkeypatch.undo()
     np.testing.assert_array_equal(fitted.predict(X), before)  # the earlier fit stands
@@ -206,7 +209,7 @@ class StealMemory(Callback):
 
 
 def test_memory_that_runs_out_late():
-    with pytest.raises(MemoryError, match="pass batch_size=6, which fits"):
+    with pytest.raises(MemoryError, match="try batch_size=6"):
         probe(callbacks=[StealMemory()]).fit(X, Y)
 
 
@@ -246,10 +249,10 @@ def test_a_process_without_memory():
     assert done.returncode == 0, done.stderr
     predicted, fitted = done.stdout.splitlines()
     # what is left at the end depends on the C library
-    told = "with batch_size=400 and went on with|with a single epoch"
+    told = "with batch_size=400 and continued with|with a single epoch"
     assert re.search(f"DAREClassifier ran out of memory ({told})", predicted)
-    told = "with batch_size=400 .* which fits|and not even batch_size=1 fits"
-    assert re.search(f"DAREClassifier ran out of memory in fit,? ({told})", fitted)
+    told = r"with batch_size=400 \(.*\): try batch_size=200"
+    assert re.search(f"DAREClassifier ran out of memory in fit {told}", fitted)
 
 
 # Ctrl-C ---------------------------------------------------------------------------------------

@@ -77,8 +77,8 @@ def train_in_double_precision():
     # Adam divides a gradient by its size: what should be zero, and is a rounding error, moves a
     # weight by up to the learning rate. In double precision rounding is far below Adam's epsilon.
     torch.set_default_dtype(torch.float64)
-    step = _pretrain_net.PretrainNet.train_step_single
-    _pretrain_net.PretrainNet.train_step_single = (
+    step = _pretrain_net.PretrainNet.train_step
+    _pretrain_net.PretrainNet.train_step = (
         lambda self, batch, **kwargs: step(self, (batch[0].double(), *batch[1:]), **kwargs)
     )
 

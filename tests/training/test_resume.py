@@ -593,7 +593,7 @@ def test_a_forged_checkpoint_is_refused(run):
     state["order"] = ["print('hello')"]
     digest = hashlib.sha256(json.dumps(state).encode()).hexdigest()
     path.write_text(json.dumps({"sha256": digest, "state": state}))
-    with pytest.raises(ValueError, match="00000002 is none of such a run"):
+    with pytest.raises(ValueError, match="00000002 does not belong to this run"):
         pretrainer(run).fit(X)
 
 
