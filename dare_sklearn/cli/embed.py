@@ -250,15 +250,13 @@ def _wanted(labels: list[str], args: argparse.Namespace) -> list[int]:
 
 def _write(table: Any, out: Path) -> None:
     """In one step: no half a table under this name."""
-    scratch = out.with_name(out.name + ".part")
-    try:
+    from ..weights.files import in_place_of
+
+    with in_place_of(out) as part:
         if out.suffix == ".parquet":
-            table.to_parquet(scratch, index=False)
+            table.to_parquet(part, index=False)
         else:
-            _no_formulas(table).to_csv(scratch, index=False)
-        os.replace(scratch, out)
-    finally:
-        scratch.unlink(missing_ok=True)
+            _no_formulas(table).to_csv(part, index=False)
 
 
 def _no_formulas(table: Any) -> Any:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -39,12 +37,8 @@ def read_cell(path: Path) -> dict[str, Any] | None:
 
 def write_cell(path: Path, row: dict[str, Any], about: dict[str, Any]) -> None:
     """Write a row and what it is about; a killed process leaves no half a file under this name."""
+    from ..weights.files import in_place_of
+
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, scratch = tempfile.mkstemp(dir=path.parent, suffix=".part")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump({"row": row, "about": about}, file, indent=1)
-        os.replace(scratch, path)
-    except BaseException:
-        Path(scratch).unlink(missing_ok=True)
-        raise
+    with in_place_of(path) as part:
+        part.write_text(json.dumps({"row": row, "about": about}, indent=1), encoding="utf-8")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -99,10 +98,11 @@ def report(
         context=dict(context or {}),
         files=files,
     )
+    from ..weights.files import in_place_of
+
     path = folder / "report.html"
-    scratch = path.with_suffix(".part")
-    scratch.write_text(page, encoding="utf-8")
-    os.replace(scratch, path)
+    with in_place_of(path) as part:
+        part.write_text(page, encoding="utf-8")
     return path
 
 
