@@ -179,7 +179,9 @@ def test_one_pipeline_and_one_fold(tmp_path):
 
 def test_a_table_without_costs_and_chance(tmp_path):
     table = made_up(eeg=FAR)
-    kept = [c for c in table if not c.startswith(("chance", "p_", "fit", "predict", "peak", "best"))]
+    kept = [
+        c for c in table if not c.startswith(("chance", "p_", "fit", "predict", "peak", "best"))
+    ]
     text = report(table[kept], tmp_path).read_text(encoding="utf-8")
     assert "is better than every rival" in text and "seconds per fold" not in text
 
