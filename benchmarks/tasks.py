@@ -6,14 +6,26 @@ they are, except where the field's protocol filters the continuous recording fir
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import mne
 import numpy as np
-from sklearn.model_selection import GroupKFold, LeaveOneGroupOut, ShuffleSplit, StratifiedKFold
+import pandas as pd
+from sklearn.model_selection import (
+    GroupKFold,
+    LeaveOneGroupOut,
+    ShuffleSplit,
+    StratifiedGroupKFold,
+    StratifiedKFold,
+)
+
+from dare_sklearn import EuclideanAligner
+
+FULL = "train_and_target_unlabeled_full"
 
 
 @dataclass
@@ -27,7 +39,26 @@ class Task:
     cv: Any
     scoring: str
     corpus: str  # the data set, as the pretraining recipe calls it
-    kind: str  # "erp", "rhythm" or "person": which classical features are the field's own
+    kind: str  # which classical features are the field's own: a key of `classical.BEST`
+    cs_mode: str | None = None  # across people: target data in use, as MOABB's CrossSubjectMode
+    per_person: bool = False  # the label is a person's: windows are averaged before scoring
+    frequencies: tuple[float, ...] = ()  # of the flicker, in Hz
+
+
+class WithinGroups:
+    """Folds of trials inside each group: nothing is learned from another person."""
+
+    def __init__(self, n_splits: int = 5) -> None:
+        self.n_splits = n_splits
+
+    def split(self, X: Any, y: np.ndarray, groups: np.ndarray) -> Iterator[tuple]:
+        for group in np.unique(groups):
+            rows = np.flatnonzero(groups == group)
+            for train, test in StratifiedKFold(self.n_splits).split(rows, y[rows]):
+                yield rows[train], rows[test]
+
+    def get_n_splits(self, X: Any, y: Any, groups: np.ndarray) -> int:
+        return self.n_splits * len(np.unique(groups))
 
 
 def hands_or_feet(data: Path) -> Task:
@@ -108,7 +139,140 @@ def ssvep(data: Path) -> Task:
     event_id = {"30 Hz": 1, "20 Hz": 2}
     epochs, groups = _muse(data, "visual-SSVEP*", event_id, (0.0, 3.0), (1.0, 45.0))
     y = (epochs.events[:, 2] == 2).astype(int)
-    return Task("Muse SSVEP", epochs, y, groups, GroupKFold(6), "roc_auc", "muse", "rhythm")
+    return Task(
+        "Muse SSVEP",
+        epochs,
+        y,
+        groups,
+        GroupKFold(6),
+        "roc_auc",
+        "muse",
+        "flicker",
+        frequencies=(20.0, 30.0),
+    )
+
+
+def _recordings(folder: Path) -> Iterator[tuple[str, Any, mne.io.BaseRaw]]:
+    """Person, group and recording of each row of a set's ``people.csv``."""
+    for row in pd.read_csv(folder / "people.csv", dtype={"subject": str}).itertuples():
+        yield row.subject, row.group, mne.io.read_raw_fif(folder / row.file, preload=True)
+
+
+def _cut(
+    raw: mne.io.BaseRaw, labels: dict[str, int], tmin: float, tmax: float, subject: str
+) -> mne.BaseEpochs:
+    """Epochs from `tmin` to `tmax` (excluded) after the annotations that `labels` names."""
+    events, _ = mne.events_from_annotations(raw, labels)
+    return mne.Epochs(
+        raw, events, tmin=tmin, tmax=tmax - 1 / raw.info["sfreq"], baseline=None, preload=True,
+        metadata=pd.DataFrame({"subject": [subject] * len(events)}),
+    )  # fmt: skip
+
+
+def _windows(raw: mne.io.BaseRaw, label: int, subject: str, seconds: float = 4.0):
+    """Windows of a recording that is one state from end to end, 1 to 45 Hz."""
+    epochs = mne.make_fixed_length_epochs(raw.filter(1.0, 45.0), seconds, preload=True)
+    epochs.events[:, 2], epochs.event_id = label, {str(label): label}
+    epochs.metadata = pd.DataFrame({"subject": [subject] * len(epochs)})
+    return epochs
+
+
+def _joined(parts: list[mne.BaseEpochs]) -> tuple[mne.BaseEpochs, np.ndarray, np.ndarray]:
+    """Epochs of all recordings in the first one's order of channels, labels and people."""
+    epochs = mne.concatenate_epochs([part.pick(parts[0].ch_names) for part in parts])
+    return epochs, epochs.events[:, 2], epochs.metadata["subject"].to_numpy()
+
+
+def _left_right(data: Path) -> tuple[mne.BaseEpochs, np.ndarray, np.ndarray]:
+    """7 to 30 Hz, 0.5 to 3.5 s after the cue."""
+    labels = {"T1": 0, "T2": 1}
+    return _joined([
+        _cut(raw.filter(7.0, 30.0), labels, 0.5, 3.5, subject)
+        for subject, _, raw in _recordings(data / "eegbci_left_right")
+    ])  # fmt: skip
+
+
+def left_right_within(data: Path) -> Task:
+    """Imagined left or right fist, every person on their own."""
+    epochs, y, groups = _left_right(data)
+    return Task("EEGBCI left or right, within people", epochs, y, groups, WithinGroups(),
+                "accuracy", "eegbci_left_right", "rhythm")  # fmt: skip
+
+
+def left_right_across(data: Path, cs_mode: str = "train") -> Task:
+    """Imagined left or right fist of people that the model never saw.
+
+    In MOABB's mode "train" as they come; in "train_and_target_unlabeled_full" aligned, for every
+    model alike: each person is whitened with their own epochs, so that folds change nothing.
+    """
+    epochs, y, groups = _left_right(data)
+    name = "EEGBCI left or right, across people"
+    if cs_mode == FULL:
+        epochs = EuclideanAligner(group_by="subject").fit_transform(epochs)
+        name += ", aligned"
+    return Task(name, epochs, y, groups, GroupKFold(5), "accuracy", "eegbci_left_right", "rhythm",
+                cs_mode=cs_mode)  # fmt: skip
+
+
+def eyes(data: Path) -> Task:
+    """Eyes closed or open, in people that the model never saw."""
+    epochs, y, groups = _joined([
+        _windows(raw, int("eyes_closed" in raw.annotations.description), subject)
+        for subject, _, raw in _recordings(data / "depression_rest")
+    ])  # fmt: skip
+    return Task("Eyes closed or open", epochs, y, groups, GroupKFold(5), "balanced_accuracy",
+                "depression_rest", "state", cs_mode="train")  # fmt: skip
+
+
+def arithmetic(data: Path) -> Task:
+    """Mental arithmetic or rest, in people that the model never saw."""
+    epochs, y, groups = _joined([
+        _windows(raw, int("mental_arithmetic" in raw.annotations.description), subject)
+        for subject, _, raw in _recordings(data / "mental_arithmetic")
+    ])  # fmt: skip
+    return Task("Arithmetic or rest", epochs, y, groups, GroupKFold(4), "balanced_accuracy",
+                "mental_arithmetic", "state", cs_mode="train")  # fmt: skip
+
+
+def _patients(data: Path, folder: str, patient: str, name: str) -> Task:
+    epochs, y, groups = _joined([
+        _windows(raw, int(group == patient), subject)
+        for subject, group, raw in _recordings(data / folder)
+    ])  # fmt: skip
+    cv = StratifiedGroupKFold(4, shuffle=True, random_state=0)
+    return Task(name, epochs, y, groups, cv, "roc_auc", folder, "state", cs_mode="train",
+                per_person=True)  # fmt: skip
+
+
+def depressed(data: Path) -> Task:
+    """Depressed or healthy at rest: one score per person, and few people."""
+    return _patients(data, "depression_rest", "MDD", "Depressed or healthy")
+
+
+def epilepsy(data: Path) -> Task:
+    """Epilepsy or none at rest, in the field: one score per person, and few people."""
+    return _patients(data, "epilepsy_rest", "epilepsy", "Epilepsy or control")
+
+
+def _ssvep_led(data: Path, name: str, cv: Any, cs_mode: str | None) -> Task:
+    """Flicker of 13, 17 or 21 Hz or none, 1 to 5 s after its start; 5 to 45 Hz."""
+    labels = {"reject": 0, "ssvep_13Hz": 13, "ssvep_17Hz": 17, "ssvep_21Hz": 21}
+    epochs, y, groups = _joined([
+        _cut(raw.filter(5.0, 45.0), labels, 1.0, 5.0, subject)
+        for subject, _, raw in _recordings(data / "ssvep_led")
+    ])  # fmt: skip
+    return Task(name, epochs, y, groups, cv, "accuracy", "ssvep_led", "flicker", cs_mode=cs_mode,
+                frequencies=(13.0, 17.0, 21.0))  # fmt: skip
+
+
+def ssvep_led_within(data: Path) -> Task:
+    """Which of three lights is looked at, or none, every person on their own."""
+    return _ssvep_led(data, "SSVEP four classes, within people", WithinGroups(4), None)
+
+
+def ssvep_led_across(data: Path) -> Task:
+    """The same in people that the model never saw."""
+    return _ssvep_led(data, "SSVEP four classes, across people", GroupKFold(4), "train")
 
 
 TASKS: dict[str, Callable[[Path], Task]] = {
@@ -117,4 +281,13 @@ TASKS: dict[str, Callable[[Path], Task]] = {
     "person": person,
     "p300": p300,
     "ssvep": ssvep,
+    "left_right_within": left_right_within,
+    "left_right_across": left_right_across,
+    "left_right_aligned": partial(left_right_across, cs_mode=FULL),
+    "eyes": eyes,
+    "arithmetic": arithmetic,
+    "depressed": depressed,
+    "epilepsy": epilepsy,
+    "ssvep_led_within": ssvep_led_within,
+    "ssvep_led_across": ssvep_led_across,
 }

@@ -12,16 +12,9 @@ from sklearn.preprocessing import StandardScaler
 
 from benchmarks.tasks import Task
 from dare_sklearn import DAREClassifier, DAREEmbedder
-from dare_sklearn.transformers.classical import DownsampledSignals, classical_pipelines
+from dare_sklearn.transformers.classical import BEST, DownsampledSignals, classical_pipelines
 
 C_GRID = [1e-4, 1e-3, 1e-2, 1e-1, 1.0]
-# the field's own features per kind of task; plain samples + LR differ from embeddings by nothing
-# but the features
-CLASSICAL = {
-    "erp": ("Xdawn + tangent space + LR", "downsampled + LDA"),
-    "rhythm": ("band power + LR", "narrow-band power + LR", "CSP + LDA", "tangent space + LR"),
-    "person": ("band power + LR", "tangent space + LR"),
-}
 
 
 def signals(task: Task) -> tuple[np.ndarray, dict[str, Any]]:
@@ -73,6 +66,6 @@ def models_of(
         if name in probes:
             models[f"probe, {name}"] = probe(encoder, layout, max_epochs=max_epochs)
     models["samples + LR"], grids["samples + LR"] = samples(layout)
-    for name in CLASSICAL[task.kind]:
-        models[name] = classical_pipelines("all", **layout)[name]
+    classical = classical_pipelines("all", frequencies=task.frequencies or None, **layout)
+    models |= {name: classical[name] for name in BEST[task.kind]}
     return models, grids

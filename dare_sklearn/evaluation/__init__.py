@@ -3,12 +3,14 @@
 from .compare import compare
 from .curves import learning_curve, lost_electrodes
 from .intervals import observations, summarize
+from .people import average_windows
 from .report import report
 from .rivals import BraindecodeClassifier, deep_pipelines
 from .statistics import combine_datasets, corrected_ttest, pairwise
 
 __all__ = [
     "BraindecodeClassifier",
+    "average_windows",
     "combine_datasets",
     "compare",
     "corrected_ttest",

@@ -229,7 +229,7 @@ def check_one_epoch_is_enough(name, make):
 
 
 def check_one_epoch_warns(name, make):
-    with pytest.warns(UserWarning, match="single window"):
+    with pytest.warns(UserWarning, match="single window|too few epochs"):
         assert np.isfinite(output(make().fit(X[:1]), X)).all()
 
 
@@ -237,7 +237,7 @@ def check_one_epoch_per_class_is_enough(name, make):
     assert output(make().fit(X[:2], target(name, 2)), X).shape == (len(X), 2)
 
 
-_need_more = {*CLASSIFIERS, *PRETRAIN}
+_need_more = {*CLASSIFIERS, *PRETRAIN, *ALIGNERS}
 
 CHECKS = {
     check_kinds_of_arrays: ALL,
@@ -256,7 +256,7 @@ CHECKS = {
     check_batch_size_of_the_fit: {**PROBES, **PRETRAINERS},
     check_epochs_stand_alone: ALL,
     check_one_epoch_is_enough: {n: m for n, m in ALL.items() if n not in _need_more},
-    check_one_epoch_warns: {name: ALL[name] for name in PRETRAIN},
+    check_one_epoch_warns: {name: ALL[name] for name in [*PRETRAIN, *ALIGNERS]},
     check_one_epoch_per_class_is_enough: CLASSIFIERS,
 }
 

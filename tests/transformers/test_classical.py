@@ -16,8 +16,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from dare_sklearn.transformers.classical import (
+    BEST,
     BandPower,
     DownsampledSignals,
+    FlickerCCA,
     HjorthEntropy,
     SignalArray,
     classical_pipelines,
@@ -37,8 +39,9 @@ TRANSFORMERS = {
     "relative": lambda **layout: BandPower(scale="relative", **layout),
     "hjorth": HjorthEntropy,
     "downsampled": DownsampledSignals,
+    "cca": lambda **layout: FlickerCCA([10.0, 15.0], **layout),
 }
-FEATURES = ["power", "relative", "hjorth", "downsampled"]
+FEATURES = ["power", "relative", "hjorth", "downsampled", "cca"]
 every = pytest.mark.parametrize("name", TRANSFORMERS)
 
 
@@ -123,7 +126,8 @@ def test_names_of_features(name):
     fitted = TRANSFORMERS[name](**LAYOUT).fit(X)
     names = fitted.get_feature_names_out()
     assert names.shape == (fitted.transform(X).shape[1],) and len(set(names)) == len(names)
-    assert names[0].startswith("C3_") and names[-1].startswith("PZ_")
+    if name != "cca":  # all channels together
+        assert names[0].startswith("C3_") and names[-1].startswith("PZ_")
     nameless = TRANSFORMERS[name](sfreq=SFREQ, unit="uV").fit(X)
     assert nameless.get_feature_names_out()[0].startswith("ch0_")
 
@@ -365,8 +369,8 @@ each = pytest.mark.parametrize(("kind", "name"), PIPELINES)
 def test_kinds():
     rhythm, erp = classical_pipelines("rhythm"), classical_pipelines("erp")
     assert list(classical_pipelines()) == [*rhythm, *erp]
-    assert len(rhythm) == 8 and len(erp) == 2
-    with pytest.raises(ValueError, match="rhythm, erp, all, got 'p300'"):
+    assert len(rhythm) == 9 and len(erp) == 2
+    with pytest.raises(ValueError, match="rhythm, erp, flicker, all, got 'p300'"):
         classical_pipelines("p300")
 
 
@@ -468,3 +472,31 @@ def test_a_rate_too_low_for_the_filter_bank_is_told():
     wrong = pytest.raises(ValueError, match=r"\(28.0, 32.0\).*below 32 Hz")
     with mne.use_log_level("error"), wrong:
         pipeline.fit(data, y)
+
+
+def test_cca_is_scikit_learns():
+    from sklearn.cross_decomposition import CCA
+
+    times = np.arange(256) / SFREQ
+    flicker = np.c_[[f(2 * np.pi * 12 * k * times) for k in (1, 2) for f in (np.sin, np.cos)]].T
+    X = np.random.default_rng(0).normal(size=(5, 3, 256)) + flicker[:, 0]
+    found = FlickerCCA([12.0, 20.0], sfreq=SFREQ, unit="uV").fit_transform(X)
+    for epoch, (here, elsewhere) in zip(X, found, strict=True):
+        a, b = CCA(1, max_iter=5_000, tol=1e-12).fit_transform(epoch.T, flicker)
+        np.testing.assert_allclose(here, abs(np.corrcoef(a[:, 0], b[:, 0])[0, 1]), rtol=1e-4)
+        assert here > elsewhere + 0.2
+
+
+def test_flicker_needs_its_frequencies():
+    with pytest.raises(ValueError, match="flicker need frequencies="):
+        classical_pipelines("flicker")
+    with pytest.raises(ValueError, match="must lie from 0 to 64 Hz"):
+        FlickerCCA([10.0, 70.0], **LAYOUT).fit(X)
+    with pytest.raises(ValueError, match="'frequencies' parameter"):
+        FlickerCCA(**LAYOUT).fit(X)
+
+
+def test_the_best_of_each_kind_exist():
+    assert {name for names in BEST.values() for name in names} <= {
+        *classical_pipelines(frequencies=[10.0])
+    }

@@ -1,13 +1,14 @@
-"""Features of single channels: band power, Hjorth parameters and entropy, downsampled samples."""
+"""Features without labels: power, Hjorth parameters, entropy, samples, flicker."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
-from sklearn.utils._param_validation import StrOptions
+from scipy.linalg import subspace_angles
+from sklearn.utils._param_validation import Interval, StrOptions
 
 from ...signals.resampling import resample
 from ._base import RATE, SignalTransformer
@@ -317,6 +318,90 @@ class DownsampledSignals(SignalTransformer):
             data = data - data.mean(axis=-1, keepdims=True)
         data = resample(data, self.sfreq_in_, self.sfreq_out_)
         return data.reshape(len(data), -1).astype(np.float64, copy=False)
+
+
+class FlickerCCA(SignalTransformer):
+    """Canonical correlation of an epoch with flicker of each frequency and its harmonics [1]_.
+
+    Parameters
+    ----------
+    frequencies : sequence of float
+        Of the flicker, in Hz.
+    n_harmonics : int, default=2
+        Sines and cosines at multiples of a frequency, from 1; those at or above half the sampling
+        rate are left out.
+    ch_names, sfreq, unit
+        As in `SignalArray`.
+
+    Attributes
+    ----------
+    ch_names_in_, sfreq_in_, n_chans_in_, n_times_in_, n_features_in_
+        The layout of the signals.
+
+    Raises
+    ------
+    ValueError
+        If signals are unusable, or a frequency does not lie below half the sampling rate.
+
+    References
+    ----------
+    .. [1] Lin et al. (2006). Frequency recognition based on canonical correlation analysis for
+       SSVEP-based BCIs. IEEE Transactions on Biomedical Engineering 53(12).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dare_sklearn.transformers.classical import FlickerCCA
+    >>> X = 10 * np.random.default_rng(0).normal(size=(6, 2, 256))
+    >>> FlickerCCA([10, 12, 15], sfreq=128, unit="uV").fit_transform(X).shape
+    (6, 3)
+    """
+
+    _parameter_constraints: dict = {
+        "frequencies": ["array-like"],
+        "n_harmonics": [Interval(Integral, 1, None, closed="left")],
+        **SignalTransformer._parameter_constraints,
+    }
+
+    def __init__(
+        self,
+        frequencies=(),
+        *,
+        n_harmonics: int = 2,
+        ch_names=None,
+        sfreq: float | None = None,
+        unit: str = "auto",
+    ) -> None:
+        super().__init__(ch_names=ch_names, sfreq=sfreq, unit=unit)
+        self.frequencies = frequencies
+        self.n_harmonics = n_harmonics
+
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """Names such as ``cca_12Hz``."""
+        self._channels()
+        return np.array([f"cca_{frequency:g}Hz" for frequency in self.frequencies], dtype=object)
+
+    def _prepare(self) -> None:
+        frequencies = np.asarray(self.frequencies, dtype=float)
+        nyquist = self.sfreq_in_ / 2
+        if frequencies.ndim != 1 or not len(frequencies):
+            raise ValueError("The 'frequencies' parameter of FlickerCCA must hold numbers in Hz.")
+        if not ((frequencies > 0) & (frequencies < nyquist)).all():
+            self._refuse("got other frequencies than", f"they must lie from 0 to {nyquist:g} Hz")
+
+    def _compute(self, data: np.ndarray) -> np.ndarray:
+        times = np.arange(data.shape[-1]) / self.sfreq_in_
+        order = np.arange(1, self.n_harmonics + 1)
+        centred = (data - data.mean(axis=-1, keepdims=True)).transpose(0, 2, 1)
+        answer = np.empty((len(data), len(self.frequencies)))
+        for column, frequency in enumerate(self.frequencies):
+            harmonics = frequency * order[frequency * order < self.sfreq_in_ / 2]
+            turn = 2 * np.pi * times[:, None] * harmonics
+            flicker = np.c_[np.sin(turn), np.cos(turn)]
+            flicker -= flicker.mean(axis=0)
+            # the largest canonical correlation is the cosine of the smallest angle
+            answer[:, column] = [np.cos(subspace_angles(x, flicker)[-1]) for x in centred]
+        return answer
 
 
 def _segment(owner: Any) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from sklearn.base import clone
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.feature_selection import SelectKBest, mutual_info_classif
 from sklearn.linear_model import LogisticRegression
@@ -12,12 +13,29 @@ from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.preprocessing import StandardScaler
 
 from .array import SignalArray
-from .features import BandPower, DownsampledSignals, HjorthEntropy
+from .features import BandPower, DownsampledSignals, FlickerCCA, HjorthEntropy
 
-KINDS = ("rhythm", "erp", "all")
+KINDS = ("rhythm", "erp", "flicker", "all")
+# The best of the field for each kind of task: oscillations during a task such as imagery, evoked
+# potentials, flicker (its frequencies are known), a state that lasts, and whose EEG it is.
+BEST: dict[str, tuple[str, ...]] = {
+    "rhythm": (
+        "CSP + LDA",
+        "filter-bank CSP + LDA",
+        "tangent space + LR",
+        "filter-bank tangent space + LR",
+        "band power + LR",
+        "narrow-band power + LR",
+    ),
+    "erp": ("Xdawn + tangent space + LR", "downsampled + LDA"),
+    "flicker": ("CCA + LR", "narrow-band power + LR", "filter-bank tangent space + LR"),
+    "state": ("band power + LR", "tangent space + LR", "filter-bank tangent space + LR"),
+    "person": ("band power + LR", "tangent space + LR"),
+}
 MOTOR_BAND = (8.0, 30.0)
 # Ang et al. (2008): nine bands of 4 Hz from 4 to 40 Hz
 FILTER_BANK = tuple((float(low), float(low + 4)) for low in range(4, 40, 4))
+WIDE_BANK = ((4.0, 8.0), (8.0, 12.0), (12.0, 18.0), (18.0, 26.0), (26.0, 36.0))
 
 
 def classical_pipelines(
@@ -26,19 +44,24 @@ def classical_pipelines(
     ch_names: Any = None,
     sfreq: float | None = None,
     unit: str = "auto",
+    frequencies: Any = None,
 ) -> dict[str, Pipeline]:
     """Unfitted pipelines from signals to labels, by name.
 
     Parameters
     ----------
-    kind : {"rhythm", "erp", "all"}, default="all"
+    kind : {"rhythm", "erp", "flicker", "all"}, default="all"
         "rhythm" are those for power and covariance of ongoing EEG: band power, power in bands of
         2 Hz (for flicker), Hjorth parameters and entropy (with logistic regression), CSP + LDA
-        [1]_, filter-bank CSP [2]_, tangent space + logistic regression and MDM [3]_, and the
-        augmented covariance method [4]_. "erp" are those for evoked potentials: downsampled samples
-        + shrinkage LDA [5]_, and Xdawn covariances + tangent space + logistic regression [6]_.
+        [1]_, filter-bank CSP [2]_, tangent space + logistic regression and MDM [3]_, tangent
+        space in five bands, and the augmented covariance method [4]_. "erp" are those for evoked
+        potentials: downsampled samples + shrinkage LDA [5]_, and Xdawn covariances + tangent
+        space + logistic regression [6]_. "flicker" is the canonical correlation with each
+        frequency + logistic regression [7]_. `BEST` names the best for each kind of task.
     ch_names, sfreq, unit
         What arrays do not tell of themselves (see `SignalArray`); mne.Epochs need none of them.
+    frequencies : sequence of float or None, default=None
+        Of the flicker in Hz, without which "flicker" is refused, and left out of "all".
 
     Returns
     -------
@@ -48,7 +71,7 @@ def classical_pipelines(
     Raises
     ------
     ValueError
-        If `kind` is none of these.
+        If `kind` is none of these, or is "flicker" without `frequencies`.
     ImportError
         If pyriemann is missing.
 
@@ -82,6 +105,8 @@ def classical_pipelines(
        tutorial. NeuroImage 56(2).
     .. [6] Barachant, Congedo (2014). A plug and play P300 BCI using information geometry.
        arXiv:1409.0107.
+    .. [7] Lin et al. (2006). Frequency recognition based on canonical correlation analysis for
+       SSVEP-based BCIs. IEEE Transactions on Biomedical Engineering 53(12).
 
     Examples
     --------
@@ -92,9 +117,15 @@ def classical_pipelines(
     if kind not in KINDS:
         raise ValueError(f"kind must be one of {', '.join(KINDS)}, got {kind!r}.")
     layout = {"ch_names": ch_names, "sfreq": sfreq, "unit": unit}
-    rhythm = _rhythm(layout) if kind != "erp" else {}
-    erp = _erp(layout) if kind != "rhythm" else {}
-    return {name: Pipeline(steps) for name, steps in {**rhythm, **erp}.items()}
+    if kind == "flicker" and frequencies is None:
+        raise ValueError("The pipelines for flicker need frequencies=, in Hz.")
+    found = {
+        **(_rhythm(layout) if kind in ("rhythm", "all") else {}),
+        **(_erp(layout) if kind in ("erp", "all") else {}),
+    }
+    if kind in ("flicker", "all") and frequencies is not None:
+        found["CCA + LR"] = [("cca", FlickerCCA(frequencies, **layout)), _scaler(), _lr()]
+    return {name: Pipeline(steps) for name, steps in found.items()}
 
 
 def mutual_information(X: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -115,28 +146,28 @@ def _rhythm(layout: dict) -> dict[str, list]:
     def csp():
         return ("csp", CSP(4, reg="oas"))
 
-    bank = [
-        (
-            f"{band[0]:g}-{band[1]:g} Hz",
-            Pipeline([("signals", SignalArray(band, **layout)), csp()]),
-        )
-        for band in FILTER_BANK
-    ]
+    def bank(bands, *steps):
+        return FeatureUnion([
+            (f"{low:g}-{high:g} Hz", clone(Pipeline([signals(band=(low, high)), *steps])))
+            for low, high in bands
+        ])  # fmt: skip
+
+    tangent_space = ("covariances", covariances("oas")), ("tangent", tangent())
     return {
         "band power + LR": [("power", BandPower(**layout)), _scaler(), _lr()],
         "narrow-band power + LR": [("power", BandPower("narrow", **layout)), _scaler(), _lr()],
         "Hjorth, entropy + LR": [("hjorth", HjorthEntropy(**layout)), _scaler(), _lr()],
         "CSP + LDA": [signals(), csp(), ("lda", LinearDiscriminantAnalysis())],
         "filter-bank CSP + LDA": [
-            ("bank", FeatureUnion(bank)),
+            ("bank", bank(FILTER_BANK, csp())),
             ("select", SelectKBest(mutual_information, k=8)),
             _shrinkage_lda(),
         ],
-        "tangent space + LR": [
-            signals(),
-            ("covariances", covariances("oas")),
-            ("tangent", tangent()),
-            _lr(),
+        "tangent space + LR": [signals(), *tangent_space, _lr()],
+        "filter-bank tangent space + LR": [
+            ("bank", bank(WIDE_BANK, *tangent_space)),
+            _scaler(),
+            ("lr", LogisticRegression(C=1e-3, max_iter=5_000)),
         ],
         "MDM": [signals(), ("covariances", covariances("oas")), ("mdm", mdm())],
         "ACM + tangent space + LR": [
