@@ -26,6 +26,7 @@ from ..base.hub import PushToHubMixin
 from ..base.input import SignalInputMixin
 from ..base.state import PlainStateMixin, whole_or_not_at_all
 from ..modules.probe import ConvLinearProbe, build_probe
+from ..modules.virtual import VirtualProbe
 from ..pretraining.schedules import one_cycle, warmup_cosine
 from ..signals.channels import UNKNOWN_CHANNELS
 from ..signals.container import Signals
@@ -39,9 +40,12 @@ from ..training.net import check_finite_weights, history_frame, make_callbacks
 from ..training.probe import KeepBest, ProbeData, ProbeNet, as_batch
 from ..training.seeds import draw_seeds, torch_generator, torch_seed
 from ..training.threads import compute_threads, n_threads_of
+from .starts import make_probe, start_probe
 
 ADAPTATIONS = ("conv-linear", "linear", "finetune")
-SPATIAL_INITS = ("spline", "random")
+# Starts with virtual electrodes that are read one by one, and those of the paper's probe
+LABELLED_INITS = ("auto", "csp", "xdawn")
+SPATIAL_INITS = ("spline", "random", *LABELLED_INITS)
 # Peak learning rate and weight decay, where the parameters leave them open.
 PROBE_RATES = (5e-3, 0.01)
 FINETUNE_RATES = (5e-4, 0.05)
@@ -92,7 +96,7 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
 
     @property
     def _takes_fewer_chans(self) -> bool:
-        return self.adaptation == "linear"
+        return self.adaptation == "linear" or isinstance(vars(self).get("module_"), VirtualProbe)
 
     # what a subclass decides -------------------------------------------------------------------
 
@@ -229,8 +233,16 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
         weight_decay = weight_decay if self.weight_decay is None else self.weight_decay
         n_threads = n_threads_of(self.encoder_.config)
         with torch_seed(init_seed), compute_threads(n_threads):
+            module = self._make_probe(signals, x, train, targets, weight, groups, init_seed)
+            virtual = isinstance(module, VirtualProbe)
+            if virtual and not len(valid):  # the start is the closed-form optimum: nothing to do
+                self._forget("net_")
+                self.module_, self.n_iter_ = module, 0
+                self.history_ = history_frame([], columns)
+                return
+            start = copy.deepcopy(module.state_dict())
             net = ProbeNet(
-                self._make_probe(signals, x.shape[-1]),
+                module,
                 criterion=self._criterion(),
                 max_epochs=self.max_epochs,
                 batch_size=batch_size,
@@ -255,6 +267,8 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
             fit_or_name_batch_size(
                 lambda: net.fit(data, None), self.batch_size, len(data), type(self).__name__
             )
+            if virtual:
+                self._keep_if_better(net, start, ProbeData(x, targets, weight, valid))
         check_finite_weights(net.module_, type(self).__name__)
         net.train_split = None  # it holds the validation epochs, which no saved model should
         net.set_params(device="cpu")  # a model that was fitted on a GPU loads on any machine
@@ -326,16 +340,66 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
     def _strata(self, targets: np.ndarray) -> np.ndarray | None:
         return None
 
-    def _make_probe(self, signals: Signals, n_times: int) -> ConvLinearProbe:
+    def _make_probe(
+        self,
+        signals: Signals,
+        x: GridEpochs,
+        train: np.ndarray,
+        targets: np.ndarray,
+        weight: np.ndarray,
+        groups: np.ndarray | None,
+        seed: int,
+    ) -> ConvLinearProbe | VirtualProbe:
         encoder = copy.deepcopy(self.encoder_)  # the probe may train it, and others share it
         names = target_electrodes(self.target_channels, type(self).__name__)
-        return build_probe(
-            encoder,
-            n_chans=signals.n_chans,
-            n_patches=n_times // encoder.config.patch_size,
-            spatial_start=self._spatial_start(signals, names),
-            **self._probe_spec(),
+        n_patches = x.shape[-1] // encoder.config.patch_size
+        if self.spatial_init not in LABELLED_INITS:
+            return build_probe(
+                encoder,
+                n_chans=signals.n_chans,
+                n_patches=n_patches,
+                spatial_start=self._spatial_start(signals, names),
+                **self._probe_spec(),
+            )
+        self._probe_spec()
+        if self.adaptation != "conv-linear" or self.spatial_layers > 1 or self.temporal_kernel:
+            raise ValueError(
+                f"spatial_init={self.spatial_init!r} of {type(self).__name__} is a probe of its "
+                "own, with one spatial layer on a frozen encoder: leave adaptation='conv-linear', "
+                "spatial_layers=1 and temporal_kernel=None, or take spatial_init='spline'."
+            )
+        spline = self._spatial_start(signals, names)
+        return start_probe(
+            partial(
+                make_probe,
+                encoder,
+                rows=[electrode_index(name) for name in names],
+                n_patches=n_patches,
+                n_outputs=self._n_outputs(),
+            ),
+            self.spatial_init,
+            x[train],
+            targets[train],
+            weight[train],
+            np.eye(signals.n_chans, dtype=np.float32) if spline is None else spline.numpy(),
+            None if groups is None else groups[train],
+            seed,
         )
+
+    def _keep_if_better(self, net: ProbeNet, start: dict[str, Any], valid: ProbeData) -> None:
+        """Go back to the start unless the steps have improved the loss of held-out epochs."""
+
+        def loss() -> float:
+            net.module_.eval()
+            steps = [net.validation_step(batch) for batch in net.get_iterator(valid)]
+            sizes = [len(step["y_pred"]) for step in steps]
+            return float(np.average([float(step["loss"]) for step in steps], weights=sizes))
+
+        moved = copy.deepcopy(net.module_.state_dict())
+        after = loss()
+        net.module_.load_state_dict(start)
+        if after < loss():
+            net.module_.load_state_dict(moved)
 
     def _probe_spec(self) -> dict[str, Any]:
         """What the parameters and the targets say of the probe, for `build_probe`."""
@@ -388,7 +452,11 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
         signals, owner = self._read(X, reset=False), type(self).__name__
         grid = self._layout_grid(signals)
         device = resolve_device(self.device)
-        module = self.module_ if device.type == "cpu" else copy.deepcopy(self.module_).to(device)
+        module = self.module_
+        if signals.n_chans < self.n_chans_in_:
+            module = copy.deepcopy(module)
+            module.refit_to([self.ch_names_in_.index(name) for name in signals.ch_names])
+        module = module if device.type == "cpu" else copy.deepcopy(module).to(device)
 
         def score(start: int, stop: int) -> torch.Tensor:
             with torch.inference_mode(), autocast(device, self.precision):

@@ -41,9 +41,18 @@ class DAREClassifier(ClassifierMixin, ProbeEstimator):
         other modes take any channel as it is.
     target_channels : sequence of str or None, default=None
         Electrodes that the spatial convolution maps to; None: the 19 of the 10-20 system.
-    spatial_init : {"spline", "random"}, default="spline"
-        Start of the spatial convolution: spherical-spline interpolation from the recorded
-        electrodes (where their positions are known), or random as in the paper.
+    spatial_init : {"spline", "random", "auto", "csp", "xdawn"}, default="spline"
+        "random" starts the spatial convolution of the paper's probe as the paper does, "spline"
+        by spherical-spline interpolation from the recorded electrodes (where their positions are
+        known). The others are **not the paper's**: virtual electrodes, which the encoder sees one
+        by one, are common spatial patterns ("csp"; for numbers SPoC), Xdawn filters of each class
+        ("xdawn"), or both and the spline's ("auto"), by MNE, fitted on the training epochs with
+        their labels. One linear map reads their tokens and the power of their patch embedding; it
+        is a sum of ridge regressions, weighed by cross-validation in which the filters are fitted
+        anew. Gradient steps follow only with ``validation_fraction > 0``, and are kept only if
+        they lower the loss of the held-out epochs. Channels may be missing in ``predict``: the
+        filters are refitted to those left. With fewer than five epochs of a class there are only
+        the spline's. For ``adaptation="conv-linear"`` with one spatial layer.
     spatial_layers : int, default=1
         Number of pointwise convolutions; two or more start at random.
     temporal_kernel : int or None, default=None

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..signals.electrodes import canonical_names
+from ..signals.electrodes import ELECTRODES, canonical_names
 from ..signals.readers import PLAUSIBLE_HZ
 from ..signals.resampling import resampled_length
 from ..weights.files import MAX_TEXT_BYTES, read_folder, shorten, write_folder
@@ -29,6 +29,8 @@ _TARGET = ("classes_", "y_mean_", "y_scale_")
 # Not plain data, or nothing that a stranger should choose: a loaded probe takes its encoder from
 # its own folder.
 _NOT_SAVED = {"encoder", "callbacks", "cache"}
+_MOST_VIRTUAL = 10_000  # electrodes
+_SHARED = ("n_chans", "n_patches", "n_outputs")
 _MOST = 2**31  # channels, or samples of an epoch
 _CONTRADICTION = "what fit learned contradicts itself"
 # what reading values of the wrong kind raises
@@ -54,6 +56,9 @@ def save_probe(folder: str | os.PathLike, probe: Any) -> None:
         "fitted": fitted,
         "n_patches": probe.module_.spec()["n_patches"],
     }
+    spec = probe.module_.spec()
+    if "readings" in spec:
+        config["virtual"] = {name: spec[name] for name in ("targets", "readings")}
     try:
         write_folder(folder, config, probe.module_.state_dict())
     except TypeError as error:
@@ -111,9 +116,13 @@ def load_probe(cls: type, source: str | os.PathLike, params: dict[str, Any]) -> 
         if type(n_patches) is not int or n_patches != n_times // shape.patch_size:
             raise ValueError(_CONTRADICTION)
         spec = {"n_chans": probe.n_chans_in_, "n_patches": n_patches, **probe._probe_spec()}
+        network = "ConvLinearProbe"
+        if "virtual" in config:
+            spec = {**_virtual(config["virtual"]), **{k: spec[k] for k in _SHARED}}
+            network = "VirtualProbe"
     except _MALFORMED as error:
         raise ValueError(_incomplete(source, error)) from None
-    module = make_network("ConvLinearProbe", shape, spec, tensors, repr(str(source)))
+    module = make_network(network, shape, spec, tensors, repr(str(source)))
     if module.targets.tolist() != spec["targets"]:
         raise ValueError(_incomplete(source, _CONTRADICTION))
     probe.module_ = module
@@ -122,6 +131,23 @@ def load_probe(cls: type, source: str | os.PathLike, params: dict[str, Any]) -> 
     probe._fitted_with = probe._fixed_params()
     probe._fitted_on_table = False
     return probe
+
+
+def _virtual(saved: dict[str, Any]) -> dict[str, Any]:
+    """Targets and readings of a probe with virtual electrodes."""
+    targets, readings = saved["targets"], saved["readings"]
+    n = len(targets)
+    if (
+        n > _MOST_VIRTUAL
+        or len(readings) > _MOST_VIRTUAL
+        or not all(type(row) is int and 0 <= row < len(ELECTRODES) for row in targets)
+        or not all(
+            kind in ("tokens", "power") and type(i) is type(j) is int and 0 <= i < j <= n
+            for kind, i, j in readings
+        )
+    ):
+        raise ValueError(_CONTRADICTION)
+    return {"targets": targets, "readings": readings}
 
 
 def _restore_layout(probe: Any, fitted: dict[str, Any]) -> None:

@@ -1,0 +1,253 @@
+"""Starts of the probe from what the field knows: spatial filters with labels, and a ridge head."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.optimize import nnls
+
+from ..base.reading import KernelRidge, calibrate, make_folds, scaling
+from ..modules.encoder import Encoder
+from ..modules.virtual import VirtualProbe
+
+N_FILTERS = 4  # of CSP, and of Xdawn per class
+MIN_EPOCHS = 5  # of each class, for filters that are fitted with labels
+TYPICAL_UV = 10.0  # root mean square of a virtual electrode
+N_FOLDS = 5
+PENALTIES = tuple(10.0 ** np.arange(-2, 3.25, 0.5))
+N_CHOICE = 1000  # epochs that readings are weighed on at most
+BLOCK = 256  # epochs that are read at once
+READS = {"csp": ("power", "tokens"), "xdawn": ("tokens",), "spline": ("tokens", "power")}
+
+
+def csp_filters(X: np.ndarray, y: np.ndarray, n_filters: int = N_FILTERS) -> np.ndarray:
+    """Filters of common spatial patterns (classes), or of SPoC (numbers), by MNE.
+
+    Parameters
+    ----------
+    X : ndarray, shape (n_epochs, n_chans, n_times)
+    y : ndarray, shape (n_epochs,)
+        Class numbers (integers), or a target (floating point).
+
+    Returns
+    -------
+    ndarray, shape (n_filters, n_chans)
+        At most as many as there are channels.
+    """
+    from mne.decoding import CSP, SPoC
+
+    kind = SPoC if y.dtype.kind == "f" else CSP
+    n_filters = min(n_filters, X.shape[1])
+    fitted = _quiet(lambda: kind(n_filters, reg="oas").fit(X.astype(np.float64), y))
+    return fitted.filters_[:n_filters]
+
+
+def xdawn_filters(X: np.ndarray, y: np.ndarray, n_filters: int = N_FILTERS) -> np.ndarray:
+    """Xdawn filters of each class, by MNE, ``(n_classes * n_filters, n_chans)``."""
+    from mne.decoding import XdawnTransformer
+
+    n_filters = min(n_filters, X.shape[1])
+    fitted = _quiet(lambda: XdawnTransformer(n_filters, reg="oas").fit(X.astype(np.float64), y))
+    return fitted.filters_.reshape(-1, X.shape[1])
+
+
+def make_probe(
+    encoder: Encoder,
+    parts: list[tuple[str, np.ndarray]],
+    rows: list[int],
+    n_patches: int,
+    n_outputs: int,
+) -> VirtualProbe:
+    """A probe with these spatial parts and a fresh head; `rows` are those of the spline's targets.
+
+    Filters that are no electrode take these rows in turn, since the encoder asks for a place.
+    """
+    readings, targets, start = [], [], 0
+    for name, filters in parts:
+        stop = start + len(filters)
+        readings += [(reading, start, stop) for reading in READS[name]]
+        targets += [rows[i % len(rows)] for i in range(len(filters))]
+        start = stop
+    filters = np.concatenate([filters for _, filters in parts])
+    probe = VirtualProbe(encoder, filters.shape[1], targets, readings, n_patches, n_outputs)
+    with torch.no_grad():
+        probe.spatial.weight.copy_(torch.from_numpy(filters)[:, :, None])
+    return probe.eval()
+
+
+def _quiet(call: Callable[[], Any]) -> Any:
+    import mne
+
+    with mne.use_log_level("error"):
+        return call()
+
+
+def enough_epochs(y: np.ndarray) -> bool:
+    """Whether filters can be fitted with labels: five epochs of every class."""
+    return len(y) >= MIN_EPOCHS if y.dtype.kind == "f" else np.bincount(y).min() >= MIN_EPOCHS
+
+
+def spatial_parts(
+    kind: str, X: np.ndarray, y: np.ndarray, spline: np.ndarray
+) -> list[tuple[str, np.ndarray]]:
+    """The filters of ``spatial_init=kind``, fitted on the epochs `X` (microvolts) only.
+
+    "csp" and "xdawn" give way to `spline` where there are too few epochs, and Xdawn where the
+    target is a number.
+    """
+    labelled = enough_epochs(y)
+    parts = []
+    if kind in ("csp", "auto") and labelled:
+        parts.append(("csp", csp_filters(X, y)))
+    if kind in ("xdawn", "auto") and labelled and y.dtype.kind != "f":
+        parts.append(("xdawn", xdawn_filters(X, y)))
+    parts = [(name, _to_typical(filters, X)) for name, filters in parts]
+    return parts if parts and kind != "auto" else [*parts, ("spline", spline)]
+
+
+def _to_typical(filters: np.ndarray, X: np.ndarray) -> np.ndarray:
+    """Filters whose signals have the size of EEG."""
+    centred = X - X.mean(axis=-1, keepdims=True)
+    size = np.sqrt(np.mean([((filters @ x) ** 2).mean(axis=-1) for x in centred], axis=0))
+    return filters * (TYPICAL_UV / np.maximum(size, 1e-30))[:, None]
+
+
+def start_probe(
+    make: Callable[[list[tuple[str, np.ndarray]]], VirtualProbe],
+    kind: str,
+    x: np.ndarray,
+    targets: np.ndarray,
+    weight: np.ndarray,
+    spline: np.ndarray,
+    groups: np.ndarray | None = None,
+    seed: int = 0,
+) -> VirtualProbe:
+    """A probe with fitted filters, and the ridge solution in its head.
+
+    The weights of its readings and the penalty are chosen by cross-validation in which the
+    filters are fitted anew without the held-out epochs: filters that have seen an epoch's label
+    make it look far easier than it is.
+
+    Parameters
+    ----------
+    make : callable
+        A probe for spatial parts.
+    kind : str
+        As in `spatial_parts`.
+    x : ndarray, shape (n_epochs, n_chans, n_times)
+        Microvolts on the encoder's grid.
+    targets, weight : ndarray, shape (n_epochs,)
+        Class numbers or a target; weights of the squared errors.
+    spline : ndarray, shape (n_targets, n_chans)
+    groups : ndarray, shape (n_epochs,), or None
+        Folds hold whole groups where they are given.
+    seed : int, default=0
+        Of the choice of epochs where there are more than weights are chosen on.
+    """
+    used = np.flatnonzero(weight > 0)
+    x, targets, weight = x[used], targets[used], weight[used]
+    groups = None if groups is None else groups[used]
+    classes = targets.dtype.kind != "f"
+    goal = 2.0 * (targets[:, None] == np.unique(targets)) - 1 if classes else targets[:, None]
+    parts = spatial_parts(kind, x, targets, spline)
+    probe = make(parts)
+    features = _read(probe, x)
+    few = np.arange(len(x))
+    if len(few) > N_CHOICE:
+        few = np.sort(np.random.default_rng(seed).choice(len(x), N_CHOICE, replace=False))
+    shares, held_out = _weigh(
+        make, kind, parts, [z[few] for z in features], x[few], targets[few], goal[few],
+        weight[few], spline, None if groups is None else groups[few],
+    )  # fmt: skip
+    known = np.isfinite(held_out).all(axis=1)
+    slope, offset = 1.0, 0.0
+    if classes and known.any():
+        slope, offset = calibrate(held_out[known], targets[few][known], weight[few][known])
+    _solve_head(probe, features, goal, weight, shares, slope, offset)
+    covariance = np.mean([np.cov(epoch) for epoch in x], axis=0).reshape(x.shape[1], -1)
+    probe.covariance.copy_(torch.from_numpy(covariance))
+    return probe
+
+
+def _weigh(
+    make, kind, parts, features, x, targets, goal, weight, spline, groups
+) -> tuple[np.ndarray, np.ndarray]:
+    """Shares ``(n_readings, n_penalties)`` of a sum of ridge regressions, and its held-out values.
+
+    The shares are the non-negative least squares of the targets on what each reading, at each
+    penalty, predicts of epochs that neither its filters nor its map have seen (stacking).
+    """
+    strata = None if targets.dtype.kind == "f" else targets
+    tests = make_folds(len(x), strata, groups)
+    tests = [np.concatenate(tests[i::N_FOLDS]) for i in range(min(N_FOLDS, len(tests)))]
+    said = np.full((len(features), len(PENALTIES), *goal.shape), np.nan)
+    for test in tests:
+        train = np.setdiff1d(np.arange(len(x)), test)
+        if not len(train):
+            continue
+        inner = spatial_parts(kind, x[train], targets[train], spline)
+        if [name for name, _ in inner] != [name for name, _ in parts]:
+            continue  # too few epochs are left for the filters
+        learned = [part for part in inner if part[0] != "spline"]  # the spline's are read already
+        read = _read(make(learned), x) if learned else []
+        for i, z in enumerate([*read, *features[len(read) :]]):
+            z, _, _ = _standardise(z, train, weight)
+            solver = KernelRidge((z[train] @ z[train].T).astype(np.float64), weight[train])
+            for j, penalty in enumerate(PENALTIES):
+                dual, intercept = solver.solve(goal[train], penalty)
+                said[i, j, test] = z[test] @ (z[train].T @ dual) + intercept
+    shares = np.zeros(said.shape[:2])
+    known = np.isfinite(said[0, 0, :, 0])
+    if known.any():
+        root = np.sqrt(weight[known])[:, None]
+        columns = (said[:, :, known] * root).reshape(shares.size, -1).T
+        shares = nnls(columns, (goal[known] * root).ravel(), maxiter=10_000)[0].reshape(
+            shares.shape
+        )
+    if not shares.any():
+        shares[:, len(PENALTIES) // 2] = 1 / len(shares)
+    return shares, np.tensordot(shares, said, 2)
+
+
+@torch.inference_mode()
+def _read(probe: VirtualProbe, x: np.ndarray) -> list[np.ndarray]:
+    """Every reading of a probe, ``(n_epochs, n_features)``."""
+    blocks = [probe.read(torch.from_numpy(x[i : i + BLOCK])) for i in range(0, len(x), BLOCK)]
+    return [torch.cat(parts).numpy() for parts in zip(*blocks, strict=True)]
+
+
+def _standardise(features: np.ndarray, rows: Any, weight: np.ndarray) -> tuple:
+    """Features brought to a kernel of diagonal 1 over `rows`; their mean and scale."""
+    mean, scale = scaling(features[rows], weight[rows])
+    return (features - mean) * scale, mean, scale
+
+
+@torch.no_grad()
+def _solve_head(probe, features, goal, weight, shares, slope, offset) -> None:
+    """Put a sum of ridge regressions into the norm and the map of a probe."""
+    means, deviations, maps = [], [], []
+    bias = np.zeros(goal.shape[1])
+    for z, row in zip(features, shares, strict=True):
+        z, mean, scale = _standardise(z, slice(None), weight)
+        solver = KernelRidge((z @ z.T).astype(np.float64), weight)
+        coef = np.zeros((z.shape[1], goal.shape[1]))
+        for share, penalty in zip(row, PENALTIES, strict=True):
+            if share:
+                dual, intercept = solver.solve(goal, penalty)
+                coef += share * (z.T @ dual)
+                bias += share * intercept
+        varies = scale > 0
+        deviation = np.where(varies, 1 / np.where(varies, scale, 1.0), 1.0)
+        deviation = deviation / np.sqrt(max(varies.sum(), 1))
+        root = np.sqrt(deviation**2 + probe.norm.eps)  # as the norm divides
+        means.append(mean)
+        deviations.append(deviation)
+        maps.append(coef * (scale * root)[:, None])
+    probe.norm.running_mean.copy_(torch.from_numpy(np.concatenate(means)))
+    probe.norm.running_var.copy_(torch.from_numpy(np.concatenate(deviations) ** 2))
+    probe.head.weight.copy_(torch.from_numpy(slope * np.concatenate(maps).T))
+    probe.head.bias.copy_(torch.from_numpy(slope * bias + offset))
+    probe.eval()

@@ -1,0 +1,171 @@
+"""Probes that start from spatial filters with labels and a ridge head."""
+
+from __future__ import annotations
+
+import pickle
+import time
+
+import mne
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+
+from dare_sklearn import DAREClassifier, DARERegressor
+from dare_sklearn.estimators.starts import csp_filters, spatial_parts, xdawn_filters
+
+NAMES = ["Fz", "C3", "Cz", "C4", "Pz", "Oz"]
+LAYOUT = {"ch_names": NAMES, "sfreq": 256.0, "unit": "uV"}
+N_TIMES = 256
+LABELLED = ("auto", "csp", "xdawn")
+
+
+@pytest.fixture(scope="module")
+def rhythm():
+    """Two classes that differ in the power of one mixed source."""
+    rng = np.random.default_rng(0)
+    y = np.arange(120) % 2
+    sources = rng.normal(size=(120, 6, N_TIMES)) * 10
+    sources[y == 1, 2] *= 1.6
+    mixing = np.eye(6) + 0.3 * rng.normal(size=(6, 6))
+    return (mixing @ sources).astype(np.float32), y, mixing
+
+
+@pytest.fixture(scope="module")
+def evoked():
+    """Two classes that differ in a response of one mixed source."""
+    rng = np.random.default_rng(1)
+    y = np.arange(120) % 2
+    sources = rng.normal(size=(120, 6, N_TIMES)) * 10
+    sources[y == 1, 4] += 8 * np.exp(-(((np.arange(N_TIMES) - 90) / 20) ** 2))
+    mixing = np.eye(6) + 0.3 * rng.normal(size=(6, 6))
+    return (mixing @ sources).astype(np.float32), y, mixing
+
+
+def purity(filters, mixing, source):
+    """Largest share of `source` in what one of the filters lets through."""
+    through = (filters @ mixing) ** 2
+    return (through[:, source] / through.sum(axis=1)).max()
+
+
+def test_filters_find_their_sources(rhythm, evoked):
+    X, y, mixing = rhythm
+    assert purity(csp_filters(X, y), mixing, 2) > 0.95
+    power = (np.linalg.inv(mixing) @ X)[:, 2].var(axis=-1)
+    assert purity(csp_filters(X, (power / power.std())), mixing, 2) > 0.95  # SPoC
+    X, y, mixing = evoked
+    assert purity(xdawn_filters(X, y), mixing, 4) > 0.9
+    assert csp_filters(X[:, :2], y).shape == (2, 2)
+
+
+def test_which_filters_there_are(rhythm):
+    X, y, _ = rhythm
+    spline = np.eye(6, dtype=np.float32)
+
+    def names(kind, n=120, y=y):
+        return [name for name, _ in spatial_parts(kind, X[:n], y[:n], spline)]
+
+    assert names("auto") == ["csp", "xdawn", "spline"]
+    assert names("csp") == ["csp"] and names("xdawn") == ["xdawn"]
+    assert all(names(kind, 9) == ["spline"] for kind in LABELLED)  # four epochs of a class
+    numbers = y.astype(np.float32)
+    assert names("auto", y=numbers) == ["csp", "spline"]
+    assert names("xdawn", y=numbers) == ["spline"]
+    (_, filters), *_ = spatial_parts("csp", X, y, spline)
+    np.testing.assert_allclose(np.sqrt(((filters @ X) ** 2).mean(axis=(0, 2))), 10, rtol=0.01)
+
+
+def score(model, X, y):
+    train = np.arange(len(y)) < 80
+    return model.fit(X[train], y[train]).score(X[~train], y[~train])
+
+
+def test_one_start_for_both_kinds(rhythm, evoked):
+    """'auto' reads power and responses; the paper's probe with its spline reads neither here."""
+    model = DAREClassifier(spatial_init="auto", random_state=0, **LAYOUT)
+    for X, y, _ in (rhythm, evoked):
+        assert score(clone(model), X, y) >= 0.8
+    assert score(clone(model).set_params(spatial_init="csp"), *rhythm[:2]) >= 0.8
+    assert score(clone(model).set_params(spatial_init="xdawn"), *evoked[:2]) >= 0.8
+
+
+def test_chance_stays_chance(rhythm):
+    """Filters that saw a label are not trusted on it: noise gets no confident answer."""
+    X = rhythm[0]
+    y = np.random.default_rng(5).integers(0, 2, len(X))
+    proba = DAREClassifier(spatial_init="auto", **LAYOUT).fit(X[:80], y[:80]).predict_proba(X[80:])
+    assert np.abs(proba - 0.5).mean() < 0.2
+
+
+def test_few_trials(rhythm):
+    X, y, _ = rhythm
+    few = DAREClassifier(spatial_init="auto", random_state=0, **LAYOUT).fit(X[:2], y[:2])
+    assert np.isfinite(few.predict_proba(X[:5])).all()
+    weight = np.r_[np.ones(40), np.zeros(40)]
+    a = clone(few).fit(X[:80], y[:80], sample_weight=weight).predict_proba(X[80:])
+    np.testing.assert_allclose(
+        a, clone(few).fit(X[:40], y[:40]).predict_proba(X[80:]), rtol=1e-3, atol=1e-4
+    )
+
+
+def test_saved_and_loaded(rhythm, tmp_path):
+    X, y, _ = rhythm
+    model = DAREClassifier(spatial_init="auto", random_state=0, **LAYOUT).fit(X[:80], y[:80])
+    assert model.n_iter_ == 0 and len(model.history_) == 0
+    expected = model.predict_proba(X[80:])
+    np.testing.assert_array_equal(clone(model).fit(X[:80], y[:80]).predict_proba(X[80:]), expected)
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(model)).predict_proba(X[80:]), expected)
+    model.save_pretrained(tmp_path)
+    loaded = DAREClassifier.from_pretrained(tmp_path)
+    np.testing.assert_array_equal(loaded.predict_proba(X[80:]), expected)
+
+
+def test_lost_electrodes(rhythm):
+    """The filters are refitted to what is left; with every electrode nothing changes."""
+    X, y, _ = rhythm
+    info = mne.create_info(NAMES, 256.0, "eeg")
+    epochs = mne.EpochsArray(X * 1e-6, info, verbose="error")
+    model = DAREClassifier(spatial_init="auto", random_state=0).fit(epochs[:80], y[:80])
+    full = (model.predict(epochs[80:]) == y[80:]).mean()
+    with pytest.warns(UserWarning, match="lacks 1 of the 6 channels"):
+        left = (
+            model.predict(epochs[80:].copy().load_data().drop_channels(["Oz"])) == y[80:]
+        ).mean()
+    assert left >= full - 0.15
+    module = pickle.loads(pickle.dumps(model.module_))
+    before = module.spatial.weight.clone()
+    module.refit_to(range(6))
+    torch.testing.assert_close(module.spatial.weight, before, rtol=1e-3, atol=1e-4)
+
+
+def test_steps_only_improve(rhythm):
+    X, y, _ = rhythm
+    params = {"validation_fraction": 0.25, "max_epochs": 3, "random_state": 0, **LAYOUT}
+    far = DAREClassifier(spatial_init="csp", lr=10.0, **params)
+    groups = np.arange(len(y)) // 10
+    far.fit(X, y, groups=groups)
+    start = DAREClassifier(spatial_init="csp", lr=1e-30, weight_decay=0.0, **params)
+    start.fit(X, y, groups=groups)
+    assert far.n_iter_ == 3
+    np.testing.assert_allclose(far.predict_proba(X), start.predict_proba(X), atol=1e-6)
+
+
+def test_regression(rhythm):
+    X, _, mixing = rhythm
+    y = np.log((np.linalg.inv(mixing) @ X)[:, 2].var(axis=-1))
+    assert score(DARERegressor(spatial_init="auto", random_state=0, **LAYOUT), X, y) > 0.5
+
+
+def test_what_does_not_go_together(rhythm):
+    X, y, _ = rhythm
+    for params in ({"adaptation": "finetune"}, {"spatial_layers": 2}, {"temporal_kernel": 15}):
+        with pytest.raises(ValueError, match="spatial_init='auto' .* is a probe of its own"):
+            DAREClassifier(spatial_init="auto", **params, **LAYOUT).fit(X, y)
+
+
+def test_time():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(500, 6, 512)).astype(np.float32) * 10
+    start = time.process_time()
+    DAREClassifier(spatial_init="auto", **LAYOUT).fit(X, np.arange(500) % 2)
+    assert time.process_time() - start < 20  # seconds of CPU; 3 where it was written
