@@ -12,8 +12,8 @@ from scipy.optimize import nnls
 from ..base.reading import KernelRidge, calibrate, make_folds, scaling
 from ..modules.encoder import Encoder
 from ..modules.virtual import VirtualProbe
+from ..signals.spatial_filters import csp_filters, xdawn_filters
 
-N_FILTERS = 4  # of CSP, and of Xdawn per class
 MIN_EPOCHS = 5  # of each class, for filters that are fitted with labels
 TYPICAL_UV = 10.0  # root mean square of a virtual electrode
 N_FOLDS = 5
@@ -21,37 +21,6 @@ PENALTIES = tuple(10.0 ** np.arange(-2, 3.25, 0.5))
 N_CHOICE = 1000  # epochs that readings are weighed on at most
 BLOCK = 256  # epochs that are read at once
 READS = {"csp": ("power", "tokens"), "xdawn": ("tokens",), "spline": ("tokens", "power")}
-
-
-def csp_filters(X: np.ndarray, y: np.ndarray, n_filters: int = N_FILTERS) -> np.ndarray:
-    """Filters of common spatial patterns (classes), or of SPoC (numbers), by MNE.
-
-    Parameters
-    ----------
-    X : ndarray, shape (n_epochs, n_chans, n_times)
-    y : ndarray, shape (n_epochs,)
-        Class numbers (integers), or a target (floating point).
-
-    Returns
-    -------
-    ndarray, shape (n_filters, n_chans)
-        At most as many as there are channels.
-    """
-    from mne.decoding import CSP, SPoC
-
-    kind = SPoC if y.dtype.kind == "f" else CSP
-    n_filters = min(n_filters, X.shape[1])
-    fitted = _quiet(lambda: kind(n_filters, reg="oas").fit(X.astype(np.float64), y))
-    return fitted.filters_[:n_filters]
-
-
-def xdawn_filters(X: np.ndarray, y: np.ndarray, n_filters: int = N_FILTERS) -> np.ndarray:
-    """Xdawn filters of each class, by MNE, ``(n_classes * n_filters, n_chans)``."""
-    from mne.decoding import XdawnTransformer
-
-    n_filters = min(n_filters, X.shape[1])
-    fitted = _quiet(lambda: XdawnTransformer(n_filters, reg="oas").fit(X.astype(np.float64), y))
-    return fitted.filters_.reshape(-1, X.shape[1])
 
 
 def make_probe(
@@ -76,13 +45,6 @@ def make_probe(
     with torch.no_grad():
         probe.spatial.weight.copy_(torch.from_numpy(filters)[:, :, None])
     return probe.eval()
-
-
-def _quiet(call: Callable[[], Any]) -> Any:
-    import mne
-
-    with mne.use_log_level("error"):
-        return call()
 
 
 def enough_epochs(y: np.ndarray) -> bool:

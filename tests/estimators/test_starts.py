@@ -12,7 +12,8 @@ import torch
 from sklearn.base import clone
 
 from dare_sklearn import DAREClassifier, DARERegressor
-from dare_sklearn.estimators.starts import csp_filters, spatial_parts, xdawn_filters
+from dare_sklearn.estimators.starts import spatial_parts
+from dare_sklearn.signals.spatial_filters import csp_filters, xdawn_filters
 
 NAMES = ["Fz", "C3", "Cz", "C4", "Pz", "Oz"]
 LAYOUT = {"ch_names": NAMES, "sfreq": 256.0, "unit": "uV"}

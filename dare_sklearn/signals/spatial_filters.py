@@ -1,0 +1,48 @@
+"""Spatial filters that are fitted with labels, by MNE."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+N_FILTERS = 4  # of CSP, and of Xdawn per class
+
+
+def csp_filters(X: np.ndarray, y: np.ndarray, n_filters: int = N_FILTERS) -> np.ndarray:
+    """Filters of common spatial patterns (classes), or of SPoC (numbers), by MNE.
+
+    Parameters
+    ----------
+    X : ndarray, shape (n_epochs, n_chans, n_times)
+    y : ndarray, shape (n_epochs,)
+        Class numbers (integers), or a target (floating point).
+
+    Returns
+    -------
+    ndarray, shape (n_filters, n_chans)
+        At most as many as there are channels.
+    """
+    from mne.decoding import CSP, SPoC
+
+    kind = SPoC if y.dtype.kind == "f" else CSP
+    n_filters = min(n_filters, X.shape[1])
+    fitted = _quiet(lambda: kind(n_filters, reg="oas").fit(X.astype(np.float64), y))
+    return fitted.filters_[:n_filters]
+
+
+def xdawn_filters(X: np.ndarray, y: np.ndarray, n_filters: int = N_FILTERS) -> np.ndarray:
+    """Xdawn filters of each class, by MNE, ``(n_classes * n_filters, n_chans)``."""
+    from mne.decoding import XdawnTransformer
+
+    n_filters = min(n_filters, X.shape[1])
+    fitted = _quiet(lambda: XdawnTransformer(n_filters, reg="oas").fit(X.astype(np.float64), y))
+    return fitted.filters_.reshape(-1, X.shape[1])
+
+
+def _quiet(call: Callable[[], Any]) -> Any:
+    import mne
+
+    with mne.use_log_level("error"):
+        return call()
