@@ -109,7 +109,7 @@ class DAREClassifier(ClassifierMixin, ProbeEstimator):
     classes_ : ndarray, shape (n_classes,)
     encoder_ : Encoder
         The encoder; fine-tuned for "finetune", otherwise as it came.
-    module_ : ConvLinearProbe
+    module_ : ConvLinearProbe or VirtualProbe
         The fitted network (not for "linear").
     net_ : skorch.NeuralNet
         The net that trained it (not for "linear"); pickles leave it out.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -45,6 +46,7 @@ class VirtualProbe(nn.Module):
         super().__init__()
         self.encoder = encoder.requires_grad_(False).eval()
         self.readings = [tuple(reading) for reading in readings]
+        self.n_patches = n_patches
         dim = encoder.config.embed_dim
         width = {"tokens": n_patches * encoder.config.embed_num * dim, "power": dim}
         n_features = sum(width[kind] * (stop - start) for kind, start, stop in self.readings)
@@ -53,6 +55,16 @@ class VirtualProbe(nn.Module):
         self.head = nn.Linear(n_features, n_outputs)
         self.register_buffer("targets", torch.as_tensor(targets, dtype=torch.long))
         self.register_buffer("covariance", torch.eye(n_chans))  # of the channels, in training
+
+    def spec(self) -> dict[str, Any]:
+        """Plain arguments that make a probe of the same shape."""
+        return {
+            "n_chans": self.spatial.in_channels,
+            "targets": self.targets.tolist(),
+            "readings": [list(reading) for reading in self.readings],
+            "n_patches": self.n_patches,
+            "n_outputs": self.head.out_features,
+        }
 
     def train(self, mode: bool = True) -> VirtualProbe:
         super().train(mode)

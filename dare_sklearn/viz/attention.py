@@ -187,6 +187,11 @@ def _prepare(encoder, X, ch_names, sfreq, unit):
         if not hasattr(encoder, "encoder_"):
             raise TypeError("plot_attention needs an estimator with an encoder.")
         signals = encoder._read(X, reset=False)
+        if hasattr(encoder, "module_") and not hasattr(encoder.module_, "temporal"):
+            raise ValueError(
+                f"The probe of spatial_init={encoder.spatial_init!r} shows its encoder one virtual "
+                "electrode at a time, so that there is no attention between electrodes."
+            )
         if hasattr(encoder, "module_"):
             module, epochs = encoder.module_, encoder._grid(signals)
             names = [ELECTRODES[row] for row in module.targets.tolist()]

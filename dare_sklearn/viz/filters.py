@@ -116,6 +116,11 @@ def _fitted_module(probe: Any) -> Any:
             "Spatial filters need a spatial convolution, and adaptation='linear' has none: "
             "fit it with adaptation='conv-linear'."
         )
+    if not hasattr(probe.module_.spatial, "layers"):
+        raise ValueError(
+            f"The filters of spatial_init={probe.spatial_init!r} are no electrodes: plot those of "
+            "spatial_init='spline' or 'random'."
+        )
     return probe.module_
 
 

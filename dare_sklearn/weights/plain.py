@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from ..modules.config import DAREConfig
 from ..modules.encoder import Encoder
 from ..modules.probe import ConvLinearProbe, build_probe
+from ..modules.virtual import VirtualProbe
 from ..pretraining.objective import PretrainingModel
 from .files import check_fit, shorten
 
@@ -22,6 +23,7 @@ KIND = "dare_sklearn_network"
 _MAKERS = {
     "Encoder": lambda config, spec: Encoder(config, **spec).requires_grad_(False),
     "ConvLinearProbe": lambda config, spec: build_probe(Encoder(config), **spec),
+    "VirtualProbe": lambda config, spec: VirtualProbe(Encoder(config), **spec),
     "PretrainingModel": lambda config, spec: PretrainingModel(config, **spec),
 }
 
@@ -40,7 +42,7 @@ def make_network(
 
     Parameters
     ----------
-    kind : {"Encoder", "ConvLinearProbe", "PretrainingModel"}
+    kind : {"Encoder", "ConvLinearProbe", "VirtualProbe", "PretrainingModel"}
     config : DAREConfig
     spec : dict
         What the network's ``spec()`` gives; nothing for an encoder.

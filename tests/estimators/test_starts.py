@@ -14,6 +14,7 @@ from sklearn.base import clone
 from dare_sklearn import DAREClassifier, DARERegressor
 from dare_sklearn.estimators.starts import spatial_parts
 from dare_sklearn.signals.spatial_filters import csp_filters, xdawn_filters
+from dare_sklearn.viz import plot_attention, plot_spatial_filters
 
 NAMES = ["Fz", "C3", "Cz", "C4", "Pz", "Oz"]
 LAYOUT = {"ch_names": NAMES, "sfreq": 256.0, "unit": "uV"}
@@ -38,7 +39,7 @@ def evoked():
     rng = np.random.default_rng(1)
     y = np.arange(120) % 2
     sources = rng.normal(size=(120, 6, N_TIMES)) * 10
-    sources[y == 1, 4] += 8 * np.exp(-(((np.arange(N_TIMES) - 90) / 20) ** 2))
+    sources[y == 1, 4] += 20 * np.exp(-(((np.arange(N_TIMES) - 90) / 20) ** 2))
     mixing = np.eye(6) + 0.3 * rng.normal(size=(6, 6))
     return (mixing @ sources).astype(np.float32), y, mixing
 
@@ -82,7 +83,7 @@ def score(model, X, y):
 
 
 def test_one_start_for_both_kinds(rhythm, evoked):
-    """'auto' reads power and responses; the paper's probe with its spline reads neither here."""
+    """'auto' reads power as well as responses."""
     model = DAREClassifier(spatial_init="auto", random_state=0, **LAYOUT)
     for X, y, _ in (rhythm, evoked):
         assert score(clone(model), X, y) >= 0.8
@@ -119,6 +120,9 @@ def test_saved_and_loaded(rhythm, tmp_path):
     model.save_pretrained(tmp_path)
     loaded = DAREClassifier.from_pretrained(tmp_path)
     np.testing.assert_array_equal(loaded.predict_proba(X[80:]), expected)
+    for plot, args in ((plot_spatial_filters, ()), (plot_attention, (X[:2],))):
+        with pytest.raises(ValueError, match="spatial_init='auto'"):
+            plot(model, *args)
 
 
 def test_lost_electrodes(rhythm):
