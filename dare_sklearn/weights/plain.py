@@ -75,8 +75,9 @@ def make_network(
 
 
 def to_plain(module: nn.Module) -> dict[str, Any]:
-    """An `Encoder`, a `ConvLinearProbe` or a `PretrainingModel` as numbers and arrays."""
-    config = (module.encoder if isinstance(module, ConvLinearProbe) else module).config
+    """An `Encoder`, a probe or a `PretrainingModel` as numbers and arrays."""
+    probe = isinstance(module, ConvLinearProbe | VirtualProbe)
+    config = (module.encoder if probe else module).config
     return {
         KIND: type(module).__name__,
         "config": config.to_dict(),
