@@ -36,7 +36,7 @@ from torch import Tensor
 
 from ..weights.files import CONFIG_NAME, WEIGHTS_NAME, read_tensors, sha256
 from ..weights.load import save_pretraining_model
-from .corpus import MontageBatches
+from .batches import MontageBatches
 from .net import check_finite_weights
 from .stop_signals import StopSignals
 

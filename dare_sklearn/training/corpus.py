@@ -6,14 +6,14 @@ workers where they are asked for.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import Dataset
 from xxhash import xxh3_128
 
 from ..modules.config import DAREConfig
@@ -24,9 +24,7 @@ from ..signals.lazy import LazyRecording, overlapping
 from ..signals.recordings import resampled_span
 from ..signals.resampling import resampled_length, whole_patches
 from ..signals.windows import cut_windows, window_starts
-from .processes import Ranks
 from .stream import OnError, Part
-from .workers import worker_options
 
 BLOCK = 64  # windows of a recording in memory that are cut together
 
@@ -225,139 +223,6 @@ class Stream:
         if not np.isfinite(x).all():
             raise ValueError(f"batch({step}) of the stream holds NaN or infinite values.")
         return x, channels
-
-
-class MontageBatches(Sampler):
-    """Shuffled batches, each within one montage; their number is the same in every epoch.
-
-    Where several processes train together, each gets its share of every batch, and with it how
-    many windows of the batch are its own and how many there are. One that gets none (of a montage
-    with fewer windows than processes) gets one that does not count.
-
-    Parameters
-    ----------
-    sizes : list of int
-        Windows of each montage.
-    batch_size : int
-        Windows in a batch of all processes together.
-    rng : numpy.random.Generator
-    rank, n_ranks : int, default=0, 1
-    streams : list of int, default=()
-        Batches of each stream in an epoch. A stream is asked for the number of the step in the run.
-    sources : list of int or None, default=None
-        The item of X that each montage, and each stream, comes from.
-    shares : sequence of float or None, default=None
-        Share of each item in the batches, which are drawn then; windows come again where an item
-        has too few for its share, and wait for another epoch where it has more. None goes through
-        all windows and streams once.
-    """
-
-    def __init__(
-        self,
-        sizes: list[int],
-        batch_size: int,
-        rng: np.random.Generator,
-        rank: int = 0,
-        n_ranks: int = 1,
-        *,
-        streams: Sequence[int] = (),
-        sources: Sequence[int] | None = None,
-        shares: Sequence[float] | None = None,
-    ) -> None:
-        self.sizes = sizes
-        self.counts = [-(-size // batch_size) for size in sizes]
-        self.rng = rng
-        self.rank, self.n_ranks = rank, n_ranks
-        self.streams = list(streams)
-        self.sources = sources
-        self.shares = shares
-        self.n_skipped, self.n_epochs = 0, 0
-
-    @property
-    def state(self) -> dict[str, Any]:
-        """Of the generator: between epochs, what the next one's order comes from."""
-        return self.rng.bit_generator.state
-
-    def resume(self, state: dict[str, Any], n_done: int, n_epochs: int) -> None:
-        """Make the next epoch the one that began in this state, without its first batches."""
-        self.rng.bit_generator.state = state
-        self.n_skipped, self.n_epochs = n_done, n_epochs
-
-    def __len__(self) -> int:
-        return sum(self.counts) + sum(self.streams)
-
-    def __iter__(self) -> Iterator[tuple]:
-        order = self._mixed() if self.shares is not None else self._once()
-        first, self.n_skipped = self.n_skipped, 0
-        begin, self.n_epochs = self.n_epochs * len(self), self.n_epochs + 1
-        for number, (source, windows) in enumerate(order):
-            if number < first:
-                continue
-            if windows is None:
-                share = () if self.n_ranks == 1 else (self.rank, self.n_ranks)
-                yield source, begin + number, *share
-            else:
-                one = self.n_ranks == 1
-                yield (source, windows) if one else self._share(source, windows)
-
-    def _batches(self, montage: int) -> list[tuple]:
-        """All windows of a montage, in a random order."""
-        # of even sizes, so that no batch is left with a single window and nothing to contrast
-        order = self.rng.permutation(self.sizes[montage])
-        return [(montage, windows) for windows in np.array_split(order, self.counts[montage])]
-
-    def _once(self) -> list[tuple]:
-        batches = [batch for montage in range(len(self.sizes)) for batch in self._batches(montage)]
-        for number, count in enumerate(self.streams, len(self.sizes)):
-            batches += [(number, None)] * count
-        return [batches[i] for i in self.rng.permutation(len(batches))]
-
-    def _mixed(self) -> Iterator[tuple]:
-        members = [np.flatnonzero(np.equal(self.sources, i)) for i in range(len(self.shares))]
-        waiting: list[list[tuple]] = [[] for _ in members]
-        for item in self.rng.choice(len(members), len(self), p=self.shares):
-            if not waiting[item]:
-                its = [
-                    batch
-                    for number in members[item]
-                    for batch in (
-                        self._batches(number)
-                        if number < len(self.sizes)
-                        else [(number, None)] * self.streams[number - len(self.sizes)]
-                    )
-                ]
-                waiting[item] = [its[i] for i in self.rng.permutation(len(its))]
-            yield waiting[item].pop()
-
-    def _share(self, montage: int, windows: np.ndarray) -> tuple:
-        mine = np.array_split(windows, self.n_ranks)[self.rank]
-        read = mine if len(mine) else windows[:1]
-        return montage, read, (len(mine), len(windows))
-
-
-def make_loader(
-    corpus: Corpus,
-    batch_size: int,
-    rng: np.random.Generator,
-    *,
-    shares: Sequence[float] | None = None,
-    n_workers: int = 0,
-    ranks: Ranks | None = None,
-) -> DataLoader:
-    """Loader of (x, channels) batches; workers where something is to be read."""
-    ranks = ranks or Ranks()
-    sampler = MontageBatches(
-        corpus.sizes,
-        batch_size * ranks.size,
-        rng,
-        ranks.rank,
-        ranks.size,
-        streams=[len(stream) for stream in corpus.streams],
-        sources=[part.source for part in (*corpus.montages, *corpus.streams)],
-        shares=shares,
-    )
-    options = worker_options(n_workers if corpus.lazy else 0)
-    return DataLoader(corpus, sampler=sampler, batch_size=None, **options)
 
 
 def build_corpus(

@@ -106,7 +106,7 @@ def history_frame(history, renames: dict[str, str]) -> pd.DataFrame:
 
 
 def check_finite_weights(module: nn.Module, owner: str) -> None:
-    """Refuse a network whose last step has diverged, which no loss tells any more."""
+    """Raise if the last update made a weight non-finite (the loss cannot show it)."""
     if not all(torch.isfinite(p).all() for p in module.parameters()):
         check_finite(math.nan, owner)
 

@@ -28,7 +28,7 @@ _YES = {"1", "true", "yes"}
 
 
 class Ranks:
-    """The processes that train together; one alone has nobody to talk to.
+    """The processes that train together; with one process, every method is a no-op.
 
     Attributes
     ----------
@@ -173,7 +173,10 @@ class Together:
         return n_own / n_all
 
     def loss(self, terms: dict[str, Tensor], share: float) -> Tensor:
-        """What to go back from: gradients are averaged over the processes, and must be summed."""
+        """The loss to back-propagate.
+
+        DDP averages gradients over the processes; we need their sum, so multiply by their number.
+        """
         whole = "mask_alignment"  # of the whole batch already, and each goes back to its own part
         parts = [
             self.weights[name] * value * (1.0 if name == whole else share)

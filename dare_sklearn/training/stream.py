@@ -1,4 +1,4 @@
-"""How a pretraining corpus is read: recording by recording, with a word on each that is unusable.
+"""How a pretraining corpus is read: recording by recording, and reports on those that cannot be used.
 
 Every recording is read through once before training: its values, its unit, flat channels, and a
 hash. Files are shared out between background workers, and between the processes that train.

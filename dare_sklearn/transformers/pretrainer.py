@@ -34,8 +34,9 @@ from ..signals.electrodes import ELECTRODES
 from ..signals.files import close_files
 from ..signals.readers import warn_ignored
 from ..signals.units import UNITS
+from ..training.batches import make_loader
 from ..training.checkpoint import CheckpointFolder, SaveCheckpoints, plain
-from ..training.corpus import Corpus, Stream, build_corpus, describe_corpus, make_loader
+from ..training.corpus import Corpus, Stream, build_corpus, describe_corpus
 from ..training.device import PRECISIONS, resolve_device, resolve_precision
 from ..training.memory import fit_or_name_batch_size
 from ..training.net import check_finite_weights, history_frame, make_callbacks
@@ -80,8 +81,9 @@ class DAREPretrainer(
         Unit of arrays and braindecode windows; "auto" decides from the amplitude and warns. MNE
         objects are in volts.
     unknown_channels : {"interpolate", "drop", "error"}, default="interpolate"
-        What becomes of channels that are not among the encoder's 62 electrodes: interpolated onto
-        the nearest electrodes that were not recorded (with a warning), left out, or refused.
+        How to handle channels that the encoder does not know (it has 62 electrodes): interpolate
+        them onto the nearest electrodes that were not recorded (with a warning), drop or refuse
+        them.
     window_s : float or sequence of float, default=4.0
         Length in seconds of the windows that are cut from longer epochs or recordings. With
         several, everything is cut once at each length.
@@ -95,9 +97,9 @@ class DAREPretrainer(
         corpora of recordings whose gains are not comparable. None leaves them as they were
         recorded: the encoder's own scale is part of its configuration.
     on_error : {"raise", "skip"}, default="raise"
-        What becomes of continuous recordings that cannot be read or used (files that are damaged,
-        cut short or no EEG, flat channels, NaN, an implausible amplitude): an error that names the
-        first one, or all are left out with a warning that names them.
+        How to handle continuous recordings that cannot be read or used (files that are damaged,
+        cut short or not EEG, flat channels, NaN, an implausible amplitude): raise an error that
+        names the first one, or leave all of them out with a warning that names them.
     n_workers : int, default=0
         Background processes that read files, and prepare what lies on disk; in each of the
         processes that train. The result is the same with any number.
@@ -140,13 +142,13 @@ class DAREPretrainer(
         (nano), where a second one gains little, and torch's own number for the others.
     compile : bool, default=False
         Run the networks through ``torch.compile``. The first call takes minutes and needs a C++
-        compiler; where it fails, a warning says so and the plain network goes on.
+        compiler; if compilation fails, warn and run uncompiled.
     checkpoint_dir : path or None, default=None
-        Folder of checkpoints, from which the same ``fit`` call goes on (see Notes). It also holds
+        Folder of checkpoints, from which the same ``fit`` call continues (see Notes). It also holds
         the model of the last one in the format of `save_pretrained`: ``weights=checkpoint_dir``
         starts another run from its weights.
     checkpoint_every : int or None, default=None
-        Steps (batches) between checkpoints within an epoch; None writes them after epochs alone.
+        Steps (batches) between checkpoints within an epoch; None writes them only after epochs.
     callbacks : list of skorch callbacks or None, default=None
         Called during pretraining beside our own.
     random_state : int, RandomState or None, default=None
@@ -191,8 +193,8 @@ class DAREPretrainer(
     FloatingPointError
         From ``fit``, if the loss becomes NaN: lower `lr`.
     MemoryError
-        From ``fit``, naming a `batch_size` that fits (where one process trains), and from
-        ``transform``, if not even single epochs do.
+        From ``fit``, naming a `batch_size` to try, and from ``transform``, if not even single
+        epochs fit.
 
     See Also
     --------

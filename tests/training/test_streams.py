@@ -11,8 +11,10 @@ from benchmarks.pretrain.corpus import CorpusConfig
 from benchmarks.pretrain.corpus import Stream as Simulated
 from benchmarks.pretrain.run import RunConfig, pretrainer
 from dare_sklearn import DAREPretrainer
+from dare_sklearn.modules.config import get_config
 from dare_sklearn.pretraining.losses import equalize_bands
-from dare_sklearn.training.corpus import MontageBatches
+from dare_sklearn.training.batches import MontageBatches
+from dare_sklearn.training.corpus import Corpus, Stream
 from dare_sklearn.transformers import pretrainer as _pretrainer
 
 NAMES = ["Fz", "Cz", "Pz", "Oz"]
@@ -238,3 +240,17 @@ def test_equalized_bands_are_equally_strong():
     np.testing.assert_allclose(np.square(done).mean(), 1.0, rtol=1e-3)
     # what is stronger in one window or channel stays so
     assert done[0].std() > 2 * done[1:].std()
+
+
+def test_processes_share_the_batches_of_a_stream():
+    stream = Stream(Noise(), get_config("nano"))
+    whole = [stream.read(step)[0] for step in range(6)]
+    for n_ranks in (2, 5):  # of four windows, the fifth process has none
+        parts = []
+        for rank in range(n_ranks):
+            sampler = MontageBatches([], 4, np.random.default_rng(0), rank, n_ranks, streams=[3])
+            parts.append([Corpus([], streams=[stream])[key] for _ in range(2) for key in sampler])
+        for step, batches in enumerate(zip(*parts, strict=True)):
+            assert all(len(x) >= 1 and n_all == 4 for x, _, (_, n_all) in batches)
+            joined = np.concatenate([x[:n_own] for x, _, (n_own, _) in batches])
+            np.testing.assert_array_equal(joined, whole[step])
