@@ -1,4 +1,4 @@
-"""How a pretraining corpus is read: recording by recording, and reports on those that cannot be used.
+"""How a pretraining corpus is read: recording by recording, with a report on unusable ones.
 
 Every recording is read through once before training: its values, its unit, flat channels, and a
 hash. Files are shared out between background workers, and between the processes that train.
