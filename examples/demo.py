@@ -11,6 +11,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+if __name__ == "__main__":
+    print("Loading libraries ...", flush=True)
+
 import matplotlib
 
 matplotlib.use("Agg")
@@ -20,6 +23,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import LeaveOneGroupOut
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from tqdm.auto import tqdm
 
 from dare_sklearn import DAREClassifier, DAREEmbedder, simulate_epochs
 from dare_sklearn.evaluation import compare, summarize
@@ -48,6 +52,28 @@ def make_pipelines(encoder: str, paradigm: str) -> dict:
         "DARE conv-linear probe": DAREClassifier(encoder, max_epochs=40),
         **{name: classical[name] for name in CLASSICAL[paradigm]},
     }
+
+
+def score(pipelines: dict, epochs, paradigm: str) -> pd.DataFrame:
+    """Scores of all pipelines, person by person, so that every step of the bar takes as long."""
+    y, people = (epochs.metadata[name].to_numpy() for name in ("label", "subject"))
+    folds = list(LeaveOneGroupOut().split(y, y, people))
+    tables = []
+    with tqdm(folds, unit="person") as bar:
+        for number, (train, test) in enumerate(bar):
+            bar.set_description(f"{people[test[0]]} left out, {len(pipelines)} pipelines")
+            table = compare(
+                pipelines,
+                epochs,
+                y,
+                groups=people,
+                cv=[(train, test)],
+                scoring=METRIC,
+                random_state=0,
+                dataset=f"simulated {paradigm}",
+            )
+            tables.append(table.assign(fold=number))
+    return pd.concat(tables, ignore_index=True)
 
 
 def write_report(folder: Path, table: pd.DataFrame, scores: pd.DataFrame, views: pd.DataFrame):
@@ -94,17 +120,7 @@ def main() -> None:
         ch_names=MONTAGE,
         random_state=0,
     )
-    scores = compare(
-        make_pipelines(args.encoder, args.paradigm),
-        epochs,
-        epochs.metadata["label"].to_numpy(),
-        groups=epochs.metadata["subject"].to_numpy(),
-        cv=LeaveOneGroupOut(),
-        scoring=METRIC,
-        random_state=0,
-        dataset=f"simulated {args.paradigm}",
-        verbose=1,
-    )
+    scores = score(make_pipelines(args.encoder, args.paradigm), epochs, args.paradigm)
     print("Comparing views of the same epochs through different electrodes ...")
     views = pd.concat(
         mask_invariance(encoder, epochs, n_chans=8, n_draws=10, random_state=0).assign(encoder=name)
