@@ -155,7 +155,7 @@ def test_bad_probes(probe):
 
 def test_places_are_those_of_the_head():
     names = ["Fpz", "Cz", "Oz", "T7", "T8"]
-    front, middle, back, left, right = place_electrodes(names, {}, "test")
+    front, middle, back, left, right = place_electrodes(names, {})
     assert front[1] > middle[1] > back[1] and abs(front[0]) < 0.005
     assert left[0] < -0.06 < 0.06 < right[0]
     assert np.linalg.norm(middle) < 0.02
