@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator
-from sklearn.model_selection import GroupShuffleSplit, train_test_split
+from sklearn.model_selection import train_test_split
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils._param_validation import Interval, StrOptions
@@ -37,7 +37,14 @@ from ..signals.units import UNITS
 from ..training.device import PRECISIONS, autocast, resolve_device
 from ..training.memory import fit_or_name_batch_size, run_in_batches
 from ..training.net import check_finite_weights, history_frame, make_callbacks
-from ..training.probe import KeepBest, ProbeData, ProbeNet, as_batch
+from ..training.probe import (
+    KeepBest,
+    ProbeData,
+    ProbeNet,
+    as_batch,
+    hold_out_groups,
+    keep_if_better,
+)
 from ..training.seeds import draw_seeds, torch_generator, torch_seed
 from ..training.threads import compute_threads, n_threads_of
 from .starts import make_probe, start_probe
@@ -51,7 +58,6 @@ PROBE_RATES = (5e-3, 0.01)
 FINETUNE_RATES = (5e-4, 0.05)
 FINETUNE_WARMUP_EPOCHS = 5
 TINY = 1e-30  # of weights, whose squares would be lost
-GROUP_DRAWS = 20  # until every class keeps training epochs
 
 
 class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEstimator):
@@ -268,7 +274,7 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
                 lambda: net.fit(data, None), self.batch_size, len(data), type(self).__name__
             )
             if virtual:
-                self._keep_if_better(net, start, ProbeData(x, targets, weight, valid))
+                keep_if_better(net, start, ProbeData(x, targets, weight, valid))
         check_finite_weights(net.module_, type(self).__name__)
         net.train_split = None  # it holds the validation epochs, which no saved model should
         net.set_params(device="cpu")  # a model that was fitted on a GPU loads on any machine
@@ -315,27 +321,13 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
                     random_state=seed,
                     stratify=self._strata(targets),
                 )
-            return self._split_groups(targets, groups, seed)
+            strata = self._strata(targets)
+            return hold_out_groups(groups, strata, self.validation_fraction, seed)
         except ValueError as error:
             raise ValueError(
                 f"validation_fraction={self.validation_fraction:g} of {type(self).__name__} cannot "
                 f"split {len(targets)} epochs: {error}"
             ) from None
-
-    def _split_groups(
-        self, targets: np.ndarray, groups: np.ndarray, seed: int
-    ) -> tuple[np.ndarray, np.ndarray]:
-        draws = GroupShuffleSplit(
-            GROUP_DRAWS, test_size=self.validation_fraction, random_state=seed
-        )
-        strata = self._strata(targets)
-        for train, valid in draws.split(targets, groups=groups):
-            if strata is None or len(np.unique(strata[train])) == len(np.unique(strata)):
-                return train, valid
-        raise ValueError(
-            "without the held-out groups, some class has no epochs left. Pass "
-            "validation_fraction=0, or groups that hold several classes."
-        )
 
     def _strata(self, targets: np.ndarray) -> np.ndarray | None:
         return None
@@ -385,21 +377,6 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
             None if groups is None else groups[train],
             seed,
         )
-
-    def _keep_if_better(self, net: ProbeNet, start: dict[str, Any], valid: ProbeData) -> None:
-        """Go back to the start unless the steps have improved the loss of held-out epochs."""
-
-        def loss() -> float:
-            net.module_.eval()
-            steps = [net.validation_step(batch) for batch in net.get_iterator(valid)]
-            sizes = [len(step["y_pred"]) for step in steps]
-            return float(np.average([float(step["loss"]) for step in steps], weights=sizes))
-
-        moved = copy.deepcopy(net.module_.state_dict())
-        after = loss()
-        net.module_.load_state_dict(start)
-        if after < loss():
-            net.module_.load_state_dict(moved)
 
     def _probe_spec(self) -> dict[str, Any]:
         """What the parameters and the targets say of the probe, for `build_probe`."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from typing import Any
 
 import numpy as np
 import torch
+from sklearn.model_selection import GroupShuffleSplit
 from skorch import NeuralNet
 from skorch.callbacks import EarlyStopping
 from torch import nn
@@ -15,6 +17,8 @@ from torch.utils.data import Dataset
 from ..modules.probe import project_max_norm
 from .device import autocast
 from .net import check_finite, param_groups
+
+GROUP_DRAWS = 20  # until every class keeps training epochs
 
 
 class ProbeData(Dataset):
@@ -86,6 +90,36 @@ class ProbeNet(NeuralNet):
         step = super().train_step(batch, **fit_params)
         project_max_norm(self.module_)
         return step
+
+
+def keep_if_better(net: ProbeNet, start: dict[str, Any], valid: ProbeData) -> None:
+    """Go back to the weights `start` unless training has improved the loss of held-out epochs."""
+
+    def loss() -> float:
+        net.module_.eval()
+        steps = [net.validation_step(batch) for batch in net.get_iterator(valid)]
+        sizes = [len(step["y_pred"]) for step in steps]
+        return float(np.average([float(step["loss"]) for step in steps], weights=sizes))
+
+    moved = copy.deepcopy(net.module_.state_dict())
+    after = loss()
+    net.module_.load_state_dict(start)
+    if after < loss():
+        net.module_.load_state_dict(moved)
+
+
+def hold_out_groups(
+    groups: np.ndarray, strata: np.ndarray | None, share: float, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Training and validation epochs in whole groups; every class keeps training epochs."""
+    draws = GroupShuffleSplit(GROUP_DRAWS, test_size=share, random_state=seed)
+    for train, valid in draws.split(groups, groups=groups):
+        if strata is None or len(np.unique(strata[train])) == len(np.unique(strata)):
+            return train, valid
+    raise ValueError(
+        "without the held-out groups, some class has no epochs left. Pass validation_fraction=0, "
+        "or groups that hold several classes."
+    )
 
 
 def layerwise_groups(
