@@ -16,7 +16,8 @@ from .modules.encoder import Encoder
 from .modules.layers import init_weights
 from .modules.probe import LinearHead, build_probe, project_max_norm
 from .signals.electrodes import canonical_names, electrode_index, target_electrodes
-from .signals.interpolation import spline_start
+from .signals.errors import about
+from .signals.interpolation import info_positions, spline_start
 from .signals.resampling import resample, resampled_length, whole_patches
 from .signals.units import PLAUSIBLE_UV
 from .weights.load import load_encoder
@@ -159,7 +160,7 @@ class DAREModel(EEGModuleMixin, nn.Module):
                 if saved is not None:
                     saved.update(encoder=None, size=config.to_dict())
 
-        targets = target_electrodes(target_channels, "DAREModel")
+        targets = target_electrodes(target_channels)
         start = None
         if spatial_init == "spline" and spatial_layers == 1 and self._chs_info is not None:
             start = _spatial_start(self._chs_info, targets)
@@ -167,7 +168,6 @@ class DAREModel(EEGModuleMixin, nn.Module):
             resampled_length(self.n_times, self.sfreq, config.sfreq),
             config.patch_size,
             config.sfreq,
-            "DAREModel",
             original_sfreq=self.sfreq,
         )
         self.register_buffer(
@@ -253,13 +253,8 @@ class DAREModel(EEGModuleMixin, nn.Module):
 
 def _spatial_start(chs_info: list[dict[str, Any]], targets: tuple[str, ...]) -> Tensor | None:
     names = canonical_names([channel["ch_name"] for channel in chs_info], "chs_info")
-    own = {}
-    for name, channel in zip(names, chs_info, strict=True):
-        loc = channel.get("loc")
-        xyz = np.asarray([] if loc is None else loc, dtype=float)[:3]
-        if xyz.size == 3 and np.isfinite(xyz).all() and xyz.any():
-            own[name] = xyz
-    start = spline_start(names, own, targets, "DAREModel")
+    with about("DAREModel"):
+        start = spline_start(names, info_positions(chs_info), targets)
     return None if start is None else torch.from_numpy(start)
 
 

@@ -251,9 +251,7 @@ def test_spline_start_from_positions():
 @pytest.mark.parametrize("loc", [None, np.zeros(12), np.full(12, np.nan)])
 def test_unknown_positions_start_with_weight_zero(loc):
     chs = [{"ch_name": "Cz"}, {"ch_name": "E1", "loc": loc}]
-    with pytest.warns(
-        UserWarning, match="does not know where E1 are, so they start with weight zero"
-    ):
+    with pytest.warns(UserWarning, match="not known where E1 are, so they start with weight zero"):
         start = spatial(make(n_chans=None, chs_info=chs))
     assert not start[:, 1].any()
     torch.testing.assert_close(start[:, :1], spatial(make(n_chans=None, chs_info=chs[:1])))

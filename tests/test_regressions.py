@@ -112,7 +112,7 @@ def test_one_epoch_is_predicted_as_among_others(X):
     with pytest.warns(UserWarning, match="constant signal"):
         np.testing.assert_allclose(embedder.transform(X[:1]), Z[:1], atol=1e-5)
     np.testing.assert_allclose(embedder.transform(X[1:2]), Z[1:2], atol=1e-5)
-    with pytest.raises(ValueError, match="X looks like V .* reads arrays as uV"):
+    with pytest.raises(ValueError, match="X looks like V .* arrays are read as uV"):
         embedder.transform(X[2:] * 1e-6)
 
 
@@ -168,7 +168,7 @@ def test_no_epochs_in_a_fitted_model(X):
 
 def test_unknown_places_are_said(X):
     params = {**PARAMS, "ch_names": ["Lead 7", *NAMES[1:]]}
-    with pytest.warns(UserWarning, match="does not know where LEAD 7 are"):
+    with pytest.warns(UserWarning, match="not known where LEAD 7 are"):
         clf = DAREClassifier(None, max_epochs=1, lr=1e-12, **params).fit(X, np.arange(12) % 2)
     start = clf.module_.spatial.layers[0].weight[..., 0]
     assert start[:, 0].abs().max() < 1e-6  # the others keep their spline

@@ -16,7 +16,7 @@ import numpy as np
 from dare_sklearn import simulate_epochs
 from dare_sklearn.modules.config import DAREConfig, get_config
 from dare_sklearn.signals.electrodes import ELECTRODES
-from dare_sklearn.signals.grid import to_grid
+from dare_sklearn.signals.grid import Windows
 from dare_sklearn.signals.readers import read_signals
 from dare_sklearn.simulation.paradigms import CLASSES
 
@@ -156,9 +156,8 @@ def read_recordings(name: str, data: Path | None) -> list[tuple[np.ndarray, np.n
     for epochs in reader(data):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # interpolated channels
-            x, index = to_grid(
-                read_signals(epochs), config, unknown="interpolate", owner="benchmarks.pretrain"
-            )
+            windows = Windows(read_signals(epochs), config, unknown="interpolate")
+            x, index = windows.load(), windows.rows
         x = x - x.mean(axis=2, keepdims=True)
         montages.append((x[np.abs(x).max(axis=(1, 2)) < _CLIP_UV], index))
     return montages

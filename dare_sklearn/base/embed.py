@@ -9,16 +9,14 @@ import numpy as np
 import torch
 from xxhash import xxh3_128
 
-from ..modules.encoder import Encoder
 from ..signals.container import Signals
-from ..signals.grid import Grid
 from ..signals.lazy import digest_epochs
 from ..signals.resampling import resampled_length
 from ..training.compile import Compiled
 from ..training.device import autocast, resolve_device, resolve_precision
 from ..training.memory import run_in_batches
 from ..training.threads import compute_threads, n_threads_of
-from .cache import EpochCache, encoder_digest
+from .cache import EpochCache, encoder_digest, open_cache
 
 POOLINGS = ("mean", "mean_std", "flatten")
 
@@ -26,62 +24,67 @@ POOLINGS = ("mean", "mean_std", "flatten")
 def embed_signals(estimator: Any, signals: Signals) -> np.ndarray:
     """Pooled embeddings ``(n_epochs, n_features)``, as the parameters of a fitted estimator say.
 
-    Signals are read, resampled and embedded batch by batch: memory does not grow with their number,
-    and batches are halved where it runs out. With a ``cache``, epochs that were embedded before are
-    not embedded again.
+    Windows are read and embedded batch by batch: memory does not grow with their number, and
+    batches are halved where it runs out. With a ``cache``, epochs that were embedded before are not
+    embedded again.
     """
-    with compute_threads(n_threads_of(estimator.encoder_.config)):
-        return _embed(estimator, signals)
-
-
-def _embed(estimator: Any, signals: Signals) -> np.ndarray:
-    encoder, owner = estimator.encoder_, type(estimator).__name__
-    grid = Grid(signals, encoder.config, owner=owner, unknown=estimator.unknown_channels)
-    device = resolve_device(estimator.device)
-    # read in evaluation mode without touching the module, which several estimators may share
-    moved = encoder if _device_of(encoder) == device else _copy_to(encoder, device)
-    channels = torch.from_numpy(grid.index).to(device)
-    precision = resolve_precision(estimator.precision, device)
-    wanted = getattr(estimator, "compile", False)  # the probes have no such parameter
-    run = Compiled(moved, owner) if wanted else moved
-
-    def compute(block: np.ndarray) -> np.ndarray:
-        with torch.inference_mode(), autocast(device, precision):
-            x = torch.from_numpy(grid.apply(block)).to(device)
-            tokens = run(moved.normalize(x), channels).float().cpu()  # (B, N, E, D)
-        if not torch.isfinite(tokens).all():
-            raise FloatingPointError(
-                f"The encoder of {owner} gives NaN or infinite embeddings: its training diverged "
-                "(lower lr), or X holds values of extreme size."
-            )
-        return pool(tokens.numpy(), estimator.pooling)
-
-    n_epochs, batch_size, cache = signals.n_epochs, estimator.batch_size, estimator._open_cache()
-    if cache is None:
-        blocks = run_in_batches(
-            lambda start, stop: compute(signals.data[start:stop]), n_epochs, batch_size, owner
-        )
-        return np.concatenate(blocks)
-    settings = _settings(estimator, signals, precision, device, wanted)
-    digests = signals.data.digests if signals.lazy else None
-    if digests is not None:
-        known = _Known(cache, [digest + settings for digest in digests])
-
-        def embed_missing(start: int, stop: int) -> None:
-            batch = known.missing[start:stop]
-            known.add(batch, compute(signals.data[np.array(batch)]))
-
-        run_in_batches(embed_missing, len(known.missing), batch_size, owner)
-        return known.rows()
+    windows, cache = estimator._windows(signals), _cache_of(estimator)
+    network = _Network(estimator, windows.rows)
 
     def embed(start: int, stop: int) -> np.ndarray:
-        block = signals.data[start:stop]
-        known = _Known(cache, [digest + settings for digest in digest_epochs(block)])
+        block = windows[start:stop]
+        if cache is None:
+            return network.run(block)
+        known = _Known(cache, [digest + network.settings for digest in digest_epochs(block)])
         if known.missing:
-            known.add(known.missing, compute(block[known.missing]))
+            known.add(known.missing, network.run(block[known.missing]))
         return known.rows()
 
-    return np.concatenate(run_in_batches(embed, n_epochs, batch_size, owner))
+    with estimator._asking(), compute_threads(n_threads_of(estimator.encoder_.config)):
+        return np.concatenate(
+            run_in_batches(embed, len(windows), estimator.batch_size, type(estimator).__name__)
+        )
+
+
+def _cache_of(estimator: Any) -> EpochCache | None:
+    """The cache of an estimator that has the parameter."""
+    params = vars(estimator)
+    return open_cache(params["cache"], params["cache_mb"]) if "cache" in params else None
+
+
+class _Network:
+    """The encoder of an estimator, on its device: windows in, features out.
+
+    Attributes
+    ----------
+    settings : bytes
+        Hash of everything but the windows that an embedding depends on.
+    """
+
+    def __init__(self, estimator: Any, rows: np.ndarray) -> None:
+        self.owner, self.pooling = type(estimator).__name__, estimator.pooling
+        encoder, self.device = estimator.encoder_, resolve_device(estimator.device)
+        self.precision = resolve_precision(estimator.precision, self.device)
+        self.channels = torch.from_numpy(rows).to(self.device)
+        # run in evaluation mode without touching the module, which several estimators may share
+        here = next(encoder.parameters()).device == self.device
+        self.encoder = encoder if here else copy.deepcopy(encoder).to(self.device)
+        compiled = getattr(estimator, "compile", False)  # the probes have no such parameter
+        self.forward = Compiled(self.encoder, self.owner) if compiled else self.encoder
+        how = (rows.tolist(), self.pooling, self.precision, compiled, str(self.device))
+        self.settings = xxh3_128(repr((encoder_digest(encoder), how)).encode()).digest()
+
+    def run(self, block: np.ndarray) -> np.ndarray:
+        """Features ``(n, n_features)`` of windows ``(n, n_chans, n_times)``."""
+        with torch.inference_mode(), autocast(self.device, self.precision):
+            x = self.encoder.normalize(torch.from_numpy(block).to(self.device))
+            tokens = self.forward(x, self.channels).float().cpu()  # (B, N, E, D)
+        if not torch.isfinite(tokens).all():
+            raise FloatingPointError(
+                f"The encoder of {self.owner} gives NaN or infinite embeddings: its training "
+                "diverged (lower lr), or X holds values of extreme size."
+            )
+        return pool(tokens.numpy(), self.pooling)
 
 
 class _Known:
@@ -108,38 +111,6 @@ class _Known:
     def rows(self) -> np.ndarray:
         pairs = zip(self.keys, self.found, strict=True)
         return np.array([self.new[key] if row is None else row for key, row in pairs])
-
-
-def _settings(
-    estimator: Any, signals: Signals, precision: str, device: torch.device, compiled: bool
-) -> bytes:
-    """Hash of everything but the epoch's values that an embedding depends on."""
-    positions = sorted((name, xyz.tobytes()) for name, xyz in signals.positions.items())
-    return xxh3_128(
-        repr(
-            (
-                encoder_digest(estimator.encoder_),
-                signals.ch_names,
-                positions,
-                signals.data.order if signals.lazy else None,
-                signals.sfreq,
-                signals.unit if signals.lazy else "uV",
-                estimator.unknown_channels,
-                estimator.pooling,
-                precision,
-                compiled,
-                str(device),
-            )
-        ).encode()
-    ).digest()
-
-
-def _device_of(module: torch.nn.Module) -> torch.device:
-    return next(module.parameters()).device
-
-
-def _copy_to(encoder: Encoder, device: torch.device) -> Encoder:
-    return copy.deepcopy(encoder).to(device)
 
 
 def pool(embeddings: np.ndarray, pooling: str) -> np.ndarray:

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-import warnings
+import os
+from contextlib import AbstractContextManager
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from sklearn.utils import Tags
 from sklearn.utils.validation import validate_data
 from torch import nn
 
+from ..modules.config import SIZES
 from ..signals.container import Signals
-from ..signals.readers import read_signals, warn_ignored
+from ..signals.electrodes import electrode_name
+from ..signals.errors import SignalError, about, tell
+from ..signals.grid import Windows
+from ..signals.readers import read_signals, tell_ignored
 from ..signals.sources import Layout
-from .cache import EpochCache, open_cache
+from ..signals.units import check_fitted_amplitude
+from ..weights.load import shipped_names
+
+# Warnings that each estimator has given, which are no part of its state.
+_SAID: WeakKeyDictionary[Any, set[str]] = WeakKeyDictionary()
 
 
 class SignalInputMixin:
@@ -28,17 +38,35 @@ class SignalInputMixin:
     _takes_fewer_chans = False
 
     def _validate_params(self) -> None:
-        """scikit-learn's check, and a sentence on what is often tried."""
-        if isinstance(getattr(self, "encoder", None), nn.Module):
+        """Check parameters; explain common mistakes with `encoder` and `ch_names`."""
+        name, encoder = type(self).__name__, getattr(self, "encoder", None)
+        if isinstance(encoder, nn.Module):
             raise TypeError(
-                f"The encoder of {type(self).__name__} must be a name, a folder or a "
-                "DAREPretrainer, got a network: pass what load_encoder was given, or the "
-                "pretrainer whose encoder_ it is."
+                f"The encoder of {name} must be a name, a folder or a DAREPretrainer, got a "
+                "network: pass what load_encoder was given, or the pretrainer whose encoder_ it is."
+            )
+        is_size = isinstance(encoder, str) and encoder in set(SIZES) - set(shipped_names())
+        if is_size and not os.path.exists(encoder):
+            raise ValueError(
+                f"encoder={encoder!r} of {name} is a size, not the name of a shipped encoder "
+                f"({', '.join(shipped_names())}): pass encoder=DAREPretrainer({encoder!r}), which "
+                "is pretrained on X, or a folder that save_pretrained wrote."
+            )
+        if isinstance(getattr(self, "ch_names", None), str):
+            raise ValueError(
+                f"ch_names of {name} must be a list of names, got the text {self.ch_names!r}: pass "
+                f"ch_names=[{self.ch_names!r}]."
             )
         super()._validate_params()
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, self._fitted_attribute)
+
+    def __sklearn_clone__(self) -> SignalInputMixin:
+        """A clone, which does not repeat the warnings of the original."""
+        twin = super().__sklearn_clone__()
+        _SAID[twin] = _SAID.setdefault(self, set())
+        return twin
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
@@ -48,39 +76,41 @@ class SignalInputMixin:
             tags.transformer_tags.preserves_dtype = []  # always float32
         return tags
 
+    def _asking(self) -> AbstractContextManager[None]:
+        """What reads signals inside speaks for this estimator, and warns once of each thing."""
+        return about(type(self).__name__, _SAID.setdefault(self, set()))
+
     def _read(self, X: Any, *, reset: bool) -> Signals:
         """Signals of `X`; with ``reset`` their layout is stored, otherwise compared."""
-        owner = type(self).__name__
         if not reset:
             self._validate_params()  # they may have been set since
             self._check_table(X, reset=False)
-        signals = read_signals(
-            X,
-            ch_names=self.ch_names,
-            sfreq=self.sfreq,
-            unit=self.unit,
-            like=None if reset else Layout(self.ch_names_in_, self.sfreq_in_, self.unit_),
-            owner=owner,
-        )
-        if not reset:
-            return self._to_fitted_layout(signals)
-        warn_ignored(signals, owner)
-        self._store_layout(signals)
-        if signals.ch_names is None and len(getattr(X, "shape", ())) == 2:
-            warnings.warn(
-                f"{owner} reads a 2-D X as epochs of one channel ({signals.n_epochs} epochs of "
-                f"{signals.n_times} samples): pass ch_names, such as ['Cz'], to confirm.",
-                UserWarning,
-                stacklevel=3,
+        with self._asking():
+            signals = read_signals(
+                X,
+                ch_names=self.ch_names,
+                sfreq=self.sfreq,
+                unit=self.unit,
+                like=None if reset else Layout(self.ch_names_in_, self.sfreq_in_, self.unit_),
             )
+            if not reset:
+                return self._to_fitted_layout(signals)
+            tell_ignored(signals)
+            self._store_layout(signals)
+            if signals.ch_names is None and len(getattr(X, "shape", ())) == 2:
+                tell(
+                    f"a 2-D X is read as epochs of one channel ({signals.n_epochs} epochs of "
+                    f"{signals.n_times} samples): pass ch_names, such as ['Cz'], to confirm.",
+                    "2-D",
+                )
         self.n_features_in_ = signals.n_chans
         self._check_table(X, reset=True)
         return signals
 
-    def _open_cache(self) -> EpochCache | None:
-        """The cache of an estimator that has the parameter."""
-        params = vars(self)
-        return open_cache(params["cache"], params["cache_mb"]) if "cache" in params else None
+    def _windows(self, signals: Signals) -> Windows:
+        """Signals on the grid of ``encoder_``, at electrodes of its table."""
+        with self._asking():
+            return Windows(signals, self.encoder_.config, unknown=self.unknown_channels)
 
     def _check_table(self, X: Any, *, reset: bool) -> None:
         """scikit-learn's own check of a 2-D input: number and names of its columns (samples)."""
@@ -94,9 +124,9 @@ class SignalInputMixin:
 
     def _store_layout(self, signals: Signals) -> None:
         if signals.ch_names is None and self._needs_ch_names:
-            raise ValueError(
-                f"{type(self).__name__} got {signals.n_chans} channel(s) without names: pass "
-                "ch_names=[...], one electrode name per channel (or mne.Epochs, which carry them)."
+            raise SignalError(
+                f"X has {signals.n_chans} channel(s) without names: pass ch_names=[...], one "
+                "electrode name per channel (or mne.Epochs, which carry them)."
             )
         self.ch_names_in_ = None if signals.ch_names is None else list(signals.ch_names)
         self.sfreq_in_ = signals.sfreq
@@ -104,43 +134,64 @@ class SignalInputMixin:
         self.n_times_in_ = signals.n_times
         self.unit_ = signals.unit
         self.ignored_ch_names_ = list(signals.ignored)
+        self._amplitude = signals.typical
 
     def _to_fitted_layout(self, signals: Signals) -> Signals:
         """The signals in the fitted order of channels, or one clear error."""
-        owner = type(self).__name__
         fitted = self.ch_names_in_
         if signals.ch_names is not None and fitted is not None:
-            missing = [name for name in fitted if name not in signals.ch_names]
-            extra = [name for name in signals.ch_names if name not in fitted]
-            if missing and not extra and self._takes_fewer_chans:
-                warnings.warn(
-                    f"X lacks {len(missing)} of the {len(fitted)} channels that {owner} was fitted "
-                    f"on ({', '.join(missing)}): it goes by the others.",
-                    UserWarning,
-                    stacklevel=4,
-                )
-                fitted = [name for name in fitted if name in signals.ch_names]
-            elif missing or extra:
-                raise ValueError(
-                    f"{owner} was fitted on the channels {', '.join(fitted)}; in X, "
-                    f"{', '.join(missing) or 'none'} are missing and {', '.join(extra) or 'none'} "
-                    "are new: pick the fitted channels."
-                )
+            fitted = self._shared_channels(signals)
             signals = signals.reorder(fitted)
         expected = self.n_chans_in_ if fitted is None else len(fitted)
         if signals.n_chans != expected:
-            raise ValueError(
-                f"X has {signals.n_chans} channels, but {owner} was fitted on {expected}: "
-                "pass the same channels in the same order."
+            raise SignalError(
+                f"X has {signals.n_chans} channels, and the fit had {expected}: pass the same "
+                "channels in the same order."
             )
         if not np.isclose(signals.sfreq, self.sfreq_in_):
-            raise ValueError(
-                f"X was sampled at {signals.sfreq:g} Hz, but {owner} was fitted on "
-                f"{self.sfreq_in_:g} Hz: resample X."
+            raise SignalError(
+                f"X was sampled at {signals.sfreq:g} Hz, and the fit had {self.sfreq_in_:g} Hz: "
+                "resample X."
             )
         if signals.n_times != self.n_times_in_:
-            raise ValueError(
-                f"X has {signals.n_times} samples per epoch, but {owner} was fitted on "
-                f"{self.n_times_in_}: cut epochs of the same length."
+            raise SignalError(
+                f"X has {signals.n_times} samples per epoch, and the fit had {self.n_times_in_}: "
+                "cut epochs of the same length."
             )
+        if signals.n_epochs > 1:  # a single one may well be quiet or noisy
+            check_fitted_amplitude(signals.typical, getattr(self, "_amplitude", np.nan))
         return signals
+
+    def _shared_channels(self, signals: Signals) -> list[str]:
+        """The fitted channels that X has.
+
+        Channels that only X has are left out: they were marked bad at the fit, say. Some that X
+        lacks are done without where the estimator can. Where both happen, the two are taken for
+        different montages, unless the channels are there and were left out.
+        """
+        fitted, there = self.ch_names_in_, signals.ch_names
+        missing = [name for name in fitted if name not in there]
+        extra = [name for name in there if name not in fitted]
+        left_out = {electrode_name(name) for name in self.ignored_ch_names_}
+        marked_bad = set(signals.bads)
+        only_bads = set(extra) <= left_out and set(missing) <= marked_bad
+        too_few = missing and (not self._takes_fewer_chans or len(missing) == len(fitted))
+        if too_few or (missing and extra and not only_bads):
+            bad = [name for name in missing if name in marked_bad]
+            hint = f" ({', '.join(bad)} marked bad: interpolate_bads() restores them)"
+            raise SignalError(
+                f"of the channels of the fit, {_listed(missing)} are missing and {_listed(extra)} "
+                f"are new in X{hint if bad else ''}: pick the fitted channels."
+            )
+        if extra:
+            tell(f"channels of X that the fit did not have are not used: {', '.join(extra)}.")
+        if missing:
+            tell(
+                f"X lacks {len(missing)} of the {len(fitted)} channels of the fit "
+                f"({', '.join(missing)}): the others are used."
+            )
+        return [name for name in fitted if name in there]
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names[:10]) + (", ..." if len(names) > 10 else "") or "none"

@@ -19,14 +19,16 @@ TABLE = "dare_sklearn_table"
 def whole_or_not_at_all(fit: Callable) -> Callable:
     """Decorate ``fit``: one that fails leaves the estimator as it was, never half refitted.
 
-    Torch's switch of gradients is left as it was found.
+    It also fits under ``torch.inference_mode()``; torch's switch of gradients is left as it was
+    found.
     """
 
     @wraps(fit)
     def guarded(self, *args, **kwargs):
         before, gradients = vars(self).copy(), torch.is_grad_enabled()
         try:
-            return fit(self, *args, **kwargs)
+            with torch.inference_mode(False):
+                return fit(self, *args, **kwargs)
         except BaseException:
             vars(self).clear()
             vars(self).update(before)

@@ -31,7 +31,7 @@ from ..pretraining.schedules import one_cycle, warmup_cosine
 from ..signals.channels import UNKNOWN_CHANNELS
 from ..signals.container import Signals
 from ..signals.electrodes import electrode_index, target_electrodes
-from ..signals.grid import Grid, GridEpochs
+from ..signals.grid import Windows
 from ..signals.interpolation import spline_start
 from ..signals.units import UNITS
 from ..training.device import PRECISIONS, autocast, resolve_device
@@ -212,7 +212,7 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
         self._forget("linear_")
         device = resolve_device(self.device)
         init_seed, order_seed, split_seed = draw_seeds(self.random_state, 3)
-        x = self._grid(signals)
+        x = self._grid(signals).keep()
         train, valid = self._split(targets, groups, split_seed)
         if len(valid) and not weight[valid].any():
             raise ValueError(
@@ -335,7 +335,7 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
     def _make_probe(
         self,
         signals: Signals,
-        x: GridEpochs,
+        x: Windows,
         train: np.ndarray,
         targets: np.ndarray,
         weight: np.ndarray,
@@ -343,7 +343,7 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
         seed: int,
     ) -> ConvLinearProbe | VirtualProbe:
         encoder = copy.deepcopy(self.encoder_)  # the probe may train it, and others share it
-        names = target_electrodes(self.target_channels, type(self).__name__)
+        names = target_electrodes(self.target_channels)
         n_patches = x.shape[-1] // encoder.config.patch_size
         if self.spatial_init not in LABELLED_INITS:
             return build_probe(
@@ -386,7 +386,7 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
                 f"The 'temporal_kernel' parameter of {owner} must be odd or None, "
                 f"got {self.temporal_kernel}."
             )
-        names = target_electrodes(self.target_channels, owner)
+        names = target_electrodes(self.target_channels)
         return {
             "targets": [electrode_index(name) for name in names],
             "n_outputs": self._n_outputs(),
@@ -401,7 +401,8 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
         """Spherical-spline interpolation onto the targets, where positions are known."""
         if self.spatial_init == "random" or self.spatial_layers > 1 or signals.ch_names is None:
             return None
-        start = spline_start(signals.ch_names, signals.positions, names, type(self).__name__)
+        with self._asking():
+            start = spline_start(signals.ch_names, signals.positions, names)
         return None if start is None else torch.from_numpy(start)
 
     # predict -----------------------------------------------------------------------------------
@@ -427,7 +428,7 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
     def _scores(self, X: Any) -> np.ndarray:
         """Outputs of the probe's network, ``(n_epochs, n_outputs)``."""
         signals, owner = self._read(X, reset=False), type(self).__name__
-        grid = self._layout_grid(signals)
+        windows = self._grid(signals)
         device = resolve_device(self.device)
         module = self.module_
         if signals.n_chans < self.n_chans_in_:
@@ -437,11 +438,11 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
 
         def score(start: int, stop: int) -> torch.Tensor:
             with torch.inference_mode(), autocast(device, self.precision):
-                batch = torch.from_numpy(grid.apply(signals.data[start:stop])).to(device)
+                batch = torch.from_numpy(windows[start:stop]).to(device)
                 return module(batch).float().cpu()
 
-        with compute_threads(n_threads_of(self.encoder_.config)):
-            scores = torch.cat(run_in_batches(score, signals.n_epochs, self.batch_size, owner))
+        with self._asking(), compute_threads(n_threads_of(self.encoder_.config)):
+            scores = torch.cat(run_in_batches(score, len(windows), self.batch_size, owner))
         if not torch.isfinite(scores).all():
             raise FloatingPointError(
                 f"The probe of {owner} gives NaN or infinite scores: its training diverged "
@@ -454,12 +455,10 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
 
     # shared ------------------------------------------------------------------------------------
 
-    def _grid(self, signals: Signals) -> GridEpochs:
-        """The recorded channels at the encoder's rate, in whole patches."""
-        return GridEpochs(signals, self._layout_grid(signals))
-
-    def _layout_grid(self, signals: Signals) -> Grid:
-        return Grid(signals, self.encoder_.config, owner=type(self).__name__, unknown=None)
+    def _grid(self, signals: Signals) -> Windows:
+        """Windows on the encoder's grid, with the channels as they were recorded."""
+        with self._asking():
+            return Windows(signals, self.encoder_.config, unknown=None)
 
     def _features(self, signals: Signals) -> np.ndarray:
         return embed_signals(self, signals).astype(np.float64)

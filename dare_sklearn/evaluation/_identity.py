@@ -226,10 +226,10 @@ def _is_dataset(X: Any, torch: Any) -> bool:
 def _add_dataset(parts: list[str], X: Any) -> None:
     from ..signals.sources import Defaults, find_sources
 
-    for source in find_sources(X, Defaults(None, None, None), "compare", continuous=False):
+    for source in find_sources(X, Defaults(), continuous=False):
         where = {name: np.asarray(xyz) for name, xyz in source.positions.items()}
         parts.append(describe([source.ch_names, source.sfreq, source.ignored, where]))
-        read = getattr(source.values, "read", source.values.__getitem__)
-        for start in range(0, len(source.values), _BLOCK):
-            rows = np.arange(start, min(start + _BLOCK, len(source.values)))
+        read = getattr(source.data, "read", source.data.__getitem__)
+        for start in range(0, len(source.data), _BLOCK):
+            rows = np.arange(start, min(start + _BLOCK, len(source.data)))
             parts.append(_array(np.asarray(read(rows))))

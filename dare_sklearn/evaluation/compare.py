@@ -356,7 +356,7 @@ def _settled(X: Any) -> Any:
     mne = sys.modules.get("mne")
     if mne is None or not isinstance(X, list | mne.BaseEpochs):
         return X
-    from ..signals.sources import settle
+    from ..signals.mne_objects import settle
 
     return settle(X)
 

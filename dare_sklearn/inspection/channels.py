@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.metrics import check_scoring
 from sklearn.utils import Bunch, check_random_state
 
-from ..signals.rebuild import replace_data
+from ..signals.mne_objects import replace_data
 
 
 def channel_importance(

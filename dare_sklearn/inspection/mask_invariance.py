@@ -13,7 +13,8 @@ from sklearn.utils import check_random_state
 from torch.nn import functional as F
 
 from ..signals.electrodes import ELECTRODES
-from ..signals.grid import to_grid
+from ..signals.errors import about
+from ..signals.grid import Windows
 from ..signals.readers import read_signals
 from ..transformers import DAREEmbedder
 
@@ -100,10 +101,9 @@ def mask_invariance(
             encoder, unknown_channels=unknown_channels, random_state=random_state, **layout
         )
         encoder = embedder.fit(X).encoder_
-    signals = read_signals(X, owner="mask_invariance", **layout)
-    data, index = to_grid(
-        signals, encoder.config, unknown=unknown_channels, owner="mask_invariance"
-    )
+    with about("mask_invariance"):
+        windows = Windows(read_signals(X, **layout), encoder.config, unknown=unknown_channels)
+        data, index = windows.load(), windows.rows
     fewest = min(_n_shared(overlap, n_chans) for overlap in overlaps)
     if 2 * n_chans - fewest > len(index):
         raise ValueError(

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from .electrodes import ELECTRODES, electrode_index
-from .interpolation import directions, electrode_positions, spline_matrix, template_positions
+from .electrodes import ELECTRODES, electrode_index, is_pair
+from .errors import SignalError, tell
+from .interpolation import directions, label_source, place, spline_matrix, template_positions
 
 UNKNOWN_CHANNELS = ("interpolate", "drop", "error")
+_OTHERWISE = " Set unknown_channels to 'error' or 'drop' to treat them otherwise."
 
 
 @dataclass(frozen=True)
@@ -42,84 +43,93 @@ def plan_channels(
     *,
     positions: Mapping[str, np.ndarray] | None = None,
     unknown: str = "interpolate",
-    owner: str = "dare_sklearn",
 ) -> ChannelPlan:
     """Plan how a montage reaches the encoder; no channel is ever given another one's name.
 
-    A channel that the encoder knows is passed on as it is. Every other one, where its position
-    is known, stands for the nearest electrode of the table that was not recorded itself: the
-    signal there is interpolated (spherical splines) from all channels of the montage.
+    A channel that the encoder knows is passed on as it is. Every other one, if its position is
+    known, stands for the nearest electrode of the table that was not recorded itself: the signal
+    there is interpolated (spherical splines) from all channels of the montage.
 
     Parameters
     ----------
     ch_names : sequence of str
         Canonical names.
     positions : mapping of str to ndarray of shape (3,), optional
-        Positions of the recording's own electrodes, for names outside the 10-05 system.
+        Positions of the recording's own electrodes. They decide where names contradict them.
     unknown : {"interpolate", "drop", "error"}, default="interpolate"
-        What becomes of channels that the encoder does not know.
-    owner : str
-        Who asks, for messages.
+        How to handle channels that the encoder does not know.
 
     Raises
     ------
-    ValueError
+    SignalError
         If channels are unknown and `unknown` is "error", their position is not known either, or
         no channel is left.
     """
     if unknown not in UNKNOWN_CHANNELS:
-        raise ValueError(
-            f"unknown_channels of {owner} must be one of {list(UNKNOWN_CHANNELS)}, got {unknown!r}."
+        raise SignalError(
+            f"unknown_channels must be one of {list(UNKNOWN_CHANNELS)}, got {unknown!r}."
         )
-    strangers = [name for name in ch_names if electrode_index(name) is None]
-    known = [name for name in ch_names if electrode_index(name) is not None]
+    source, distrusted = place(ch_names, positions)
+    known = [n for n in ch_names if electrode_index(n) is not None and n not in distrusted]
+    strangers = [name for name in ch_names if name not in known]
     if not strangers:
         return ChannelPlan(tuple(ch_names), _rows(ch_names), None)
     if unknown == "error":
-        raise ValueError(
-            f"{owner} does not know the channels {_listed(strangers)} (unknown_channels='error')."
-            " Drop them, rename them to electrodes of the 10-10 system, or pass "
+        raise SignalError(
+            f"the encoder does not know the channels {_listed(strangers)} of X "
+            f"(unknown_channels='error').{_about_pairs(strangers)} Drop them, or pass "
             "unknown_channels='interpolate' or 'drop'."
         )
     if unknown == "drop":
         if not known:
-            raise ValueError(
-                f"{owner} knows none of the channels {_listed(strangers)}, so that "
-                "unknown_channels='drop' leaves nothing: rename them to electrodes of the 10-10 "
-                "system, or set a montage and pass unknown_channels='interpolate'."
+            raise SignalError(
+                f"the encoder knows none of the channels {_listed(strangers)} of X, so that "
+                f"unknown_channels='drop' leaves nothing.{_about_pairs(strangers)} Name channels "
+                "by electrodes of the 10-10 system, or set a montage and pass "
+                "unknown_channels='interpolate'."
             )
-        _warn(f"{owner} leaves out channels that the encoder does not know: {', '.join(strangers)}")
+        tell(f"channels that the encoder does not know are left out: {', '.join(strangers)}.")
         keep = [i for i, name in enumerate(ch_names) if name in known]
         return ChannelPlan(
             tuple(known), _rows(known), np.eye(len(ch_names), dtype=np.float32)[keep]
         )
-    source = electrode_positions(ch_names, positions)
     lost = [name for name in strangers if name not in source]
     if lost:
-        raise ValueError(
-            f"{owner} knows neither the channels {_listed(lost)} nor their positions: set a "
-            "montage on the MNE object, rename them to electrodes of the 10-10 system, or pass "
-            "unknown_channels='drop'."
+        raise SignalError(
+            f"the encoder knows neither the channels {_listed(lost)} nor their positions (X)."
+            f"{_about_pairs(lost)} Set a montage on the MNE object, name channels by electrodes of "
+            "the 10-10 system, or pass unknown_channels='drop' to leave them out."
         )
-    stand_ins = _nearest(strangers, source)
     moved, spare = {}, {}
-    for name, target in stand_ins.items():  # closest first
+    for name, target in _nearest(strangers, source).items():  # closest first
         free = target not in known and target not in moved.values()
         (moved if free else spare)[name] = target
-    message = f"{owner} interpolates channels that the encoder does not know: " + (
-        ", ".join(f"{name} -> {target}" for name, target in moved.items()) or "none"
-    )
+    parts = []
+    if moved:
+        pairs = ", ".join(f"{name} -> {target}" for name, target in moved.items())
+        parts.append(f"channels that the encoder does not know are interpolated: {pairs}")
     if spare:
-        message += (
-            f"; {', '.join(f'{name} ({target})' for name, target in spare.items())} only help to "
-            "interpolate, since the nearest electrode of the table (in brackets) was recorded "
-            "itself or is taken"
-        )
-    _warn(message)
+        there = ", ".join(f"{name} ({target})" for name, target in spare.items())
+        part = f"no electrode of the encoder's table is free near {there}: left out"
+        parts.append(f"{part} but as sources of that interpolation" if moved else part)
+    tell("; ".join(parts) + "." + _OTHERWISE)
     names = known + list(moved.values())
     template = template_positions()
-    matrix = spline_matrix(source, {name: template[name] for name in names})
+    matrix = spline_matrix(
+        label_source(source, distrusted), {name: template[name] for name in names}
+    )
     return ChannelPlan(tuple(names), _rows(names), matrix)
+
+
+def _about_pairs(names: Sequence[str]) -> str:
+    pairs = [name for name in names if is_pair(name)]
+    if not pairs:
+        return ""
+    return (
+        f" {_listed(pairs)} {'are bipolar pairs' if len(pairs) > 1 else 'is a bipolar pair'}, one "
+        "electrode against another, which no row of the encoder stands for: "
+        "adaptation='conv-linear' of DAREClassifier and DARERegressor takes pairs as recorded."
+    )
 
 
 def _listed(names: Sequence[str], most: int = 10) -> str:
@@ -138,11 +148,3 @@ def _nearest(strangers: Sequence[str], source: Mapping[str, np.ndarray]) -> dict
 
 def _rows(names: Sequence[str]) -> np.ndarray:
     return np.array([electrode_index(name) for name in names], dtype=np.int64)
-
-
-def _warn(message: str) -> None:
-    warnings.warn(
-        message + ". Set unknown_channels to 'error' or 'drop' to treat them otherwise.",
-        UserWarning,
-        stacklevel=4,
-    )

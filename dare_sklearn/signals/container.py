@@ -1,4 +1,4 @@
-"""The one form in which all later layers see signals."""
+"""Recorded signals of one layout: the form in which every kind of input is read."""
 
 from __future__ import annotations
 
@@ -17,29 +17,41 @@ class Signals:
 
     Attributes
     ----------
-    data : ndarray of float32 or LazyEpochs, shape (n_epochs, n_chans, n_times)
-        Microvolts.
-    sfreq : float
-        Sampling rate in Hz.
+    data : ndarray or LazyEpochs, shape (n_epochs, n_chans, n_times)
+        Float32 microvolts, once `unit` is decided.
     ch_names : tuple of str, or None
         Canonical channel names; None for an array that came without any.
+    sfreq : float
+        Sampling rate in Hz.
     y : ndarray, shape (n_epochs,), or None
         The data set's own targets.
-    unit : str
-        "uV" or "V": what the values were read as.
+    unit : {"uV", "V", "auto"}
+        What the values were read as; "auto" until it is decided.
     ignored : tuple of str
-        Channels of the input that are no EEG (or marked bad) and were left out.
+        Channels of the input that are not EEG (or marked bad) and were left out.
+    bads : tuple of str
+        Those of them that are marked bad, by canonical name.
     positions : dict of str to ndarray, shape (3,)
         Electrode positions in metres (head coordinates) where the input has them.
+    tmin : float or None
+        Time in seconds of the first sample of an epoch, where the input says.
+    name : str
+        File that the epochs come from, where it is known.
+    typical : float
+        Median over epochs and channels of the standard deviation, in microvolts.
     """
 
     data: np.ndarray | LazyEpochs
-    sfreq: float
     ch_names: tuple[str, ...] | None
+    sfreq: float
     y: np.ndarray | None = None
-    unit: str = "uV"
+    unit: str = "auto"
     ignored: tuple[str, ...] = ()
+    bads: tuple[str, ...] = ()
     positions: dict[str, np.ndarray] = field(default_factory=dict)
+    tmin: float | None = None
+    name: str = ""
+    typical: float = float("nan")
 
     @property
     def n_epochs(self) -> int:
@@ -55,7 +67,7 @@ class Signals:
 
     @property
     def lazy(self) -> bool:
-        """Whether the epochs still lie in their files."""
+        """Whether the epochs are still in their files."""
         return isinstance(self.data, LazyEpochs)
 
     def blocks(self, n_epochs: int) -> Iterator[np.ndarray]:
@@ -64,7 +76,7 @@ class Signals:
             yield self.data[start : start + n_epochs]
 
     def reorder(self, ch_names: Sequence[str]) -> Signals:
-        """The same signals with the channels in the order of `ch_names`."""
+        """The same signals with these of their channels, in this order."""
         order = [self.ch_names.index(name) for name in ch_names]
         if order == list(range(self.n_chans)):
             return self

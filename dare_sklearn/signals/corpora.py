@@ -9,20 +9,21 @@ from typing import Any
 
 import numpy as np
 
+from .datasets import is_dataset, leaves, unwrap
 from .files import find_files, holds_epochs, read_epochs
 from .lazy import overlapping
+from .mne_objects import is_raw
 from .recordings import bad_segments
-from .sources import is_dataset, is_raw, leaves, unwrap
 
 
-def split_corpus(X: Any, owner: str) -> list[tuple[Any, bool]]:
+def split_corpus(X: Any) -> list[tuple[Any, bool]]:
     """Items of a corpus in order, and whether each is a continuous recording.
 
     Recordings are paths of files (those in a folder one by one), ``mne.io.Raw`` objects and the
     parts of a braindecode data set of them. Files of epochs are opened here. What lies between
     recordings stays together, as it came.
     """
-    found = [item for x in (X if isinstance(X, list | tuple) else [X]) for item in _items(x, owner)]
+    found = [item for x in (X if isinstance(X, list | tuple) else [X]) for item in _items(x)]
     if not any(is_recording for _, is_recording in found):
         paths = any(isinstance(x, str | os.PathLike) for x in (X if isinstance(X, list) else [X]))
         return [([item for item, _ in found] if paths else X, False)]
@@ -35,13 +36,13 @@ def split_corpus(X: Any, owner: str) -> list[tuple[Any, bool]]:
     return items
 
 
-def _items(x: Any, owner: str) -> Iterator[tuple[Any, bool]]:
+def _items(x: Any) -> Iterator[tuple[Any, bool]]:
     if isinstance(x, str | os.PathLike):
         for path in find_files(x):
             yield (read_epochs(path), False) if holds_epochs(path) else (path, True)
     elif is_raw(x):
         yield x, True
-    elif is_dataset(x := unwrap(x, owner)):
+    elif is_dataset(x := unwrap(x)):
         from braindecode.datasets import RawDataset
 
         parts = [leaf for leaf, *_ in leaves(x, None)]
@@ -60,15 +61,15 @@ def _is_subset(dataset: Any) -> bool:
     return isinstance(dataset, torch.utils.data.Subset)
 
 
-def without_bad_windows(X: Any, owner: str) -> tuple[Any, int]:
+def without_bad_windows(X: Any) -> tuple[Any, int]:
     """Data sets whose windows overlap no bad segment of their recording, and how many did.
 
     MNE leaves such epochs out itself; braindecode's windows on continuous recordings keep them.
     """
     if isinstance(X, list | tuple) and any(is_dataset(x) for x in X):
-        pairs = [without_bad_windows(x, owner) for x in X]
+        pairs = [without_bad_windows(x) for x in X]
         return [x for x, _ in pairs], sum(n_bad for _, n_bad in pairs)
-    X = unwrap(X, owner)
+    X = unwrap(X)
     if not is_dataset(X):
         return X, 0
     parts = [(leaf, index) for leaf, index, _ in leaves(X, None)]

@@ -1,6 +1,6 @@
 """The electrodes an encoder knows, and how the names that recordings give to channels are read.
 
-A leaf module: it imports nothing but the standard library.
+A leaf module: beside the standard library, it imports only the error that it raises.
 """
 
 from __future__ import annotations
@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import lru_cache
+
+from .errors import SignalError
 
 # The order is the encoder's: row i of its channel embedding belongs to ELECTRODES[i].
 ELECTRODES: tuple[str, ...] = tuple(
@@ -97,22 +99,25 @@ def is_not_eeg(name: str) -> bool:
     return _NOT_EEG.search(name) is not None or _BETWEEN_EARS.match(name) is not None
 
 
-def canonical_names(names: Sequence[str], owner: str = "ch_names") -> tuple[str, ...]:
+def canonical_names(names: Sequence[str], what: str = "ch_names") -> tuple[str, ...]:
     """Canonical names of a montage, refusing one electrode that appears twice.
 
     Raises
     ------
-    ValueError
-        If two names mean the same electrode, such as ``"T3"`` and ``"T7"``.
+    SignalError
+        If they are not a sequence of strings, or two mean the same electrode, such as ``"T3"`` and
+        ``"T7"``.
     """
-    if isinstance(names, set | frozenset | dict) or not all(isinstance(n, str) for n in names):
-        raise ValueError(f"{owner} must be a sequence of strings in order, got {names!r}.")
+    if isinstance(names, str | set | frozenset | dict) or not all(
+        isinstance(n, str) for n in names
+    ):
+        raise SignalError(f"{what} must be a sequence of strings in order, got {names!r}.")
     canonical = tuple(electrode_name(name) for name in names)
     seen: dict[str, str] = {}
     for name, plain in zip(names, canonical, strict=True):
         if plain in seen:
-            raise ValueError(
-                f"{owner} holds the electrode {plain} twice (as {seen[plain]!r} and {name!r}): "
+            raise SignalError(
+                f"{what} holds the electrode {plain} twice (as {seen[plain]!r} and {name!r}): "
                 "every channel must be another electrode, so drop or rename one of them."
             )
         seen[plain] = name
@@ -124,19 +129,19 @@ def electrode_index(name: str) -> int | None:
     return _INDEX.get(electrode_name(name))
 
 
-def target_electrodes(names: Sequence[str] | None, owner: str) -> tuple[str, ...]:
+def target_electrodes(names: Sequence[str] | None) -> tuple[str, ...]:
     """Canonical names of a ``target_channels`` parameter; None is the 19 of the 10-20 system.
 
     Raises
     ------
-    ValueError
+    SignalError
         If there are none, or some are not in the encoder's table.
     """
     names = canonical_names(TEN_TWENTY if names is None else names, "target_channels")
     unknown = [name for name in names if electrode_index(name) is None]
     if unknown or not names:
-        raise ValueError(
-            f"target_channels of {owner} must be electrodes of the encoder's table, got "
+        raise SignalError(
+            "target_channels must be electrodes of the encoder's table, got "
             f"{', '.join(unknown) or 'none'}."
         )
     return names

@@ -1,4 +1,4 @@
-"""From recorded signals to what the encoder reads."""
+"""From recorded signals to windows on the encoder's grid: electrodes, rate, whole patches."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ import numpy as np
 
 from .channels import plan_channels
 from .container import Signals
+from .errors import SignalError
 from .resampling import resample, resampled_length, whole_patches
+
+BLOCK = 256
 
 
 class Grid:
@@ -20,11 +23,9 @@ class Grid:
         Of that layout.
     config : DAREConfig
         Of the encoder: its rate and patch length.
-    owner : str
-        Who asks, for messages.
     unknown : {"interpolate", "drop", "error"} or None
-        What becomes of channels outside the table of electrodes; None keeps the channels as they
-        were recorded.
+        How to handle channels outside the table of electrodes; None keeps the channels as they were
+        recorded.
 
     Attributes
     ----------
@@ -34,24 +35,24 @@ class Grid:
         Samples of an epoch on the grid.
     """
 
-    def __init__(self, signals: Signals, config: Any, *, owner: str, unknown: str | None) -> None:
+    def __init__(self, signals: Signals, config: Any, *, unknown: str | None) -> None:
         self.sfreq, self.target = signals.sfreq, config.sfreq
         self.plan = None
         if unknown is not None:
             if signals.ch_names is None:
-                raise ValueError(
-                    f"{owner} got {signals.n_chans} channel(s) without names: pass ch_names=[...]."
+                raise SignalError(
+                    f"X has {signals.n_chans} channel(s) without names: pass ch_names=[...]."
                 )
             self.plan = plan_channels(
-                signals.ch_names, positions=signals.positions, unknown=unknown, owner=owner
+                signals.ch_names, positions=signals.positions, unknown=unknown
             )
         self.index = None if self.plan is None else self.plan.index
         self.n_times = whole_patches(
             resampled_length(signals.n_times, self.sfreq, self.target),
             config.patch_size,
             config.sfreq,
-            owner,
             original_sfreq=signals.sfreq,
+            tmin=signals.tmin,
         )
 
     def apply(self, data: np.ndarray) -> np.ndarray:
@@ -62,36 +63,50 @@ class Grid:
         return np.ascontiguousarray(data, dtype=np.float32)
 
 
-class GridEpochs:
-    """All epochs on the grid: made once from an array, on demand from files.
+class Windows:
+    """Epochs on the encoder's grid: float32 microvolts at its rate, in whole patches.
 
-    Indexing with a slice or an array of numbers gives an array.
+    Indexing with a slice or an array of numbers reads those epochs, ``(n, n_chans, n_times)``, from
+    memory or from their files.
+
+    Parameters
+    ----------
+    signals : Signals
+    config : DAREConfig
+        Of the encoder.
+    unknown : {"interpolate", "drop", "error"} or None
+        As `Grid`.
+
+    Attributes
+    ----------
+    rows : ndarray of int64, shape (n_chans,), or None
+        Rows of the channels in the table of electrodes; None for channels as they were recorded.
+    y : ndarray, shape (n_epochs,), or None
+        The data set's own targets.
+    shape : (n_epochs, n_chans, n_times)
     """
 
-    def __init__(self, signals: Signals, grid: Grid) -> None:
-        self.grid = grid
-        self.source = signals.data if signals.lazy else grid.apply(signals.data)
-        self.lazy = signals.lazy
-        self.shape = (signals.n_epochs, signals.n_chans, grid.n_times)
+    def __init__(self, signals: Signals, config: Any, *, unknown: str | None) -> None:
+        self.signals, self.grid = signals, Grid(signals, config, unknown=unknown)
+        self.rows, self.y = self.grid.index, signals.y
+        n_chans = signals.n_chans if self.rows is None else len(self.rows)
+        self.shape = (signals.n_epochs, n_chans, self.grid.n_times)
+        self._data: np.ndarray | None = None
 
     def __len__(self) -> int:
         return self.shape[0]
 
     def __getitem__(self, index: slice | np.ndarray) -> np.ndarray:
-        block = self.source[index]
-        return self.grid.apply(block) if self.lazy else block
+        if self._data is not None:
+            return self._data[index]
+        return self.grid.apply(self.signals.data[index])
 
+    def keep(self) -> Windows:
+        """Itself; what is in memory is brought to the grid once, for those who read it often."""
+        if not self.signals.lazy:
+            self._data = self.grid.apply(self.signals.data)
+        return self
 
-def to_grid(
-    signals: Signals, config: Any, *, unknown: str, owner: str
-) -> tuple[np.ndarray, np.ndarray]:
-    """Signals at the encoder's electrodes and rate, in whole patches.
-
-    Returns
-    -------
-    data : ndarray of float32, shape (n_epochs, n_known, n_patches * patch_size)
-    index : ndarray of int64, shape (n_known,)
-        Rows of the channels in the table of electrodes.
-    """
-    grid = Grid(signals, config, owner=owner, unknown=unknown)
-    return np.concatenate([grid.apply(block) for block in signals.blocks(256)]), grid.index
+    def load(self) -> np.ndarray:
+        """All of them as one array, block by block."""
+        return np.concatenate([self[at : at + BLOCK] for at in range(0, len(self), BLOCK)])

@@ -10,6 +10,7 @@ from math import ceil, floor
 import numpy as np
 from xxhash import xxh3_128
 
+from .errors import SignalError
 from .units import to_microvolts
 from .validation import check_finite
 
@@ -37,10 +38,6 @@ class LazyEpochs:
         Channels to take, in order.
     ch_names : tuple of str, or None
         For messages.
-    owner : str
-        Who asks, for messages.
-    digests : tuple of bytes, or None
-        Hash of the stored values of each epoch, where they are at hand.
     """
 
     readers: tuple[Reader, ...]
@@ -50,8 +47,6 @@ class LazyEpochs:
     unit: str = "uV"
     order: tuple[int, ...] | None = None
     ch_names: tuple[str, ...] | None = None
-    owner: str = "dare_sklearn"
-    digests: tuple[bytes, ...] | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -63,8 +58,8 @@ class LazyEpochs:
     def __getitem__(self, index: slice | np.ndarray) -> np.ndarray:
         index = np.arange(len(self))[index]
         values = self.read(index)
-        check_finite(np.isfinite(values).all(axis=-1), self.ch_names, self.owner, index)
-        return to_microvolts(values, self.unit, self.owner)
+        check_finite(np.isfinite(values).all(axis=-1), self.ch_names, index)
+        return to_microvolts(values, self.unit)
 
     def read(self, index: np.ndarray) -> np.ndarray:
         """Values of these epochs as they are stored, in the order of the channels."""
@@ -76,8 +71,8 @@ class LazyEpochs:
                 continue
             values = np.asarray(reader(index[rows] - start))
             if values.shape[1:] != (self.n_chans, self.n_times):
-                raise ValueError(
-                    f"{self.owner} got epochs that differ in channels or length: "
+                raise SignalError(
+                    f"X has epochs that differ in channels or length: "
                     f"{(self.n_chans, self.n_times)} and {values.shape[1:]}. Cut them alike first."
                 )
             if done is None:
@@ -128,8 +123,8 @@ class LazyRecording(LazyEpochs):
             If some are not finite.
         """
         values = self.stored(start, stop)
-        check_finite(np.isfinite(values).all(axis=-1)[None], self.ch_names, self.owner)
-        return to_microvolts(values, self.unit, self.owner)
+        check_finite(np.isfinite(values).all(axis=-1)[None], self.ch_names)
+        return to_microvolts(values, self.unit)
 
     def stored(self, start: int, stop: int) -> np.ndarray:
         """The same as they are stored, in the order of the channels."""
@@ -158,18 +153,8 @@ def overlapping(
     return found
 
 
-def defer(values: np.ndarray) -> LazyEpochs:
-    """An array whose epochs are converted when they are asked for, with a hash of each."""
-    return LazyEpochs(
-        (values.__getitem__,),
-        (len(values),),
-        *values.shape[1:],
-        digests=digest_epochs(values),
-    )
-
-
 def digest_epochs(values: np.ndarray) -> tuple[bytes, ...]:
-    """A 128-bit hash of every epoch: of its values as they are stored, and their type."""
+    """A 128-bit hash of every epoch: of its values, and their type and shape."""
     kind = xxh3_128(f"{values.dtype.str} {values.shape[1:]}".encode()).digest()
     return tuple(kind + xxh3_128(np.ascontiguousarray(epoch)).digest() for epoch in values)
 
@@ -180,7 +165,4 @@ def join(parts: Sequence[LazyEpochs]) -> LazyEpochs:
         parts[0],
         readers=tuple(reader for part in parts for reader in part.readers),
         counts=tuple(count for part in parts for count in part.counts),
-        digests=None
-        if any(part.digests is None for part in parts)
-        else tuple(digest for part in parts for digest in part.digests),
     )

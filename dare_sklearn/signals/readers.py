@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -10,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from .container import Signals
-from .electrodes import canonical_names
-from .lazy import LazyEpochs, defer, join
+from .electrodes import canonical_names, is_not_eeg
+from .errors import SignalError, about, tell
+from .lazy import LazyEpochs, join
 from .sources import Defaults, Layout, find_sources
 from .units import check_fitted_unit, decide_unit, to_microvolts
 from .validation import BLOCK, Summary, check_values, summarize
@@ -19,32 +19,14 @@ from .validation import BLOCK, Summary, check_values, summarize
 PLAUSIBLE_HZ = (1.0, 200_000.0)
 
 
-def read_signals(
-    X: Any,
-    *,
-    ch_names: Sequence[str] | None = None,
-    sfreq: float | None = None,
-    unit: str = "auto",
-    like: Layout | None = None,
-    owner: str = "dare_sklearn",
-    summary_of: Callable[[Any, str], Summary] | None = None,
-) -> Signals:
+def read_signals(X: Any, **how: Any) -> Signals:
     """Read any accepted input that has one montage, rate and length.
 
     Parameters
     ----------
     X : see `dare_sklearn.signals.sources.ACCEPTED`
-    ch_names, sfreq : optional
-        Channel names and sampling rate (Hz) of inputs that do not carry their own.
-    unit : {"auto", "uV", "V"}
-        Unit of the values. MNE objects hold volts, and "auto" takes them so.
-    like : Layout, optional
-        What an earlier ``fit`` saw: names, rate and unit of inputs that do not carry their own.
-    owner : str
-        Who asks, for messages.
-    summary_of : callable, optional
-        In place of `summarize`: one that remembers epochs. With it, values in memory stay as they
-        are until they are asked for, and carry hashes.
+    **how
+        As in `read_parts`.
 
     Returns
     -------
@@ -52,70 +34,78 @@ def read_signals(
 
     Raises
     ------
-    TypeError
+    SignalTypeError
         If `X` is of no accepted kind.
-    ValueError
-        If its parts do not share one layout, or the values are no EEG.
+    SignalError
+        If its parts do not share one layout, or the values are not EEG.
     """
-    parts = read_parts(
-        X,
-        ch_names=ch_names,
-        sfreq=sfreq,
-        unit=unit,
-        like=like,
-        owner=owner,
-        continuous=False,
-        summary_of=summary_of,
-    )
-    return merge(list(parts), owner)
+    return merge(list(read_parts(X, continuous=False, **how)))
 
 
-def warn_ignored(signals: Signals, owner: str) -> None:
+def tell_ignored(signals: Signals) -> None:
     """Name the channels that were left out."""
     if signals.ignored:
-        warnings.warn(
-            f"{owner} uses EEG channels only, without those marked bad: left out "
-            f"{', '.join(signals.ignored)}.",
-            UserWarning,
-            stacklevel=2,
+        tell(
+            f"left out {', '.join(signals.ignored)}: channels that are not EEG, by their type or "
+            "name, or are marked bad."
         )
 
 
-def merge(parts: Sequence[Signals], owner: str) -> Signals:
+def merge(parts: Sequence[Signals]) -> Signals:
     """Join parts that share one layout into one array.
+
+    Where parts differ in the channels that are marked bad, all go without those.
 
     Raises
     ------
-    ValueError
+    SignalError
         If they differ in channels, rate or length.
     """
     if not parts:
-        raise ValueError(f"{owner} got 0 sample(s), and at least 1 is required.")
+        raise SignalError("X has 0 sample(s), and at least 1 is required.")
+    parts = _without_bads_of_some(parts)
     first = parts[0]
     for part in parts[1:]:
         if part.layout() != first.layout():
-            what = _difference(first, part)
-            raise ValueError(
-                f"{owner} got epochs that differ in {what}: bring them to one montage, sampling "
-                "rate and length first (DAREPretrainer.fit alone takes a mixed corpus)."
+            raise SignalError(
+                f"X has epochs that differ in {_difference(first, part)}: bring them to one "
+                "montage, sampling rate and length first (only DAREPretrainer.fit takes a mixed "
+                "corpus)."
             )
     if len(parts) == 1:
         return first
     targets = [part.y for part in parts]
-    return Signals(
+    return replace(
+        first,
         data=_join([part.data for part in parts]),
-        sfreq=first.sfreq,
-        ch_names=first.ch_names,
         y=None if any(y is None for y in targets) else np.concatenate(targets),
-        unit=first.unit,
         ignored=tuple(dict.fromkeys(name for part in parts for name in part.ignored)),
-        positions=first.positions,
+        bads=tuple(dict.fromkeys(name for part in parts for name in part.bads)),
+        typical=float(np.median([part.typical for part in parts])),
     )
 
 
+def _without_bads_of_some(parts: Sequence[Signals]) -> Sequence[Signals]:
+    """Parts without the channels that others among them ignore."""
+    if len({part.ch_names for part in parts}) == 1 or any(part.ch_names is None for part in parts):
+        return parts
+    bads = {name for part in parts for name in part.bads}
+    common = [n for n in parts[0].ch_names if all(n in part.ch_names for part in parts)]
+    lost = list(dict.fromkeys(n for part in parts for n in part.ch_names if n not in common))
+    if not common or not set(lost) <= bads:
+        return parts
+    tell(f"left out of all epochs are the channels that are marked bad in some: {', '.join(lost)}.")
+    return [part.reorder(common) for part in parts]
+
+
 def _difference(a: Signals, b: Signals) -> str:
-    if a.ch_names != b.ch_names or a.n_chans != b.n_chans:
-        return f"channels ({a.n_chans} and {b.n_chans}: {a.ch_names} and {b.ch_names})"
+    if a.ch_names is not None and b.ch_names is not None and a.ch_names != b.ch_names:
+        only = [n for n in (*a.ch_names, *b.ch_names) if (n in a.ch_names) != (n in b.ch_names)]
+        return (
+            f"channels ({', '.join(only[:10])} only in some)" if only else "the order of channels"
+        )
+    if a.n_chans != b.n_chans:
+        return f"channels ({a.n_chans} and {b.n_chans})"
     if a.sfreq != b.sfreq:
         return f"sampling rate ({a.sfreq:g} and {b.sfreq:g} Hz)"
     return f"length ({a.n_times} and {b.n_times} samples)"
@@ -128,49 +118,82 @@ def read_parts(
     sfreq: float | None = None,
     unit: str = "auto",
     like: Layout | None = None,
-    owner: str = "dare_sklearn",
     continuous: bool = True,
-    summary_of: Callable[[Any, str], Summary] | None = None,
+    summary_of: Callable[[Any], Summary] = summarize,
 ) -> Iterator[Signals]:
     """Read any accepted input, part by part; the parts may differ in layout.
 
-    Beside what `read_signals` takes, continuous ``mne.io.Raw`` objects and braindecode's
-    ``RawDataset`` are read here, as one long epoch each, unless `continuous` is False.
+    Parameters
+    ----------
+    X : see `dare_sklearn.signals.sources.ACCEPTED`
+        With `continuous`, also ``mne.io.Raw`` objects, files and braindecode's ``RawDataset``, each
+        as one long epoch.
+    ch_names, sfreq : optional
+        Channel names and sampling rate (Hz) of inputs that do not carry their own.
+    unit : {"auto", "uV", "V"}
+        Unit of the values. MNE objects hold volts, and "auto" takes them so.
+    like : Layout, optional
+        What an earlier ``fit`` saw: names, rate and unit of inputs that do not carry their own.
+    continuous : bool, default=True
+    summary_of : callable
+        What looks through the values.
+
+    Yields
+    ------
+    Signals
     """
-    for source in find_sources(X, Defaults(ch_names, sfreq, like), owner, continuous=continuous):
-        values = source.values
-        names = None
-        if source.ch_names is not None:
-            names = canonical_names(source.ch_names, f"The input of {owner}")
-        _check_rate(source.sfreq, owner)
-        _check_agreement(names, source.sfreq, ch_names, sfreq, owner)
-        in_files = isinstance(values, LazyEpochs)
-        if summary_of is not None and not in_files:
-            values = defer(values)
-        lazy = isinstance(values, LazyEpochs)
-        if lazy:
-            values = replace(values, ch_names=names, owner=owner)
-        # what a fitted model gets from files is read once, so one block speaks for all of it here
-        look = values[:BLOCK] if in_files and like is not None else values
-        summary = (summary_of or summarize)(look, owner)
-        check_values(summary, names, owner, fitted=like is not None)
-        if like is not None and like.unit != "auto" and not source.volts:
-            told = like.unit if unit == "auto" else unit
-            decided = check_fitted_unit(summary.typical, told, owner)
-        else:
-            decided = decide_unit(summary.typical, unit, owner, volts_by_definition=source.volts)
-        signals = Signals(
-            data=replace(values, unit=decided) if lazy else to_microvolts(values, decided, owner),
-            sfreq=float(source.sfreq),
-            ch_names=names,
-            y=source.targets,
-            unit=decided,
-            ignored=source.ignored,
-            positions=source.positions,
-        )
-        if ch_names is not None and names is not None:  # the order that the parameter gives
-            signals = signals.reorder(canonical_names(ch_names))
+    for source in find_sources(X, Defaults(ch_names, sfreq, like), continuous=continuous):
+        with about(source.name):
+            signals = _read_part(source, ch_names, sfreq, unit, like, summary_of)
         yield signals
+
+
+def _read_part(
+    source: Signals,
+    ch_names: Sequence[str] | None,
+    sfreq: float | None,
+    unit: str,
+    like: Layout | None,
+    summary_of: Callable[[Any], Summary],
+) -> Signals:
+    if source.ch_names is not None:
+        source = replace(source, ch_names=canonical_names(source.ch_names, "the channels of X"))
+    wanted = None if ch_names is None else canonical_names(ch_names)
+    _check_rate(source.sfreq)
+    source = _without_other_sensors(source)
+    _check_agreement(source, wanted, sfreq)
+    data, names = source.data, source.ch_names
+    if source.lazy:
+        data = replace(data, ch_names=names)
+    # what a fitted model gets from files is read once, so one block speaks for all of it here
+    summary = summary_of(data[:BLOCK] if source.lazy and like is not None else data)
+    check_values(summary, names, fitted=like is not None)
+    if like is not None and like.unit != "auto" and source.unit != "V":
+        passed = like.unit if unit == "auto" else unit
+        unit = check_fitted_unit(summary.typical, passed)
+    else:
+        unit = decide_unit(summary.typical, unit, volts_by_definition=source.unit == "V")
+    signals = replace(
+        source,
+        data=replace(data, unit=unit) if source.lazy else to_microvolts(data, unit),
+        sfreq=float(source.sfreq),
+        unit=unit,
+        typical=summary.typical * (1e6 if unit == "V" else 1.0),
+    )
+    if wanted is not None and names is not None:  # the order that the parameter gives
+        signals = signals.reorder([name for name in wanted if name in names])
+    return signals
+
+
+def _without_other_sensors(source: Signals) -> Signals:
+    """Without the channels whose names say that they are triggers, eyes, muscles or the like."""
+    others = [name for name in source.ch_names or () if is_not_eeg(name)]
+    if not others:
+        return source
+    if len(others) == len(source.ch_names):
+        raise SignalError(f"X has no EEG channel: {', '.join(others)} are not EEG, by their names.")
+    kept = source.reorder([name for name in source.ch_names if name not in others])
+    return replace(kept, ignored=(*source.ignored, *others))
 
 
 def _join(blocks: Sequence[np.ndarray | LazyEpochs]) -> np.ndarray | LazyEpochs:
@@ -180,27 +203,26 @@ def _join(blocks: Sequence[np.ndarray | LazyEpochs]) -> np.ndarray | LazyEpochs:
     return np.concatenate([block[:] for block in blocks])
 
 
-def _check_rate(sfreq: float, owner: str) -> None:
+def _check_rate(sfreq: float) -> None:
     low, high = PLAUSIBLE_HZ
     if isinstance(sfreq, bool) or not low <= sfreq <= high:
-        raise ValueError(
-            f"sfreq of {owner} must be from {low:g} to {high:g} Hz, got {sfreq!r}: pass Hz, not "
-            "kHz."
+        raise SignalError(
+            f"sfreq must be from {low:g} to {high:g} Hz, got {sfreq!r}: pass Hz, not kHz."
         )
 
 
-def _check_agreement(names, own_sfreq, ch_names, sfreq, owner) -> None:
+def _check_agreement(source: Signals, wanted: Sequence[str] | None, sfreq: float | None) -> None:
     """Refuse parameters that contradict what the input says of itself."""
-    if sfreq is not None and not np.isclose(own_sfreq, sfreq):
-        raise ValueError(
-            f"{owner} has sfreq={sfreq:g}, but X was sampled at {own_sfreq:g} Hz: resample X, or "
+    if sfreq is not None and not np.isclose(source.sfreq, sfreq):
+        raise SignalError(
+            f"sfreq={sfreq:g}, but X was sampled at {source.sfreq:g} Hz: resample X, or "
             "leave sfreq=None to take the rate that X carries."
         )
-    if ch_names is not None and names is not None:
-        told = set(canonical_names(ch_names))
-        if told != set(names):
-            raise ValueError(
-                f"ch_names of {owner} and the channels of X differ in "
-                f"{', '.join(sorted(told ^ set(names)))}: pick the channels of X first, or leave "
-                "ch_names=None to take those that X carries."
+    if wanted is not None and source.ch_names is not None:
+        wanted = {name for name in wanted if name not in source.bads and not is_not_eeg(name)}
+        if wanted != set(source.ch_names):
+            raise SignalError(
+                "ch_names and the channels of X differ in "
+                f"{', '.join(sorted(wanted ^ set(source.ch_names)))}: pick the channels of X "
+                "first, or leave ch_names=None to take those that X carries."
             )

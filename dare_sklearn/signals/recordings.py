@@ -175,13 +175,14 @@ def resampled_span(
     first = (start * down // up - reach) // down * down
     last = -(-stop * down // up) + reach
     n_times = recording.n_times
-    pieces = [recording.span(max(first, 0), min(last, n_times))]
+    # in double precision, as `resample` reckons, so that the ends are the same to the bit
+    pieces = [recording.span(max(first, 0), min(last, n_times)).astype(np.float64)]
     if first < 0 or last > n_times:
-        ends = recording.span(0, 1), recording.span(n_times - 1, n_times)
-        slope = (ends[1] - ends[0]) / np.float32(max(n_times - 1, 1))
+        ends = [recording.span(at, at + 1).astype(np.float64) for at in (0, n_times - 1)]
+        slope = (ends[1] - ends[0]) / max(n_times - 1, 1)
         if first < 0:
-            pieces.insert(0, ends[0] + slope * np.arange(first, 0, dtype=np.float32))
+            pieces.insert(0, ends[0] + slope * np.arange(first, 0.0))
         if last > n_times:
-            pieces.append(ends[1] + slope * np.arange(1, last - n_times + 1, dtype=np.float32))
+            pieces.append(ends[1] + slope * np.arange(1.0, last - n_times + 1))
     skipped = start - first * up // down
     return resample(np.concatenate(pieces, axis=1), sfreq, target)[:, skipped:][:, : stop - start]

@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
+
+from .errors import SignalError, tell
 
 UNITS = ("auto", "uV", "V")
 
 # Spread (median over channels and epochs of the standard deviation) that EEG can have, in
-# microvolts: from z-scored or heavily filtered signals up to unfiltered ones with drifts and
-# movement.
+# microvolts: from heavily filtered signals up to unfiltered ones with drifts and movement.
 PLAUSIBLE_UV = (0.05, 5_000.0)
 
+# Later signals whose spread differs from that of `fit` by more than this factor are reported.
+# People, caps and filters differ by two to five.
+FAR_FROM_FIT = 10.0
 
-def decide_unit(size: float, unit: str, owner: str, *, volts_by_definition: bool = False) -> str:
-    """Unit of the values: as told, or decided from their amplitude.
+_LIKE_Z_SCORES = (0.5, 2.0)
+_Z_SCORES = (
+    "which is that of z-scores, not of EEG in volts: the encoder needs the amplitude, so pass "
+    "signals from before the standardisation."
+)
+
+
+def decide_unit(size: float, unit: str, *, volts_by_definition: bool = False) -> str:
+    """Unit of the values: the one that was passed, or decided from their amplitude.
 
     Parameters
     ----------
     size : float
         Typical standard deviation of the values: median over epochs and channels.
     unit : {"auto", "uV", "V"}
-    owner : str
-        Who asks, for messages.
     volts_by_definition : bool, default=False
         Whether "auto" means volts, as it does for MNE objects.
 
@@ -34,67 +41,89 @@ def decide_unit(size: float, unit: str, owner: str, *, volts_by_definition: bool
 
     Raises
     ------
-    ValueError
-        If the amplitude fits neither unit, or not the one that was told.
+    SignalError
+        If the amplitude fits neither unit, or not the one that was passed.
     """
     if unit not in UNITS:
-        raise ValueError(f"unit of {owner} must be one of {list(UNITS)}, got {unit!r}.")
+        raise SignalError(f"unit must be one of {list(UNITS)}, got {unit!r}.")
     low, high = PLAUSIBLE_UV
     fits = {"uV": low <= size <= high, "V": low <= size * 1e6 <= high}
+    z_scores = _LIKE_Z_SCORES[0] <= size <= _LIKE_Z_SCORES[1]
     if volts_by_definition and fits["V"]:
-        return "V"  # `unit` tells of arrays
+        return "V"  # `unit` speaks of arrays
     if volts_by_definition and not (unit == "uV" and fits["uV"]):
-        hint = " These look like microvolts: pass unit='uV'." if fits["uV"] else ""
-        raise ValueError(
-            f"{owner} got an MNE object whose signals have a typical standard deviation of "
-            f"{size:.3g} V, which is not EEG: expected {low} to {high:g} µV.{hint}"
+        hint = f"which is not EEG: expected {low} to {high:g} µV."
+        if z_scores:
+            hint = _Z_SCORES
+        elif fits["uV"]:
+            hint += " These look like microvolts: pass unit='uV'."
+        raise SignalError(
+            f"X is an MNE object whose signals have a typical standard deviation of {size:.3g} V, "
+            f"{hint}"
         )
     if unit == "auto":
         for name in ("uV", "V"):
             if fits[name]:
-                warnings.warn(
-                    f"{owner} read the values as {name} (unit='auto'): their typical standard "
-                    f"deviation is {size:.3g}. Pass unit={name!r} to confirm, or the right unit.",
-                    UserWarning,
-                    stacklevel=3,
+                doubt = " (as of z-scores, which have lost their amplitude)" if z_scores else ""
+                tell(
+                    f"read the values as {name} (unit='auto'): their typical standard deviation is "
+                    f"{size:.3g}{doubt}. Pass unit={name!r} to confirm, or the right unit.",
+                    "unit",
                 )
                 return name
-        raise ValueError(
-            f"{owner} cannot tell the unit of the values (unit='auto'): their typical standard "
-            f"deviation of {size:.3g} fits neither EEG in microvolts ({low} to {high:g}) nor in "
-            "volts. Scale them to one of the two and pass unit='uV' or unit='V'."
+        raise SignalError(
+            f"cannot tell the unit of X (unit='auto'): the typical standard deviation of "
+            f"{size:.3g} fits neither EEG in microvolts ({low} to {high:g}) nor in volts. Scale X "
+            "to one of the two and pass unit='uV' or unit='V'."
         )
     if not fits[unit]:
-        raise ValueError(
-            f"{owner} was told unit={unit!r}, but the values have a typical standard deviation of "
+        raise SignalError(
+            f"told unit={unit!r}, but the values of X have a typical standard deviation of "
             f"{size:.3g} {unit}, which is not EEG: expected {low} to {high:g} µV. "
             "Pass the right unit, or scale the values."
         )
     return unit
 
 
-def check_fitted_unit(size: float, unit: str, owner: str) -> str:
+def check_fitted_unit(size: float, unit: str) -> str:
     """Unit of later values: that of ``fit``, unless their amplitude says that it is the other one.
 
-    A quiet or noisy epoch alone is no reason to refuse it: only values that would be EEG in the
-    other unit are.
+    A quiet or noisy epoch is no reason to refuse it: only values that would be EEG in the other
+    unit are.
     """
     low, high = PLAUSIBLE_UV
     other = "V" if unit == "uV" else "uV"
     if low <= size * (1e6 if other == "V" else 1.0) <= high:
-        raise ValueError(
-            f"X looks like {other} (typical standard deviation {size:.3g}), but {owner} reads "
-            f"arrays as {unit}, as in fit: scale X, or pass the right unit."
+        if other == "uV" and _LIKE_Z_SCORES[0] <= size <= _LIKE_Z_SCORES[1]:
+            raise SignalError(f"X has a typical standard deviation of {size:.3g}, {_Z_SCORES}")
+        raise SignalError(
+            f"X looks like {other} (typical standard deviation {size:.3g}), but arrays are read as "
+            f"{unit}, as in fit: scale X, or pass the right unit."
         )
     return unit
 
 
-def to_microvolts(data: np.ndarray, unit: str, owner: str) -> np.ndarray:
+def check_fitted_amplitude(size: float, fitted: float) -> None:
+    """Report microvolts that are far larger or smaller than those of ``fit``."""
+    if size > 0 and fitted > 0 and not 1 / FAR_FROM_FIT <= size / fitted <= FAR_FROM_FIT:
+        factor = max(size / fitted, fitted / size)
+        tell(
+            f"X is {factor:.3g} times {'larger' if size > fitted else 'smaller'} than the signals "
+            f"of fit (typical standard deviation {size:.3g} µV, there {fitted:.3g} µV): check its "
+            "unit, reference and filter.",
+            "amplitude far from that of fit",
+        )
+
+
+def to_microvolts(data: np.ndarray, unit: str) -> np.ndarray:
     """A float32 array in microvolts; never the caller's own memory.
+
+    At an electrode's offset of 100 mV, the rounding of float32 is 0.004 µV: below the noise of any
+    amplifier.
 
     Raises
     ------
-    ValueError
+    SignalError
         If a value does not fit float32.
     """
     with np.errstate(over="ignore"):
@@ -102,5 +131,5 @@ def to_microvolts(data: np.ndarray, unit: str, owner: str) -> np.ndarray:
             data = np.multiply(data, 1e6, dtype=np.float64)
         result = np.array(data, dtype=np.float32, order="C")
     if not np.isfinite(result).all():
-        raise ValueError(f"{owner} got values beyond the range of float32 (infinite there).")
+        raise SignalError("X has values beyond the range of float32 (infinite there).")
     return result

@@ -8,6 +8,8 @@ from functools import lru_cache
 import mne
 import numpy as np
 
+from ..signals.interpolation import template_montage
+
 # Electrodes that every forward solution holds besides the requested ones: the 10-20 system, on
 # which amplitudes are defined, so that a source is as strong whatever montage is asked for.
 # fmt: off
@@ -82,13 +84,6 @@ class Head:
     cortex: np.ndarray
     cortex_directions: np.ndarray
     regions: dict[str, np.ndarray]
-
-
-def template_montage() -> mne.channels.DigMontage:
-    """Mne's 10-05 electrodes on a template head (called standard_1005 before mne 1.12)."""
-    built_in = mne.channels.get_builtin_montages()
-    name = "colin27_1005" if "colin27_1005" in built_in else "standard_1005"
-    return mne.channels.make_standard_montage(name)
 
 
 @lru_cache(maxsize=1)

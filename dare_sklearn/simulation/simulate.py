@@ -13,13 +13,14 @@ from sklearn.utils._param_validation import Interval, StrOptions, validate_param
 from threadpoolctl import threadpool_limits
 
 from ..signals.electrodes import ELECTRODES
+from ..signals.interpolation import template_montage
 from . import artifacts as artefact
 from .background import (
     alpha_and_theta,
     aperiodic_background,
     sensorimotor_rhythms,
 )
-from .head import electrode_names, make_head, template_montage
+from .head import electrode_names, make_head
 from .paradigms import (
     CLASSES,
     draw_labels,

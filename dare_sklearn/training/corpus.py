@@ -252,7 +252,7 @@ def build_corpus(
         seen: set[int] = set()  # a part that is shorter than two lengths is cut once
         for window in lengths:
             with errors.guard(part.name):
-                grid, windows, length = _windows_of(part, config, window, owner, unknown, grids)
+                grid, windows, length = _windows_of(part, config, window, unknown, grids)
                 if length in seen:
                     continue
                 seen.add(length)
@@ -290,15 +290,15 @@ def _window_length(seconds: float, config: DAREConfig, owner: str) -> int:
 
 
 def _windows_of(
-    part: Part, config: DAREConfig, window: int, owner: str, unknown: str, grids: dict
+    part: Part, config: DAREConfig, window: int, unknown: str, grids: dict
 ) -> tuple[Grid, Any, int]:
     """The grid of a part, its windows, and their length."""
     signals = part.signals
     if part.name is not None:
-        grid = _window_grid(signals, config, window, owner, unknown, grids)
+        grid = _window_grid(signals, config, window, unknown, grids)
         windows = RecordingWindows(part, grid, window, config.patch_size)
         return grid, windows, windows.length
-    grid = Grid(signals, config, owner=owner, unknown=unknown)
+    grid = Grid(signals, config, unknown=unknown)
     length = min(window, grid.n_times)
     if signals.lazy:
         return grid, LazyWindows(signals, grid, window), length
@@ -306,19 +306,19 @@ def _windows_of(
 
 
 def _window_grid(
-    signals: Signals, config: DAREConfig, window: int, owner: str, unknown: str, known: dict
+    signals: Signals, config: DAREConfig, window: int, unknown: str, known: dict
 ) -> Grid:
     """The grid of one window of a recording; recordings of one layout share it."""
     n_times = resampled_length(signals.n_times, signals.sfreq, config.sfreq)
     if n_times < config.patch_size:  # which it tells
         rates = {"original_sfreq": signals.sfreq}
-        whole_patches(n_times, config.patch_size, config.sfreq, owner, **rates)
+        whole_patches(n_times, config.patch_size, config.sfreq, **rates)
     places = tuple((name, place.tobytes()) for name, place in signals.positions.items())
     key = signals.ch_names, signals.sfreq, places, window
     if key not in known:
         n_times = round(window * signals.sfreq / config.sfreq)
         one = replace(signals, data=replace(signals.data, n_times=n_times))
-        known[key] = Grid(one, config, owner=owner, unknown=unknown)
+        known[key] = Grid(one, config, unknown=unknown)
     return known[key]
 
 

@@ -159,7 +159,7 @@ def read_corpus(
     ValueError
         If a recording cannot be used and `errors` says so. Every process raises the same.
     """
-    items = split_corpus(X, how.owner)
+    items = split_corpus(X)
     files = {i: x for i, (x, _) in enumerate(items) if isinstance(x, str | os.PathLike)}
     outcomes = _read_files(files, how, n_workers, ranks, verbose)
     _tell_remarks(outcomes, how.owner)
@@ -180,7 +180,7 @@ def read_corpus(
                     "epochs or windows, which do not tell what recording they are from: pass "
                     "recordings, or scale the epochs first and leave robust_scale=None."
                 )
-            item, its_bad = without_bad_windows(item, how.owner)
+            item, its_bad = without_bad_windows(item)
             n_bad += its_bad
             parts += [Part(signals) for signals in _read(item, how)]
     return parts, n_bad
@@ -190,7 +190,7 @@ def read_recording(item: Any, how: How) -> Part:
     """A continuous recording, which is read through once."""
     seen: list[tuple[Contents, tuple[str, ...]]] = []
 
-    def look(recording: LazyRecording, owner: str) -> Summary:
+    def look(recording: LazyRecording) -> Summary:
         contents = look_through(recording, quartiles=how.robust_scale is not None)
         seen.append((contents, recording.ch_names))
         return contents
@@ -210,9 +210,7 @@ def read_recording(item: Any, how: How) -> Part:
 
 
 def _read(item: Any, how: How, **params: Any) -> Iterator[Signals]:
-    return read_parts(
-        item, ch_names=how.ch_names, sfreq=how.sfreq, unit=how.unit, owner=how.owner, **params
-    )
+    return read_parts(item, ch_names=how.ch_names, sfreq=how.sfreq, unit=how.unit, **params)
 
 
 class _Outcome(NamedTuple):

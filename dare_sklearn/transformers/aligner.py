@@ -20,9 +20,10 @@ from ..base.input import SignalInputMixin
 from ..base.state import whole_or_not_at_all
 from ..signals.covariance import covariances, inverse_root, mean_at_one_power
 from ..signals.electrodes import canonical_names
+from ..signals.errors import SignalError, about
 from ..signals.lazy import LazyEpochs
-from ..signals.rebuild import replace_data
-from ..signals.sources import Defaults, find_sources, settle
+from ..signals.mne_objects import replace_data, settle
+from ..signals.sources import Defaults, find_sources
 from ..signals.validation import check_values, summarize
 
 # Microvolts and volts are a million times apart; people and amplifiers never are.
@@ -252,27 +253,25 @@ class EuclideanAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
 
     def _signals(self, X: Any) -> tuple[np.ndarray, tuple[str, ...] | None, bool, float]:
         """Values in their own unit, channel names, whether they are volts, and their spread."""
-        owner = type(self).__name__
-        # any rate does: alignment never asks for it
-        sources = list(find_sources(X, Defaults(None, 1.0, None), owner, continuous=False))
-        first = sources[0]
-        if len({tuple(s.ch_names or ()) for s in sources}) > 1:
-            raise ValueError(
-                f"{owner} got epochs that differ in channels: bring them to one montage first."
-            )
-        if len({s.values.shape[2] for s in sources}) > 1:
-            raise ValueError(f"{owner} got epochs that differ in length: cut them alike first.")
-        names = None if first.ch_names is None else canonical_names(first.ch_names)
-        blocks = [
-            s.values.read(np.arange(len(s.values)))
-            if isinstance(s.values, LazyEpochs)
-            else s.values
-            for s in sources
-        ]
-        data = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
-        summary = summarize(data, owner)
-        check_values(summary, names, owner, fitted=hasattr(self, "whiteners_"))
-        return data, names, first.volts, summary.typical
+        with about(type(self).__name__):
+            # any rate does: alignment never asks for it
+            sources = list(find_sources(X, Defaults(None, 1.0), continuous=False))
+            first = sources[0]
+            if len({tuple(s.ch_names or ()) for s in sources}) > 1:
+                raise SignalError(
+                    "X has epochs that differ in channels: bring them to one montage first."
+                )
+            if len({s.data.shape[2] for s in sources}) > 1:
+                raise SignalError("X has epochs that differ in length: cut them alike first.")
+            names = None if first.ch_names is None else canonical_names(first.ch_names)
+            blocks = [
+                s.data.read(np.arange(len(s.data))) if isinstance(s.data, LazyEpochs) else s.data
+                for s in sources
+            ]
+            data = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
+            summary = summarize(data)
+            check_values(summary, names, fitted=hasattr(self, "whiteners_"))
+        return data, names, first.unit == "V", summary.typical
 
     def _check_scale(self, typical: float, volts: bool) -> None:
         """Refuse values that are in another unit than those of the fit."""

@@ -17,7 +17,6 @@ from ..base.hub import PushToHubMixin
 from ..base.input import SignalInputMixin
 from ..base.state import PlainStateMixin, whole_or_not_at_all
 from ..signals.channels import UNKNOWN_CHANNELS
-from ..signals.grid import Grid
 from ..signals.units import UNITS
 from ..training.device import PRECISIONS, resolve_device
 from ..weights.load import save_encoder
@@ -46,7 +45,7 @@ class DAREEmbedder(
     unit : {"auto", "uV", "V"}, default="auto"
         Unit of arrays and braindecode windows; "auto" decides from the amplitude and warns.
     unknown_channels : {"interpolate", "drop", "error"}, default="interpolate"
-        What becomes of channels that are not among the encoder's 62 electrodes.
+        How to handle channels that are not among the encoder's 62 electrodes.
     pooling : {"mean", "mean_std", "flatten"}, default="mean"
         "mean" averages tokens over patches, "mean_std" adds their standard deviation, "flatten"
         keeps every patch (250 ms), and with it the time course.
@@ -68,7 +67,7 @@ class DAREEmbedder(
         float32 elsewhere.
     compile : bool, default=False
         Run the encoder through ``torch.compile``. The first call takes 20 s or more and needs a C++
-        compiler; where it fails, a warning says so and the plain network goes on.
+        compiler; if compilation fails, a warning says so and the network runs uncompiled.
     random_state : int, RandomState or None, default=None
         Seeds an untrained encoder (``encoder=None``).
 
@@ -159,12 +158,7 @@ class DAREEmbedder(
         resolve_device(self.device)
         signals = self._read(X, reset=True)
         self.encoder_ = resolve_encoder(self, X)
-        Grid(  # refuse now what transform could not read
-            signals,
-            self.encoder_.config,
-            owner=type(self).__name__,
-            unknown=self.unknown_channels,
-        )
+        self._windows(signals)  # refuse now what transform could not read
         return self
 
     def transform(self, X: Any) -> np.ndarray:

@@ -32,7 +32,7 @@ from ..signals.channels import UNKNOWN_CHANNELS
 from ..signals.container import Signals
 from ..signals.electrodes import ELECTRODES
 from ..signals.files import close_files
-from ..signals.readers import warn_ignored
+from ..signals.readers import tell_ignored
 from ..signals.units import UNITS
 from ..training.batches import make_loader
 from ..training.checkpoint import CheckpointFolder, SaveCheckpoints, plain
@@ -402,22 +402,24 @@ class DAREPretrainer(
             )
         shares = self._check_shares(X)
         try:
-            parts, streams, n_bad = read_sources(
-                [X] if shares is None else X,
-                how,
-                errors,
-                n_workers=self.n_workers,
-                ranks=ranks,
-                verbose=self.verbose,
-            )
+            with self._asking():
+                parts, streams, n_bad = read_sources(
+                    [X] if shares is None else X,
+                    how,
+                    errors,
+                    n_workers=self.n_workers,
+                    ranks=ranks,
+                    verbose=self.verbose,
+                )
             if not parts and not streams:
                 errors.tell(0)
                 raise ValueError(f"{owner} got 0 sample(s), and at least 1 is required.")
-            for part in parts:
-                self._store_layout(part.signals)
             first = parts[0].signals if parts else _stream_signals(*streams[0])
-            warn_ignored(first, owner)
-            self._store_layout(first)
+            with self._asking():
+                for part in parts:
+                    self._store_layout(part.signals)
+                tell_ignored(first)
+                self._store_layout(first)
             self.n_features_in_ = self.n_chans_in_
             self._check_table(X, reset=True)
             # neither recordings nor a corpus of several layouts are a template for `transform`
@@ -454,15 +456,16 @@ class DAREPretrainer(
             model = self._make_model()
             n_threads = self.n_threads or n_threads_of(model.config)
             stack.enter_context(compute_threads(n_threads))
-            corpus = build_corpus(
-                parts,
-                model.config,
-                window_s=self.window_s,
-                unknown=self.unknown_channels,
-                owner=owner,
-                errors=errors,
-                streams=[Stream(given, model.config, source) for given, source in streams],
-            )
+            with self._asking():
+                corpus = build_corpus(
+                    parts,
+                    model.config,
+                    window_s=self.window_s,
+                    unknown=self.unknown_channels,
+                    owner=owner,
+                    errors=errors,
+                    streams=[Stream(given, model.config, source) for given, source in streams],
+                )
             self._store_corpus(parts, corpus, errors)
             ranks.check_same(corpus.sizes, f"The number of windows of {owner}'s X")
             loader = make_loader(
@@ -745,7 +748,7 @@ def _stream_signals(stream: Any, source: int) -> Signals:
     """The first batch of a stream, as signals of its electrodes."""
     config = get_config("nano")  # all sizes read the same grid
     x, channels = Stream(stream, config).read(0)
-    return Signals(x, config.sfreq, tuple(ELECTRODES[i] for i in channels))
+    return Signals(x, tuple(ELECTRODES[i] for i in channels), config.sfreq, unit="uV")
 
 
 def _learning_params(pretrainer: DAREPretrainer) -> str:

@@ -12,8 +12,7 @@ from matplotlib.collections import PathCollection
 from matplotlib.colors import Normalize
 from matplotlib.patheffects import withStroke
 
-from ..signals.electrodes import electrode_name
-from ..signals.interpolation import electrode_positions
+from ..signals.interpolation import electrode_positions, info_positions, template_montage
 
 # Polar angles are taken from this point (metres, head coordinates), which puts the lowest ring of
 # the 10-20 system just inside the drawn head, as atlases have it.
@@ -36,8 +35,7 @@ def own_positions(info: Any) -> dict[str, np.ndarray]:
 
     if not isinstance(info, mne.Info):
         raise TypeError(f"info must be an mne.Info, got a {type(info).__name__}.")
-    located = {electrode_name(ch["ch_name"]): np.array(ch["loc"][:3]) for ch in info["chs"]}
-    return {name: xyz for name, xyz in located.items() if np.isfinite(xyz).all() and xyz.any()}
+    return info_positions(info["chs"])
 
 
 def place_electrodes(ch_names: Sequence[str], own: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -76,10 +74,7 @@ def place_electrodes(ch_names: Sequence[str], own: Mapping[str, np.ndarray]) -> 
 
 @lru_cache(maxsize=1)
 def _spellings() -> dict[str, str]:
-    import mne
-
-    names = mne.channels.make_standard_montage("colin27_1005").ch_names
-    return {name.upper(): name for name in names}
+    return {name.upper(): name for name in template_montage().ch_names}
 
 
 def spelled_electrode(name: str) -> str:

@@ -174,7 +174,8 @@ def _prepare(encoder, X, ch_names, sfreq, unit):
 
     from ..base.input import SignalInputMixin
     from ..modules.encoder import Encoder
-    from ..signals.grid import Grid
+    from ..signals.errors import about
+    from ..signals.grid import Windows
     from ..signals.readers import read_signals
 
     if isinstance(encoder, SignalInputMixin):
@@ -203,17 +204,19 @@ def _prepare(encoder, X, ch_names, sfreq, unit):
         bare, unknown = encoder.encoder_, encoder.unknown_channels
     elif isinstance(encoder, Encoder):
         bare, unknown = encoder, "interpolate"
-        signals = read_signals(X, ch_names=ch_names, sfreq=sfreq, unit=unit, owner="plot_attention")
+        with about("plot_attention"):
+            signals = read_signals(X, ch_names=ch_names, sfreq=sfreq, unit=unit)
     else:
         raise TypeError(
             f"plot_attention takes an encoder (see load_encoder) or a fitted DARE estimator, got a "
             f"{type(encoder).__name__}."
         )
-    grid = Grid(signals, bare.config, owner="plot_attention", unknown=unknown)
+    with about("plot_attention"):
+        windows = Windows(signals, bare.config, unknown=unknown)
     device = next(bare.parameters()).device
-    channels = torch.from_numpy(grid.index).to(device)
+    channels = torch.from_numpy(windows.rows).to(device)
     passes = (
-        bare(bare.normalize(torch.from_numpy(grid.apply(block)).to(device)), channels)
-        for block in signals.blocks(BATCH)
+        bare(bare.normalize(torch.from_numpy(windows[at : at + BATCH]).to(device)), channels)
+        for at in range(0, len(windows), BATCH)
     )
-    return bare, [ELECTRODES[row] for row in grid.index], passes
+    return bare, [ELECTRODES[row] for row in windows.rows], passes

@@ -25,12 +25,11 @@ def test_embedder_goes_by_the_channels_that_are_left(epochs):
     alone = DAREEmbedder(None, random_state=0).fit_transform(epochs.copy().pick(LEFT))
     with expect():
         assert np.array_equal(embedder.transform(epochs.copy().pick(LEFT)), alone)
-    with expect():  # in another order
-        assert np.array_equal(embedder.transform(epochs.copy().pick(LEFT[::-1])), alone)
+    # in another order, and marked bad: what was said is not repeated
+    assert np.array_equal(embedder.transform(epochs.copy().pick(LEFT[::-1])), alone)
     marked = epochs.copy()
     marked.info["bads"] = ["C3", "C4"]
-    with expect():
-        assert np.array_equal(embedder.transform(marked), alone)
+    assert np.array_equal(embedder.transform(marked), alone)
     assert embedder.n_chans_in_ == 5
 
 

@@ -272,7 +272,7 @@ def test_layout_is_held_against_the_fit(data):
     X, y = data
     for mode in MODES:
         clf = classifier(adaptation=mode, max_epochs=1).fit(X, y)
-        with pytest.raises(ValueError, match="5 channels, but DAREClassifier was fitted on 6"):
+        with pytest.raises(ValueError, match="DAREClassifier: X has 5 channels, and the fit had 6"):
             clf.predict(X[:, :5])
         with pytest.raises(ValueError, match="100 samples per epoch"):
             clf.predict(X[:, :, :100])

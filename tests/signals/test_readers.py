@@ -169,7 +169,7 @@ def test_wrong_unit_is_refused(microvolts, epochs):
     with pytest.raises(ValueError, match="look like microvolts: pass unit='uV'"):
         read(scaled, unit="auto", **own)
     np.testing.assert_allclose(read(scaled, unit="uV", **own).data, microvolts, rtol=1e-5)
-    with pytest.raises(ValueError, match="unit of dare_sklearn must be one of"):
+    with pytest.raises(ValueError, match="unit must be one of"):
         read(microvolts, unit="mV")
 
 

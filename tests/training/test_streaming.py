@@ -154,7 +154,7 @@ def test_the_same_weights_from_disk_and_memory_with_any_number_of_workers(folder
     fitted = []
     for kind, n_workers in [("memory", 0), ("files", 0), ("files", 1), ("files", 2)]:
         pretrainer = DAREPretrainer(unit="V", n_workers=n_workers, robust_scale=12.0, **PARAMS)
-        with pytest.warns(UserWarning, match="interpolates channels"):
+        with pytest.warns(UserWarning, match="does not know are interpolated"):
             fitted.append(pretrainer.fit(corpora[kind]))
     assert fitted[0].n_windows_ == 71 and fitted[0].n_bad_windows_ == 7
     for other in fitted[1:]:
@@ -276,17 +276,17 @@ def test_epochs_have_no_recording_to_scale():
 def test_long_recordings_are_looked_through_in_pieces(monkeypatch):
     raw = make_raw(0, 256.0, 20, bad=[(3.0, 2.0)])
     raw._data[:, 768:1280] = 5.0
-    (source,) = find_sources(raw, Defaults(None, None, None), "test", continuous=True)
-    whole = look_through(source.values, quartiles=True)
+    (source,) = find_sources(raw, Defaults(), continuous=True)
+    whole = look_through(source.data, quartiles=True)
     monkeypatch.setattr("dare_sklearn.signals.recordings.N_READ", 1_000)
-    pieces = look_through(source.values, quartiles=True)
+    pieces = look_through(source.data, quartiles=True)
     np.testing.assert_allclose(pieces.spread, whole.spread, rtol=1e-9)
     np.testing.assert_array_equal(pieces.quartiles, whole.quartiles)
     good = np.delete(raw.get_data(), np.arange(768, 1280), axis=1)
     np.testing.assert_allclose(whole.spread[0], good.std(axis=1), rtol=1e-9)
     np.testing.assert_allclose(whole.quartiles, np.percentile(good, [25, 50, 75], axis=1))
     monkeypatch.setattr("dare_sklearn.signals.recordings.N_DRAWN", 2_000)
-    drawn = look_through(source.values, quartiles=True).quartiles
+    drawn = look_through(source.data, quartiles=True).quartiles
     np.testing.assert_allclose(drawn, whole.quartiles, atol=0.2e-5)
     assert not np.array_equal(drawn, whole.quartiles)
 

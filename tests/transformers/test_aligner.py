@@ -197,7 +197,7 @@ def test_bad_groups(signals, groups, message):
 def test_bad_signals(signals, epochs):
     X = signals[0].copy()
     X[3, 1] = np.nan
-    with pytest.raises(ValueError, match="EuclideanAligner got NaN .* channels 1, epochs 3"):
+    with pytest.raises(ValueError, match="EuclideanAligner: X has NaN .* channels 1, epochs 3"):
         EuclideanAligner().fit(X)
     with pytest.raises(
         ValueError, match="group_by='session', which needs mne.Epochs whose metadata"

@@ -113,7 +113,7 @@ def test_clone_pickle_and_fit_transform(name):
 @every
 def test_another_layout_is_refused(name):
     fitted = TRANSFORMERS[name](**LAYOUT).fit(X)
-    with pytest.raises(ValueError, match="fitted on 4"):
+    with pytest.raises(ValueError, match="the fit had 4"):
         fitted.transform(X[:, :3])
     with pytest.raises(ValueError, match="samples per epoch"):
         fitted.transform(X[..., :-1])

@@ -225,7 +225,7 @@ def test_bad_parameters(X, params, message):
 
 
 def test_layout_is_held_against_the_fit(X, fitted):
-    with pytest.raises(ValueError, match="18 channels, but DAREPretrainer was fitted on 19"):
+    with pytest.raises(ValueError, match="18 channels, and the fit had 19"):
         fitted.transform(X[:, :18])
     with pytest.raises(ValueError, match="200 samples per epoch"):
         fitted.transform(X[:, :, :200])

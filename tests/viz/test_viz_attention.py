@@ -14,7 +14,7 @@ from dare_sklearn.modules.config import DAREConfig
 from dare_sklearn.modules.encoder import Encoder
 from dare_sklearn.modules.layers import attend_last
 from dare_sklearn.signals.electrodes import ELECTRODES
-from dare_sklearn.signals.grid import to_grid
+from dare_sklearn.signals.grid import Windows
 from dare_sklearn.viz import plot_attention
 from dare_sklearn.viz.attention import attention_weights, mean_attention
 
@@ -97,9 +97,8 @@ def epochs():
 @pytest.fixture(scope="module")
 def expected(encoder):
     embedder = DAREEmbedder(None, **LAYOUT).fit(X)
-    data, index = to_grid(
-        embedder._read(X, reset=False), encoder.config, unknown="error", owner="test"
-    )
+    windows = Windows(embedder._read(X, reset=False), encoder.config, unknown="error")
+    data, index = windows.load(), windows.rows
     return expected_percent(
         encoder, encoder.normalize(torch.from_numpy(data)), torch.from_numpy(index)
     )

@@ -1,0 +1,64 @@
+"""What is wrong with signals, in one sentence, and whose signals they are.
+
+Code that reads signals raises `SignalError` and calls `tell` with a sentence of its own. Whoever
+asked for the signals wraps the call in `about`, which puts its name in front.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+
+class SignalError(ValueError):
+    """Signals that cannot be used."""
+
+
+class SignalTypeError(TypeError):
+    """Something that is not signals."""
+
+
+# Names to put in front of a message, and what was said already.
+_ASKING: ContextVar[tuple[tuple[str, set[str] | None], ...]] = ContextVar("asking", default=())
+
+
+@contextmanager
+def about(name: str, said: set[str] | None = None) -> Iterator[None]:
+    """Put `name` (an estimator, a file) in front of errors and warnings on signals.
+
+    Parameters
+    ----------
+    name : str
+    said : set of str, optional
+        Causes of the warnings that were given already; `tell` gives them no second time.
+    """
+    token = _ASKING.set((*_ASKING.get(), (name, said)))
+    try:
+        yield
+    except (SignalError, SignalTypeError) as error:
+        if name:
+            error.args = (f"{name}: {error}",)
+        raise
+    finally:
+        _ASKING.reset(token)
+
+
+def tell(message: str, cause: str | None = None) -> None:
+    """Warn, once per estimator and cause.
+
+    Parameters
+    ----------
+    message : str
+    cause : str, optional
+        What makes two warnings the same one; the message itself by default.
+    """
+    asking = _ASKING.get()
+    said = next((said for _, said in reversed(asking) if said is not None), None)
+    if said is not None:
+        if (cause or message) in said:
+            return
+        said.add(cause or message)
+    names = [name for name, _ in asking if name]
+    warnings.warn(": ".join([*names, message]), UserWarning, stacklevel=3)

@@ -1,0 +1,188 @@
+"""MNE's epochs and recordings as signals."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from functools import partial
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+
+from .container import Signals
+from .electrodes import electrode_name, is_not_eeg
+from .errors import SignalError, SignalTypeError
+from .files import open_file, read_file
+from .interpolation import info_positions
+from .lazy import LazyEpochs
+from .recordings import lazy_recording
+
+
+def is_raw(X: Any) -> bool:
+    """Whether `X` is a continuous recording of MNE."""
+    mne = sys.modules.get("mne")  # an MNE object exists only where mne is imported
+    return mne is not None and isinstance(X, mne.io.BaseRaw)
+
+
+def is_mne(X: Any) -> bool:
+    """Whether `X` is epochs or a continuous recording of MNE."""
+    mne = sys.modules.get("mne")
+    return mne is not None and isinstance(X, mne.BaseEpochs | mne.io.BaseRaw)
+
+
+def refuse_evoked(X: Any) -> None:
+    """Say how to pass an average."""
+    mne = sys.modules.get("mne")
+    if mne is not None and isinstance(X, mne.Evoked):
+        raise SignalTypeError(
+            "cannot read an mne.Evoked as X, which is one average: pass evoked.data[None], with "
+            "ch_names=evoked.ch_names, sfreq=evoked.info['sfreq'] and unit='V'."
+        )
+
+
+def by_layout(objects: list) -> list[list]:
+    """Runs of neighbours that can be stacked; the order of the epochs is that of the labels."""
+
+    def layout(obj):
+        info = obj.info
+        return (
+            is_raw(obj),
+            tuple(zip(info["ch_names"], obj.get_channel_types(), strict=True)),
+            frozenset(info["bads"]),
+            info["sfreq"],
+            len(obj.times),
+        )
+
+    return [list(run) for _, run in groupby(objects, key=layout)]
+
+
+def from_epochs(objects: list) -> Signals:
+    """``mne.Epochs`` that share one layout."""
+    first = objects[0]
+    picks = eeg_picks(first.info, "MNE object", "")
+    objects = settle(objects)
+    counts = tuple(len(epochs) for epochs in objects)
+    if not sum(counts):
+        raise SignalError("X has 0 sample(s): all epochs are dropped, and 1 is required.")
+    readers = tuple(partial(_read_epochs, epochs, picks) for epochs in objects)
+    if all(epochs.preload for epochs in objects):
+        blocks = [reader(None) for reader in readers]
+        data = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
+    else:
+        data = LazyEpochs(readers, counts, len(picks), len(first.times))
+    file = getattr(first, "filename", None)
+    return Signals(
+        data,
+        y=np.concatenate([epochs.events[:, 2] for epochs in objects]),
+        unit="V",
+        tmin=float(first.times[0]),
+        name=os.path.basename(file) if file and len(objects) == 1 else "",
+        **describe(first.info, picks),
+    )
+
+
+def from_raw(raw: Any) -> Signals:
+    """A continuous recording."""
+    picks = eeg_picks(raw.info, "MNE object", "")
+    return Signals(lazy_recording(raw, picks), unit="V", **describe(raw.info, picks))
+
+
+def from_file(path: str | os.PathLike) -> Signals:
+    """A recording in a file, which is opened when it is read."""
+    raw, stamp = open_file(path)
+    picks = eeg_picks(raw.info, "file", " on the opened recording, and pass that")
+    data = lazy_recording(raw, picks, reader=partial(read_file, stamp, picks), name=stamp.path)
+    return Signals(data, unit="V", **describe(raw.info, picks))
+
+
+def describe(info: Any, picks: np.ndarray) -> dict[str, Any]:
+    """Names, rate and positions of the picked channels."""
+    names = [info["ch_names"][i] for i in picks]
+    return {
+        "ch_names": tuple(names),
+        "sfreq": info["sfreq"],
+        "ignored": tuple(name for name in info["ch_names"] if name not in names),
+        "bads": tuple(electrode_name(name) for name in info["bads"]),
+        "positions": info_positions([info["chs"][i] for i in picks]),
+    }
+
+
+def eeg_picks(info: Any, what: str, hint: str) -> np.ndarray:
+    """Numbers of the EEG channels that are not marked bad.
+
+    A channel of type EEG whose name says otherwise was read with the wrong type.
+    """
+    import mne
+
+    eeg = mne.pick_types(info, eeg=True, exclude=())
+    good = mne.pick_types(info, eeg=True, exclude="bads")
+    picks = np.array([i for i in good if not is_not_eeg(info["ch_names"][i])], dtype=int)
+    if len(picks):
+        return picks
+    if len(good):
+        raise SignalError(
+            f"X has no EEG channel in the {what}: {', '.join(info['ch_names'][i] for i in good)} "
+            "are not EEG, by their names."
+        )
+    if len(eeg):
+        raise SignalError(
+            f"X has no good EEG channel in the {what}: all are marked bad. Change info['bads'], or "
+            "interpolate the bad channels."
+        )
+    types = sorted(set(info.get_channel_types()))
+    if "csd" in types:
+        raise SignalError(
+            f"X has current source densities (V/m²) in the {what}, and encoders read potentials: "
+            "pass what mne.preprocessing.compute_current_source_density was given."
+        )
+    raise SignalError(
+        f"X has no EEG channel in the {what} (channel types: {types}): set them with "
+        f"set_channel_types{hint}."
+    )
+
+
+def settle(X: Any) -> Any:
+    """MNE objects without epochs that break their own rejection rules; others as they are.
+
+    MNE finds those epochs when it first reads them; the caller's object stays as it is.
+    """
+    mne = sys.modules.get("mne")
+    if mne is None:
+        return X
+    if isinstance(X, list | tuple):
+        return type(X)(settle(x) for x in X) if any(isinstance(x, mne.BaseEpochs) for x in X) else X
+    if isinstance(X, mne.BaseEpochs) and not X._bad_dropped:
+        return X.copy().drop_bad(verbose="error")
+    return X
+
+
+def check_continuous(allowed: bool) -> None:
+    """Refuse a continuous recording where epochs are expected."""
+    if not allowed:
+        raise SignalTypeError(
+            "cannot read continuous recordings (Raw) as X here: cut epochs first, for instance "
+            "with mne.make_fixed_length_epochs (only DAREPretrainer.fit takes recordings)."
+        )
+
+
+def replace_data(epochs: Any, data: np.ndarray) -> Any:
+    """A copy of `epochs` with `data` in it.
+
+    Parameters
+    ----------
+    epochs : mne.Epochs
+        Loaded, or with its bad epochs dropped.
+    data : ndarray, shape (n_epochs, n_chans, n_times)
+        In volts, for all channels.
+    """
+    # a new object would refuse repeated events, and classes that have lost all their epochs
+    loaded = epochs.copy().load_data()
+    return loaded.apply_function(lambda _: data, picks="all", channel_wise=False, verbose="error")
+
+
+def _read_epochs(
+    epochs: Any, picks: Sequence[int] | np.ndarray, index: np.ndarray | None
+) -> np.ndarray:
+    return epochs.get_data(picks=picks, item=index, copy=False, verbose="error")
