@@ -1,0 +1,154 @@
+"""Recordings as people have them: each of these was read wrongly, or blamed on something else."""
+
+from __future__ import annotations
+
+import warnings
+
+import mne
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from dare_sklearn import DAREClassifier, DAREEmbedder
+from dare_sklearn.signals.interpolation import place, template_montage
+from dare_sklearn.signals.readers import read_signals
+from dare_sklearn.signals.resampling import resample
+from dare_sklearn.signals.validation import summarize
+
+NAMES = ["Fz", "C3", "Cz", "C4", "Pz"]
+PARAMS = {"ch_names": NAMES, "sfreq": 128.0, "unit": "uV"}
+
+
+@pytest.fixture
+def X():
+    return np.random.default_rng(0).normal(scale=10, size=(6, 5, 128))
+
+
+def embedder(**params):
+    return DAREEmbedder(None, random_state=0, **{**PARAMS, **params})
+
+
+def make_epochs(X, names=NAMES, types="eeg", bads=()):
+    info = mne.create_info(list(names), 128.0, types)
+    epochs = mne.EpochsArray(X * 1e-6, info, verbose="error")
+    epochs.info["bads"] = list(bads)
+    return epochs
+
+
+@pytest.mark.parametrize("sfreq", [100, 128, 160, 250, 500, 1000])
+@pytest.mark.parametrize("drift", [0.0, 1e5])
+def test_offsets_and_drifts_pass_the_resampling(sfreq, drift):
+    x = np.random.default_rng(0).normal(size=(1, 2 * sfreq))
+    line = 1e5 + drift * np.arange(2 * sfreq) / sfreq
+    moved = 1e5 + drift * np.arange(512) / 256
+    leak = resample(x + line, sfreq, 256.0) - moved - resample(x, sfreq, 256.0)
+    assert np.abs(leak).max() < 0.03  # float32 at 300 mV
+
+
+def positions_of(montage):
+    montage = mne.channels.make_standard_montage(montage)
+    info = mne.create_info(montage.ch_names, 256.0, "eeg").set_montage(montage)
+    return {ch["ch_name"].upper(): ch["loc"][:3] for ch in info["chs"]}
+
+
+def test_positions_decide_over_names():
+    own = positions_of("biosemi128")
+    with pytest.warns(UserWarning, match="C3 13 cm.*read by position"):
+        found, distrusted = place(list(own), own)
+    assert {"C3", "C5", "A1", "A2"} <= distrusted
+    assert np.linalg.norm(found["A1"] - own["A1"]) < 0.01
+
+
+@pytest.mark.parametrize(
+    "montage", ["easycap-M1", "biosemi64", "brainproducts-RNP-BA-128", "spherical_1005"]
+)
+def test_names_of_the_10_05_system_are_trusted(montage):
+    own = positions_of(montage)
+    for scaled in (1.0, 1e3):  # metres, millimetres
+        assert not place(list(own), {name: xyz * scaled for name, xyz in own.items()})[1]
+    turned = {name: np.array([xyz[1], -xyz[0], xyz[2]]) for name, xyz in own.items()}
+    with pytest.warns(UserWarning, match="other axes"):
+        assert not place(list(own), turned)[1]
+    assert "Cz" in template_montage().ch_names
+
+
+def test_other_sensors_are_left_out_by_name(X):
+    with pytest.warns(UserWarning, match="left out STI 014: channels that are not EEG"):
+        fitted = embedder(ch_names=[*NAMES[:4], "STI 014"]).fit(X)
+    assert fitted.ch_names_in_ == ["FZ", "C3", "CZ", "C4"]
+    with pytest.warns(UserWarning, match="left out HEOG"):
+        typed = embedder(ch_names=None, sfreq=None).fit(make_epochs(X, [*NAMES[:4], "HEOG"]))
+    assert np.array_equal(typed.transform(make_epochs(X, [*NAMES[:4], "HEOG"])).shape, (6, 64))
+
+
+def test_what_looks_like_a_trigger_is_reported(X):
+    X[:, 4] = 0
+    X[:, 4, :32] = 50 * (np.arange(6) % 2 + 1)[:, None]
+    assert summarize(X).stepped.tolist() == [False] * 4 + [True]
+    with pytest.warns(UserWarning, match="channels PZ of X hold a few levels"):
+        embedder().fit(X)
+
+
+def test_bads_that_differ(X):
+    parts = [make_epochs(X), make_epochs(X, bads=["C3"])]
+    with pytest.warns(UserWarning, match="marked bad in some: C3"):
+        signals = read_signals(parts)
+    assert signals.ch_names == ("FZ", "CZ", "C4", "PZ") and signals.n_epochs == 12
+    own = {"ch_names": None, "sfreq": None, "unit": "auto"}
+    with pytest.warns(UserWarning, match="left out C3"):
+        fitted = embedder(**own).fit(parts[1])
+    with pytest.warns(UserWarning, match="not used: C3"):
+        np.testing.assert_array_equal(fitted.transform(parts[0]), fitted.transform(parts[1]))
+
+
+def test_memmaps_stay_on_disk(X, tmp_path):
+    np.save(tmp_path / "x.npy", X)
+    mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
+    for data, expected in ((mapped, X), (mapped[1:4], X[1:4]), (np.asarray(mapped), X)):
+        signals = read_signals(data, **PARAMS)
+        assert signals.lazy
+        np.testing.assert_array_equal(signals.data[:], expected.astype("f4"))
+
+
+def test_amplitudes_far_from_the_fit_are_reported_once(X):
+    fitted = embedder().fit(X)
+    with pytest.warns(UserWarning, match="100 times larger than the signals of fit"):
+        fitted.transform(100 * X)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fitted.transform(100 * X)
+        fitted.transform(3 * X)
+
+
+def test_fit_under_inference_mode(X):
+    with torch.inference_mode():
+        clf = DAREClassifier(None, max_epochs=1, random_state=0, **PARAMS).fit(X, [0, 1] * 3)
+    assert clf.predict(X).shape == (6,)
+
+
+def odd(X):
+    frame = pd.DataFrame(X[0].T, columns=NAMES)
+    csd = make_epochs(X, types="csd")
+    own = {"ch_names": None, "sfreq": None, "unit": "auto"}
+    return {
+        "one epoch": (X[0], {}, r"one epoch of 5 channels: pass X\[None\]"),
+        "evoked": (make_epochs(X).average(), own, r"evoked.data\[None\]"),
+        "data frame": (frame, {}, "column per electrode"),
+        "one name": (X[:, :1], {"ch_names": "Cz"}, r"pass ch_names=\['Cz'\]"),
+        "size": (X, {"encoder": "base"}, "is a size, not the name"),
+        "z-scores": (make_epochs(X * 1e5), own, "z-scores"),
+        "densities": (csd, own, "current source densities"),
+    }
+
+
+@pytest.mark.parametrize("case", odd(np.ones((6, 5, 128))))
+def test_the_message_names_the_mistake(case, X):
+    data, params, message = odd(X)[case]
+    with pytest.raises((ValueError, TypeError), match=message):
+        embedder(**params).fit(data) if "encoder" not in params else DAREEmbedder("base").fit(data)
+
+
+def test_the_end_that_fills_no_patch(X):
+    with pytest.warns(UserWarning, match=r"tmax = tmin \+ 1 \(or \+ 0\.75\) avoids it"):
+        embedder().fit(X[:, :, :120])
