@@ -23,7 +23,12 @@ from dare_sklearn.modules.layers import init_weights
 
 N_CHANS, N_TIMES, BATCH = 58, 1024, 16
 GOALS = {"nano": 1.8, "light": None, "deep": 1.15}
+ELECTRODES_GOALS = {"nano": 1 / 1.5}
 BF16_GOALS = {"nano": 2.0, "light": 2.5, "deep": 3.2}
+
+
+def relative_error(found: torch.Tensor, expected: torch.Tensor) -> float:
+    return float((found.float() - expected).norm() / expected.norm())
 
 
 def rows_of(size: str, n_runs: int, compiled: bool) -> list[dict]:
@@ -41,6 +46,7 @@ def rows_of(size: str, n_runs: int, compiled: bool) -> list[dict]:
     ways = {
         "plain": lambda: encode(encoder, x, channels),
         "ours": lambda: encoder(x, channels),
+        "electrodes": lambda: encoder.forward_electrodes(x, channels),
         "bf16": in_bf16,
     }
     if compiled:
@@ -48,8 +54,12 @@ def rows_of(size: str, n_runs: int, compiled: bool) -> list[dict]:
         ways["compiled"] = lambda: fast(x, channels)
     with torch.inference_mode():
         expected = ways["plain"]()
+        alone = torch.arange(N_TIMES // 64 * N_CHANS)[:, None]
+        expected_alone = encode(encoder, x, channels, alone).unflatten(1, (-1, N_CHANS))
         errors = {
-            name: float((way().float() - expected).norm() / expected.norm())
+            name: relative_error(way(), expected)
+            if name != "electrodes"
+            else relative_error(way(), expected_alone.transpose(1, 2))
             for name, way in ways.items()
         }
         seconds = interleave(ways, n_runs)
@@ -69,6 +79,8 @@ def rows_of(size: str, n_runs: int, compiled: bool) -> list[dict]:
 
     rows = [line("fp32", "plain", "ours", GOALS[size])]
     rows.append(line("bf16", "ours", "bf16", BF16_GOALS[size]))
+    # every electrode alone, against all together: 1.5 times the cost
+    rows.append(line("electrodes alone", "ours", "electrodes", ELECTRODES_GOALS.get(size)))
     if compiled:
         rows.append(line("compiled", "ours", "compiled", None))
     return rows

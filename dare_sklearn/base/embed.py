@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
+from sklearn.decomposition import PCA
 from xxhash import xxh3_128
 
 from ..signals.container import Signals
+from ..signals.electrodes import ELECTRODES, electrode_index
+from ..signals.interpolation import spline_matrix, template_positions
 from ..signals.lazy import digest_epochs
 from ..signals.resampling import resampled_length
 from ..training.compile import Compiled
@@ -17,33 +21,45 @@ from ..training.device import autocast, resolve_device, resolve_precision
 from ..training.memory import run_in_batches
 from ..training.threads import compute_threads, n_threads_of
 from .cache import EpochCache, encoder_digest, open_cache
-
-POOLINGS = ("mean", "mean_std", "flatten")
+from .pooling import Reading, TokenTangentSpace, feature_names, read_rows
 
 
 def embed_signals(estimator: Any, signals: Signals) -> np.ndarray:
-    """Pooled embeddings ``(n_epochs, n_features)``, as the parameters of a fitted estimator say.
+    """Rows ``(n_epochs, ...)`` of a fitted estimator's reading; see `pooling.read_rows`.
 
     Windows are read and embedded batch by batch: memory does not grow with their number, and
     batches are halved where it runs out. With a ``cache``, epochs that were embedded before are not
     embedded again.
     """
+    rows, done = None, 0
+
+    def keep(block: np.ndarray) -> None:
+        nonlocal rows, done
+        if rows is None:  # a list of blocks would be there twice in the end
+            rows = np.empty((signals.n_epochs, *block.shape[1:]), block.dtype)
+        rows[done : done + len(block)] = block
+        done += len(block)
+
+    embed_each(estimator, signals, keep)
+    return rows
+
+
+def embed_each(estimator: Any, signals: Signals, work: Callable[[np.ndarray], Any]) -> list:
+    """What `work` makes of the rows of every batch of epochs, in order; rows are not kept."""
     windows, cache = estimator._windows(signals), _cache_of(estimator)
     network = _Network(estimator, windows.rows)
 
-    def embed(start: int, stop: int) -> np.ndarray:
+    def embed(start: int, stop: int) -> Any:
         block = windows[start:stop]
         if cache is None:
-            return network.run(block)
+            return work(network.run(block))
         known = _Known(cache, [digest + network.settings for digest in digest_epochs(block)])
         if known.missing:
             known.add(known.missing, network.run(block[known.missing]))
-        return known.rows()
+        return work(known.rows())
 
     with estimator._asking(), compute_threads(n_threads_of(estimator.encoder_.config)):
-        return np.concatenate(
-            run_in_batches(embed, len(windows), estimator.batch_size, type(estimator).__name__)
-        )
+        return run_in_batches(embed, len(windows), estimator.batch_size, type(estimator).__name__)
 
 
 def _cache_of(estimator: Any) -> EpochCache | None:
@@ -62,7 +78,7 @@ class _Network:
     """
 
     def __init__(self, estimator: Any, rows: np.ndarray) -> None:
-        self.owner, self.pooling = type(estimator).__name__, estimator.pooling
+        self.owner, self.reading = type(estimator).__name__, Reading.of(estimator)
         encoder, self.device = estimator.encoder_, resolve_device(estimator.device)
         self.precision = resolve_precision(estimator.precision, self.device)
         self.channels = torch.from_numpy(rows).to(self.device)
@@ -71,20 +87,24 @@ class _Network:
         self.encoder = encoder if here else copy.deepcopy(encoder).to(self.device)
         compiled = getattr(estimator, "compile", False)  # the probes have no such parameter
         self.forward = Compiled(self.encoder, self.owner) if compiled else self.encoder
-        how = (rows.tolist(), self.pooling, self.precision, compiled, str(self.device))
+        self.fill = _fill(estimator, rows, self.device) if self.reading.electrodes else None
+        fitted = None if self.fill is None else estimator.electrodes_
+        how = (rows.tolist(), fitted, self.reading, self.precision, compiled, str(self.device))
         self.settings = xxh3_128(repr((encoder_digest(encoder), how)).encode()).digest()
 
     def run(self, block: np.ndarray) -> np.ndarray:
         """Features ``(n, n_features)`` of windows ``(n, n_chans, n_times)``."""
         with torch.inference_mode(), autocast(self.device, self.precision):
             x = self.encoder.normalize(torch.from_numpy(block).to(self.device))
-            tokens = self.forward(x, self.channels).float().cpu()  # (B, N, E, D)
-        if not torch.isfinite(tokens).all():
+            rows = read_rows(
+                self.encoder, x, self.channels, self.reading, forward=self.forward, fill=self.fill
+            )
+        if not np.isfinite(rows).all():
             raise FloatingPointError(
                 f"The encoder of {self.owner} gives NaN or infinite embeddings: its training "
                 "diverged (lower lr), or X holds values of extreme size."
             )
-        return pool(tokens.numpy(), self.pooling)
+        return rows
 
 
 class _Known:
@@ -113,34 +133,73 @@ class _Known:
         return np.array([self.new[key] if row is None else row for key, row in pairs])
 
 
-def pool(embeddings: np.ndarray, pooling: str) -> np.ndarray:
-    """Features ``(n_epochs, n_features)`` of ``(n_epochs, n_patches, embed_num, embed_dim)``."""
-    n_epochs = len(embeddings)
-    if pooling == "flatten":
-        return embeddings.reshape(n_epochs, -1)
-    mean = embeddings.mean(axis=1).reshape(n_epochs, -1)
-    if pooling == "mean":
-        return mean
-    return np.hstack([mean, embeddings.std(axis=1).reshape(n_epochs, -1)])
+def _fill(
+    estimator: Any, index: np.ndarray, device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor] | None:
+    """Interpolation of the fitted electrodes that the signals lack, and the rows of all of them."""
+    fitted, names = estimator.electrodes_, tuple(ELECTRODES[row] for row in index)
+    if fitted == names:
+        return None
+    template = template_positions()
+    matrix = spline_matrix(
+        {name: template[name] for name in names}, {name: template[name] for name in fitted}
+    )
+    rows = torch.tensor([electrode_index(name) for name in fitted])
+    return torch.from_numpy(matrix).to(device), rows.to(device)
 
 
-def feature_names(n_patches: int, embed_num: int, embed_dim: int, pooling: str) -> np.ndarray:
-    """Names of pooled features, such as ``dare_s0_d012`` or, per patch, ``dare_p03_s0_d012``."""
-    tokens = [f"s{s}_d{d:03d}" for s in range(embed_num) for d in range(embed_dim)]
-    if pooling == "flatten":
-        names = [f"dare_p{p:02d}_{token}" for p in range(n_patches) for token in tokens]
+def fit_features(estimator: Any, signals: Signals) -> np.ndarray:
+    """Features of the training epochs, and what is learned on the way.
+
+    Stores ``space_`` (for "covariance": the mean token and the reference of the tangent space) and
+    ``pca_`` (with ``n_components``).
+    """
+    for name in ("space_", "pca_"):
+        vars(estimator).pop(name, None)
+    if estimator.pooling == "covariance":
+        space = TokenTangentSpace()
+        features = space.fit_transform(lambda work: embed_each(estimator, signals, work))
+        estimator.space_ = space
     else:
-        names = [f"dare_{token}" for token in tokens]
-        if pooling == "mean_std":
-            names += [f"dare_std_{token}" for token in tokens]
-    return np.asarray(names, dtype=object)
+        features = embed_signals(estimator, signals)
+    n_components = getattr(estimator, "n_components", None)
+    if n_components is None:
+        return features
+    if n_components > min(features.shape):
+        raise ValueError(
+            f"n_components={n_components} is more than {features.shape[0]} epochs with "
+            f"{features.shape[1]} features allow: lower it."
+        )
+    estimator.pca_ = PCA(n_components, svd_solver="full")
+    return estimator.pca_.fit_transform(features).astype(np.float32)
+
+
+def features_of(estimator: Any, signals: Signals) -> np.ndarray:
+    """Features of any epochs, as a fitted estimator makes them."""
+    if estimator.pooling == "covariance":
+        parts = embed_each(estimator, signals, estimator.space_.transform)
+        features = np.concatenate(parts)
+    else:
+        features = embed_signals(estimator, signals)
+    if hasattr(estimator, "pca_"):
+        features = estimator.pca_.transform(features).astype(np.float32)
+    return features
+
+
+def electrodes_of(estimator: Any, signals: Signals) -> tuple[str, ...]:
+    """Names of the electrodes that the encoder reads; refuses what it could not read."""
+    return tuple(ELECTRODES[row] for row in estimator._windows(signals).rows)
 
 
 def fitted_feature_names(estimator: Any) -> np.ndarray:
     """Feature names of a fitted estimator with an ``encoder_`` and a ``pooling``."""
-    config = estimator.encoder_.config
+    config, reading = estimator.encoder_.config, Reading.of(estimator)
+    if hasattr(estimator, "pca_"):
+        return np.asarray([f"dare_pc{i:03d}" for i in range(estimator.n_components)], dtype=object)
+    if reading.pooling == "tokens":
+        raise ValueError("pooling='tokens' gives a 3-D array, whose numbers have no names.")
     n_times = 0
-    if estimator.pooling == "flatten":
+    if reading.pooling == "flatten":
         if getattr(estimator, "_mixed", False):
             raise ValueError(
                 "With pooling='flatten' the number of features depends on the length of the "
@@ -148,5 +207,11 @@ def fitted_feature_names(estimator: Any) -> np.ndarray:
                 "lengths (or from_pretrained): pass the pretrainer to DAREEmbedder(encoder=...)."
             )
         n_times = resampled_length(estimator.n_times_in_, estimator.sfreq_in_, config.sfreq)
-    n_patches = n_times // config.patch_size
-    return feature_names(n_patches, config.embed_num, config.embed_dim, estimator.pooling)
+    return feature_names(
+        config,
+        getattr(estimator, "electrodes_", ()),
+        n_times // config.patch_size,
+        views=reading.views,
+        pooling=reading.pooling,
+        layer=reading.layer,
+    )

@@ -5,10 +5,12 @@ Pure functions of tokens ``(n_epochs, n_views, n_patches, n_dims)``, and one rea
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from sklearn.base import BaseEstimator
 from torch import Tensor
 
 from ..modules.config import DAREConfig
@@ -16,11 +18,41 @@ from ..modules.encoder import Encoder
 
 VIEWS = ("joint", "electrodes")
 POOLINGS = ("mean", "mean_std", "flatten", "covariance", "power", "tokens")
+PATCH_POOLINGS = POOLINGS[:3]  # over patches, with nothing to learn
 LAYERS = ("patch", "last")
 STRIDE = 16  # samples between the overlapping patches of "power"
 # Variance of a learned filter's output below what amplifiers resolve: a flat channel stays finite.
 FLOOR = 1e-5
 SINGULAR = 1e-10
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What is read from the encoder of each epoch: one of the views, poolings and layers, or all.
+
+    The pooling "auto" is of the linear mode: joint tokens and tokens of every electrode at every
+    patch, and the power of every electrode, in one row.
+    """
+
+    views: str = "joint"
+    pooling: str = "mean"
+    layer: str | int = "last"
+
+    @classmethod
+    def of(cls, estimator: Any) -> Reading:
+        """The reading of an estimator, which may lack some of the parameters."""
+        params = vars(estimator)
+        return cls(*(params.get(name, getattr(cls, name)) for name in cls.__annotations__))
+
+    @property
+    def electrodes(self) -> bool:
+        """Whether the number of its features depends on that of the electrodes."""
+        return self.pooling == "auto" or self.views == "electrodes"
+
+    def check(self, config: DAREConfig) -> None:
+        """Refuse what does not go together; see `check_reading`."""
+        if self.pooling != "auto":
+            check_reading(self.views, self.pooling, self.layer, config)
 
 
 def check_reading(views: str, pooling: str, layer: str | int, config: DAREConfig) -> None:
@@ -92,6 +124,55 @@ def read_power(encoder: Encoder, x: Tensor) -> Tensor:
     return bank.var(dim=2, correction=0).add(FLOOR).log().flatten(1)
 
 
+def read_rows(
+    encoder: Encoder,
+    x: Tensor,
+    channels: Tensor,
+    reading: Reading,
+    *,
+    forward: Callable[..., Tensor] | None = None,
+    fill: tuple[Tensor, Tensor] | None = None,
+) -> np.ndarray:
+    """What a reading takes from each epoch of a batch, before anything that is learned.
+
+    Parameters
+    ----------
+    encoder, x, channels, forward
+        As `read_tokens`.
+    reading : Reading
+    fill : tuple of Tensor, optional
+        Map ``(n_fitted, n_chans)`` onto the electrodes of the fit and their rows, where some of
+        them are lost: readings of every electrode take those from the interpolated signal.
+
+    Returns
+    -------
+    ndarray of float32, shape (n_epochs, ...)
+        Pooled features; for "covariance" the tokens, for "auto" all blocks side by side.
+    """
+    everything, rows = (x, channels) if fill is None else (fill[0] @ x, fill[1])
+
+    def tokens(views: str) -> np.ndarray:
+        alone = views == "electrodes"
+        found = read_tokens(
+            encoder,
+            everything if alone else x,
+            rows if alone else channels,
+            views=views,
+            layer=reading.layer,
+            forward=forward,
+        )
+        return found.float().cpu().numpy()
+
+    if reading.pooling == "power":
+        return read_power(encoder, everything).cpu().numpy()
+    if reading.pooling == "covariance":
+        return tokens("electrodes")
+    if reading.pooling == "auto":
+        power = read_power(encoder, everything).cpu().numpy()
+        return np.hstack([*(pool(tokens(views), "flatten") for views in VIEWS), power])
+    return pool(tokens(reading.views), reading.pooling)
+
+
 def pool(tokens: np.ndarray, pooling: str) -> np.ndarray:
     """Pool ``(n_epochs, n_views, n_patches, n_dims)`` over patches, or keep them.
 
@@ -148,7 +229,7 @@ def token_covariances(tokens: np.ndarray, mean_token: Any = 0.0) -> np.ndarray:
     return cov
 
 
-class TokenTangentSpace:
+class TokenTangentSpace(BaseEstimator):
     """Covariances of tokens as vectors of the tangent space at their mean.
 
     Attributes
@@ -159,26 +240,24 @@ class TokenTangentSpace:
         Mean covariance of the training epochs.
     """
 
-    def fit_transform(self, batches: Callable[[], Iterable[np.ndarray]]) -> np.ndarray:
+    def fit_transform(self, each: Callable[[Callable[[np.ndarray], Any]], list]) -> np.ndarray:
         """Learn from batches of tokens, and map them.
 
         Parameters
         ----------
-        batches : callable
-            Gives the tokens ``(n, n_chans, n_patches, n_dims)`` of all training epochs, a batch at
-            a time; called twice, so that tokens need not be kept.
+        each : callable
+            Calls a function with the tokens ``(n, n_chans, n_patches, n_dims)`` of every batch of
+            training epochs, and gives the results; called twice, so that tokens need not be kept.
         """
-        total, n_epochs = 0.0, 0
-        for tokens in batches():
-            total = total + tokens.sum(axis=0, dtype=np.float64)
-            n_epochs += len(tokens)
-        self.mean_token_ = (total / n_epochs).astype(np.float32)
+        sums = each(lambda tokens: (tokens.sum(axis=0, dtype=np.float64), len(tokens)))
+        total, n_epochs = (sum(values) for values in zip(*sums, strict=True))
+        self.mean_token_ = np.ascontiguousarray(total / n_epochs, dtype=np.float32)
         covariances = np.concatenate(
-            [token_covariances(tokens, self.mean_token_) for tokens in batches()]
+            each(lambda tokens: token_covariances(tokens, self.mean_token_))
         )
         space = _tangent_space()
         vectors = space.fit(covariances).transform(covariances)
-        self.reference_ = space.reference_
+        self.reference_ = np.ascontiguousarray(space.reference_)
         return vectors.astype(np.float32)
 
     def transform(self, tokens: np.ndarray) -> np.ndarray:
@@ -186,6 +265,44 @@ class TokenTangentSpace:
         space = _tangent_space()
         space.reference_ = self.reference_
         return space.transform(token_covariances(tokens, self.mean_token_)).astype(np.float32)
+
+
+class AllBlocks(BaseEstimator):
+    """Rows of the reading "auto" as blocks of features by name, for a reading of several blocks.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Electrodes, patches, dimensions of a token.
+    """
+
+    def __init__(self, shape: tuple[int, int, int]) -> None:
+        self.shape = shape
+
+    def fit_transform(self, rows: np.ndarray) -> dict[str, np.ndarray]:
+        """Blocks "joint", "electrodes", "covariance" and "power" of the training epochs."""
+        blocks, tokens = self._split(rows)
+        self.space_ = TokenTangentSpace()
+
+        def each(work: Callable[[np.ndarray], Any]) -> list:
+            return [work(tokens[start : start + 64]) for start in range(0, len(tokens), 64)]
+
+        return {**blocks, "covariance": self.space_.fit_transform(each)}
+
+    def transform(self, rows: np.ndarray) -> dict[str, np.ndarray]:
+        """The same blocks of other epochs."""
+        blocks, tokens = self._split(rows)
+        parts = [
+            self.space_.transform(tokens[start : start + 64]) for start in range(0, len(tokens), 64)
+        ]
+        return {**blocks, "covariance": np.concatenate(parts)}
+
+    def _split(self, rows: np.ndarray) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        n_chans, n_patches, n_dims = self.shape
+        ends = np.cumsum([n_patches * n_dims, n_chans * n_patches * n_dims])
+        joint, electrodes, power = np.split(rows, ends, axis=1)
+        blocks = {"joint": joint, "electrodes": electrodes, "power": power}
+        return blocks, electrodes.reshape(len(rows), *self.shape)
 
 
 def _tangent_space() -> Any:

@@ -13,17 +13,15 @@ import numpy as np
 import torch
 from sklearn.base import BaseEstimator
 from sklearn.model_selection import train_test_split
-from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import StandardScaler
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 from skorch.helper import predefined_split
 
 from ..base.columns import read_column, read_groups
-from ..base.embed import POOLINGS, embed_signals
 from ..base.encoder import ENCODER_CONSTRAINTS, resolve_encoder
 from ..base.hub import PushToHubMixin
 from ..base.input import SignalInputMixin
+from ..base.pooling import POOLINGS, VIEWS
 from ..base.state import PlainStateMixin, whole_or_not_at_all
 from ..modules.probe import ConvLinearProbe, build_probe
 from ..modules.virtual import VirtualProbe
@@ -47,6 +45,7 @@ from ..training.probe import (
 )
 from ..training.seeds import draw_seeds, torch_generator, torch_seed
 from ..training.threads import compute_threads, n_threads_of
+from .linear import fit_linear, linear_features
 from .starts import make_probe, start_probe
 
 ADAPTATIONS = ("conv-linear", "linear", "finetune")
@@ -74,7 +73,8 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
         "spatial_init": [StrOptions(set(SPATIAL_INITS))],
         "spatial_layers": [Interval(Integral, 1, 4, closed="both")],
         "temporal_kernel": [Interval(Integral, 1, None, closed="left"), None],
-        "pooling": [StrOptions(set(POOLINGS))],
+        "views": [StrOptions(set(VIEWS))],
+        "pooling": [StrOptions({"auto", *POOLINGS} - {"tokens"})],
         "cache": [str, os.PathLike, None],
         "cache_mb": [Interval(Integral, 1, None, closed="left")],
         "max_epochs": [Interval(Integral, 1, None, closed="left")],
@@ -119,6 +119,10 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
 
     def _linear_model(self) -> Any:
         """The closed-form estimator of ``adaptation="linear"``."""
+        raise NotImplementedError
+
+    def _kernel_model(self, targets: np.ndarray, weight: np.ndarray) -> Any:
+        """The reading of several blocks of ``pooling="auto"``."""
         raise NotImplementedError
 
     def _epoch_weights(self, y: np.ndarray, sample_weight: np.ndarray) -> np.ndarray:
@@ -184,23 +188,10 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
         resolve_device(self.device)  # a pretrainer may train for hours before it is asked for
         self.encoder_ = resolve_encoder(self, X)
         if self.adaptation == "linear":
-            self._fit_linear(signals, targets, weight)
+            fit_linear(self, signals, targets, weight, groups)
         else:
             self._fit_probe(signals, targets, self._epoch_weights(targets, weight), groups)
         return self
-
-    def _fit_linear(self, signals: Signals, targets: np.ndarray, weight: np.ndarray) -> None:
-        self._forget("net_", "module_")
-        features = self._features(signals)
-        # class weights shape the decision, not the scale of the features
-        scaler = StandardScaler().fit(features, sample_weight=weight / weight.max())
-        model = self._linear_model()
-        weight = self._epoch_weights(targets, weight)
-        with compute_threads(n_threads_of(self.encoder_.config)):
-            model.fit(scaler.transform(features), targets, sample_weight=weight)
-        self.linear_: Pipeline = make_pipeline(scaler, model)
-        self.n_iter_ = int(np.max(getattr(model, "n_iter_", None) or 1))
-        self.history_ = history_frame([], {"train_loss": "loss"})
 
     def _fit_probe(
         self,
@@ -209,7 +200,7 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
         weight: np.ndarray,
         groups: np.ndarray | None,
     ) -> None:
-        self._forget("linear_")
+        self._forget("linear_", "blocks_", "space_")
         device = resolve_device(self.device)
         init_seed, order_seed, split_seed = draw_seeds(self.random_state, 3)
         x = self._grid(signals).keep()
@@ -411,13 +402,13 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
         check_is_fitted(self, "encoder_")
         if self._fitted_with != self._fixed_params():
             raise ValueError(
-                f"adaptation, pooling or unknown_channels of {type(self).__name__} was changed "
-                f"after its fit (fitted with {self._fitted_with}): fit it again."
+                f"adaptation, views, pooling or unknown_channels of {type(self).__name__} was "
+                f"changed after its fit (fitted with {self._fitted_with}): fit it again."
             )
 
-    def _fixed_params(self) -> tuple[str, str, str]:
+    def _fixed_params(self) -> tuple[str, ...]:
         """Parameters that a fitted estimator cannot change."""
-        return self.adaptation, self.pooling, self.unknown_channels
+        return self.adaptation, self.views, self.pooling, self.unknown_channels
 
     def _own_targets(self, X: Any) -> np.ndarray:
         y = self._read(X, reset=False).y
@@ -450,8 +441,8 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
             )
         return scores.numpy()
 
-    def _linear_features(self, X: Any) -> np.ndarray:
-        return self._features(self._read(X, reset=False))
+    def _linear_features(self, X: Any) -> Any:
+        return linear_features(self, self._read(X, reset=False))
 
     # shared ------------------------------------------------------------------------------------
 
@@ -459,9 +450,6 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
         """Windows on the encoder's grid, with the channels as they were recorded."""
         with self._asking():
             return Windows(signals, self.encoder_.config, unknown=None)
-
-    def _features(self, signals: Signals) -> np.ndarray:
-        return embed_signals(self, signals).astype(np.float64)
 
     def _forget(self, *names: str) -> None:
         for name in names:

@@ -14,6 +14,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 
+from ..base.reading import KernelClassifier
 from .base import ProbeEstimator
 
 
@@ -28,8 +29,8 @@ class DAREClassifier(ClassifierMixin, ProbeEstimator):
         ``client.scatter(pretrainer)`` gives: it is sent to each worker once.
     adaptation : {"conv-linear", "linear", "finetune"}, default="conv-linear"
         "conv-linear" trains a spatial (and optionally temporal) convolution before the frozen
-        encoder and a linear head after it [1]_. "linear" is logistic regression on frozen
-        embeddings. "finetune" trains the encoder too, its lower layers more slowly.
+        encoder and a linear head after it [1]_. "linear" reads frozen embeddings in
+        closed form. "finetune" trains the encoder too, its lower layers more slowly.
     ch_names : sequence of str or None, default=None
         Channel names of arrays. "conv-linear" and "finetune" can do without.
     sfreq : float or None, default=None
@@ -58,14 +59,19 @@ class DAREClassifier(ClassifierMixin, ProbeEstimator):
     temporal_kernel : int or None, default=None
         Odd length in samples (at 256 Hz) of a depthwise temporal convolution after the spatial
         one, with batch norm and GELU (15 in the paper); None: no such layer.
-    pooling : {"mean", "mean_std", "flatten"}, default="flatten"
-        For "linear": how tokens of an epoch's patches are pooled.
+    views : {"joint", "electrodes"}, default="joint"
+        For "linear": as in `DAREEmbedder`. Not used by ``pooling="auto"``.
+    pooling : {"auto", "mean", "mean_std", "flatten", "covariance", "power"}, default="auto"
+        For "linear": "auto" reads joint tokens and those of every electrode at every patch, the
+        covariance of electrodes and their power, and weighs them by predictions of held-out
+        training epochs (of whole groups, where ``fit`` is given ``groups``), so that nobody has to
+        choose by paradigm. The others are one pooling, as in `DAREEmbedder`, with `C`.
     cache : "memory", path or None, default=None
         For "linear": where embeddings are kept between fits, as in `DAREEmbedder`.
     cache_mb : int, default=1000
         Bound of the cache in megabytes.
     C : float, default=1.0
-        For "linear": inverse strength of the L2 penalty.
+        For "linear" with one pooling: inverse strength of the L2 penalty. "auto" chooses its own.
     max_epochs : int, default=100
         Passes through the training epochs.
     batch_size : int, default=64
@@ -113,8 +119,9 @@ class DAREClassifier(ClassifierMixin, ProbeEstimator):
         The fitted network (not for "linear").
     net_ : skorch.NeuralNet
         The net that trained it (not for "linear"); pickles leave it out.
-    linear_ : sklearn.pipeline.Pipeline
-        Scaler and logistic regression (for "linear").
+    linear_ : KernelClassifier or sklearn.pipeline.Pipeline
+        For "linear": the reading of all blocks, with their shares as ``weights_``, or scaler and
+        logistic regression.
     history_ : pandas.DataFrame
         One row per epoch: epoch, loss, valid_loss where held out, lr, seconds.
     n_iter_ : int
@@ -167,7 +174,8 @@ class DAREClassifier(ClassifierMixin, ProbeEstimator):
         spatial_init: str = "spline",
         spatial_layers: int = 1,
         temporal_kernel: int | None = None,
-        pooling: str = "flatten",
+        views: str = "joint",
+        pooling: str = "auto",
         cache: str | os.PathLike | None = None,
         cache_mb: int = 1000,
         C: float = 1.0,
@@ -198,6 +206,7 @@ class DAREClassifier(ClassifierMixin, ProbeEstimator):
         self.spatial_init = spatial_init
         self.spatial_layers = spatial_layers
         self.temporal_kernel = temporal_kernel
+        self.views = views
         self.pooling = pooling
         self.cache = cache
         self.cache_mb = cache_mb
@@ -310,6 +319,10 @@ class DAREClassifier(ClassifierMixin, ProbeEstimator):
             return ratio
         smooth = np.sqrt(ratio)
         return smooth / smooth.mean()
+
+    def _kernel_model(self, targets: np.ndarray, weight: np.ndarray) -> KernelClassifier:
+        by_code = dict(enumerate(self._class_weights(targets, weight)))
+        return KernelClassifier(class_weight=by_code)
 
     def _linear_model(self) -> LogisticRegression:
         return LogisticRegression(C=self.C, max_iter=5_000)

@@ -13,6 +13,7 @@ from sklearn.linear_model import Ridge
 from sklearn.utils import assert_all_finite
 from sklearn.utils._param_validation import Interval
 
+from ..base.reading import KernelRegressor
 from .base import ProbeEstimator
 
 
@@ -28,14 +29,14 @@ class DARERegressor(RegressorMixin, ProbeEstimator):
     encoder : str, path, DAREPretrainer or None, default="nano"
         As `DAREClassifier`.
     adaptation : {"conv-linear", "linear", "finetune"}, default="conv-linear"
-        As `DAREClassifier`; "linear" is ridge regression on frozen embeddings.
+        As `DAREClassifier`; "linear" is kernel ridge regression on frozen embeddings.
     ch_names, sfreq, unit, unknown_channels, target_channels, spatial_init, spatial_layers, \
-temporal_kernel, pooling, cache, cache_mb, max_epochs, batch_size, lr, weight_decay, layer_decay, \
-adapter_dropout, dropout, \
+temporal_kernel, views, pooling, cache, cache_mb, max_epochs, batch_size, lr, weight_decay, \
+layer_decay, adapter_dropout, dropout, \
 validation_fraction, patience, device, precision, callbacks, random_state, verbose
         As `DAREClassifier`.
     alpha : float, default=1.0
-        For "linear": strength of the L2 penalty.
+        For "linear" with one pooling: strength of the L2 penalty. "auto" chooses its own.
 
     Attributes
     ----------
@@ -76,7 +77,8 @@ n_times_in_, n_features_in_
         spatial_init: str = "spline",
         spatial_layers: int = 1,
         temporal_kernel: int | None = None,
-        pooling: str = "flatten",
+        views: str = "joint",
+        pooling: str = "auto",
         cache: str | os.PathLike | None = None,
         cache_mb: int = 1000,
         alpha: float = 1.0,
@@ -105,6 +107,7 @@ n_times_in_, n_features_in_
         self.spatial_init = spatial_init
         self.spatial_layers = spatial_layers
         self.temporal_kernel = temporal_kernel
+        self.views = views
         self.pooling = pooling
         self.cache = cache
         self.cache_mb = cache_mb
@@ -162,6 +165,9 @@ n_times_in_, n_features_in_
 
     def _criterion(self) -> torch.nn.Module:
         return _SquaredError()
+
+    def _kernel_model(self, targets: np.ndarray, weight: np.ndarray) -> KernelRegressor:
+        return KernelRegressor()
 
     def _linear_model(self) -> Ridge:
         return Ridge(alpha=self.alpha)

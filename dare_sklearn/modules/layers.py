@@ -260,12 +260,19 @@ def attend_pairs(
     """
     dim, heads = own.shape[-1], attn.num_heads
     weight, bias, scale = attn.qkv.weight, attn.qkv.bias, (dim // heads) ** -0.5
-    k, v = F.linear(own - other, weight[dim:]).chunk(2, dim=-1)  # differences own - other
-    v_other = F.linear(other, weight[2 * dim :], bias[2 * dim :])
+    w_q, w_kv, w_v = weight[:dim] * scale, weight[dim:], weight[2 * dim :]
+    b_q, b_v = bias[:dim] * scale, bias[2 * dim :]
+    q_other, v_other = F.linear(other, torch.cat((w_q, w_v)), torch.cat((b_q, b_v))).chunk(2, -1)
+    # k and v below are differences own - other
+    if len(other) == 1 and not read_other:  # the constant token goes into the bias: one product
+        shift = F.linear(other, w_kv)[0]
+        q_own, k, v = F.linear(own, torch.cat((w_q, w_kv)), torch.cat((b_q, -shift))).chunk(3, -1)
+    else:
+        k, v = F.linear(own - other, w_kv).chunk(2, dim=-1)
+        q_own = None if read_other else F.linear(own, w_q, b_q)
 
-    def attend(token: Tensor) -> Tensor:
-        q = F.linear(token, weight[:dim] * scale, bias[:dim] * scale)
+    def attend(q: Tensor) -> Tensor:
         share = torch.sigmoid((q * k).unflatten(-1, (heads, -1)).sum(dim=-1, keepdim=True))
         return attn.proj(v_other + (share * v.unflatten(-1, (heads, -1))).flatten(-2))
 
-    return None if read_other else attend(own), attend(other)
+    return None if read_other else attend(q_own), attend(q_other)

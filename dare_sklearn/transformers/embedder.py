@@ -11,12 +11,14 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from ..base.embed import POOLINGS, embed_signals, fitted_feature_names
+from ..base.embed import electrodes_of, features_of, fit_features, fitted_feature_names
 from ..base.encoder import ENCODER_CONSTRAINTS, resolve_encoder
 from ..base.hub import PushToHubMixin
 from ..base.input import SignalInputMixin
+from ..base.pooling import LAYERS, POOLINGS, VIEWS, Reading
 from ..base.state import PlainStateMixin, whole_or_not_at_all
 from ..signals.channels import UNKNOWN_CHANNELS
+from ..signals.container import Signals
 from ..signals.units import UNITS
 from ..training.device import PRECISIONS, resolve_device
 from ..weights.load import save_encoder
@@ -46,9 +48,22 @@ class DAREEmbedder(
         Unit of arrays and braindecode windows; "auto" decides from the amplitude and warns.
     unknown_channels : {"interpolate", "drop", "error"}, default="interpolate"
         How to handle channels that are not among the encoder's 62 electrodes.
-    pooling : {"mean", "mean_std", "flatten"}, default="mean"
+    views : {"joint", "electrodes"}, default="joint"
+        "joint" encodes all electrodes of a patch (250 ms) together. "electrodes" encodes every
+        electrode alone, which keeps where a signal was.
+    pooling : {"mean", "mean_std", "flatten", "covariance", "power", "tokens"}, default="mean"
         "mean" averages tokens over patches, "mean_std" adds their standard deviation, "flatten"
-        keeps every patch (250 ms), and with it the time course.
+        keeps every patch, and with it the time course. Of electrodes alone: "covariance" is the
+        covariance of electrodes over patches and dimensions of their tokens (their mean over the
+        epochs of ``fit`` is taken off), as vectors of the tangent space at the mean of ``fit``
+        [1]_; "power" is the log-variance of the encoder's learned filters (its patch embedding)
+        over overlapping patches. "tokens" keeps everything, three-dimensional, for pyriemann's
+        estimators.
+    layer : {"last", "patch"} or int, default="last"
+        What is read: the last block after its layer norm, a block counted from 0, or, of
+        electrodes alone, the patch embedding before any block.
+    n_components : int or None, default=None
+        Principal components, of the epochs of ``fit``, that features are reduced to.
     batch_size : int, default=64
         Epochs that are embedded at once.
     cache : "memory", path or None, default=None
@@ -75,6 +90,12 @@ class DAREEmbedder(
     ----------
     encoder_ : Encoder
         The frozen encoder.
+    electrodes_ : tuple of str
+        Electrodes that the encoder reads, in the order of the views of electrodes alone.
+    space_ : TokenTangentSpace
+        Mean token and reference of the tangent space (for "covariance").
+    pca_ : sklearn.decomposition.PCA
+        With `n_components`.
     ch_names_in_, sfreq_in_, n_chans_in_, n_times_in_, n_features_in_
         The layout of the signals.
 
@@ -82,6 +103,17 @@ class DAREEmbedder(
     ------
     ValueError, TypeError
         As `DAREPretrainer`.
+
+    Notes
+    -----
+    ``fit`` reads the epochs' values only for "covariance" and for `n_components`. A fitted
+    electrode that later epochs lack is embedded from its interpolated signal where electrodes are
+    encoded alone, and left out where they are encoded together.
+
+    References
+    ----------
+    .. [1] Barachant, Bonnet, Congedo, Jutten (2012). Multiclass brain-computer interface
+       classification by Riemannian geometry. IEEE Transactions on Biomedical Engineering.
 
     Examples
     --------
@@ -98,7 +130,10 @@ class DAREEmbedder(
         "sfreq": [Interval(Real, 0, None, closed="neither"), None],
         "unit": [StrOptions(set(UNITS))],
         "unknown_channels": [StrOptions(set(UNKNOWN_CHANNELS))],
+        "views": [StrOptions(set(VIEWS))],
         "pooling": [StrOptions(set(POOLINGS))],
+        "layer": [StrOptions(set(LAYERS)), Interval(Integral, 0, None, closed="left")],
+        "n_components": [Interval(Integral, 1, None, closed="left"), None],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "cache": [str, os.PathLike, None],
         "cache_mb": [Interval(Integral, 1, None, closed="left")],
@@ -116,7 +151,10 @@ class DAREEmbedder(
         sfreq: float | None = None,
         unit: str = "auto",
         unknown_channels: str = "interpolate",
+        views: str = "joint",
         pooling: str = "mean",
+        layer: str | int = "last",
+        n_components: int | None = None,
         batch_size: int = 64,
         cache: str | os.PathLike | None = None,
         cache_mb: int = 1000,
@@ -130,7 +168,10 @@ class DAREEmbedder(
         self.sfreq = sfreq
         self.unit = unit
         self.unknown_channels = unknown_channels
+        self.views = views
         self.pooling = pooling
+        self.layer = layer
+        self.n_components = n_components
         self.batch_size = batch_size
         self.cache = cache
         self.cache_mb = cache_mb
@@ -154,12 +195,33 @@ class DAREEmbedder(
         DAREEmbedder
             Itself.
         """
+        signals = self._begin(X)
+        if self.pooling == "covariance" or self.n_components is not None:
+            fit_features(self, signals)
+        return self
+
+    def _begin(self, X: Any) -> Signals:
+        """Read the layout and get the encoder; refuse now what `transform` could not read."""
         self._validate_params()
         resolve_device(self.device)
+        self._forget("space_", "pca_")
+        if self.pooling == "tokens" and self.n_components is not None:
+            raise ValueError("pooling='tokens' is not reduced: leave n_components out.")
         signals = self._read(X, reset=True)
         self.encoder_ = resolve_encoder(self, X)
-        self._windows(signals)  # refuse now what transform could not read
-        return self
+        Reading.of(self).check(self.encoder_.config)
+        self.electrodes_ = electrodes_of(self, signals)
+        self._fitted_with = self._fixed_params()
+        return signals
+
+    def _forget(self, *names: str) -> None:
+        for name in names:
+            vars(self).pop(name, None)
+
+    def _fixed_params(self) -> tuple:
+        """Parameters that cannot change once something was learned for them."""
+        learned = self.pooling == "covariance" or self.n_components is not None
+        return (self.views, self.pooling, self.layer, self.n_components) if learned else ()
 
     def transform(self, X: Any) -> np.ndarray:
         """Embed signals of the fitted layout.
@@ -172,18 +234,23 @@ class DAREEmbedder(
         -------
         ndarray of float32, shape (n_epochs, n_features)
             ``embed_num * embed_dim`` features for "mean", twice as many for "mean_std", and
-            ``n_patches`` times as many for "flatten".
+            ``n_patches`` times as many for "flatten"; as many for every electrode alone. For
+            "tokens" ``(n_epochs, n_views, n_patches * embed_num * embed_dim)``.
         """
         check_is_fitted(self, "encoder_")
-        return embed_signals(self, self._read(X, reset=False))
+        signals = self._read(X, reset=False)
+        if self._fitted_with != self._fixed_params():
+            raise ValueError(
+                "views, pooling, layer or n_components of DAREEmbedder was changed after its fit, "
+                "which has learned for the one or needs to learn for the other: fit it again."
+            )
+        Reading.of(self).check(self.encoder_.config)
+        return features_of(self, signals)
 
     @whole_or_not_at_all
     def fit_transform(self, X: Any, y: Any = None) -> np.ndarray:
         """`fit` and `transform` in one, reading `X` once."""
-        self._validate_params()
-        signals = self._read(X, reset=True)
-        self.encoder_ = resolve_encoder(self, X)
-        return embed_signals(self, signals)
+        return fit_features(self, self._begin(X))
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Names of the columns of `transform`, such as ``dare_s0_d012``."""

@@ -20,9 +20,10 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from ..base.cache import encoder_digest
-from ..base.embed import POOLINGS, embed_signals, fitted_feature_names
+from ..base.embed import embed_signals, fitted_feature_names
 from ..base.hub import PushToHubMixin
 from ..base.input import SignalInputMixin
+from ..base.pooling import PATCH_POOLINGS
 from ..base.state import PlainStateMixin, whole_or_not_at_all
 from ..modules.config import SIZES, DAREConfig, get_config
 from ..pretraining.masks import VISIBLE_SHARE
@@ -281,7 +282,7 @@ class DAREPretrainer(
         "reconstruction_target": [StrOptions({"patch", "bands"})],
         "target_norm": ["boolean"],
         "skip_connection": ["boolean"],
-        "pooling": [StrOptions(set(POOLINGS))],
+        "pooling": [StrOptions(set(PATCH_POOLINGS))],
         "device": [str],
         "precision": [StrOptions(set(PRECISIONS))],
         "n_threads": [Interval(Integral, 1, 4096, closed="both"), None],

@@ -96,7 +96,9 @@ def test_covariances_are_pyriemanns(tokens):
 
 def test_tangent_space_learns_from_training_epochs_alone(tokens):
     space = TokenTangentSpace()
-    vectors = space.fit_transform(lambda: (tokens[start : start + 2] for start in (0, 2)))
+    vectors = space.fit_transform(
+        lambda work: [work(tokens[start : start + 2]) for start in (0, 2)]
+    )
     assert vectors.shape == (4, 6)
     np.testing.assert_allclose(space.mean_token_, tokens[:4].mean(axis=0), atol=1e-6)
     np.testing.assert_allclose(vectors.mean(axis=0), 0, atol=0.05)  # around its mean
@@ -106,7 +108,9 @@ def test_tangent_space_learns_from_training_epochs_alone(tokens):
 
 def test_degenerate_covariances_stay_finite():
     space = TokenTangentSpace()
-    assert np.isfinite(space.fit_transform(lambda: [np.ones((1, 3, 2, 4), np.float32)])).all()
+    assert np.isfinite(
+        space.fit_transform(lambda work: [work(np.ones((1, 3, 2, 4), np.float32))])
+    ).all()
 
 
 @pytest.mark.parametrize(
@@ -132,7 +136,7 @@ def test_names_belong_to_features(encoder, x, views, pooling, layer, first, numb
         else:
             found = read_tokens(encoder, x, CHANNELS, views=views, layer=layer).numpy()
             features = (
-                TokenTangentSpace().fit_transform(lambda: [found])
+                TokenTangentSpace().fit_transform(lambda work: [work(found)])
                 if pooling == "covariance"
                 else pool(found, pooling)
             )

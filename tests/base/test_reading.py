@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 from sklearn.linear_model import Ridge
 
+from dare_sklearn.base import reading
 from dare_sklearn.base.reading import (
     KernelClassifier,
     KernelRegressor,
     KernelRidge,
     make_folds,
+    solve,
     stack,
 )
 
@@ -26,6 +28,19 @@ def test_ridge_is_scikit_learns(rng):
     expected = Ridge(0.7).fit(x, y, sample_weight=weight)
     np.testing.assert_allclose(x.T @ dual, expected.coef_.T, atol=1e-10)
     np.testing.assert_allclose(intercept, expected.intercept_, atol=1e-10)
+
+
+def test_many_epochs_are_solved_the_same_way(rng, monkeypatch):
+    x, y, weight = rng.normal(size=(30, 8)), rng.normal(size=(30, 2)), rng.uniform(0.2, 3, 30)
+    expected = KernelRidge(x @ x.T, weight).solve(y, 0.7)
+    for found, value in zip(solve(x @ x.T, weight, y, 0.7), expected, strict=True):
+        np.testing.assert_allclose(found, value, atol=1e-10)
+    y = np.arange(200) % 2
+    blocks = blocks_of(rng, y, 1.0)
+    monkeypatch.setattr(reading, "N_CHOICE", 100)
+    model = KernelClassifier().fit(blocks, y)
+    assert model.weights_["signal"] > model.weights_["noise"]
+    assert (model.predict(blocks_of(rng, y, 1.0)) == y).mean() > 0.8
 
 
 @pytest.mark.parametrize("grouped", [False, True])
@@ -53,16 +68,20 @@ def blocks_of(rng, y, strength):
 def test_the_block_that_tells_is_chosen(rng, n_classes):
     y = np.arange(120) % n_classes
     names = np.array(["d", "b", "c", "a"])[y]
-    blocks = blocks_of(rng, y, 1.5)
-    reading = KernelClassifier().fit(blocks, names)
-    assert reading.weights_["signal"] > reading.weights_["noise"]
-    test = blocks_of(rng, y, 1.5)
-    assert (reading.predict(test) == names).mean() > 0.8
-    proba = reading.predict_proba(test)
+
+    def draw() -> dict:
+        noise = blocks_of(rng, y, 0.0)
+        return {**noise, "signal": noise["signal"] + 3e-3 * np.eye(6)[y]}
+
+    model = KernelClassifier().fit(draw(), names)
+    assert model.weights_["signal"] > model.weights_["noise"]
+    test = draw()
+    assert (model.predict(test) == names).mean() > 0.8
+    proba = model.predict_proba(test)
     np.testing.assert_allclose(proba.sum(axis=1), 1)
     # calibrated: what is said with confidence p is right with a frequency of about p
     sure = proba.max(axis=1)
-    assert abs(sure.mean() - (reading.predict(test) == names).mean()) < 0.1
+    assert abs(sure.mean() - (model.predict(test) == names).mean()) < 0.1
 
 
 def test_chance_gets_no_share(rng):
@@ -96,8 +115,8 @@ def test_an_epoch_of_weight_two_counts_twice(rng):
 def test_regression(rng):
     y = rng.normal(size=150)
     blocks, test = blocks_of(rng, 50 + 10 * y, 0.1), blocks_of(rng, 50 + 10 * y, 0.1)
-    reading = KernelRegressor().fit(blocks, 50 + 10 * y)
-    assert reading.score(test, 50 + 10 * y) > 0.7
+    model = KernelRegressor().fit(blocks, 50 + 10 * y)
+    assert model.score(test, 50 + 10 * y) > 0.7
 
 
 def test_noise_gives_no_confidence(rng):

@@ -66,6 +66,9 @@ REGRESSORS = {
 EMBEDDERS = {
     "embedder-mean": _setting(DAREEmbedder, encoder=None, batch_size=4),
     "embedder-flatten": _setting(DAREEmbedder, encoder=None, batch_size=4, pooling="flatten"),
+    "embedder-electrodes": _setting(
+        DAREEmbedder, encoder=None, batch_size=4, views="electrodes", pooling="covariance"
+    ),
     "embedder-pretraining": _setting(
         DAREEmbedder, encoder=DAREPretrainer(**_pretraining, random_state=0), batch_size=4
     ),

@@ -1,0 +1,65 @@
+"""The linear mode's own choice of what is read."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pytest
+
+from dare_sklearn import DAREClassifier, DARERegressor, simulate_epochs
+
+NAMES = ["Fz", "C3", "Cz", "C4", "Pz", "O1", "O2"]
+
+
+@pytest.fixture(scope="module")
+def epochs():
+    return simulate_epochs("motor", n_subjects=2, n_epochs=30, ch_names=NAMES, random_state=0)
+
+
+@pytest.fixture(scope="module")
+def y(epochs):
+    return epochs.metadata["label"].to_numpy()
+
+
+def test_all_blocks_are_weighed(epochs, y):
+    clf = DAREClassifier(adaptation="linear", random_state=0)
+    clf.fit(epochs, y, groups=epochs.metadata["subject"].to_numpy())
+    assert set(clf.linear_.weights_) == {"joint", "electrodes", "power", "covariance"}
+    proba = clf.predict_proba(epochs)
+    np.testing.assert_allclose(proba.sum(axis=1), 1)
+    assert (clf.predict(epochs) == clf.classes_[proba.argmax(axis=1)]).all()
+    assert ((clf.decision_function(epochs) > 0) == (clf.predict(epochs) == clf.classes_[1])).all()
+    np.testing.assert_allclose(pickle.loads(pickle.dumps(clf)).predict_proba(epochs), proba)
+
+
+def test_left_from_right_in_new_epochs(epochs, y):
+    train, test = np.arange(len(y)) % 3 > 0, np.arange(len(y)) % 3 == 0
+    clf = DAREClassifier(adaptation="linear").fit(epochs[train], y[train])
+    assert clf.score(epochs[test], y[test]) > 0.65
+
+
+def test_lost_electrodes(epochs, y):
+    clf = DAREClassifier(adaptation="linear").fit(epochs, y)
+    with pytest.warns(UserWarning, match="O1"):
+        proba = clf.predict_proba(epochs.copy().drop_channels(["O1", "Pz"]))
+    assert np.corrcoef(proba[:, 0], clf.predict_proba(epochs)[:, 0])[0, 1] > 0.5
+
+
+def test_class_weights_shift_the_decision(epochs, y):
+    keep = np.r_[np.flatnonzero(y == y[0]), np.flatnonzero(y != y[0])[:6]]
+    rare = next(label for label in np.unique(y) if label != y[0])
+    shares = [
+        DAREClassifier(adaptation="linear", class_weight=weight)
+        .fit(epochs[keep], y[keep])
+        .predict_proba(epochs[keep])[:, list(np.unique(y)).index(rare)]
+        .mean()
+        for weight in (None, "balanced")
+    ]
+    assert shares[1] > shares[0] + 0.05
+
+
+def test_regression(epochs):
+    amplitude = 1e6 * epochs.get_data(picks="O1").std(axis=(1, 2))
+    reg = DARERegressor(adaptation="linear").fit(epochs[::2], amplitude[::2])
+    assert reg.score(epochs[1::2], amplitude[1::2]) > 0.5
