@@ -14,6 +14,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 
+from ..base.columns import read_column
 from ..base.reading import KernelClassifier
 from .base import ProbeEstimator
 
@@ -250,7 +251,8 @@ class DAREClassifier(ClassifierMixin, ProbeEstimator):
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Mean accuracy; ``y=None`` takes the data set's own labels."""
-        return super().score(X, self._own_targets(X) if y is None else y, sample_weight)
+        y = self._own_targets(X) if y is None else read_column(y, "y of score")
+        return super().score(X, y, sample_weight)
 
     def _own_targets(self, X: Any) -> np.ndarray:
         y = super()._own_targets(X)

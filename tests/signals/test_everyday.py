@@ -125,6 +125,8 @@ def test_fit_under_inference_mode(X):
     with torch.inference_mode():
         clf = DAREClassifier(None, max_epochs=1, random_state=0, **PARAMS).fit(X, [0, 1] * 3)
     assert clf.predict(X).shape == (6,)
+    with pytest.raises(ValueError, match="y of score"):
+        clf.score(X, [0, np.nan] * 3)
 
 
 def odd(X):
