@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from numbers import Number
 from typing import Any
 
@@ -79,6 +80,32 @@ def read_groups(groups: Any, n_epochs: int) -> np.ndarray:
             f"{len(groups)} groups for {n_epochs} epochs do not fit: pass one group per epoch."
         )
     return groups
+
+
+def score_of(
+    metric: Callable[..., float], y: Any, predicted: np.ndarray, sample_weight: Any, owner: str
+) -> float:
+    """A metric of scikit-learn, of targets that are checked as those of ``fit`` are.
+
+    Raises
+    ------
+    ValueError
+        As `read_column`, or if `y` or `sample_weight` do not fit the predictions.
+    """
+    y = read_column(y, "y of score")
+    if len(y) != len(predicted):
+        raise ValueError(
+            f"score of {owner} got {len(y)} targets y for {len(predicted)} epochs: pass one per "
+            "epoch of X."
+        )
+    try:
+        return float(metric(y, predicted, sample_weight=sample_weight))
+    except (ValueError, TypeError) as error:
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise ValueError(
+            f"y (or sample_weight) in score of {owner} does not fit its predictions, such as "
+            f"{predicted[0].item()!r} ({reason}): pass targets of the kind that it was fitted on."
+        ) from None
 
 
 def _refuse(wrong: Any, name: str, what: str = "missing values (NaN, None, NaT or masked)") -> None:

@@ -121,4 +121,4 @@ def fresh_encoder(seed: int, config: DAREConfig) -> Encoder:
 
     with torch_seed(seed):
         encoder = PretrainingModel(config).target_encoder
-    return encoder.float().eval().requires_grad_(False)  # whatever torch's default type is
+    return encoder.eval().requires_grad_(False)

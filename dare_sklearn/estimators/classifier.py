@@ -11,10 +11,11 @@ import torch
 from scipy.special import softmax
 from sklearn.base import ClassifierMixin
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import accuracy_score
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 
-from ..base.columns import read_column
+from ..base.columns import score_of
 from ..base.reading import KernelClassifier
 from .base import ProbeEstimator
 
@@ -251,8 +252,8 @@ class DAREClassifier(ClassifierMixin, ProbeEstimator):
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Mean accuracy; ``y=None`` takes the data set's own labels."""
-        y = self._own_targets(X) if y is None else read_column(y, "y of score")
-        return super().score(X, y, sample_weight)
+        y = self._own_targets(X) if y is None else y
+        return score_of(accuracy_score, y, self.predict(X), sample_weight, type(self).__name__)
 
     def _own_targets(self, X: Any) -> np.ndarray:
         y = super()._own_targets(X)

@@ -10,10 +10,11 @@ import numpy as np
 import torch
 from sklearn.base import RegressorMixin
 from sklearn.linear_model import Ridge
+from sklearn.metrics import r2_score
 from sklearn.utils import assert_all_finite
 from sklearn.utils._param_validation import Interval
 
-from ..base.columns import read_column
+from ..base.columns import score_of
 from ..base.reading import KernelRegressor
 from .base import ProbeEstimator
 
@@ -139,8 +140,8 @@ n_times_in_, n_features_in_
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Coefficient of determination; ``y=None`` takes the data set's own targets."""
-        y = self._own_targets(X) if y is None else read_column(y, "y of score")
-        return super().score(X, y, sample_weight)
+        y = self._own_targets(X) if y is None else y
+        return score_of(r2_score, y, self.predict(X), sample_weight, type(self).__name__)
 
     def _encode_targets(self, y: np.ndarray) -> np.ndarray:
         if y.dtype == object or y.dtype.kind == "U":  # numbers as objects or text are fine

@@ -39,20 +39,21 @@ _ELECTRODE = (
 _PREFIX = re.compile(r"^(?:EEG|POL)[\s:_-]+", re.IGNORECASE)
 # References that all channels of a recording share, as they stand behind a name: "FP1-REF".
 _EARS = r"[AM][12]"
-_COMMON = rf"V?REF|LE|LER|LM|AR|AVG?|AVE|AVERAGE|CAR|ORG|CS2|{_EARS}|A1[+/]?A2|M1[+/]?M2"
+_COMMON = rf"V?REF|LE|LER|LM|AR|AVG?|AVE|AVERAGE|CAR|CLE|ORG|CS2|NOSE|{_EARS}|A1[+/]?A2|M1[+/]?M2"
 _REFERRED = re.compile(rf"^({_ELECTRODE})\s*[-_:/]\s*\(?(?:{_COMMON})\)?(?:/2)?$")
 # One electrode against another one; MNE numbers pairs that occur twice ("T8-P8-0").
 _PAIR = re.compile(rf"^({_ELECTRODE})\s*[-_:/]\s*({_ELECTRODE})(?:-\d)?$")
 _BETWEEN_EARS = re.compile(rf"^{_EARS}-{_EARS}$")
 
-# Channels that hold something else, by the words that recorders use. A word may be followed by
-# digits or by other words: "STI 014", "EKG1", "EOG horizontal".
+# Channels that hold something else, by the words that recorders use: some wherever they stand in a
+# name ("VEOGU", "EMG(chin)"), others as a word of their own, which digits may follow ("DC01").
 _NOT_EEG = re.compile(
-    r"(?:^|[\s_:.-])(?:[HVLR]?EOG[HVLR]?|E[CK]G|EMG|E?RESP(?:IRATION)?|GSR|EDA|SCR|ACC(?:EL\w*)?|GYRO"
-    r"|STI|STIM(?:ULUS)?|STATUS|TRIG(?:GERS?)?|TRG|TTL|DIN|MARKERS?|MRK|MK|EVENTS?|ANNOTATIONS?"
-    r"|PHOTO\w*|PHOTIC|DIODE|LIGHT|PULSE|PLETH|PPG|S[AP]O2|HR|TEMP|DC|AUX|EXG|LOC|ROC|IBI|BURSTS"
-    r"|SUPPR|VNS|AIRFLOW|FLOW|SNORE|THOR\w*|ABD\w*|COUNTER|SAMPLE|TIMESTAMPS?|BATTERY|MIC|AUDIO"
-    r"|BUTTON|KEY(?:BOARD|PAD)?|TARGETS?|LABELS?|CODE)"
+    r"EOG|EMG|E[CK]G|STIM|TRIG|STATUS|MARKER|EVENT|ANNOTATION|PHOTI|PHOTO|PLETH|NASAL|SNORE|GYRO"
+    r"|ACCEL|BATT|COUNTER|TIME_?STAMP|EYE|PUPIL|GAZE"
+    r"|(?:^|[\s_:.-])(?:[VH]EO[ULRD]?|[LIS]O|RESP(?:IRATION)?|GSR|EDA|SCR|ACC|STI|TRG|TTL|DIN|DIGI"
+    r"|SYNC|MARK|MRK|MK|DIODE|LIGHT|PULSE|PLET|PPG|S[AP]O2|OSAT|E?TCO2|HR|HEART\s?RATE|BP|TEMP|ERG|DC"
+    r"|AUX|MISC|BIP|EXG|LOC|ROC|E[12]-[AM][12]|CHIN|[LR]?LEG|[LR]AT|IBI|BURSTS|SUPPR|VNS|AIRFLOW"
+    r"|FLOW|THOR\w*|ABD\w*|SAMPLE|MIC|AUDIO|SOUND|BUTTON|KEY(?:BOARD|PAD)?|TARGETS?|LABELS?|CODE)"
     r"[XYZ]?\d*(?=$|[\s_:.+-])"
 )
 

@@ -115,14 +115,14 @@ def place(
 def _on_template_head(own: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Positions in metres on a head like the template's; none where they cannot be positions.
 
-    Some files hold them in millimetres or centimetres, and some in axes of their own, which the
-    names tell.
+    Some files hold them in millimetres or centimetres, or on a sphere of radius 1, and some in axes
+    of their own, which the names tell.
     """
     if not own:
         return {}
     names, xyz = list(own), np.stack(list(own.values()))
     size = np.median(np.linalg.norm(xyz, axis=1))
-    unit = next((u for u in (1.0, 1e-2, 1e-3) if 0.03 < size * u < 0.3), None)
+    unit = next((u for u in (1.0, 0.1, 1e-2, 1e-3) if 0.03 < size * u < 0.3), None)
     if unit is None or (len(xyz) > 1 and np.ptp(xyz, axis=0).max() * unit < 0.01):
         if any(name not in template_positions() for name in own):
             tell("the positions of the montage are not places on a head, and are not used.")

@@ -16,8 +16,9 @@ def resample(data: np.ndarray, sfreq: float, target: float) -> np.ndarray:
     """Anti-aliased resampling along the last axis (`scipy.signal.resample_poly`).
 
     Polyphase filtering keeps sample k of the answer at exactly k / target seconds. Epochs are
-    continued at both ends by the line through their first and last sample. Offsets and slow drifts
-    of electrodes pass as they are, however large (see `_low_pass`), in double precision.
+    continued at both ends by their reflection through the end point, which carries slopes on.
+    Offsets and slow drifts of electrodes pass as they are, however large (see `_low_pass`), in
+    double precision.
 
     Parameters
     ----------
@@ -29,11 +30,11 @@ def resample(data: np.ndarray, sfreq: float, target: float) -> np.ndarray:
     -------
     ndarray of float32, shape (..., ceil(n_times * target / sfreq))
     """
-    if np.isclose(sfreq, target, rtol=1e-9):
-        return data
     up, down = _ratio(sfreq, target).as_integer_ratio()
+    if up == down:  # also of rates that files state with rounding errors
+        return data
     return resample_poly(
-        data, up, down, axis=-1, padtype="line", window=_low_pass(up, down)
+        data, up, down, axis=-1, padtype="antireflect", window=_low_pass(up, down)
     ).astype(np.float32, copy=False)
 
 
@@ -62,9 +63,7 @@ def _low_pass(up: int, down: int) -> np.ndarray:
 
 def resampled_length(n_times: int, sfreq: float, target: float) -> int:
     """Number of samples that `resample` makes of `n_times`."""
-    return (
-        n_times if np.isclose(sfreq, target, rtol=1e-9) else ceil(n_times * _ratio(sfreq, target))
-    )
+    return ceil(n_times * _ratio(sfreq, target))
 
 
 def _ratio(sfreq: float, target: float) -> Fraction:

@@ -100,6 +100,7 @@ def find_sources(X: Any, defaults: Defaults, *, continuous: bool) -> Iterator[Si
 
 def _from_list(X: Sequence, defaults: Defaults, continuous: bool) -> Iterator[Signals]:
     items = list(X)
+    refuse_evoked(items[0])
     if all(is_mne(x) for x in items):
         for group in by_layout(items):
             if is_raw(group[0]):

@@ -106,12 +106,11 @@ def check_fitted_unit(size: float, unit: str) -> str:
 def check_fitted_amplitude(size: float, fitted: float) -> None:
     """Report microvolts that are far larger or smaller than those of ``fit``."""
     if size > 0 and fitted > 0 and not 1 / FAR_FROM_FIT <= size / fitted <= FAR_FROM_FIT:
-        factor = max(size / fitted, fitted / size)
+        factor, how = max(size / fitted, fitted / size), "larger" if size > fitted else "smaller"
         tell(
-            f"X is {factor:.3g} times {'larger' if size > fitted else 'smaller'} than the signals "
-            f"of fit (typical standard deviation {size:.3g} µV, there {fitted:.3g} µV): check its "
-            "unit, reference and filter.",
-            "amplitude far from that of fit",
+            f"X is {factor:.3g} times {how} than the signals of fit (typical standard deviation "
+            f"{size:.3g} µV, there {fitted:.3g} µV): check its unit, reference and filter.",
+            f"{how} than in fit",
         )
 
 

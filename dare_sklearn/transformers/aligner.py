@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Iterator
 from numbers import Real
 from typing import Any
@@ -20,7 +19,7 @@ from ..base.input import SignalInputMixin
 from ..base.state import whole_or_not_at_all
 from ..signals.covariance import covariances, inverse_root, mean_at_one_power
 from ..signals.electrodes import canonical_names
-from ..signals.errors import SignalError, about
+from ..signals.errors import SignalError, tell
 from ..signals.lazy import LazyEpochs
 from ..signals.mne_objects import replace_data, settle
 from ..signals.sources import Defaults, find_sources
@@ -253,7 +252,7 @@ class EuclideanAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
 
     def _signals(self, X: Any) -> tuple[np.ndarray, tuple[str, ...] | None, bool, float]:
         """Values in their own unit, channel names, whether they are volts, and their spread."""
-        with about(type(self).__name__):
+        with self._asking():
             # any rate does: alignment never asks for it
             sources = list(find_sources(X, Defaults(None, 1.0), continuous=False))
             first = sources[0]
@@ -304,12 +303,11 @@ class EuclideanAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
                 f"{type(self).__name__} cannot square: rescale them."
             )
         if groups is None and self.group_by is None:
-            warnings.warn(
-                f"{type(self).__name__} got no groups, so it aligns all {len(data)} epochs as one: "
-                "pass groups= (in pipelines by sklearn.set_config(enable_metadata_routing=True)), "
-                "set group_by to a column of the epochs' metadata, or group_by=False to confirm.",
-                UserWarning,
-                stacklevel=4,
+            self._tell(
+                f"got no groups, so it aligns all {len(data)} epochs as one: pass groups= (in "
+                "pipelines by sklearn.set_config(enable_metadata_routing=True)), set group_by to a "
+                "column of the epochs' metadata, or group_by=False to confirm.",
+                "no groups in fit",
             )
         n_times = data.shape[2]
         self.min_epochs_ = max(MIN_EPOCHS, -(-MIN_SAMPLES * self.n_chans_in_ // (n_times - 1)))
@@ -402,13 +400,12 @@ class EuclideanAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
             f"{len(data[rows])}" + ("" if group is None else f" of {group!r}")
             for group, rows in parts
         )
-        warnings.warn(
-            f"{type(self).__name__} got too few epochs to whiten them by themselves ({said}; "
-            f"it takes {self.min_epochs_}), so it whitens them by the mean covariance of the "
-            "groups of fit, as cs_mode='train' does: pass more epochs of a group at once, or "
-            "choose cs_mode='train', or 'train_trialwise' and update().",
-            UserWarning,
-            stacklevel=4,
+        self._tell(
+            f"got too few epochs to whiten them by themselves ({said}; it takes "
+            f"{self.min_epochs_}), so it whitens them by the mean covariance of the groups of fit, "
+            "as cs_mode='train' does: pass more epochs of a group at once, or choose "
+            "cs_mode='train', or 'train_trialwise' and update().",
+            "too few epochs",
         )
 
     def _in_fitted_order(self, data: np.ndarray, names: tuple[str, ...] | None) -> np.ndarray:
@@ -429,13 +426,17 @@ class EuclideanAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
         return data[:, [names.index(name) for name in fitted]]
 
     def _warn_no_groups(self, n_epochs: int) -> None:
-        warnings.warn(
-            f"EuclideanAligner was fitted with groups, and transform got none: all {n_epochs} "
-            "epochs are aligned as one group that fit did not see. Pass groups=, or set group_by "
-            "to a column of the epochs' metadata.",
-            UserWarning,
-            stacklevel=3,
+        self._tell(
+            f"was fitted with groups, and transform got none: all {n_epochs} epochs are aligned as "
+            "one group that fit did not see. Pass groups=, or set group_by to a column of the "
+            "epochs' metadata.",
+            "no groups in transform",
         )
+
+    def _tell(self, message: str, cause: str) -> None:
+        """Warn, once of each cause."""
+        with self._asking():
+            tell(message, cause)
 
 
 def _rows(groups: np.ndarray | None, n_epochs: int) -> Iterator[tuple[Any, np.ndarray]]:

@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from sklearn.base import clone
 
-from dare_sklearn import DAREClassifier, DAREEmbedder
+from dare_sklearn import DAREClassifier, DAREEmbedder, DAREPretrainer, DARERegressor
 from dare_sklearn.signals.interpolation import place, template_montage
 from dare_sklearn.signals.readers import read_signals
 from dare_sklearn.signals.resampling import resample
@@ -46,6 +47,20 @@ def test_offsets_and_drifts_pass_the_resampling(sfreq, drift):
     assert np.abs(leak).max() < 0.03  # float32 at 300 mV
 
 
+@pytest.mark.parametrize("sfreq", [128, 160, 250, 500, 1000])
+def test_curved_drifts_pass_the_resampling(sfreq):
+    def drift(time):  # 20 mV
+        return 2e4 * np.sin(0.6 * np.pi * time + 1)
+
+    resampled = resample(drift(np.arange(2 * sfreq) / sfreq)[None], sfreq, 256.0)
+    assert np.abs(resampled - drift(np.arange(512) / 256)).max() < 1.5  # it was 64 at the ends
+
+
+def test_a_rate_with_a_rounding_error(X):
+    with_error = embedder(sfreq=256.0001).fit(X)
+    np.testing.assert_array_equal(with_error.transform(X), embedder(sfreq=256).fit_transform(X))
+
+
 def positions_of(montage):
     montage = mne.channels.make_standard_montage(montage)
     info = mne.create_info(montage.ch_names, 256.0, "eeg").set_montage(montage)
@@ -58,6 +73,10 @@ def test_positions_decide_over_names():
         found, distrusted = place(list(own), own)
     assert {"C3", "C5", "A1", "A2"} <= distrusted
     assert np.linalg.norm(found["A1"] - own["A1"]) < 0.01
+    centre = np.array([0, 0, 0.04])
+    ball = {name: (xyz - centre) / np.linalg.norm(xyz - centre) for name, xyz in own.items()}
+    with pytest.warns(UserWarning, match="C3 13 cm"):
+        assert place(list(own), ball)[1] == distrusted
 
 
 @pytest.mark.parametrize(
@@ -119,6 +138,8 @@ def test_amplitudes_far_from_the_fit_are_reported_once(X):
         warnings.simplefilter("error")
         fitted.transform(100 * X)
         fitted.transform(3 * X)
+    with pytest.warns(UserWarning, match="50 times smaller"):
+        fitted.transform(X / 50)
 
 
 def test_fit_under_inference_mode(X):
@@ -129,6 +150,42 @@ def test_fit_under_inference_mode(X):
         clf.score(X, [0, np.nan] * 3)
 
 
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        DAREPretrainer(window_s=1.0, max_epochs=1),
+        DAREClassifier(None, max_epochs=1),
+        DAREClassifier(None, spatial_init="csp"),
+        DAREClassifier(None, adaptation="finetune", max_epochs=1),
+    ],
+)
+def test_fit_under_another_default_type(X, estimator):
+    estimator = clone(estimator).set_params(random_state=0, **PARAMS)
+    run = getattr(estimator, "predict_proba", None) or estimator.transform
+    expected = estimator.fit(X, [0, 1] * 3) and run(X)
+    torch.set_default_dtype(torch.float64)
+    try:
+        np.testing.assert_array_equal(estimator.fit(X, [0, 1] * 3) and run(X), expected)
+        assert torch.get_default_dtype() == torch.float64
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+@pytest.mark.parametrize("estimator", [DAREClassifier, DARERegressor])
+def test_score_says_what_is_wrong_with_y(X, estimator):
+    y = [0, 1] * 3
+    fitted = estimator(None, max_epochs=1, random_state=0, **PARAMS).fit(X, y)
+    assert np.isfinite(fitted.score(X, y))
+    for bad, message in (
+        ([0, 1, np.nan, 0, 1, 0], "y of score has missing values .* at epochs 2"),
+        ([0, 1], "got 2 targets y for 6 epochs"),
+        (["a"] * 6, f"y .* in score of {estimator.__name__} does not fit"),
+        (1, "y of score must hold one value per epoch"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            fitted.score(X, bad)
+
+
 def odd(X):
     frame = pd.DataFrame(X[0].T, columns=NAMES)
     csd = make_epochs(X, types="csd")
@@ -136,6 +193,7 @@ def odd(X):
     return {
         "one epoch": (X[0], {}, r"one epoch of 5 channels: pass X\[None\]"),
         "evoked": (make_epochs(X).average(), own, r"evoked.data\[None\]"),
+        "evokeds": ([make_epochs(X).average()], own, r"evoked.data\[None\]"),
         "data frame": (frame, {}, "column per electrode"),
         "one name": (X[:, :1], {"ch_names": "Cz"}, r"pass ch_names=\['Cz'\]"),
         "size": (X, {"encoder": "base"}, "is a size, not the name"),

@@ -19,7 +19,7 @@ COMMON = {
     "EEG Fp1-Ref": "FP1", "POL C3": "C3", "EEG-Cz": "CZ", "EEG:C3": "C3", "FP1-CS2": "FP1",
     # case, spaces, other ways to write a reference
     " cz ": "CZ", "eeg  pz - ref": "PZ", "O1-(A1+A2)/2": "O1", "O2_AVG": "O2", "F3:A1A2": "F3",
-    "FP1 - LE": "FP1", "Fp1-AR": "FP1", "AFF5h": "AFF5H", "T3": "T7", "EEG FpZ.": "FPZ",
+    "EEG F3-CLE": "F3", "C4-LER": "C4", "FP1 - LE": "FP1", "Fp1-AR": "FP1", "AFF5h": "AFF5H", "T3": "T7", "EEG FpZ.": "FPZ",
 }  # fmt: skip
 PAIRS = {
     # Sleep-EDF, CHB-MIT, the bipolar montages of Temple
@@ -32,6 +32,8 @@ EOG|EOG1|HEOG|VEOG|EOG-left|EOG horizontal|EOG E1-M2|EOG-central|hEOG|EOGh|LEOG|
 ECG ECG|EEG EKG1-REF|ECG EKG-REF|EMG|EMG-REF|EMG submental|EMG chin|EMG1|Resp|Resp oro-nasal|RESP1
 GSR|GSR1|ACC|ACC_X|AccX|Photo|photodiode|PHOTIC-REF|PULSE RATE|SPO2|HR|MK|Temp rectal|IBI|BURSTS|SUPPR
 EEG LOC-REF|EEG ROC-REF|VNS|EXG1|EEG A2-A1|DC01|DIN1|EDF Annotations|RESP ABDOMEN-REF|AUX1|GYRO-X
+VEO|HEO|HEOL|VEOU|VEOGU|LHEOG|uVEOG|EOG(L)|EMG(chin)|ECGL|EKGR|IO1|LO2|E1-M2|Chin|LLEG|LAT1|Plet|Erg1
+TriggerIn|MarkerValueInt|Mark1|POL Mark2|Events/Markers|MISC|misc_0|BIP1|OSAT|EtCO2|Pupil|EyeX|SYNC
 """.replace("\n", "|").strip("|").split("|")  # fmt: skip
 
 

@@ -258,6 +258,7 @@ def test_too_few_epochs_are_not_aligned_with_themselves(signals):
     ):
         few = aligner.transform(new[:4], groups=groups[:4])
     np.testing.assert_array_equal(few, train.transform(new[:4], groups=groups[:4]))
+    aligner.transform(new[:1], groups=groups[:1])  # it is said once
     enough = aligner.transform(new[:5], groups=groups[:5])  # no warning, which would be an error
     np.testing.assert_allclose(mean_covariance(enough), np.eye(4), atol=1e-8)
     # five samples per channel: 40 of 2 per epoch
