@@ -47,14 +47,21 @@ def new_figure(width: float, height: float) -> Figure:
     return _Shown(figsize=(width, height), layout="constrained")
 
 
-def get_axes(ax: Any, width: float = 6.0, height: float = 4.0) -> Axes:
-    """The axes to draw on: those that were passed, or those of a new figure.
+def panels(
+    n: int, width: float, height: float, most: int, beside: float = 0.9, **shared: bool
+) -> list[Axes]:
+    """Axes of these inches in a new figure, at most that many in a row, with room beside them."""
+    columns = min(most, n)
+    rows = -(-n // columns)
+    figure = new_figure(max(3.2, columns * width + beside), rows * height + 0.6)
+    axes = figure.subplots(rows, columns, squeeze=False, **shared).ravel()
+    for spare in axes[n:]:
+        spare.remove()
+    return list(axes[:n])
 
-    Raises
-    ------
-    TypeError
-        If `ax` is neither None nor matplotlib axes.
-    """
+
+def get_axes(ax: Any, width: float = 6.0, height: float = 4.0) -> Axes:
+    """The axes to draw on: those that were passed, or those of a new figure."""
     if ax is None:
         return new_figure(width, height).subplots()
     if not isinstance(ax, Axes):
@@ -63,17 +70,17 @@ def get_axes(ax: Any, width: float = 6.0, height: float = 4.0) -> Axes:
 
 
 def color(number: int) -> str:
-    """Colour of the category of that number; they repeat after seven."""
+    """Colour of a category; they repeat after seven, and then `line` is another one."""
     return PALETTE[number % len(PALETTE)]
 
 
 def marker(number: int) -> str:
-    """Marker of the category of that number; with `color`, 70 can be told apart."""
+    """Marker of a category; with `color`, 70 can be told apart."""
     return MARKERS[number % len(MARKERS)]
 
 
 def line(number: int) -> str:
-    """Dashing of the category of that number: colours that repeat get another one."""
+    """Dashing of a category."""
     return LINES[number // len(PALETTE) % len(LINES)]
 
 
@@ -90,7 +97,7 @@ def spelled(name: Any) -> str:
     return text.replace("_", " ")
 
 
-def wrapped(label: Any, width: int = 26) -> str:
+def wrap(label: Any, width: int = 26) -> str:
     """A long label on several lines, broken inside words where there is no space."""
     text = str(label)
     return text if len(text) <= width else "\n".join(textwrap.wrap(text, width))
@@ -101,16 +108,11 @@ def add_legend(ax: Axes, title: str | None = None, handles: Sequence = ()) -> No
     handles = handles or ax.get_legend_handles_labels()[0]
     n_lines = sum(1 + str(handle.get_label()).count("\n") for handle in handles)
     beside = ax.figure.get_layout_engine() is not None
+    where = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)} if beside else {"loc": "best"}
     ax.legend(
-        handles=handles,
-        title=title,
-        frameon=not beside,
-        edgecolor="none",
-        fontsize="small",
-        title_fontsize="small",
-        ncols=-(-n_lines // LEGEND_LINES),
-        **({"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)} if beside else {"loc": "best"}),
-    )
+        handles=handles, title=title, frameon=not beside, edgecolor="none", fontsize="small",
+        title_fontsize="small", ncols=-(-n_lines // LEGEND_LINES), **where,
+    )  # fmt: skip
 
 
 def tidy(ax: Axes, grid: str | None = "y") -> None:
@@ -128,5 +130,5 @@ def symmetric_limits(values: np.ndarray) -> tuple[float, float]:
 
 
 def p_text(p: float) -> str:
-    """A p-value as text."""
-    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+    """A p-value as text; nothing where there is none."""
+    return "" if np.isnan(p) else "< 0.001" if p < 0.001 else f"{p:.3f}"

@@ -10,9 +10,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
 from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
 from ..signals.interpolation import electrode_positions, info_positions, template_montage
+from ._axes import get_axes, panels
 
 # Polar angles are taken from this point (metres, head coordinates), which puts the lowest ring of
 # the 10-20 system just inside the drawn head, as atlases have it.
@@ -22,13 +24,7 @@ MOST_NAMED = 24  # electrodes whose names fit into one map
 
 
 def own_positions(info: Any) -> dict[str, np.ndarray]:
-    """Positions that an ``mne.Info`` holds, by canonical name; none for None.
-
-    Raises
-    ------
-    TypeError
-        If `info` is no ``mne.Info``.
-    """
+    """Positions that an ``mne.Info`` holds, by canonical name; none for None."""
     if info is None:
         return {}
     import mne
@@ -39,23 +35,9 @@ def own_positions(info: Any) -> dict[str, np.ndarray]:
 
 
 def place_electrodes(ch_names: Sequence[str], own: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Where electrodes lie on the page.
+    """Where electrodes lie on the page, in metres (x to the right, y to the nose): (n_chans, 2).
 
-    Parameters
-    ----------
-    ch_names : sequence of str
-    own : mapping of str to ndarray of shape (3,)
-        Positions of the recording, for names outside the 10-05 system.
-
-    Returns
-    -------
-    ndarray, shape (n_chans, 2)
-        Azimuthal projection in metres; x to the right, y to the nose.
-
-    Raises
-    ------
-    ValueError
-        If the position of a channel is unknown, or there are fewer than two channels.
+    `own` are positions of the recording, for names outside the 10-05 system.
     """
     source = electrode_positions(ch_names, own)
     lost = [name for name in ch_names if name not in source]
@@ -89,29 +71,14 @@ def draw_map(
     *,
     cmap: str,
     limits: tuple[float, float],
-    names: Sequence[str] | None = None,
+    names: Sequence[str] = (),
     marked: np.ndarray | None = None,
 ) -> PathCollection:
     """One map: mne's interpolation, and over it each electrode with its own value.
 
-    Parameters
-    ----------
-    ax : Axes
-    values : ndarray, shape (n_chans,)
-    places : ndarray, shape (n_chans, 2)
-        From `place_electrodes`.
-    cmap : str
-    limits : tuple of float
-        Values of the first and the last colour.
-    names : sequence of str, optional
-        Written beside the electrodes.
-    marked : ndarray of bool, shape (n_chans,), optional
-        Electrodes with a thick edge.
-
-    Returns
-    -------
-    PathCollection
-        The electrodes, which a colour bar can belong to.
+    `limits` are the values of the first and the last colour. Up to `MOST_NAMED` names are written
+    beside the electrodes; `marked` ones (a mask) get a thick edge. Returns the electrodes, which a
+    colour bar can belong to.
     """
     import mne
 
@@ -120,37 +87,39 @@ def draw_map(
     levels = np.linspace(*limits, 7)[1:-1]
     levels = levels[(levels > values.min()) & (levels < values.max())]
     mne.viz.plot_topomap(
-        values,
-        places,
-        axes=ax,
-        show=False,
-        sensors=False,
-        contours=levels if len(levels) else 0,
-        extrapolate="head",
-        cmap=cmap,
-        cnorm=norm,
-    )
+        values, places, axes=ax, show=False, sensors=False, extrapolate="head", cmap=cmap,
+        cnorm=norm, contours=levels if len(levels) else 0,
+    )  # fmt: skip
     marked = np.zeros(len(values), dtype=bool) if marked is None else marked
     electrodes = ax.scatter(
-        *places.T,
-        c=values,
-        cmap=cmap,
-        norm=norm,
-        s=np.where(marked, 40, 16),
-        linewidths=np.where(marked, 1.6, 0.5),
-        edgecolors="black",
-        zorder=5,
-    )
-    for number, name in enumerate(names or ()):
+        *places.T, c=values, cmap=cmap, norm=norm, s=np.where(marked, 40, 16), zorder=5,
+        linewidths=np.where(marked, 1.6, 0.5), edgecolors="black",
+    )  # fmt: skip
+    outline = [withStroke(linewidth=1.5, foreground="white")]  # readable on any colour
+    for number, name in enumerate(names if len(names) <= MOST_NAMED else ()):
         ax.annotate(
-            spelled_electrode(name),
-            places[number],
-            xytext=(0, 6 if marked[number] else 4),
-            textcoords="offset points",
-            ha="center",
-            va="bottom",
-            fontsize="x-small",
-            zorder=6,
-            path_effects=[withStroke(linewidth=1.5, foreground="white")],  # readable on any colour
-        )
+            spelled_electrode(name), places[number], xytext=(0, 6 if marked[number] else 4),
+            textcoords="offset points", ha="center", va="bottom", fontsize="x-small", zorder=6,
+            path_effects=outline,
+        )  # fmt: skip
     return electrodes
+
+
+def one_map(ax: Any, values: np.ndarray, places: np.ndarray, label: str, **how: Any) -> Axes:
+    """`draw_map` with its scale of colours, on `ax` or a new figure."""
+    ax = get_axes(ax, 4.6, 3.8)
+    drawn = draw_map(ax, values, places, **how)
+    ax.figure.colorbar(drawn, ax=ax, label=label, shrink=0.8)
+    return ax
+
+
+def many_maps(
+    maps: np.ndarray, places: np.ndarray, titles: Sequence[str], label: str, **how: Any
+) -> Figure:
+    """A figure of maps on a common scale of colours, four in a row."""
+    axes = panels(len(maps), 1.9, 2.1, most=4)
+    for ax, values, title in zip(axes, maps, titles, strict=True):
+        drawn = draw_map(ax, values, places, **how)
+        ax.set_title(title)
+    axes[0].figure.colorbar(drawn, ax=axes, label=label, shrink=0.8)
+    return axes[0].figure

@@ -10,20 +10,9 @@ import pandas as pd
 
 
 def check_table(table: Any, columns: Sequence[str], numbers: Sequence[str]) -> None:
-    """Refuse what is not a table with these columns, or holds no numbers where they are needed.
+    """Refuse what is no table, is empty, or lacks a column.
 
-    Parameters
-    ----------
-    table : DataFrame
-    columns : sequence of str
-        Columns that it needs.
-    numbers : sequence of str
-        Those of them that must hold numbers (missing ones may be NaN).
-
-    Raises
-    ------
-    TypeError, ValueError
-        If it is not a DataFrame, is empty, lacks a column, or holds something else than numbers.
+    Columns of `numbers` must hold numbers, of which some may be missing, but not all.
     """
     if not isinstance(table, pd.DataFrame):
         raise TypeError(f"The table must be a pandas DataFrame, got a {type(table).__name__}.")
@@ -44,25 +33,14 @@ def check_table(table: Any, columns: Sequence[str], numbers: Sequence[str]) -> N
             raise ValueError(f"The column {name} of the table holds nothing but missing values.")
 
 
-def in_order(values: pd.Series) -> list:
-    """Different values in order of appearance."""
-    return list(dict.fromkeys(values))
-
-
 def choose_dataset(table: pd.DataFrame, dataset: Any) -> pd.DataFrame:
-    """Rows of one data set, or all of them for None.
-
-    Raises
-    ------
-    ValueError
-        If the table has no such data set.
-    """
+    """Rows of one data set, or all of them for None."""
     if dataset is None:
         return table
     rows = table[table["dataset"] == dataset]
     if rows.empty:
         raise ValueError(
             f"The table has no results of dataset={dataset!r}, only of "
-            f"{', '.join(map(str, in_order(table['dataset'])))}."
+            f"{', '.join(map(str, table['dataset'].unique()))}."
         )
     return rows

@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ..signals.electrodes import ELECTRODES
-from ._axes import POSITIVE, get_axes, new_figure
-from ._scalp import MOST_NAMED, draw_map, place_electrodes
+from ._axes import POSITIVE
+from ._scalp import many_maps, one_map, place_electrodes
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from ..modules.layers import Attention
 
 BATCH = 64  # epochs that are embedded at once
-COLUMNS = 4  # heads side by side
 
 
 def plot_attention(
@@ -35,21 +34,20 @@ def plot_attention(
 ) -> Figure:
     """How much the encoder's summary tokens attend to each electrode in the last block.
 
-    The softmax's weights [1]_, averaged over epochs, patches and summary tokens. They
-    tell from where the last block gathers, not what caused a decision: by then, earlier blocks
-    have mixed the channels. Of a probe with a spatial convolution, the electrodes are its targets.
+    The softmax's weights [1]_, averaged over epochs, patches and summary tokens. They tell from
+    where the last block gathers, not what caused a decision: earlier blocks have mixed the
+    channels. For a probe with a spatial convolution, the electrodes are its targets.
 
     Parameters
     ----------
     encoder : Encoder or fitted estimator
-        What `load_encoder` returns, or a DAREEmbedder, DAREPretrainer, DAREClassifier or
-        DARERegressor.
+        From `load_encoder`, or a DAREEmbedder, DAREPretrainer, DAREClassifier or DARERegressor.
     X : array, mne.Epochs or braindecode data set
-        Signals; of an estimator, in the layout of its ``fit``.
+        Signals; for an estimator, in the layout of its ``fit``.
     per_head : bool, default=False
-        One map per attention head, in place of their average.
+        One map per attention head instead of their average.
     ch_names, sfreq, unit
-        Names, rate (Hz) and unit of arrays, as in `DAREEmbedder`; for a bare encoder alone.
+        Names, rate (Hz) and unit of arrays, as in `DAREEmbedder`; for a bare encoder only.
     ax : Axes or None, default=None
         Where to draw the average; None makes a figure.
 
@@ -84,48 +82,26 @@ def plot_attention(
     bare, names, passes = _prepare(encoder, X, ch_names, sfreq, unit)
     places = place_electrodes(names, {})
     weights = 100 * mean_attention(bare, passes)  # (n_heads, n_chans + embed_num), percent
-    n_summary = bare.config.embed_num
     alike = 100 / weights.shape[1]
     head_maps = weights[:, : len(names)]
-    tokens = "token" if n_summary == 1 else "tokens"
+    tokens = "token" if bare.config.embed_num == 1 else "tokens"
     title = f"Attention of the summary {tokens}\n({alike:.1f} % if all were alike)"
-    shown = names if len(names) <= MOST_NAMED else None
-    if not per_head:
-        ax = get_axes(ax, 4.6, 3.8)
-        mean = head_maps.mean(axis=0)
-        drawn = draw_map(ax, mean, places, cmap=POSITIVE, limits=(0.0, mean.max()), names=shown)
-        ax.figure.colorbar(drawn, ax=ax, label="attention (%)", shrink=0.8)
-        ax.set_title(title)
-        return ax.figure
-    columns = min(COLUMNS, len(head_maps))
-    rows = -(-len(head_maps) // columns)
-    fig = new_figure(max(3.2, 1.9 * columns + 0.9), 2.1 * rows + 0.6)
-    axes = fig.subplots(rows, columns, squeeze=False).ravel()
-    for number, (ax, values) in enumerate(zip(axes, head_maps, strict=False)):
-        drawn = draw_map(ax, values, places, cmap=POSITIVE, limits=(0.0, head_maps.max()))
-        ax.set_title(f"head {number + 1}")
-    for ax in axes[len(head_maps) :]:
-        ax.remove()
-    fig.colorbar(drawn, ax=fig.axes, label="attention (%)", shrink=0.8)
-    fig.suptitle(title)
-    return fig
+    how = {"label": "attention (%)", "cmap": POSITIVE}
+    if per_head:
+        titles = [f"head {number + 1}" for number in range(len(head_maps))]
+        figure = many_maps(head_maps, places, titles, limits=(0.0, head_maps.max()), **how)
+        figure.suptitle(title)
+        return figure
+    mean = head_maps.mean(axis=0)
+    ax = one_map(ax, mean, places, limits=(0.0, mean.max()), names=names, **how)
+    ax.set_title(title)
+    return ax.figure
 
 
 def attention_weights(attn: Attention, x: Tensor, n_read: int) -> Tensor:
-    """Softmax weights of the last tokens of a sequence, which the encoder never forms as such.
+    """Softmax weights of the last `n_read` tokens, which the encoder never forms as such.
 
-    Parameters
-    ----------
-    attn : Attention
-    x : Tensor, shape (n_seqs, n_tokens, dim)
-        Its input.
-    n_read : int
-        Number of the last tokens.
-
-    Returns
-    -------
-    Tensor, shape (n_seqs, n_heads, n_read, n_tokens)
-        Sums of 1 over the tokens.
+    From the input of `attn`, shape (n_seqs, n_tokens, dim): (n_seqs, n_heads, n_read, n_tokens).
     """
     q, k, _ = attn.qkv(x).unflatten(-1, (3, attn.num_heads, -1)).permute(2, 0, 3, 1, 4)
     scores = q[:, :, -n_read:] @ k.transpose(-1, -2) * q.shape[-1] ** -0.5
@@ -133,23 +109,13 @@ def attention_weights(attn: Attention, x: Tensor, n_read: int) -> Tensor:
 
 
 def mean_attention(encoder: Encoder, passes: Iterator[Any]) -> np.ndarray:
-    """Mean weights of the summary tokens in the encoder's last block.
+    """Mean weights of the summary tokens in the last block, shape (n_heads, n_chans + embed_num).
 
-    Parameters
-    ----------
-    encoder : Encoder
-    passes : iterator
-        Runs the encoder once per step.
-
-    Returns
-    -------
-    ndarray, shape (n_heads, n_chans + embed_num)
+    `passes` runs the encoder once per step.
     """
     import torch
 
-    total, count = 0.0, 0
-
-    last = encoder.blocks[-1]
+    total, count, last = 0.0, 0, encoder.blocks[-1]
 
     def gather(norm: Any, args: tuple, tokens: Any) -> None:
         nonlocal total, count
@@ -195,12 +161,11 @@ def _prepare(encoder, X, ch_names, sfreq, unit):
             )
         if hasattr(encoder, "module_"):
             module, epochs = encoder.module_, encoder._grid(signals)
-            names = [ELECTRODES[row] for row in module.targets.tolist()]
             passes = (
-                module(torch.from_numpy(epochs[start : start + BATCH]))
-                for start in range(0, len(epochs), BATCH)
+                module(torch.from_numpy(epochs[at : at + BATCH]))
+                for at in range(0, len(epochs), BATCH)
             )
-            return module.encoder, names, passes
+            return module.encoder, [ELECTRODES[row] for row in module.targets.tolist()], passes
         bare, unknown = encoder.encoder_, encoder.unknown_channels
     elif isinstance(encoder, Encoder):
         bare, unknown = encoder, "interpolate"

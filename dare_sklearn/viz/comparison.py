@@ -9,11 +9,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ._axes import GREY, add_legend, color, get_axes, marker, new_figure, spelled, tidy
-from ._axes import wrapped as wrap
-from ._tables import check_table, choose_dataset, in_order
+from ._axes import GREY, add_legend, color, get_axes, marker, panels, spelled, tidy, wrap
+from ._tables import check_table, choose_dataset
 
-COLUMNS = 3  # data sets side by side
 _KEYS = ["dataset", "pipeline", "fold"]
 _SUMMARY = ["dataset", "pipeline", "metric", "mean", "low", "high"]
 _BETTER, _WORSE = color(0), color(1)
@@ -33,19 +31,17 @@ def plot_scores(
     Parameters
     ----------
     results : DataFrame
-        Of `dare_sklearn.evaluation.compare`, of several data sets one below the other: columns
-        ``dataset``, ``pipeline``, ``fold``, `metric`, and ``subject`` where known. A pipeline that
-        lacks folds of others (a fit that failed) is drawn without, and its label tells so.
+        Of `dare_sklearn.evaluation.compare`, several data sets stacked: columns ``dataset``,
+        ``pipeline``, ``fold`` and `metric`. The label of a pipeline says which folds it lacks.
     metric : str
         Column of the score.
     summary : DataFrame or None, default=None
-        Of `dare_sklearn.evaluation.summarize`, from which means and intervals are drawn. None draws
-        the mean of the folds, without an interval.
+        Of `dare_sklearn.evaluation.summarize`, with means and intervals. None draws the mean of the
+        folds, without an interval.
     dataset : str or None, default=None
         Data set to draw; None draws all, each in its own axes.
     chance : float or None, default=None
-        Level of chance, a dashed line. None takes the mean of the column ``chance_<metric>``, if
-        the table has it.
+        Level of chance, a dashed line; None takes the mean of ``chance_<metric>``, if it is there.
     ax : Axes or None, default=None
         Where to draw a single data set; None makes a figure.
 
@@ -73,21 +69,16 @@ def plot_scores(
         check_table(summary, _SUMMARY, ["mean"])
         summary = summary[summary["metric"] == metric]
     results = choose_dataset(results, dataset)
-    datasets = in_order(results["dataset"])
-    pipelines = in_order(results["pipeline"])
-    if ax is not None:
-        if len(datasets) > 1:
-            raise ValueError(f"There are {len(datasets)} data sets and one ax: pass dataset=.")
-        axes = [get_axes(ax)]
-    else:
-        columns = min(COLUMNS, len(datasets))
-        rows = -(-len(datasets) // columns)
+    datasets = results["dataset"].unique()
+    pipelines = results["pipeline"].unique().tolist()
+    if ax is None:
         n_lines = sum(1 + wrap(name).count("\n") for name in pipelines)
-        fig = new_figure(2.4 + 2.8 * columns, (1.0 + 0.36 * n_lines) * rows + 0.2)
-        grid = fig.subplots(rows, columns, squeeze=False, sharey=True, sharex=True).ravel()
-        axes = list(grid[: len(datasets)])
-        for spare in grid[len(datasets) :]:
-            spare.remove()
+        height = 1.0 + 0.36 * n_lines
+        axes = panels(len(datasets), 2.8, height, most=3, beside=2.4, sharey=True, sharex=True)
+    elif len(datasets) > 1:
+        raise ValueError(f"There are {len(datasets)} data sets and one ax: pass dataset=.")
+    else:
+        axes = [get_axes(ax)]
     for panel, name in zip(axes, datasets, strict=True):
         part = results[results["dataset"] == name]
         means = None if summary is None else summary[summary["dataset"] == name]
@@ -95,13 +86,11 @@ def plot_scores(
         panel.set_title(wrap(name, 32))
     n_folds = len(results[["dataset", "fold"]].drop_duplicates())
     lacking = n_folds - results.groupby("pipeline")[metric].count()
-    axes[0].set_yticks(
-        range(len(pipelines)),
-        [
-            wrap(name) + (f"\n(without {lacking[name]} of {n_folds} folds)" * bool(lacking[name]))
-            for name in pipelines
-        ],
-    )
+    labels = [
+        wrap(name) + (f"\n(without {lacking[name]} of {n_folds} folds)" * bool(lacking[name]))
+        for name in pipelines
+    ]
+    axes[0].set_yticks(range(len(pipelines)), labels)
     axes[0].set_ylim(len(pipelines) - 0.5, -0.75)  # room for the word chance
     return axes[0].figure
 
@@ -120,8 +109,7 @@ def plot_paired(
     Parameters
     ----------
     scores : DataFrame, shape (n_observations, n_pipelines)
-        One column per pipeline, as of `dare_sklearn.evaluation.observations`. Rows that lack a
-        score of either pipeline are left out.
+        As of `dare_sklearn.evaluation.observations`. Rows that lack one of the two are left out.
     pipeline_a, pipeline_b : str
         Left and right.
     metric : str, default="score"
@@ -172,11 +160,7 @@ def plot_paired(
 
 
 def plot_cost(
-    summary: pd.DataFrame,
-    metric: str,
-    *,
-    dataset: Any = None,
-    ax: Axes | None = None,
+    summary: pd.DataFrame, metric: str, *, dataset: Any = None, ax: Axes | None = None
 ) -> Figure:
     """Score against the seconds that a fold takes, to fit and to predict.
 
@@ -229,20 +213,14 @@ def plot_cost(
     for number, (row, x) in enumerate(zip(summary.itertuples(), cost, strict=True)):
         if np.isnan(x) or np.isnan(row.mean):
             continue
-        ax.errorbar(
-            x,
-            row.mean,
-            yerr=_arms(row),
-            fmt=marker(number),
-            color=color(number),
-            markersize=8,
-            capsize=3,
-            elinewidth=1.2,
-            label=wrap(row.pipeline),
-        )
+        shown = {"fmt": marker(number), "color": color(number), "markersize": 8, "capsize": 3}
+        ax.errorbar(x, row.mean, _arms(row), elinewidth=1.2, label=wrap(row.pipeline), **shown)
     ax.set_xscale("log")
     ax.xaxis.set_major_formatter("{x:g}")
-    _leave_room(ax)
+    low, high = ax.get_xlim()
+    if high / low < 100:  # less than a power of ten on each side has no labels
+        middle = np.sqrt(low * high)
+        ax.set_xlim(min(low, middle / 10), max(high, middle * 10))
     ax.set(xlabel="seconds per fold (fit + predict)", ylabel=spelled(metric), title="Cost")
     tidy(ax, "both")
     add_legend(ax)
@@ -275,15 +253,9 @@ def _draw_scores(
     if chance is not None and not np.isnan(chance):
         ax.axvline(chance, color=GREY, linestyle="--", linewidth=1, zorder=1)
         ax.annotate(
-            "chance",
-            (chance, 1.0),
-            xycoords=("data", "axes fraction"),
-            xytext=(3, -2),
-            textcoords="offset points",
-            va="top",
-            fontsize="x-small",
-            color=GREY,
-        )
+            "chance", (chance, 1.0), xycoords=("data", "axes fraction"), xytext=(3, -2),
+            textcoords="offset points", va="top", fontsize="x-small", color=GREY,
+        )  # fmt: skip
     ax.set_xlabel(spelled(metric))
     ax.tick_params(labelbottom=True)  # also above other panels
     tidy(ax, "x")
@@ -293,11 +265,3 @@ def _arms(row: Any) -> np.ndarray | None:
     """The two arms of an interval around its mean, as `errorbar` takes them."""
     arms = np.array([[row.mean - row.low], [row.high - row.mean]])
     return np.maximum(arms, 0) if np.isfinite(arms).all() else None
-
-
-def _leave_room(ax: Axes) -> None:
-    """At least one power of ten on the axis of seconds, so that it has labels."""
-    low, high = ax.get_xlim()
-    if high / low < 100:
-        middle = np.sqrt(low * high)
-        ax.set_xlim(min(low, middle / 10), max(high, middle * 10))

@@ -11,9 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, PercentFormatter, ScalarFormatter
 
-from ._axes import GREY, add_legend, color, get_axes, line, marker, new_figure, spelled, tidy
-from ._axes import wrapped as wrap
-from ._tables import check_table, in_order
+from ._axes import GREY, add_legend, color, get_axes, line, marker, new_figure, spelled, tidy, wrap
+from ._tables import check_table
+
+MOST_TICKS = 8  # of a logarithmic axis at the numbers that were tried
 
 
 def plot_curve(
@@ -33,8 +34,7 @@ def plot_curve(
     Parameters
     ----------
     table : DataFrame
-        One row per point: of `dare_sklearn.evaluation.summarize` for `learning_curve` or
-        `lost_electrodes`, or any other.
+        One row per point, such as `dare_sklearn.evaluation.summarize` makes of `learning_curve`.
     x : str
         Column of numbers; of "share" the axis is in percent.
     y : str, default="mean"
@@ -73,32 +73,27 @@ def plot_curve(
     check_table(table, [*keys, y, *band], [x, y])
     table = table.dropna(subset=[x, y]).sort_values(x, kind="stable")
     if table.duplicated(keys).any():
-        raise ValueError(
-            f"The table has several rows for one point ({', '.join(keys)}): pass one row per "
-            "point, for instance their mean."
-        )
+        raise ValueError(f"The table has several rows for one point ({', '.join(keys)}): pass one.")
     if log_x and not (table[x] > 0).all():
         raise ValueError(f"The column {x} must hold positive numbers for a logarithmic axis.")
-    names = [None] if hue is None else in_order(table[hue])
+    names = [None] if hue is None else table[hue].unique()
     ax = get_axes(ax, 6.4 if hue is not None else 5.4, 3.8)
     for number, name in enumerate(names):
         rows = table if name is None else table[table[hue] == name]
-        ax.plot(
-            rows[x],
-            rows[y],
-            label=None if name is None else wrap(name),
-            color=color(number),
-            linestyle=line(number),
-            marker=marker(number),
-            markersize=5,
-        )
+        shown = {"color": color(number), "linestyle": line(number), "marker": marker(number)}
+        label = None if name is None else wrap(name)
+        ax.plot(rows[x], rows[y], label=label, markersize=5, **shown)
         if band:
             _band(ax, rows[x], rows[low], rows[high], color(number))
     if chance is not None:
         ax.axhline(chance, color=GREY, linestyle="--", linewidth=1, label="chance", zorder=1)
     if log_x:
         ax.set_xscale("log")
-        _label_points(ax, table[x].unique())
+        ax.xaxis.set_minor_formatter(NullFormatter())
+        ax.xaxis.set_major_formatter(ScalarFormatter())
+        if table[x].nunique() <= MOST_TICKS:
+            ax.set_xticks(table[x].unique())
+            ax.minorticks_off()
     if x == "share":
         ax.xaxis.set_major_formatter(PercentFormatter(1.0))
     ax.set(xlabel=spelled(x), ylabel=spelled(y))
@@ -111,17 +106,14 @@ def plot_curve(
 def plot_mask_invariance(table: pd.DataFrame, ax: Sequence[Axes] | None = None) -> Figure:
     """How alike two masked views of an epoch are embedded, against how much the views share.
 
-    Left: cosine similarity of two views of the same epoch (positive pairs) and of different epochs
-    (negative pairs). Right: retrieval@1, the share of first views whose nearest second view is of
-    the same epoch.
+    Left: cosine similarity of two views of one epoch (positive pairs) and of two epochs (negative
+    pairs). Right: retrieval@1, the share of first views whose nearest second view is of the same one.
 
     Parameters
     ----------
     table : DataFrame
-        Of `dare_sklearn.inspection.mask_invariance`, one row per overlap and draw: columns
-        ``overlap`` (share of channels that both views see, 0 to 1), ``positive_cosine``,
-        ``negative_cosine`` and ``retrieval`` (share, 0 to 1); for several encoders stack their
-        tables with a column ``encoder``. Points are means over draws, the band their SD.
+        Of `dare_sklearn.inspection.mask_invariance`; those of several encoders stacked, with a
+        column ``encoder``. Points are means over draws, the band is their SD.
     ax : two Axes or None, default=None
         Where to draw both halves; None makes a figure.
 
@@ -153,7 +145,7 @@ def plot_mask_invariance(table: pd.DataFrame, ax: Sequence[Axes] | None = None) 
     if len(np.ravel(ax)) != 2 or not all(isinstance(half, Axes) for half in np.ravel(ax)):
         raise TypeError("ax must be None or two matplotlib axes.")
     left, right = np.ravel(ax)
-    for number, encoder in enumerate(in_order(table["encoder"])):
+    for number, encoder in enumerate(table["encoder"].unique()):
         draws = table.loc[table["encoder"] == encoder, numbers].groupby("overlap")
         rows, spread = draws.mean(), draws["retrieval"].std().fillna(0.0)
         shown = {"color": color(number), "marker": marker(number), "markersize": 5}
@@ -180,12 +172,3 @@ def plot_mask_invariance(table: pd.DataFrame, ax: Sequence[Axes] | None = None) 
 def _band(ax: Axes, x: Any, low: Any, high: Any, shade: str) -> None:
     if np.isfinite(np.asarray([low, high], dtype=float)).any():
         ax.fill_between(x, low, high, color=shade, alpha=0.18, linewidth=0)
-
-
-def _label_points(ax: Axes, places: np.ndarray, most: int = 8) -> None:
-    """Ticks of a logarithmic axis at the numbers that were tried, where they are few."""
-    ax.xaxis.set_minor_formatter(NullFormatter())
-    ax.xaxis.set_major_formatter(ScalarFormatter())
-    if len(places) <= most:
-        ax.set_xticks(places)
-        ax.minorticks_off()

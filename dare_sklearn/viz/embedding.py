@@ -13,8 +13,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from ._axes import MARKERS, PALETTE, POSITIVE, add_legend, color, get_axes, marker
-from ._axes import wrapped as wrap
+from ._axes import MARKERS, PALETTE, POSITIVE, add_legend, color, get_axes, marker, tidy, wrap
 
 METHODS = ("auto", "umap", "tsne", "pca")
 TINY = 10  # epochs, below which neighbourhoods mean nothing
@@ -41,12 +40,12 @@ def plot_embedding_map(
     Z : array, shape (n_epochs, n_features), or tuple (embedder, X)
         Embeddings, or a fitted transformer and the signals that it is to embed.
     labels : array-like, shape (n_epochs,)
-        Class of each epoch, subject, or a number: floats, and integers of more than seven values,
-        get a scale of colours. Beyond seven classes, colours come again with other markers.
+        Class, subject or number of each epoch: floats, and integers of more than seven values, get
+        a scale of colours. Beyond seven classes, colours repeat with other markers.
     subjects : array-like, shape (n_epochs,), or None, default=None
         One marker per subject, up to ten of them. Pass more as `labels`.
     method : {"auto", "umap", "tsne", "pca"}, default="auto"
-        "auto" is UMAP [1]_ where umap-learn is installed, and t-SNE [2]_ elsewhere; PCA for less
+        "auto" is UMAP [1]_ where umap-learn is installed, and t-SNE [2]_ elsewhere; PCA for fewer
         than ten epochs. The title says which.
     random_state : int, RandomState or None, default=0
         Seed of the map; the same integer gives the same map.
@@ -93,22 +92,15 @@ def plot_embedding_map(
     for symbol in dict.fromkeys(symbols.tolist()):
         rows = symbols == symbol
         drawn = ax.scatter(
-            *points[rows].T,
-            c=shades[rows],
-            marker=symbol,
-            s=24 if len(Z) <= 500 else 8,
-            linewidths=0.3,
-            edgecolors="white",
-            **scale,
-        )
+            *points[rows].T, c=shades[rows], marker=symbol, s=24 if len(Z) <= 500 else 8,
+            linewidths=0.3, edgecolors="white", **scale,
+        )  # fmt: skip
     if entries:
         add_legend(ax, handles=entries)
     if scale:
         ax.figure.colorbar(drawn, ax=ax, label="label")
-    ax.set(title=f"Embeddings ({name})", xlabel=x_label, ylabel=y_label)
-    ax.set_xticks([])
-    ax.set_yticks([])
-    ax.spines[["top", "right"]].set_visible(False)
+    ax.set(title=f"Embeddings ({name})", xlabel=x_label, ylabel=y_label, xticks=[], yticks=[])
+    tidy(ax, None)
     return ax.figure
 
 
@@ -178,7 +170,8 @@ def _reduce(Z: np.ndarray, method: str, random_state: Any) -> tuple[np.ndarray, 
     if method == "pca":
         pca = PCA(n_components=min(2, Z.shape[1]), random_state=random_state)
         points = pca.fit_transform(Z)
-        shares = [f"PC{i + 1} ({share:.0%})" for i, share in enumerate(_shares(pca))]
+        shares = np.nan_to_num(pca.explained_variance_ratio_)
+        shares = [f"PC{i + 1} ({share:.0%})" for i, share in enumerate(shares)]
         if points.shape[1] == 1:
             points, shares = np.c_[points, np.zeros(len(Z))], [shares[0], ""]
         return points, "PCA", *shares
@@ -195,11 +188,6 @@ def _reduce(Z: np.ndarray, method: str, random_state: Any) -> tuple[np.ndarray, 
 
     if min(Z.shape) > MOST_FEATURES:
         Z = PCA(MOST_FEATURES, random_state=random_state).fit_transform(Z)
-    start = "pca" if Z.shape[1] > 1 else "random"
-    perplexity = min(30.0, (len(Z) - 1) / 3)
+    start, perplexity = "pca" if Z.shape[1] > 1 else "random", min(30.0, (len(Z) - 1) / 3)
     model = TSNE(perplexity=perplexity, init=start, random_state=random_state)
     return model.fit_transform(Z), "t-SNE", "dimension 1", "dimension 2"
-
-
-def _shares(pca: Any) -> np.ndarray:
-    return np.nan_to_num(pca.explained_variance_ratio_)

@@ -10,11 +10,10 @@ from matplotlib.figure import Figure
 from sklearn.utils.validation import check_is_fitted
 
 from ..signals.electrodes import ELECTRODES, electrode_name
-from ._axes import SIGNED, new_figure, symmetric_limits
-from ._scalp import draw_map, own_positions, place_electrodes, spelled_electrode
+from ._axes import SIGNED, symmetric_limits
+from ._scalp import many_maps, own_positions, place_electrodes, spelled_electrode
 
 BATCH = 64  # epochs that are read at once
-COLUMNS = 4  # maps side by side
 
 
 def plot_spatial_filters(
@@ -28,12 +27,10 @@ def plot_spatial_filters(
     """Maps of the spatial convolution of a fitted probe: its filters, or its patterns.
 
     The convolution makes a signal at every target electrode of the encoder as a weighted sum of
-    the recorded channels. Without `X`, each map shows these weights, the *filter*. A large weight
-    does not say that the channel carries the signal: filters also weigh channels in order to
-    cancel noise. With `X`, each map shows the *pattern* [1]_, the covariance of every channel with
-    the filter's output, divided by the standard deviation of the output: how many microvolts of
-    each channel go with it. Patterns may be interpreted as to where a signal comes from, filters
-    may not.
+    the recorded channels. Without `X`, maps show these weights, the *filters*: a large weight does
+    not say that the channel carries the signal, since filters also cancel noise. With `X`, maps
+    show the *patterns* [1]_, the covariance of every channel with the filter's output over the
+    output's standard deviation (µV). Patterns may be read as to where a signal comes from.
 
     Parameters
     ----------
@@ -44,10 +41,10 @@ def plot_spatial_filters(
     targets : sequence of str or None, default=None
         Target electrodes to show. None takes the `n_maps` maps of largest norm.
     n_maps : int, default=4
-        Number of maps without `targets`; all, if there are less.
+        Number of maps without `targets`; all, if there are fewer.
     info : mne.Info or None, default=None
-        Positions of channels outside the 10-05 system; names too, in order, where the probe was
-        fitted on an array without ``ch_names``. Positions that `X` carries need no `info`.
+        Positions of channels outside the 10-05 system, unless `X` carries them; names too, in
+        order, where the probe was fitted on an array without ``ch_names``.
 
     Returns
     -------
@@ -57,8 +54,8 @@ def plot_spatial_filters(
     Raises
     ------
     TypeError, ValueError
-        If the probe has no spatial convolution, or a single matrix is asked of several layers (pass
-        `X` then), targets are unknown, or positions of channels are.
+        If the probe has no spatial convolution, or several layers of it (pass `X` then), or targets
+        or positions of channels are unknown.
 
     References
     ----------
@@ -80,8 +77,7 @@ def plot_spatial_filters(
     module = _fitted_module(probe)
     names, own = _channels(probe, info)
     if X is None:
-        maps = _filters(module)
-        label, what = "weight", "Spatial filters"
+        maps, label, what = _filters(module), "weight", "Spatial filters"
     else:
         maps, positions = _patterns(probe, module, X)
         own = {**positions, **own}
@@ -89,20 +85,11 @@ def plot_spatial_filters(
     places = place_electrodes(names, own)
     electrodes = [ELECTRODES[row] for row in module.targets.tolist()]
     chosen = _choose(electrodes, maps, targets, n_maps)
-
-    columns = min(COLUMNS, len(chosen))
-    rows = -(-len(chosen) // columns)
-    fig = new_figure(max(3.2, 1.9 * columns + 0.9), 2.1 * rows + 0.4)
-    grid = fig.subplots(rows, columns, squeeze=False)
+    titles = [spelled_electrode(electrodes[row]) for row in chosen]
     limits = symmetric_limits(maps[chosen])
-    for ax, row in zip(grid.flat, chosen, strict=False):
-        drawn = draw_map(ax, maps[row], places, cmap=SIGNED, limits=limits)
-        ax.set_title(spelled_electrode(electrodes[row]))
-    for ax in grid.flat[len(chosen) :]:
-        ax.remove()
-    fig.colorbar(drawn, ax=fig.axes, label=label, shrink=0.8)
-    fig.suptitle(what)
-    return fig
+    figure = many_maps(maps[chosen], places, titles, label, cmap=SIGNED, limits=limits)
+    figure.suptitle(what)
+    return figure
 
 
 def _fitted_module(probe: Any) -> Any:

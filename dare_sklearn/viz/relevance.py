@@ -9,8 +9,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ._axes import SIGNED, get_axes, symmetric_limits
-from ._scalp import MOST_NAMED, draw_map, own_positions, place_electrodes
+from ._axes import SIGNED, symmetric_limits
+from ._scalp import one_map, own_positions, place_electrodes
 
 # A channel is marked where its mean importance is this many standard deviations above zero.
 MARKED_FROM = 2.0
@@ -26,14 +26,13 @@ def plot_channel_relevance(
 ) -> Figure:
     """Map of how much the score falls when a channel is shuffled.
 
-    Channels with a thick edge are those whose mean lies two standard deviations (over the
-    shufflings) above zero. A channel may matter and still show nothing, where its neighbours carry
-    the same signal.
+    A thick edge marks channels whose mean lies two standard deviations (over the shufflings) above
+    zero. A channel may matter and still show nothing, where its neighbours carry the same signal.
 
     Parameters
     ----------
     importances : Bunch, or array of shape (n_chans,) or (n_chans, n_repeats)
-        What `dare_sklearn.inspection.channel_importance` returned, or numbers alike.
+        Of `dare_sklearn.inspection.channel_importance`, or numbers like it.
     ch_names : sequence of str or None, default=None
         Names of the channels; None takes those of the Bunch, or of `info`.
     info : mne.Info or None, default=None
@@ -76,18 +75,13 @@ def plot_channel_relevance(
         )
     places = place_electrodes(ch_names, own_positions(info))
 
-    ax = get_axes(ax, 4.6, 3.8)
     mean = repeats.mean(axis=1)
-    sure = repeats.shape[1] > 1
-    drawn = draw_map(
-        ax,
-        mean,
-        places,
-        cmap=SIGNED,
-        limits=symmetric_limits(mean),
-        names=ch_names if len(ch_names) <= MOST_NAMED else None,
-        marked=(mean > MARKED_FROM * repeats.std(axis=1)) & (mean > 0) if sure else None,
-    )
-    ax.figure.colorbar(drawn, ax=ax, label="fall of the score", shrink=0.8)
+    sure = None
+    if repeats.shape[1] > 1:
+        sure = (mean > MARKED_FROM * repeats.std(axis=1)) & (mean > 0)
+    ax = one_map(
+        ax, mean, places, "fall of the score", cmap=SIGNED, limits=symmetric_limits(mean),
+        names=ch_names, marked=sure,
+    )  # fmt: skip
     ax.set_title(title)
     return ax.figure

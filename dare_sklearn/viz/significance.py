@@ -12,9 +12,8 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from ._axes import PALE, SIGNED, get_axes, p_text, spelled, symmetric_limits
-from ._axes import wrapped as wrap
-from ._tables import check_table, choose_dataset, in_order
+from ._axes import PALE, SIGNED, get_axes, p_text, spelled, symmetric_limits, wrap
+from ._tables import check_table, choose_dataset
 
 
 def plot_significance(
@@ -30,12 +29,10 @@ def plot_significance(
     Parameters
     ----------
     table : DataFrame
-        Of `dare_sklearn.evaluation.pairwise` (or `combine_datasets`): one row per pair, with
-        ``pipeline_a``, ``pipeline_b``, `value`, and the corrected p-value as ``p_holm`` or
-        ``p_corrected``.
+        Of `dare_sklearn.evaluation.pairwise` or `combine_datasets`: one row per pair, with
+        ``pipeline_a``, ``pipeline_b``, `value`, and the corrected ``p_holm`` or ``p_corrected``.
     value : str, default="difference"
-        Column that is drawn, the first pipeline minus the second; "effect_size" for the table of
-        `combine_datasets`.
+        Column to draw, the first pipeline minus the second; "effect_size" of `combine_datasets`.
     dataset : str or None, default=None
         Data set to draw; None where the table holds a single one.
     alpha : float, default=0.05
@@ -62,12 +59,13 @@ def plot_significance(
     >>> plot_significance(table).axes[0].get_title()
     'Row minus column, coloured where p < 0.05'
     """
-    _check_alpha(alpha)
+    if not isinstance(alpha, float) or not 0 < alpha < 1:
+        raise ValueError(f"alpha must be a number between 0 and 1, got {alpha!r}.")
     check_table(table, ["pipeline_a", "pipeline_b", value], [])
     corrected = next((name for name in ("p_holm", "p_corrected") if name in table), "p_holm")
     check_table(table, ["pipeline_a", "pipeline_b", value, corrected], [corrected])
     table = choose_dataset(table, dataset)
-    names = in_order(pd.concat([table["pipeline_a"], table["pipeline_b"]], ignore_index=True))
+    names = list(dict.fromkeys([*table["pipeline_a"], *table["pipeline_b"]]))
     row = table["pipeline_a"].map(names.index).to_numpy()
     column = table["pipeline_b"].map(names.index).to_numpy()
     pairs = {frozenset(pair) for pair in zip(row.tolist(), column.tolist(), strict=True)}
@@ -93,38 +91,22 @@ def plot_significance(
         ax.add_patch(Rectangle((i - 0.5, i - 0.5), 1, 1, color="white"))
     for i, j in zip(*np.nonzero(~np.isnan(difference)), strict=True):
         strong = p[i, j] < alpha and abs(norm(difference[i, j]) - 0.5) > 0.3
-        ax.text(
-            j,
-            i,
-            f"{_signed(difference[i, j])}\n{_short_p(p[i, j])}",
-            ha="center",
-            va="center",
-            fontsize="x-small",
-            color="white" if strong else "black",
-        )
+        text = f"{_signed(difference[i, j])}\n{p_text(p[i, j])}"
+        shade = "white" if strong else "black"
+        ax.text(j, i, text, ha="center", va="center", fontsize="x-small", color=shade)
     labels = [wrap(name, 20) for name in names]
     ax.set_xticks(range(len(names)), labels, rotation=90, fontsize="small")
     ax.set_yticks(range(len(names)), labels, fontsize="small")
-    ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
     ax.set_xticks(np.arange(len(names) - 1) + 0.5, minor=True)
     ax.set_yticks(np.arange(len(names) - 1) + 0.5, minor=True)
     ax.grid(which="minor", color="white", linewidth=2)
-    ax.tick_params(which="minor", length=0)
+    ax.tick_params(which="both", length=0)
     ax.figure.colorbar(image, ax=ax, label=spelled(value), shrink=0.8)
     ax.set_title(f"Row minus column, coloured where p < {alpha:g}", fontsize="medium")
     return ax.figure
 
 
-def _check_alpha(alpha: Any) -> None:
-    if not isinstance(alpha, float) or not 0 < alpha < 1:
-        raise ValueError(f"alpha must be a number between 0 and 1, got {alpha!r}.")
-
-
 def _signed(difference: float) -> str:
     text = f"{difference:+.2f}".replace("-", "\N{MINUS SIGN}").replace("inf", "∞")
     return "0.00" if text[1:] == "0.00" else text
-
-
-def _short_p(p: float) -> str:
-    return p_text(p).removeprefix("p ").removeprefix("= ") if np.isfinite(p) else ""

@@ -72,16 +72,11 @@ def plot_losses(history: Any, *, log: bool | None = None, ax: Axes | None = None
     ax = get_axes(ax, 6.4, 3.8)
     for number, name in enumerate(terms):
         main = name in ("total", "loss")  # what was minimised
-        ax.plot(
-            table["epoch"],
-            table[name],
-            label=spelled(name),
-            color="black" if main else color(number),
-            linestyle="-" if main else line(number),
-            linewidth=2.2 if main else 1.5,
-            marker="o" if len(table) < 15 else None,
-            markersize=4,
-        )
+        shown = {"color": "black", "linewidth": 2.2} if main else {
+            "color": color(number), "linewidth": 1.5, "linestyle": line(number)
+        }  # fmt: skip
+        dots = "o" if len(table) < 15 else None
+        ax.plot(table["epoch"], table[name], label=spelled(name), marker=dots, ms=4, **shown)
     if log:
         ax.set_yscale("log")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))

@@ -19,7 +19,7 @@ from dare_sklearn.viz._axes import (
     new_figure,
     p_text,
     spelled,
-    wrapped,
+    wrap,
 )
 
 
@@ -96,6 +96,6 @@ def test_words():
     assert spelled("balanced_accuracy") == "balanced accuracy"
     assert spelled("roc_auc_ovr") == spelled("auc") == "area under the ROC curve"
     assert spelled("neg_mean_squared_error") == "mean squared error (negative)"
-    assert wrapped("short") == "short"
-    assert max(map(len, wrapped("x" * 60).split("\n"))) == 26
-    assert [p_text(p) for p in (0.0001, 0.0123, 1.0)] == ["p < 0.001", "p = 0.012", "p = 1.000"]
+    assert wrap("short") == "short"
+    assert max(map(len, wrap("x" * 60).split("\n"))) == 26
+    assert [p_text(p) for p in (0.0001, 0.0123, 1.0)] == ["< 0.001", "0.012", "1.000"]
