@@ -18,33 +18,30 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 # Rate that each was published for, and its shape. EEGPT is brought to the size of DARE's nano: its
 # own (25 million parameters) has no use for a few hundred epochs without pretraining.
+_SMALL = {"embed_num": 1, "embed_dim": 64, "depth": 2, "num_heads": 4, "patch_stride": 64}
 RIVALS: dict[str, tuple[float, dict[str, Any]]] = {
     "EEGNet": (128.0, {"final_layer_with_constraint": True}),
     "ShallowFBCSPNet": (250.0, {}),
-    "EEGPT": (
-        256.0,
-        {"embed_num": 1, "embed_dim": 64, "depth": 2, "num_heads": 4, "patch_stride": 64},
-    ),
+    "EEGPT": (256.0, _SMALL),
 }
+_POSITIVE = Interval(Real, 0, None, closed="neither")
+_WHOLE = Interval(Integral, 1, None, closed="left")
 
 
 class BraindecodeClassifier(ClassifierMixin, BaseEstimator):
     """A network of braindecode: trained from scratch, fine-tuned, or frozen before a classifier.
 
     Reads arrays; put `SignalArray` in front (as `deep_pipelines` does) for every other input.
-    Numbers of channels, samples and classes are taken from the training data of each ``fit``.
 
     Parameters
     ----------
     model : str, default="EEGNet"
         Name of a class in ``braindecode.models``.
     weights : str or None, default=None
-        Repository of the Hugging Face Hub, or folder of the model's ``save_pretrained``, to start
-        from. None draws random weights.
+        Hugging Face repository, or folder of the model's ``save_pretrained``; None draws them.
     frozen : bool, default=False
         Train nothing of the network: its features (the mean over tokens), standardised, go into a
-        logistic regression, as DARE's embeddings do. For models that offer features: LaBraM, EEGPT,
-        BIOT, CBraMod, REVE, SignalJEPA and others.
+        logistic regression. For models that offer features: LaBraM, EEGPT, BIOT, CBraMod, ...
     model_params : dict or None, default=None
         Further arguments of the model's class.
     ch_names : sequence of str or None, default=None
@@ -52,15 +49,15 @@ class BraindecodeClassifier(ClassifierMixin, BaseEstimator):
     sfreq : float or None, default=None
         Sampling rate in Hz, for models that ask for it.
     scale : float or None, default=None
-        What signals are divided by, for pretrained models that expect a unit: 1000 turns microvolts
-        into millivolts. None is the standard deviation of the training signals.
+        What signals are divided by (1000 turns µV into mV, for pretrained models that expect a
+        unit); None takes the standard deviation of the training signals.
     max_epochs : int, default=100
     batch_size : int, default=32
     lr : float, default=1e-3
         Constant learning rate of AdamW.
     weight_decay : float, default=1e-2
     device : str, default="auto"
-        Device of torch; "auto" takes CUDA, then MPS, then the CPU.
+        "auto" takes CUDA, then MPS, then the CPU.
     random_state : int, RandomState or None, default=None
         Seeds weights, dropout and the order of the epochs.
 
@@ -78,8 +75,7 @@ class BraindecodeClassifier(ClassifierMixin, BaseEstimator):
     Raises
     ------
     ValueError
-        If braindecode has no such model, the model offers no features, or epochs are too short for
-        it.
+        If braindecode has no such model, the model offers no features, or epochs are too short.
 
     Examples
     --------
@@ -99,11 +95,11 @@ class BraindecodeClassifier(ClassifierMixin, BaseEstimator):
         "frozen": ["boolean"],
         "model_params": [dict, None],
         "ch_names": ["array-like", None],
-        "sfreq": [Interval(Real, 0, None, closed="neither"), None],
-        "scale": [Interval(Real, 0, None, closed="neither"), None],
-        "max_epochs": [Interval(Integral, 1, None, closed="left")],
-        "batch_size": [Interval(Integral, 1, None, closed="left")],
-        "lr": [Interval(Real, 0, None, closed="neither")],
+        "sfreq": [_POSITIVE, None],
+        "scale": [_POSITIVE, None],
+        "max_epochs": [_WHOLE],
+        "batch_size": [_WHOLE],
+        "lr": [_POSITIVE],
         "weight_decay": [Interval(Real, 0, None, closed="left")],
         "device": [str],
         "random_state": ["random_state"],
@@ -147,11 +143,6 @@ class BraindecodeClassifier(ClassifierMixin, BaseEstimator):
         ----------
         X : array, shape (n_epochs, n_chans, n_times)
         y : array-like, shape (n_epochs,)
-
-        Returns
-        -------
-        BraindecodeClassifier
-            Itself.
         """
         from ..training.seeds import draw_seeds, torch_seed
 
@@ -182,15 +173,11 @@ class BraindecodeClassifier(ClassifierMixin, BaseEstimator):
         return self
 
     def predict_proba(self, X: Any) -> np.ndarray:
-        """Probabilities of the classes.
+        """Probabilities of the classes, shape (n_epochs, n_classes).
 
         Parameters
         ----------
         X : array, shape (n_epochs, n_chans, n_times)
-
-        Returns
-        -------
-        ndarray, shape (n_epochs, n_classes)
         """
         check_is_fitted(self)
         X = validate_data(self, X, allow_nd=True, dtype=np.float32, reset=False)
@@ -241,22 +228,17 @@ class BraindecodeClassifier(ClassifierMixin, BaseEstimator):
 
         from ..training.device import resolve_device
 
+        # braindecode leaves out the last batch, which of few epochs is all of them; a single
+        # epoch, though, has no variance for batch norm
         return EEGClassifier(
-            module,
-            optimizer=torch.optim.AdamW,
-            lr=self.lr,
-            optimizer__weight_decay=self.weight_decay,
-            max_epochs=self.max_epochs,
-            batch_size=self.batch_size,
-            # braindecode leaves out the last batch, which of few epochs is all of them; a single
-            # epoch, though, has no variance for batch norm
-            iterator_train__drop_last=drop_last,
-            train_split=None,
+            module, optimizer=torch.optim.AdamW, lr=self.lr, max_epochs=self.max_epochs,
+            optimizer__weight_decay=self.weight_decay, batch_size=self.batch_size,
+            iterator_train__drop_last=drop_last, train_split=None, verbose=0,
             device=str(resolve_device(self.device)),
-            verbose=0,
-        )
+        )  # fmt: skip
 
     def _build(self) -> Any:
+        import mne
         from braindecode import models
 
         network = getattr(models, self.model, None)
@@ -268,7 +250,9 @@ class BraindecodeClassifier(ClassifierMixin, BaseEstimator):
         if self.weights is not None:
             return network.from_pretrained(self.weights, **known)
         if self.ch_names is not None:
-            known["chs_info"] = _describe_channels(self.ch_names)
+            info = mne.create_info(list(self.ch_names), 1.0, "eeg")
+            info.set_montage("colin27_1005", match_case=False, on_missing="ignore")
+            known["chs_info"] = info["chs"]
         shape = {"n_chans": self.n_chans_in_, "n_times": self.n_times_in_, "sfreq": self.sfreq}
         return network(**shape, **known)
 
@@ -296,15 +280,6 @@ class BraindecodeClassifier(ClassifierMixin, BaseEstimator):
     def _scaled(self, X: np.ndarray) -> np.ndarray:
         """Offsets of the epochs removed, in units of `scale_`."""
         return (X - X.mean(axis=-1, keepdims=True)) / np.float32(self.scale_)
-
-
-def _describe_channels(ch_names: Any) -> list[dict[str, Any]]:
-    """What braindecode's models read of channels: MNE's entries with positions."""
-    import mne
-
-    info = mne.create_info(list(ch_names), 1.0, "eeg")
-    info.set_montage("colin27_1005", match_case=False, on_missing="ignore")
-    return info["chs"]
 
 
 def deep_pipelines(
@@ -350,19 +325,12 @@ def deep_pipelines(
     from ..transformers.classical import SignalArray
 
     layout = {"ch_names": ch_names, "sfreq": sfreq, "unit": unit}
+    how = {"max_epochs": max_epochs, "batch_size": batch_size, "device": device}
     pipelines = {}
-    for model, (rate, model_params) in RIVALS.items():
+    for model, (rate, params) in RIVALS.items():
         net = BraindecodeClassifier(
-            model,
-            model_params=dict(model_params),
-            sfreq=rate,
-            max_epochs=max_epochs,
-            batch_size=batch_size,
-            device=device,
-            random_state=random_state,
+            model, model_params=dict(params), sfreq=rate, random_state=random_state, **how
         )
-        name = f"{model} (untrained)" if model == "EEGPT" else model
-        pipelines[name] = Pipeline(
-            [("signals", SignalArray(resample=rate, **layout)), ("net", net)]
-        )
+        steps = [("signals", SignalArray(resample=rate, **layout)), ("net", net)]
+        pipelines[f"{model} (untrained)" if model == "EEGPT" else model] = Pipeline(steps)
     return pipelines

@@ -107,7 +107,7 @@ def plot_mask_invariance(table: pd.DataFrame, ax: Sequence[Axes] | None = None) 
     """How alike two masked views of an epoch are embedded, against how much the views share.
 
     Left: cosine similarity of two views of one epoch (positive pairs) and of two epochs (negative
-    pairs). Right: retrieval@1, the share of first views whose nearest second view is of the same one.
+    pairs). Right: retrieval@1, the share of first views whose nearest second view is their own.
 
     Parameters
     ----------
