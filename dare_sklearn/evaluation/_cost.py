@@ -1,62 +1,43 @@
-"""What a computation costs: wall time and memory."""
+"""What a computation takes of memory."""
 
 from __future__ import annotations
 
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from math import isnan
+from contextlib import suppress
 from pathlib import Path
+
+import numpy as np
 
 _STATUS, _RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
-@dataclass
-class Cost:
-    """Filled when the block of `measure` ends."""
-
-    seconds: float = float("nan")
-    peak_mb: float = float("nan")
-
-
-@contextmanager
-def measure() -> Iterator[Cost]:
-    """Seconds of the block, and by how many megabytes the process grew at its largest.
+class Growth:
+    """By how many megabytes the process grows at its largest, from here on.
 
     Linux reports the peak of the resident memory since a reset. Elsewhere only the peak since the
     start of the process is known, so that growth shows beyond what was reached before; on Windows
     memory is NaN. A process that reuses memory it holds already does not grow, and threads of one
     process cannot be told apart.
     """
-    cost = Cost()
-    with suppress(OSError):
-        _RESET.write_text("5")
-    before, start = _resident(), time.perf_counter()
-    try:
-        yield cost
-    finally:
-        cost.seconds = time.perf_counter() - start
-        cost.peak_mb = before if isnan(before) else max(0.0, _peak() - before)
+
+    def __init__(self) -> None:
+        with suppress(OSError):
+            _RESET.write_text("5")
+        self._before = _resident("VmRSS:")
+
+    def megabytes(self) -> float:
+        """The growth so far."""
+        return float(np.maximum(_resident("VmHWM:") - self._before, 0.0))
 
 
-def _resident() -> float:
-    """Megabytes now; where the system does not report them, the largest so far."""
-    return _status("VmRSS:") if _STATUS.exists() else _peak()
-
-
-def _peak() -> float:
+def _resident(field: str) -> float:
+    """Megabytes, in that field of Linux' report; elsewhere the largest so far."""
     if _STATUS.exists():
-        return _status("VmHWM:")
+        lines = _STATUS.read_text().splitlines()
+        return next(int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith(field))
     try:
         import resource
     except ImportError:
         return float("nan")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (1e6 if sys.platform == "darwin" else 1e3)
-
-
-def _status(field: str) -> float:
-    line = next(line for line in _STATUS.read_text().splitlines() if line.startswith(field))
-    return int(line.split()[1]) * 1024 / 1e6

@@ -10,6 +10,8 @@ from __future__ import annotations
 import ast
 import inspect
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -20,6 +22,8 @@ import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator
 from xxhash import xxh3_128
+
+from ..base.input import SignalInputMixin
 
 _NO_RESULT = {"verbose", "n_jobs", "cache", "cache_mb", "memory"}
 _WEIGHTS = {"encoder", "weights"}
@@ -36,12 +40,10 @@ def digest(*parts: Any) -> str:
 
 def versions() -> dict[str, str]:
     """Versions of the libraries that results come from."""
-    found = {}
+    found = dict.fromkeys(_LIBRARIES, "none")
     for name in _LIBRARIES:
-        try:
+        with suppress(PackageNotFoundError):
             found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "none"
     return found
 
 
@@ -86,21 +88,19 @@ def _needs(file: Path) -> set[Path]:
 
 def describe(value: Any) -> str:
     """Text that is the same for the same content."""
-    if value is None or isinstance(value, bool | int | float | complex | str | bytes | range):
-        return repr(value)
     if isinstance(value, np.generic):
-        return repr(value.item())
-    if isinstance(value, np.ndarray):
-        return _array(value)
-    if isinstance(value, Path):
-        return repr(str(value))
-    if isinstance(value, list | tuple):
-        return f"{type(value).__name__}[{', '.join(describe(item) for item in value)}]"
-    if isinstance(value, set | frozenset):
-        return f"set[{', '.join(sorted(describe(item) for item in value))}]"
-    if isinstance(value, dict):
-        items = sorted(f"{describe(k)}: {describe(v)}" for k, v in value.items())
-        return f"dict[{', '.join(items)}]"
+        value = value.item()
+    if value is None or isinstance(
+        value, bool | int | float | complex | str | bytes | range | Path
+    ):
+        return repr(value)
+    if isinstance(value, np.ndarray) and not value.dtype.hasobject:
+        content = xxh3_128(np.ascontiguousarray(value).tobytes()).hexdigest()
+        return f"array({value.dtype.str}, {value.shape}, {content})"
+    if isinstance(value, list | tuple | set | frozenset | dict):
+        parts = map(describe, value.items() if isinstance(value, dict) else value)
+        parts = parts if isinstance(value, list | tuple) else sorted(parts)
+        return f"{type(value).__name__}[{', '.join(parts)}]"
     if isinstance(value, type):
         return f"{value.__module__}.{value.__qualname__}"
     if isinstance(value, partial):
@@ -113,23 +113,14 @@ def describe(value: Any) -> str:
 
 
 def keeps_its_fit(estimator: Any) -> bool:
-    """Whether the estimator decides how it is cloned, as `FrozenEstimator` and a pretrainer do."""
-    own = getattr(type(estimator), "__sklearn_clone__", BaseEstimator.__sklearn_clone__)
-    return own is not BaseEstimator.__sklearn_clone__
+    """Whether a clone stays fitted, as of `FrozenEstimator` and a pretrainer."""
+    plain = BaseEstimator.__sklearn_clone__, SignalInputMixin.__sklearn_clone__
+    return getattr(type(estimator), "__sklearn_clone__", plain[0]) not in plain
 
 
 def digest_signals(X: Any) -> str:
     """Hash of any input: values, and names, rate and tables where it has them."""
-    parts: list[str] = []
-    _add(parts, X)
-    return digest(*parts)
-
-
-def _array(values: np.ndarray) -> str:
-    if values.dtype.hasobject:
-        return f"array({values.shape}, {joblib.hash(values)})"
-    content = xxh3_128(np.ascontiguousarray(values).tobytes()).hexdigest()
-    return f"array({values.dtype.str}, {values.shape}, {content})"
+    return digest(*_parts(X))
 
 
 def _function(function: Any) -> str:
@@ -149,10 +140,9 @@ def _function(function: Any) -> str:
 
 
 def _estimator(estimator: Any) -> str:
-    params = estimator.get_params(deep=False)
     told = [
         f"{name}={_weights(value) if name in _WEIGHTS else describe(value)}"
-        for name, value in sorted(params.items())
+        for name, value in sorted(estimator.get_params(deep=False).items())
         if name not in _NO_RESULT
     ]
     kept = f", fitted {_kept(estimator)}" if keeps_its_fit(estimator) else ""
@@ -181,55 +171,38 @@ def _weights(source: Any) -> str:
     return f"{str(source)!r} {content}"
 
 
-def _add(parts: list[str], X: Any) -> None:
+def _parts(X: Any) -> Iterator[str]:
+    """Texts of what an input holds."""
     mne, torch = sys.modules.get("mne"), sys.modules.get("torch")
-    if mne is not None and isinstance(X, mne.BaseEpochs):
-        _add_epochs(parts, X)
-    elif torch is not None and isinstance(X, torch.Tensor):
-        parts.append(describe(X.detach().cpu().numpy()))
-    elif isinstance(X, pd.DataFrame | pd.Series):
-        parts.append(joblib.hash(X))
-    elif isinstance(X, list | tuple):
-        parts.append(f"{len(X)} parts")
-        for part in X:
-            _add(parts, part)
-    elif _is_dataset(X, torch):
-        _add_dataset(parts, X)
-    else:
-        parts.append(describe(X))
-
-
-def _add_epochs(parts: list[str], epochs: Any) -> None:
-    info = epochs.info
-    parts.append(
-        describe(
-            [
-                epochs.ch_names, epochs.get_channel_types(), info["bads"], info["sfreq"],
-                epochs.tmin, epochs.events, [ch["loc"] for ch in info["chs"]],
-            ]
-        )
-    )  # fmt: skip
-    if epochs.metadata is not None:
-        parts.append(joblib.hash(epochs.metadata))
-    for start in range(0, len(epochs), _BLOCK):
-        rows = np.arange(start, min(start + _BLOCK, len(epochs)))
-        parts.append(_array(epochs.get_data(item=rows, copy=False, verbose="error")))
-
-
-def _is_dataset(X: Any, torch: Any) -> bool:
     helper = sys.modules.get("skorch.helper")
-    if helper is not None and isinstance(X, helper.SliceDataset):
-        return True
-    return torch is not None and isinstance(X, torch.utils.data.Dataset)
+    if mne is not None and isinstance(X, mne.BaseEpochs):
+        places = [channel["loc"] for channel in X.info["chs"]]
+        kinds = [X.ch_names, X.get_channel_types(), X.info["bads"], places]
+        yield describe([*kinds, X.info["sfreq"], X.tmin, X.events])
+        yield joblib.hash(X.metadata)
+        yield from _blocks(len(X), lambda i: X.get_data(item=i, copy=False, verbose="error"))
+    elif torch is not None and isinstance(X, torch.Tensor):
+        yield describe(X.detach().cpu().numpy())
+    elif isinstance(X, pd.DataFrame | pd.Series):
+        yield joblib.hash(X)
+    elif isinstance(X, list | tuple):
+        yield f"{len(X)} parts"
+        for part in X:
+            yield from _parts(part)
+    elif (torch is not None and isinstance(X, torch.utils.data.Dataset)) or (
+        helper is not None and isinstance(X, helper.SliceDataset)
+    ):
+        from ..signals.sources import Defaults, find_sources
+
+        for source in find_sources(X, Defaults(), continuous=False):
+            where = {name: np.asarray(xyz) for name, xyz in source.positions.items()}
+            yield describe([source.ch_names, source.sfreq, source.ignored, where])
+            read = getattr(source.data, "read", source.data.__getitem__)
+            yield from _blocks(len(source.data), read)
+    else:
+        yield describe(X)
 
 
-def _add_dataset(parts: list[str], X: Any) -> None:
-    from ..signals.sources import Defaults, find_sources
-
-    for source in find_sources(X, Defaults(), continuous=False):
-        where = {name: np.asarray(xyz) for name, xyz in source.positions.items()}
-        parts.append(describe([source.ch_names, source.sfreq, source.ignored, where]))
-        read = getattr(source.data, "read", source.data.__getitem__)
-        for start in range(0, len(source.data), _BLOCK):
-            rows = np.arange(start, min(start + _BLOCK, len(source.data)))
-            parts.append(_array(np.asarray(read(rows))))
+def _blocks(n_epochs: int, read: Callable[[np.ndarray], Any]) -> Iterator[str]:
+    for start in range(0, n_epochs, _BLOCK):
+        yield describe(np.asarray(read(np.arange(start, min(start + _BLOCK, n_epochs)))))

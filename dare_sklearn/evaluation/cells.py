@@ -17,7 +17,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing
 from sklearn.utils.metadata_routing import get_routing_for_object
 
-from ._cost import measure
+from ._cost import Growth
 from ._identity import describe, digest, keeps_its_fit
 
 TIE = 1e-12  # scores that differ by rounding are equal
@@ -99,25 +99,15 @@ class Answers:
 
 
 def run_cell(
-    pipeline: Any,
-    data: Data,
-    fold: Fold,
-    scorers: dict[str, Callable],
-    grid: Any,
-    random_state: int | None,
-    n_permutations: int,
-) -> dict[str, Any]:
-    """Fit on the training epochs only, score the test epochs, and measure the cost.
-
-    Raises
-    ------
-    ValueError
-        If a metric is not a finite number.
-    """
+    pipeline: Any, data: Data, fold: Fold, scorers: dict[str, Callable], grid: Any,
+    random_state: int | None, n_permutations: int,
+) -> dict[str, Any]:  # fmt: skip
+    """Fit on the training epochs only, score the test epochs, and measure the cost."""
     train, test = data.take(fold.train), data.take(fold.test)
     model = seeded(clone(pipeline), random_state)
     best = None
-    with _quiet_mne(), measure() as whole:
+    with _quiet_mne():
+        memory = Growth()
         start = time.perf_counter()
         if grid is None:
             model.fit(train.X, train.y, **_groups_of_fit(model, train.groups))
@@ -129,17 +119,14 @@ def run_cell(
         start = time.perf_counter()
         scores = {name: _score(name, scorer, answers, test) for name, scorer in scorers.items()}
         answering = time.perf_counter() - start if answers.seconds is None else answers.seconds
+        grown = memory.megabytes()
     # of the test epochs, not of the fold's number: equal cells get equal permutations
     seed = None if random_state is None else [random_state, int(digest(describe(fold.test)), 16)]
     chance = _chance(scorers, scores, answers, test, n_permutations, seed)
     return {
-        **scores,
-        **chance,
-        "fit_seconds": fitting,
-        "predict_seconds": answering,
-        "peak_memory_mb": whole.peak_mb,
-        "best_params": best,
-    }
+        **scores, **chance, "fit_seconds": fitting, "predict_seconds": answering,
+        "peak_memory_mb": grown, "best_params": best,
+    }  # fmt: skip
 
 
 def _search(
@@ -150,10 +137,8 @@ def _search(
     search = GridSearchCV(
         Pipeline([("rows", _Rows(train.X)), ("model", model)]),
         [{f"model__{name}": values for name, values in part.items()} for part in several],
-        scoring=scorer,
-        cv=inner,
-        error_score="raise",
-    )
+        scoring=getattr(scorer, "whole", scorer), cv=inner, error_score="raise",
+    )  # fmt: skip
     rows = np.arange(len(train.y))[:, None]
     search.fit(rows, train.y, **_groups_of_fit(search, train.groups))
     best = {name.removeprefix("model__"): v for name, v in search.best_params_.items()}
@@ -208,13 +193,9 @@ def _score(name: str, scorer: Callable, answers: Answers, test: Data) -> float:
 
 
 def _chance(
-    scorers: dict[str, Callable],
-    scores: dict[str, float],
-    answers: Answers,
-    test: Data,
-    n_permutations: int,
-    seed: list[int] | None,
-) -> dict[str, float]:
+    scorers: dict[str, Callable], scores: dict[str, float], answers: Answers, test: Data,
+    n_permutations: int, seed: list[int] | None,
+) -> dict[str, float]:  # fmt: skip
     """Mean score of the same predictions against permuted labels, and how often it is as high."""
     if not n_permutations:
         return {}
@@ -250,7 +231,7 @@ def n_rows(X: Any) -> int:
 
 
 def _take(X: Any, rows: np.ndarray) -> Any:
-    if _is_epochs(X):
+    if is_epochs(X):
         return X[rows]
     if not _is_epochs_list(X):
         return _safe_indexing(X, rows)
@@ -260,13 +241,13 @@ def _take(X: Any, rows: np.ndarray) -> Any:
     return [X[part[run[0]]][within[run]] for run in runs]
 
 
-def _is_epochs(X: Any) -> bool:
+def is_epochs(X: Any) -> bool:
     mne = sys.modules.get("mne")
     return mne is not None and isinstance(X, mne.BaseEpochs)
 
 
 def _is_epochs_list(X: Any) -> bool:
-    return isinstance(X, list) and len(X) > 0 and all(map(_is_epochs, X))
+    return isinstance(X, list) and len(X) > 0 and all(map(is_epochs, X))
 
 
 def _quiet_mne() -> Any:

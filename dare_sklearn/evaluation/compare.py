@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from numbers import Integral
@@ -15,17 +14,28 @@ import pandas as pd
 from joblib import Parallel, delayed
 from sklearn.base import is_classifier, is_regressor
 from sklearn.metrics import check_scoring
-from sklearn.model_selection import GroupKFold, StratifiedGroupKFold, check_cv
+from sklearn.model_selection import GroupKFold, ParameterGrid, StratifiedGroupKFold, check_cv
+from sklearn.utils._param_validation import Interval, StrOptions, validate_params
 
 from ._identity import code_of, describe, digest, digest_signals, versions
 from ._store import cell_path, plain, read_cell, write_cell
 from ._warnings import tell_again, told
-from .cells import Data, Fold, n_rows, run_cell
+from .cells import Data, Fold, is_epochs, n_rows, run_cell
 
 WHICH = ("dataset", "pipeline", "fold", "subject", "n_subjects", "n_train", "n_test")
 COSTS = ("fit_seconds", "predict_seconds", "peak_memory_mb", "best_params")
 
+_COUNT = Interval(Integral, 0, None, closed="left")
 
+
+@validate_params(
+    {
+        "param_grids": [Mapping, None], "n_jobs": [Integral, None], "random_state": [_COUNT, None],
+        "dataset": [str], "cache_dir": [str, os.PathLike, None], "n_permutations": [_COUNT],
+        "on_error": [StrOptions({"raise", "warn"})],
+    },
+    prefer_skip_nested_validation=False,
+)  # fmt: skip
 def compare(
     pipelines: Mapping[str, Any],
     X: Any,
@@ -46,8 +56,8 @@ def compare(
 ) -> pd.DataFrame:
     """Cross-validate pipelines on the same folds.
 
-    Every pipeline is cloned for each fold and fitted on that fold's training epochs only, with
-    its search for parameters, if it has one, inside them.
+    Every pipeline is cloned for each fold and fitted, with its search for parameters if it has one,
+    on that fold's training epochs only.
 
     Parameters
     ----------
@@ -58,54 +68,48 @@ def compare(
     y : array-like, shape (n_epochs,)
         Labels, or targets of a regression.
     groups : array-like, shape (n_epochs,), or None, default=None
-        Subject (or session) of each epoch. With metadata routing enabled, steps that ask for
-        groups in ``fit`` get them.
+        Subject (or session) of each epoch. With metadata routing, steps that ask for it get it.
     cv : int, splitter or iterable of (train, test), default=5
         The folds, drawn once for all pipelines. An integer means stratified folds for classifiers,
-        which keep whole groups together where `groups` are given.
+        of whole groups where `groups` are given.
     scoring : str, callable, list of str, dict or None, default=None
         Metrics as in `sklearn.model_selection.cross_validate`, greater is better. None is accuracy
         for classifiers and R² for regressors.
     param_grids : dict of str to grid, or None, default=None
-        Grids (as of `GridSearchCV`) by name of the pipeline; the first metric chooses.
+        Grids of `GridSearchCV` by name of the pipeline; the first metric chooses.
     inner_cv : int or splitter, default=3
-        The folds of searches, within the training epochs; an integer as in `cv`.
+        The folds of searches within the training epochs; an integer as in `cv`.
     n_jobs : int or None, default=None
         Cells that run at once (joblib).
     random_state : int or None, default=None
-        Seeds permutations, and every ``random_state`` of the pipelines that is None. What keeps
-        its fit through cloning (a fitted `DAREPretrainer`) stays as it is.
+        Seeds permutations, and every ``random_state`` of the pipelines that is None, except in what
+        keeps its fit through cloning (a fitted `DAREPretrainer`).
     dataset : str, default="data"
         Name of the data in the table.
     cache_dir : path or None, default=None
-        Folder for finished cells, each a file of its own that is there or not (never half). A
-        later call with the same content takes them from there: the same pipeline (its parameters,
-        kept weights and files of weights, the source of its classes and what they use of this
-        library), data, labels, groups, fold, metrics, seeds, and versions of the libraries. What
-        your own classes import is not part of that: empty the folder after changing it.
+        Folder for finished cells, a file each that is there or not (never half). A later call with
+        the same content takes them from there: pipeline (parameters, kept weights and files of
+        weights, the source of its classes and what they use of this library), data, labels,
+        groups, fold, metrics, seeds, and versions of the libraries. What your own classes import is
+        not part of that: empty the folder after changing it.
     n_permutations : int, default=0
         Permutations of the test labels for the chance level (see Notes).
     on_error : {"raise", "warn"}, default="raise"
-        Whether a pipeline that fails raises an error with its name and fold, or warns and gets no
-        row.
+        Whether a pipeline that fails raises an error with its name and fold, or warns and is left
+        out.
     verbose : int, default=0
         1 shows a progress bar.
 
     Returns
     -------
     pandas.DataFrame
-        One row per pipeline and fold:
-
-        - ``dataset, pipeline, fold``;
-        - ``subject``, the group of the test epochs (joined by " + " where there are several, None
-          without `groups`), and ``n_subjects``, their number;
-        - ``n_train, n_test``, epochs;
-        - one column per metric, and with permutations ``chance_<metric>`` and ``p_<metric>``;
-        - ``fit_seconds`` (the search included), ``predict_seconds`` (one answer for all test
-          epochs), ``peak_memory_mb`` (by how many megabytes of resident memory the process grew at
-          most; memory that it held already, and that of a GPU, is not in it; where the system tells
-          no more than a peak since the process began, growth below that is not seen either);
-        - ``best_params``, a dict, None without a search.
+        One row per pipeline and fold: ``dataset, pipeline, fold``; ``subject``, the group of the
+        test epochs (several are joined by " + ", None without `groups`), and ``n_subjects``;
+        ``n_train, n_test``, epochs; one column per metric, and with permutations
+        ``chance_<metric>`` and ``p_<metric>``; ``fit_seconds`` (with the search),
+        ``predict_seconds`` (one answer for all test epochs), ``peak_memory_mb`` (megabytes of
+        resident memory by which the process grew, not that of a GPU; outside Linux only growth
+        beyond the earlier peak shows); ``best_params``, a dict, None without a search.
 
     Raises
     ------
@@ -117,21 +121,18 @@ def compare(
     Notes
     -----
     **Chance.** The predictions of the fitted pipeline meet the test labels in `n_permutations`
-    random orders; ``chance_<metric>`` is the mean score, ``p_<metric>`` the share of orders
-    (the true one among them) that score as high [1]_. The test is exact for the question whether
-    predictions and labels of this fold are related, whatever the model, its prior of the classes
-    and the imbalance, and needs no fit. It takes test epochs of a group as exchangeable, which
-    blocks of one label are not, and it cannot see a leak in `X` itself (features chosen with all
-    labels): no permutation after the fact can. Permuting training labels instead answers how well
-    the procedure does when there is nothing to learn; it costs a fit per permutation
-    (`sklearn.model_selection.permutation_test_score` does it).
+    random orders; ``chance_<metric>`` is the mean score, ``p_<metric>`` the share of orders (with
+    the true one) that score as high [1]_. Whatever the model and the imbalance, the test is exact
+    for the question whether predictions and labels of this fold are related. It takes test epochs
+    of a group as exchangeable, which blocks of one label are not, and cannot see a leak in `X`
+    itself (features chosen with all labels). How well the procedure does when there is nothing to
+    learn is another question, which `sklearn.model_selection.permutation_test_score` answers.
 
-    Labels are permuted within groups, so that a model which merely tells people apart stays at
+    Labels are permuted within groups, so that a model that merely tells people apart stays at
     chance; where each group has one label, labels of whole groups change places. A fold whose test
     epochs all have one label cannot be tested: its chance level is NaN and its p 1.
 
-    **First cells** also pay for libraries that load when they are first used: compare medians of
-    the costs.
+    **The first cells** also pay for libraries that load when they are first used: compare medians.
 
     References
     ----------
@@ -153,8 +154,9 @@ def compare(
     >>> table[["pipeline", "fold", "accuracy"]].round(2).values.tolist()
     [['power', 0, 1.0], ['power', 1, 1.0], ['power', 2, 1.0], ['power', 3, 1.0]]
     """
+    if cache_dir is not None and not str(cache_dir):
+        raise ValueError("cache_dir of compare must be a folder or None, got an empty name.")
     pipelines, grids = _check_pipelines(pipelines, param_grids)
-    _check_settings(random_state, n_permutations, on_error, dataset, cache_dir, n_jobs)
     data = _check_data(X, y, groups)
     scorers = check_scorers(pipelines, scoring)
     stratify = all(is_classifier(p) for p in pipelines.values())
@@ -162,18 +164,16 @@ def compare(
     if grids:
         _add_inner_folds(folds, data, inner_cv, stratify)
 
-    common = None
-    if cache_dir is not None:
-        common = digest(
-            digest_signals(data.X), describe([data.y, data.groups, _plain_scoring(scorers)]),
-            random_state, n_permutations, versions(),
-        )  # fmt: skip
+    common = None if cache_dir is None else digest(
+        digest_signals(data.X), describe([data.y, data.groups, _plain_scoring(scorers)]),
+        random_state, n_permutations, versions(),
+    )  # fmt: skip
     cells = []
     for name, pipeline in pipelines.items():
-        text = None if common is None else describe([pipeline, grids.get(name)])
-        code = None if common is None else code_of(pipeline)
+        text = code = path = None
+        if common is not None:
+            text, code = describe([pipeline, grids.get(name)]), code_of(pipeline)
         for fold in folds:
-            path = None
             if common is not None:
                 inner = fold.inner if name in grids else None
                 # without a seed, equal folds may differ
@@ -216,9 +216,13 @@ def compare(
         return number, row
 
     tasks = (delayed(finish)(number) for number in range(len(cells)))
-    parallel = Parallel(n_jobs, return_as="generator_unordered")
+    found = Parallel(n_jobs, return_as="generator_unordered")(tasks)
+    if verbose:
+        from tqdm.auto import tqdm
+
+        found = tqdm(found, total=len(cells), unit="cell", desc="compare")
     rows: dict[int, dict[str, Any] | str] = {}
-    for number, row, caught in _progress(parallel(tasks), cells, verbose):
+    for number, row, caught in found:
         rows[number] = row
         for warning in caught:
             tell_again(*warning)
@@ -244,25 +248,18 @@ def _check_pipelines(pipelines: Any, grids: Any) -> tuple[dict[str, Any], dict[s
                 f"pipelines[{name!r}] must be an estimator (an object, not its class) under a "
                 f"string, got {pipeline!r}."
             )
-    if grids is not None and not isinstance(grids, Mapping):
-        raise TypeError(
-            f"param_grids of compare must be a dict, name to grid, got {type(grids).__name__}."
-        )
-    grids = dict(grids or {})
-    unknown = [name for name in grids if name not in pipelines]
-    if unknown:
-        raise ValueError(
-            f"param_grids names {', '.join(map(repr, unknown))}, but the pipelines are "
-            f"{', '.join(map(repr, pipelines))}."
-        )
-    for name, grid in grids.items():
-        known = pipelines[name].get_params(deep=True)
-        for part in [grid] if isinstance(grid, Mapping) else grid:
-            wrong = [param for param in part if param not in known and "__" not in param]
-            if wrong:
-                raise ValueError(f"param_grids[{name!r}] names the unknown parameter {wrong[0]!r}.")
-    for name, pipeline in pipelines.items():
         _check_devices(name, pipeline)
+    grids = dict(grids or {})
+    for name, grid in grids.items():
+        if name not in pipelines:
+            raise ValueError(
+                f"param_grids names {name!r}, but the pipelines are "
+                f"{', '.join(map(repr, pipelines))}."
+            )
+        known = pipelines[name].get_params(deep=True)
+        for param in {key for part in ParameterGrid(grid).param_grid for key in part}:
+            if param not in known and "__" not in param:
+                raise ValueError(f"param_grids[{name!r}] names the unknown parameter {param!r}.")
     return dict(pipelines), grids
 
 
@@ -304,38 +301,11 @@ def scorer_name(scorer: Any) -> str:
     return sign + getattr(function, "__name__", type(function).__name__)
 
 
-def _check_settings(
-    random_state: Any, n_permutations: Any, on_error: Any, dataset: Any, cache_dir: Any, n_jobs: Any
-) -> None:
-    if random_state is not None and not _is_count(random_state):
-        raise ValueError(
-            "random_state of compare must be a non-negative integer or None, got "
-            f"{random_state!r}: a generator would give each cell other numbers."
-        )
-    if not _is_count(n_permutations):
-        raise ValueError(
-            f"n_permutations of compare must be an integer of 0 or more, got {n_permutations!r}."
-        )
-    if on_error not in ("raise", "warn"):
-        raise ValueError(f"on_error of compare must be 'raise' or 'warn', got {on_error!r}.")
-    if not isinstance(dataset, str):
-        raise TypeError(f"dataset of compare must be a name, got {dataset!r}.")
-    if cache_dir is not None and not (isinstance(cache_dir, str | os.PathLike) and str(cache_dir)):
-        raise TypeError(f"cache_dir of compare must be a folder or None, got {cache_dir!r}.")
-    if n_jobs is not None and (not isinstance(n_jobs, Integral) or n_jobs == 0):
-        raise ValueError(
-            f"n_jobs of compare must be a number of processes, -1 for all, or None, got {n_jobs!r}."
-        )
-
-
-def _is_count(value: Any) -> bool:
-    return isinstance(value, Integral) and not isinstance(value, bool) and value >= 0
-
-
 def _check_data(X: Any, y: Any, groups: Any) -> Data:
     from ..base.columns import read_column
+    from ..signals.mne_objects import settle
 
-    X = _settled(X)
+    X = settle(X) if isinstance(X, list) or is_epochs(X) else X
     try:
         n_epochs = n_rows(X)
     except (TypeError, IndexError):
@@ -345,20 +315,9 @@ def _check_data(X: Any, y: Any, groups: Any) -> Data:
         columns[name] = read_column(values, name)
         if len(columns[name]) != n_epochs:
             raise ValueError(
-                f"compare got {len(columns[name])} {name} for {n_epochs} epochs: pass one per "
-                "epoch."
+                f"compare got {len(columns[name])} {name} for {n_epochs} epochs: pass one each."
             )
     return Data(X, columns["y"], columns.get("groups"))
-
-
-def _settled(X: Any) -> Any:
-    """MNE's epochs after their own rejection."""
-    mne = sys.modules.get("mne")
-    if mne is None or not isinstance(X, list | mne.BaseEpochs):
-        return X
-    from ..signals.mne_objects import settle
-
-    return settle(X)
 
 
 def _default_scoring(pipelines: dict[str, Any]) -> str:
@@ -383,8 +342,7 @@ def _scorers(scoring: Any, pipelines: dict[str, Any]) -> dict[str, Callable]:
         named = {}
     if not named:
         raise ValueError(
-            "scoring must be a metric's name, a callable, a list of names, or a dict of these, "
-            f"got {scoring!r}."
+            f"scoring must be a name, a callable, a list of names, or a dict of these: {scoring!r}."
         )
     for name in named:
         if name in (*WHICH, *COSTS) or str(name).startswith(("chance_", "p_")):
@@ -423,14 +381,14 @@ def _folds(
         pairs = list(splitter.split(np.zeros((len(y), 1)), y, groups))
     except ValueError as error:
         raise ValueError(f"{name} of compare does not fit these epochs: {error}") from error
-    folds = [Fold(i, np.asarray(a), np.asarray(b)) for i, (a, b) in enumerate(pairs)]
-    for fold in folds:
-        if not len(fold.train) or not len(fold.test):
-            raise ValueError(f"Fold {fold.number} of {name} has no training or no test epochs.")
-        rows = [np.flatnonzero(r) if r.dtype == bool else r for r in (fold.train, fold.test)]
-        fold.train, fold.test = rows
+    folds = []
+    for i, pair in enumerate(pairs):
+        rows = [np.flatnonzero(r) if r.dtype == bool else r for r in map(np.asarray, pair)]
+        if not len(rows[0]) or not len(rows[1]):
+            raise ValueError(f"Fold {i} of {name} has no training or no test epochs.")
         if np.intersect1d(*rows).size:
-            raise ValueError(f"Fold {fold.number} of {name} tests on epochs that it trains on.")
+            raise ValueError(f"Fold {i} of {name} tests on epochs that it trains on.")
+        folds.append(Fold(i, *rows))
     if not folds:
         raise ValueError(f"{name} of compare gives no folds.")
     return folds
@@ -439,8 +397,8 @@ def _folds(
 def _add_inner_folds(folds: list[Fold], data: Data, inner_cv: Any, stratify: bool) -> None:
     if not (isinstance(inner_cv, Integral) or hasattr(inner_cv, "split")):
         raise TypeError(
-            "inner_cv must be an integer or a splitter, since every fold has other training "
-            f"epochs, got {type(inner_cv).__name__}."
+            f"inner_cv must be an integer or a splitter, got {type(inner_cv).__name__}: every fold "
+            "has other training epochs."
         )
     for fold in folds:
         y = data.y[fold.train]
@@ -452,20 +410,5 @@ def _add_inner_folds(folds: list[Fold], data: Data, inner_cv: Any, stratify: boo
 def _which(dataset: str, name: str, fold: Fold, groups: np.ndarray | None) -> dict[str, Any]:
     tested = [] if groups is None else np.unique(groups[fold.test]).tolist()
     subject = " + ".join(map(str, tested)) if len(tested) > 1 else (tested or [None])[0]
-    return {
-        "dataset": dataset,
-        "pipeline": name,
-        "fold": fold.number,
-        "subject": subject,
-        "n_subjects": len(tested),
-        "n_train": len(fold.train),
-        "n_test": len(fold.test),
-    }
-
-
-def _progress(results: Iterable, cells: list, verbose: int) -> Iterable:
-    if not verbose:
-        return results
-    from tqdm.auto import tqdm
-
-    return tqdm(results, total=len(cells), unit="cell", desc="compare")
+    sizes = len(tested), len(fold.train), len(fold.test)
+    return dict(zip(WHICH, (dataset, name, fold.number, subject, *sizes), strict=True))

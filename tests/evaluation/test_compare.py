@@ -417,12 +417,13 @@ def test_labels_are_permuted_within_groups_or_with_them():
 
 
 def test_random_state_fills_what_has_none(table):
-    from dare_sklearn import DAREPretrainer
+    from dare_sklearn import DAREEmbedder, DAREPretrainer
 
     pipeline = make_pipeline(SelectKBest(), DecisionTreeClassifier())
     assert seeded(pipeline, 7).get_params()["decisiontreeclassifier__random_state"] == 7
     own = make_pipeline(DecisionTreeClassifier(random_state=1))
     assert seeded(own, 7).get_params()["decisiontreeclassifier__random_state"] == 1
+    assert seeded(DAREEmbedder(None), 7).random_state == 7
     # a seed would unfit a fitted pretrainer
     kept = make_pipeline(DAREPretrainer(), DecisionTreeClassifier())
     assert seeded(kept, 7).get_params()["darepretrainer__random_state"] is None
@@ -521,13 +522,13 @@ class OnDevice(DummyClassifier):
         ({"groups": np.zeros((N, 2))}, ValueError, "groups must hold one value per epoch"),
         ({"y": np.zeros((N, 2))}, ValueError, "y must hold one value per epoch"),
         ({"pipelines": {"d": OnDevice(device="cuda:77")}}, ValueError, "device='cuda:77'"),
-        ({"n_jobs": 0}, ValueError, "n_jobs of compare"),
-        ({"n_jobs": "all"}, ValueError, "n_jobs of compare"),
-        ({"dataset": 3}, TypeError, "dataset of compare"),
-        ({"cache_dir": ""}, TypeError, "cache_dir of compare"),
+        ({"n_jobs": 0}, ValueError, "n_jobs"),
+        ({"n_jobs": "all"}, ValueError, "'n_jobs' parameter of compare"),
+        ({"dataset": 3}, TypeError, "'dataset' parameter of compare"),
+        ({"cache_dir": ""}, ValueError, "cache_dir of compare"),
         ({"cv": 1}, ValueError, "cv of compare"),
         ({"cv": "five"}, ValueError, "cv of compare"),
-        ({"param_grids": [{"C": [1]}]}, TypeError, "param_grids of compare"),
+        ({"param_grids": [{"C": [1]}]}, TypeError, "'param_grids' parameter of compare"),
         ({"inner_cv": 1, "param_grids": {"lr": {"C": [1]}}}, ValueError, "inner_cv"),
         ({"groups": ["a"]}, ValueError, "1 groups for 48 epochs"),
         ({"groups": GROUPS, "cv": 5}, ValueError, "cv=5 needs from 2 .* there are 4"),
@@ -540,9 +541,9 @@ class OnDevice(DummyClassifier):
         ({"scoring": []}, ValueError, "scoring must be"),
         ({"scoring": "acuracy"}, ValueError, "acuracy"),
         ({"scoring": accuracy_score}, ValueError, "scorer"),
-        ({"random_state": np.random.RandomState(0)}, ValueError, "non-negative integer or None"),
-        ({"n_permutations": -1}, ValueError, "0 or more"),
-        ({"on_error": "ignore"}, ValueError, "'raise' or 'warn'"),
+        ({"random_state": np.random.RandomState(0)}, ValueError, "'random_state' parameter of compare must be an int in the range"),
+        ({"n_permutations": -1}, ValueError, "'n_permutations' parameter of compare must be an int in the range"),
+        ({"on_error": "ignore"}, ValueError, "'on_error' parameter of compare must be a str among"),
     ],
 )  # fmt: skip
 def test_wrong_arguments(table, change, error, words):
