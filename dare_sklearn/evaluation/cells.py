@@ -137,6 +137,7 @@ def _search(
     search = GridSearchCV(
         Pipeline([("rows", _Rows(train.X)), ("model", model)]),
         [{f"model__{name}": values for name, values in part.items()} for part in several],
+        # of what loses electrodes, the metric on all of them
         scoring=getattr(scorer, "whole", scorer), cv=inner, error_score="raise",
     )  # fmt: skip
     rows = np.arange(len(train.y))[:, None]

@@ -9,10 +9,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.utils._param_validation import Interval, validate_params
 
-from .compare import WHICH, check_folds, check_scorers, compare, scorer_name
-
-LOST = "{name} with {share:g} lost"
+from .compare import COSTS, WHICH, check_folds, check_scorers, compare, scorer_name
 
 
 def learning_curve(
@@ -20,9 +19,8 @@ def learning_curve(
 ) -> pd.DataFrame:
     """Cross-validate pipelines that are fitted on fewer and fewer labelled epochs.
 
-    Every size keeps the test epochs of the folds. The training epochs of a size are drawn from
-    those of the fold as evenly over the classes as they allow, and all sizes are nested: a larger
-    one adds epochs to those of a smaller one.
+    Every size keeps the test epochs of the folds. Its training epochs are drawn from those of the
+    fold, as even over the classes as they allow; larger sizes add epochs to those of smaller ones.
 
     Parameters
     ----------
@@ -41,8 +39,7 @@ def learning_curve(
     Raises
     ------
     ValueError
-        If a size is no positive integer or larger than the training set of a fold, and for the
-        reasons of `compare`.
+        If a size is not from 1 to the training epochs of a fold, and for the reasons of `compare`.
 
     Examples
     --------
@@ -59,11 +56,10 @@ def learning_curve(
     data, folds = check_folds(pipelines, X, y, compare_options)
     most = min(len(fold.train) for fold in folds)
     sizes = list(dict.fromkeys(np.ravel(sizes).tolist()))
-    wrong = [n for n in sizes if not isinstance(n, Integral) or not 1 <= n <= most]
-    if not sizes or wrong:
+    if not sizes or not all(isinstance(n, Integral) and 1 <= n <= most for n in sizes):
         raise ValueError(
             f"sizes of learning_curve must be integers from 1 to {most}, the training epochs of "
-            f"the smallest fold, got {wrong or sizes}."
+            f"the smallest fold, got {sizes}."
         )
     seed = compare_options.get("random_state") or 0
     tables = []
@@ -74,6 +70,9 @@ def learning_curve(
     return _stacked(tables, tables[0].attrs)
 
 
+@validate_params(
+    {"n_draws": [Interval(Integral, 1, None, closed="left")]}, prefer_skip_nested_validation=False
+)
 def lost_electrodes(
     pipelines: Mapping[str, Any],
     X: Any,
@@ -85,10 +84,10 @@ def lost_electrodes(
 ) -> pd.DataFrame:
     """Cross-validate pipelines that lose electrodes between the fit and the prediction.
 
-    Pipelines are fitted once per fold, on all electrodes, and predict the test epochs without a
-    random share of them. A pipeline that takes fewer channels than it was fitted on, as those of
-    DARE do, gets the epochs without the lost ones. For any other the lost ones are interpolated
-    from the rest (`mne.Epochs.interpolate_bads`), which a warning says.
+    Pipelines are fitted once per fold, on all electrodes (on which a search chooses, too), and
+    predict the test epochs without a random share of them. A pipeline that takes fewer channels
+    than it was fitted on, as those of DARE do, gets the epochs without the lost ones. For any other
+    the lost ones are interpolated (`mne.Epochs.interpolate_bads`), and a warning says so.
 
     Parameters
     ----------
@@ -99,7 +98,7 @@ def lost_electrodes(
     shares : sequence of float, default=(0.0, 0.25, 0.5, 0.75)
         Shares of the good EEG channels that are lost, from 0 to below 1.
     n_draws : int, default=5
-        Random choices of the lost electrodes, the same for all pipelines; a score is their mean.
+        Random choices of the lost electrodes, the same for all pipelines; scores are their mean.
     **compare_options
         Of `compare`, except ``n_permutations``.
 
@@ -112,8 +111,7 @@ def lost_electrodes(
     Raises
     ------
     TypeError, ValueError
-        If `X` are no mne.Epochs, a share or `n_draws` is out of range, and for the reasons of
-        `compare`.
+        If `X` is not mne.Epochs, a share or `n_draws` is out of range, and as in `compare`.
 
     Examples
     --------
@@ -133,29 +131,25 @@ def lost_electrodes(
     if not isinstance(X, mne.BaseEpochs):
         raise TypeError(f"X of lost_electrodes must be mne.Epochs, got {type(X).__name__}.")
     shares = list(dict.fromkeys(np.ravel(shares).tolist()))
-    wrong = [s for s in shares if not isinstance(s, Real) or not 0 <= s < 1]
-    if not shares or wrong:
+    if not shares or not all(isinstance(s, Real) and 0 <= s < 1 for s in shares):
         raise ValueError(
-            f"shares of lost_electrodes must be numbers from 0 to below 1, got {wrong or shares}."
+            f"shares of lost_electrodes must be numbers from 0 to below 1, got {shares}."
         )
-    if not isinstance(n_draws, Integral) or isinstance(n_draws, bool) or n_draws < 1:
-        raise ValueError(f"n_draws of lost_electrodes must be a positive integer, got {n_draws!r}.")
     if compare_options.get("n_permutations"):
         raise ValueError("lost_electrodes draws no chance levels: leave n_permutations out.")
     scorers = check_scorers(pipelines, compare_options.pop("scoring", None))
     seed = compare_options.get("random_state") or 0
+    columns = {share: {f"{name} with {share:g} lost": name for name in scorers} for share in shares}
     lossy = {
-        LOST.format(name=name, share=share): _WithLoss(scorer, share, n_draws, seed)
-        for name, scorer in scorers.items()
-        for share in shares
+        column: _WithLoss(scorers[name], share, n_draws, seed)
+        for share, names in columns.items()
+        for column, name in names.items()
     }
     table = compare(pipelines, X, y, scoring=lossy, **compare_options)
-    kept = [column for column in table if column not in lossy]
-    parts = []
-    for share in shares:
-        names = {LOST.format(name=name, share=share): name for name in scorers}
-        part = table[[*WHICH, *names, *kept[len(WHICH) :]]].rename(columns=names)
-        parts.append(part.assign(share=float(share)))
+    parts = [
+        table[[*WHICH, *names, *COSTS]].rename(columns=names).assign(share=float(share))
+        for share, names in columns.items()
+    ]
     return _stacked(parts, {"scores": {k: scorer_name(s) for k, s in scorers.items()}})
 
 
@@ -166,10 +160,7 @@ def _stacked(tables: list[pd.DataFrame], attrs: dict[str, Any]) -> pd.DataFrame:
 
 
 def nested_rows(y: np.ndarray, train: np.ndarray, n: int, seed: int) -> np.ndarray:
-    """`n` of the training epochs, as even over the classes as they allow.
-
-    Fewer are always among more, so that a curve over `n` adds epochs to those it had.
-    """
+    """`n` of the training epochs, as even over the classes as they allow; fewer are among more."""
     rng = np.random.default_rng(seed)
     turn = np.empty(len(train), dtype=int)  # place of each epoch in its class, in random order
     for label in np.unique(y[train]):
@@ -182,8 +173,8 @@ def nested_rows(y: np.ndarray, train: np.ndarray, n: int, seed: int) -> np.ndarr
 class _WithLoss:
     """A metric of what a fitted pipeline predicts when electrodes are lost."""
 
-    def __init__(self, scorer: Callable, share: float, n_draws: int, seed: int) -> None:
-        self.scorer, self.share, self.n_draws, self.seed = scorer, share, n_draws, seed
+    def __init__(self, whole: Callable, share: float, n_draws: int, seed: int) -> None:
+        self.whole, self.share, self.n_draws, self.seed = whole, share, n_draws, seed
 
     def __call__(self, estimator: Any, X: Any, y: np.ndarray) -> float:
         import mne
@@ -191,7 +182,7 @@ class _WithLoss:
         good = np.array(X.ch_names)[mne.pick_types(X.info, eeg=True, exclude="bads")]
         count = round(self.share * len(good))
         if not count:
-            return self.scorer(estimator, X, y)
+            return self.whole(estimator, X, y)
         rng = np.random.default_rng([self.seed, round(1e6 * self.share)])
         draws = [rng.choice(good, count, replace=False).tolist() for _ in range(self.n_draws)]
         return float(np.mean([self._score(estimator, X, y, lost) for lost in draws]))
@@ -200,13 +191,13 @@ class _WithLoss:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", UserWarning)  # that channels are lost is the point
-                return self.scorer(estimator, X.copy().drop_channels(lost), y)
+                return self.whole(estimator, X.copy().drop_channels(lost), y)
         except ValueError:  # of another number of channels than in the fit
             filled = X.copy().load_data()
             bads, filled.info["bads"] = filled.info["bads"], lost
             filled.interpolate_bads(reset_bads=True, verbose="error")
             filled.info["bads"] = bads
-            score = self.scorer(estimator, filled, y)
+            score = self.whole(estimator, filled, y)
         warnings.warn(
             "A pipeline needs the channels of its fit: for it, lost electrodes are interpolated.",
             UserWarning,

@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy import stats
+from sklearn.utils._param_validation import Interval, validate_params
 
 from .compare import COSTS, WHICH
 
@@ -33,6 +35,9 @@ _BOUNDS = {
 }
 
 
+@validate_params(
+    {"confidence": [Interval(Real, 0, 1, closed="neither")]}, prefer_skip_nested_validation=False
+)
 def summarize(
     results: pd.DataFrame,
     metrics: Sequence[str] | str | None = None,
@@ -50,22 +55,21 @@ def summarize(
     metrics : str, sequence of str or None, default=None
         Columns of scores; None takes all that a data set has.
     confidence : float, default=0.95
-        Of the intervals, which are those of `mean_interval`: Student's t over subjects or, with the
-        variance enlarged as in `corrected_ttest`, over folds, within the bounds of the metric.
+        Of the intervals: Student's t over subjects or, with the variance enlarged as in
+        `corrected_ttest`, over folds, within the bounds of the metric.
     bounds : dict of str to (float, float), or None, default=None
-        The least and the largest value that a metric can have, by its column, for metrics whose
-        name does not say it (infinite where there is none). Known are accuracies, AUC, F1,
-        precision, recall (0 to 1), kappa and Matthews' correlation (-1 to 1), R² (up to 1) and
-        scikit-learn's negated errors (up to 0).
+        The least and the largest value of a metric (infinite where there is none), by its column.
+        Known by name are accuracies, AUC, F1, precision, recall (0 to 1), kappa and Matthews'
+        correlation (-1 to 1), R² (up to 1) and scikit-learn's negated errors (up to 0).
 
     Returns
     -------
     pandas.DataFrame
-        One row per data set, pipeline and metric (and ``n_labels`` or ``share``, where `results`
-        have them): ``dataset, pipeline, metric, mean, low, high, std, n, unit`` ("subject" or
-        "fold"), ``chance`` (mean chance level, NaN where `compare` drew no permutations or a fold
-        has none), the medians of ``fit_seconds`` and ``predict_seconds``, and the largest
-        ``peak_memory_mb``. A single observation has no interval and no spread (NaN).
+        One row per data set, pipeline and metric (and ``n_labels`` or ``share``): ``dataset,
+        pipeline, metric, mean, low, high, std, n, unit`` ("subject" or "fold"), ``chance`` (the
+        mean level, NaN where a fold has none), the medians of ``fit_seconds`` and
+        ``predict_seconds``, and the largest ``peak_memory_mb``. A single observation has no
+        interval and no spread (NaN).
 
     Raises
     ------
@@ -81,8 +85,6 @@ def summarize(
     >>> summarize(pd.DataFrame(rows, columns=columns))[["mean", "low", "high"]].round(3).values
     array([[0.7  , 0.425, 0.88 ]])
     """
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence must lie between 0 and 1, got {confidence!r}.")
     all_metrics = metrics is None
     metrics = score_columns(results) if all_metrics else np.atleast_1d(metrics).tolist()
     along = [name for name in ("n_labels", "share") if name in results]
@@ -104,12 +106,8 @@ def summarize(
                     **which, "metric": metric, "mean": values.mean(), "low": low, "high": high,
                     "std": values.std(ddof=1) if len(values) > 1 else np.nan, "n": len(values),
                     "unit": unit,
+                    **{c: part[c].agg(how) for c, how in _SUMMARY_OF_COSTS.items() if c in part},
                     "chance": part[chance].mean(skipna=False) if chance in part else np.nan,
-                    **{
-                        cost: getattr(part[cost], how)()
-                        for cost, how in _SUMMARY_OF_COSTS.items()
-                        if cost in part
-                    },
                 }
             )  # fmt: skip
     return pd.DataFrame(rows)
@@ -170,15 +168,13 @@ def mean_interval(
     """Confidence interval of the mean score, within the bounds of the metric.
 
     Without bounds it is Student's, with the variance of the mean enlarged by `ratio` (Nadeau and
-    Bengio). Near a bound scores vary less, so that the variance of a bounded score is taken as
-    proportional to its distance to each bound: for a share this is Wilson's interval [1]_, with as
-    many trials as the observed variance is worth. It is asymmetric and never leaves the bounds. In
-    simulations of 5 to 20 subjects it covered a mean of 0.5 to 0.95 in 92 to 99 % of cases and one
-    of 0.99 in 86 to 98 %, which Student's interval covers in 57 to 87 %, cut off at 1 or not.
+    Bengio). The variance of a bounded score is taken as proportional to its distance to each bound:
+    for a share this is Wilson's interval [1]_, with as many trials as the observed variance is
+    worth. It never leaves the bounds. In simulations of 5 to 20 subjects it covered a mean of 0.5
+    to 0.95 in 92 to 99 % of cases and one of 0.99 in 86 to 98 %, Student's in 57 to 87 %.
 
-    Observations that are all equal, for instance all 1.0, have no variance to go by. Then (and
-    whenever scores vary less than coin tosses would) the interval is that of a share of `n_tested`
-    independent trials.
+    Where scores vary less than coin tosses would (all are 1.0, say), the interval is that of a
+    share of `n_tested` independent trials.
 
     Parameters
     ----------
@@ -235,7 +231,7 @@ def mean_interval(
 def bounds_of(metric: str, results: pd.DataFrame | None = None) -> tuple[float, float]:
     """The least and the largest value of a metric, as far as its name tells.
 
-    A table that comes from `compare` directly also knows the function behind a column.
+    A table straight from `compare` also knows the function behind a column.
     """
     names = {} if results is None else results.attrs.get("scores", {})
     words = re.split(r"[^a-z0-9]+", f"{names.get(metric, '')} {metric}".strip().lower())

@@ -1,4 +1,4 @@
-"""One score per person: windows of a recording are no people of their own."""
+"""One score per person, who may have many windows."""
 
 from __future__ import annotations
 
@@ -15,13 +15,12 @@ def average_windows(
     """Average the scores of windows that belong to one person or recording.
 
     For labels of people, such as a diagnosis: cross-validate with whole people in each fold, then
-    score the people and not their windows, which are many and agree with each other.
+    score people, and not their windows, which are many and agree with each other.
 
     Parameters
     ----------
     scores : array-like, shape (n_windows,) or (n_windows, n_outputs)
-        Held-out scores of windows, such as ``predict_proba`` or ``decision_function`` of
-        `sklearn.model_selection.cross_val_predict`.
+        Held-out scores of windows, as of `sklearn.model_selection.cross_val_predict`.
     groups : array-like, shape (n_windows,)
         Person or recording of each window.
     y : array-like, shape (n_windows,), or None, default=None

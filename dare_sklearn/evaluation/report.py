@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -82,11 +83,9 @@ def report(
         "verdicts": verdicts,
         **extra,
     }
-    files = []
+    tables = {f"{name}.csv": part for name, part in tables.items() if len(part)}
     for name, part in tables.items():
-        if len(part):
-            write_csv(part, folder / f"{name}.csv")
-            files.append(f"{name}.csv")
+        write_csv(part, folder / name)
     environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True)
     page = environment.get_template("report.html").render(
         title=title,
@@ -96,7 +95,7 @@ def report(
         verdicts=verdicts.to_dict("records"),
         datasets=datasets,
         context=dict(context or {}),
-        files=files,
+        files=list(tables),
     )
     from ..weights.files import in_place_of
 
@@ -107,21 +106,20 @@ def report(
 
 
 def write_csv(table: pd.DataFrame, path: Any) -> None:
-    """Write a table whose text no spreadsheet takes for a formula.
-
-    Text that begins with one of ``= + - @`` gets an apostrophe in front.
-    """
+    """Write a table with an apostrophe before text that a spreadsheet would run as a formula."""
 
     def harmless(value: Any) -> Any:
         risky = isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r"))
-        return f"'{value}" if risky else value
+        if not risky or re.fullmatch(r"[+-]?\d+(\.\d*)?", value):  # a number is harmless
+            return value
+        return f"'{value}"
 
-    table.rename(columns=harmless).map(harmless).to_csv(path, index=False)
+    texts = table.select_dtypes(exclude="number")
+    changed = table.assign(**{name: texts[name].map(harmless) for name in texts})
+    changed.rename(columns=harmless).to_csv(path, index=False)
 
 
-def _dataset(
-    table: pd.DataFrame, verdicts: pd.DataFrame, extra: dict[str, pd.DataFrame]
-) -> dict[str, Any]:
+def _dataset(table: pd.DataFrame, verdicts: pd.DataFrame, extra: dict[str, Any]) -> dict[str, Any]:
     """What the page says of one data set."""
     from ..viz._axes import spelled
 
@@ -139,12 +137,8 @@ def _dataset(
             {"words": spelled(m), "chance": by_metric[m]["chance"].notna().any()} for m in metrics
         ],
         "rows": [
-            {
-                "pipeline": pipeline,
-                **row,
-                "scores": [by_metric[m].loc[pipeline].to_dict() for m in metrics],
-            }
-            for pipeline, row in order.iterrows()
+            {**row, "pipeline": name, "scores": [by_metric[m].loc[name].to_dict() for m in metrics]}
+            for name, row in order.iterrows()
         ],
         "figures": list(_figures(table, main, summary, pairs, verdicts, extra)),
         "summary": summary,
@@ -154,10 +148,8 @@ def _dataset(
 
 def _facts(table: pd.DataFrame) -> str:
     one = table[table["pipeline"] == table["pipeline"].iloc[0]]
-    sizes = [
-        f"{low:,}" if low == high else f"{low:,} to {high:,}"
-        for low, high in ((one[c].min(), one[c].max()) for c in ("n_train", "n_test"))
-    ]
+    ends = ((one[name].min(), one[name].max()) for name in ("n_train", "n_test"))
+    sizes = [f"{low:,}" if low == high else f"{low:,} to {high:,}" for low, high in ends]
     who = ""
     if (one["n_subjects"] == 1).all() and one["subject"].nunique() > 1:
         who = f" Every fold tests one of {one['subject'].nunique()} subjects."
@@ -168,13 +160,9 @@ def _facts(table: pd.DataFrame) -> str:
 
 
 def _figures(
-    table: pd.DataFrame,
-    metric: str,
-    summary: pd.DataFrame,
-    pairs: list[pd.DataFrame],
-    verdicts: pd.DataFrame,
-    extra: dict[str, pd.DataFrame],
-) -> Iterator[dict[str, Any]]:
+    table: pd.DataFrame, metric: str, summary: pd.DataFrame, pairs: list[pd.DataFrame],
+    verdicts: pd.DataFrame, extra: dict[str, pd.DataFrame],
+) -> Iterator[dict[str, Any]]:  # fmt: skip
     from .. import viz
     from ..viz._axes import spelled
 
@@ -210,13 +198,10 @@ def _figures(
         part = long[long["dataset"] == dataset]
         if metric not in part or part[x].nunique() < 2:
             continue
-        points = summarize(part, metric)
-        log_x = x == "n_labels"
+        points = summarize(part, metric).rename(columns={"mean": metric})
         yield _drawn(
             title,
-            lambda points=points, x=x, log_x=log_x: _labelled(
-                viz.plot_curve(points, x, log_x=log_x), words
-            ),
+            lambda points=points, x=x: viz.plot_curve(points, x, metric, log_x=x == "n_labels"),
             f"{words} against {spelled(x)}",
             "Bands are 95 % intervals of the mean.",
         )
@@ -226,11 +211,6 @@ def _figures(
             lambda: viz.plot_cost(summary, metric),
             f"{words} against seconds per fold of every pipeline on {dataset}",
         )
-
-
-def _labelled(figure: Any, words: str) -> Any:
-    figure.axes[0].set_ylabel(words)
-    return figure
 
 
 def _drawn(title: str, draw: Callable[[], Any], alt: str, note: str = "") -> dict[str, Any]:

@@ -214,23 +214,21 @@ class BraindecodeClassifier(ClassifierMixin, BaseEstimator):
         super().__setstate__(state)
         if "net_" in state:
             import torch
-            from braindecode import models
 
             config, weights = state["net_"]
             with torch.random.fork_rng(devices=[]):  # construction draws initial weights
-                module = getattr(models, self.model).from_config(config)
+                module = getattr(_braindecode().models, self.model).from_config(config)
             module.load_state_dict({k: torch.from_numpy(v.copy()) for k, v in weights.items()})
             self.net_ = self._net(module).initialize()
 
     def _net(self, module: Any, drop_last: bool = False) -> Any:
         import torch
-        from braindecode import EEGClassifier
 
         from ..training.device import resolve_device
 
         # braindecode leaves out the last batch, which of few epochs is all of them; a single
         # epoch, though, has no variance for batch norm
-        return EEGClassifier(
+        return _braindecode().EEGClassifier(
             module, optimizer=torch.optim.AdamW, lr=self.lr, max_epochs=self.max_epochs,
             optimizer__weight_decay=self.weight_decay, batch_size=self.batch_size,
             iterator_train__drop_last=drop_last, train_split=None, verbose=0,
@@ -239,9 +237,8 @@ class BraindecodeClassifier(ClassifierMixin, BaseEstimator):
 
     def _build(self) -> Any:
         import mne
-        from braindecode import models
 
-        network = getattr(models, self.model, None)
+        network = getattr(_braindecode().models, self.model, None)
         if not isinstance(network, type):
             raise ValueError(f"braindecode.models has no class {self.model!r}.")
         if self.frozen and "return_features" not in signature(network.forward).parameters:
@@ -280,6 +277,15 @@ class BraindecodeClassifier(ClassifierMixin, BaseEstimator):
     def _scaled(self, X: np.ndarray) -> np.ndarray:
         """Offsets of the epochs removed, in units of `scale_`."""
         return (X - X.mean(axis=-1, keepdims=True)) / np.float32(self.scale_)
+
+
+def _braindecode() -> Any:
+    """The package, whose import has MNE tell of the old name of a montage."""
+    import mne
+
+    with mne.use_log_level("error"):
+        import braindecode.models
+    return braindecode
 
 
 def deep_pipelines(

@@ -1,9 +1,8 @@
 """Paired tests of a table of `compare`, effects, and their combination over data sets.
 
-What counts as one observation (see `intervals`) decides which test is sound. Paired tests over
-**subjects** apply as in MOABB. Scores of **folds** that share training data are not independent,
-and a test that takes them so finds differences where there are none: the corrected resampled t-test
-enlarges their variance.
+Paired tests over **subjects** apply as in MOABB. Scores of **folds** that share training data are
+not independent, and a test that takes them so finds differences where there are none: the corrected
+resampled t-test enlarges their variance.
 """
 
 from __future__ import annotations
@@ -15,10 +14,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from scipy import stats
+from sklearn.utils._param_validation import StrOptions, validate_params
 
 from .intervals import TIE, corrected_error, observations, score_column
 
-TESTS = ("auto", "permutation", "wilcoxon", "corrected_ttest")
 WILCOXON_FROM = 20  # subjects, as in MOABB
 EXACT_UP_TO = 14  # observations: 16,384 sign patterns
 _PAIRS = (
@@ -87,6 +86,10 @@ def corrected_ttest(differences: Any, n_train: float, n_test: float) -> TTest:
     return TTest(float(t), df, min(1.0, 2 * min(greater, less)), greater, less)
 
 
+@validate_params(
+    {"test": [StrOptions({"auto", "permutation", "wilcoxon", "corrected_ttest"})]},
+    prefer_skip_nested_validation=False,
+)
 def pairwise(
     results: pd.DataFrame,
     metric: str | None = None,
@@ -105,9 +108,8 @@ def pairwise(
         Column of the score; None where there is only one.
     test : {"auto", "permutation", "wilcoxon", "corrected_ttest"}, default="auto"
         "permutation" and "wilcoxon" are paired tests over subjects, "corrected_ttest" is for folds,
-        which share training data. "auto" takes, for each data set, the permutation of signs below
-        20 subjects and Wilcoxon's signed ranks from there on (MOABB's rule), and the corrected
-        t-test where observations are folds.
+        which share training data. "auto" permutes signs below 20 subjects, ranks them from there on
+        (MOABB's rule), and takes the corrected t-test where observations are folds.
     n_permutations : int, default=10000
         Random sign patterns beyond 14 subjects; up to there all are counted.
     random_state : int, default=0
@@ -117,11 +119,10 @@ def pairwise(
     -------
     pandas.DataFrame
         One row per data set and pair: ``dataset, pipeline_a, pipeline_b, metric, unit`` ("subject"
-        or "fold"), ``n`` (observations), ``n_subjects`` (people tested, 1 where it is not known),
-        ``mean_a, mean_b, difference`` (a - b), ``effect_size``
-        (mean of the paired differences in units of their standard deviation; infinite where they
-        are all the same), ``test, p_greater`` (one-sided, a above b), ``p_less, p`` (two-sided) and
-        ``p_holm`` (corrected over the pairs of the data set [1]_).
+        or "fold"), ``n`` (observations), ``n_subjects`` (1 where it is not known), ``mean_a,
+        mean_b, difference`` (a - b), ``effect_size`` (mean difference in units of the differences'
+        standard deviation), ``test, p_greater`` (one-sided, a above b), ``p_less, p`` (two-sided)
+        and ``p_holm`` (corrected over the pairs of the data set [1]_).
 
     Raises
     ------
@@ -131,13 +132,10 @@ def pairwise(
 
     Notes
     -----
-    Subjects that are left out in turn share training data too. To take them as observations is the
-    field's practice (MOABB); it asks whether the difference holds across the subjects at hand.
-
-    Permutation and rank tests are SciPy's. MOABB's own sign test compares sums without allowing for
-    rounding (on tied scores its p come out too small), and its one-sided Wilcoxon test takes its
-    direction from the mean, not from the ranks. Where scores have no ties and both agree in
-    direction, the numbers are the same.
+    Subjects that are left out in turn share training data too; to take them as observations is the
+    field's practice (MOABB). Permutation and rank tests are SciPy's, and give MOABB's numbers but
+    where scores tie (its sign test does not allow for rounding) or where mean and ranks point in
+    opposite directions (its Wilcoxon test follows the mean).
 
     References
     ----------
@@ -156,8 +154,6 @@ def pairwise(
     >>> table[["pipeline_a", "pipeline_b", "n", "test", "p"]].values.tolist()
     [['a', 'b', 5, 'permutation', 0.0625]]
     """
-    if test not in TESTS:
-        raise ValueError(f"test must be one of {', '.join(TESTS)}, got {test!r}.")
     metric = score_column(results, metric)
     rows = []
     for dataset, part in results.groupby("dataset", sort=False):
@@ -165,8 +161,7 @@ def pairwise(
         if test in ("permutation", "wilcoxon") and unit == "fold":
             raise ValueError(
                 f"test={test!r} takes observations as independent; those of {dataset!r} are folds "
-                "that share training data. Use 'corrected_ttest', or folds that test one subject "
-                "each."
+                "that share training data: use 'corrected_ttest', or folds of one subject each."
             )
         few = "permutation" if len(scores) < WILCOXON_FROM else "wilcoxon"
         chosen = test if test != "auto" else few if unit == "subject" else "corrected_ttest"
@@ -306,16 +301,12 @@ def _test(
             raise ValueError("One fold alone cannot be tested: use two or more.")
         result = corrected_ttest(differences, 1.0, ratio)
         return result.p_greater, result.p_less
+    sides = ("greater", "less")
     if test == "permutation":
-        return tuple(
-            _sign_permutation(differences, n_permutations, seed, side)
-            for side in ("greater", "less")
-        )
+        return tuple(_sign_permutation(differences, n_permutations, seed, side) for side in sides)
     if not differences.any():
         return 1.0, 1.0  # no ranks to sum
-    return tuple(
-        float(stats.wilcoxon(differences, alternative=side).pvalue) for side in ("greater", "less")
-    )
+    return tuple(float(stats.wilcoxon(differences, alternative=side).pvalue) for side in sides)
 
 
 def _effect(differences: np.ndarray) -> float:
@@ -332,9 +323,8 @@ def _clean(differences: Any) -> Any:
 
 
 def _inside(p: Any, n: np.ndarray) -> np.ndarray:
-    """One-sided p-values away from 0 and 1, which are infinite for Stouffer's method.
-
-    A test of n observations has at most 2^n outcomes, and is never surer than one of them.
+    """One-sided p-values away from 0 and 1, which are infinite for Stouffer's method: a test of n
+    observations has at most 2^n outcomes, and is never surer than one of them.
     """
     finest = np.maximum(2.0 ** -np.asarray(n, dtype=float), np.finfo(float).eps)
     return np.clip(p, finest, 1 - finest)

@@ -1,10 +1,9 @@
 """Is one pipeline better than the others? A table and one sentence.
 
-On each data set the candidate meets every rival. It is **better** if it beats all of them (each
-paired test at 0.05: an intersection-union test, which needs no correction), and **worse** if one of
-them beats it (Holm's correction over them). Everything else is **no difference shown**. The
-interval is that of the difference to the rival with the highest mean, which was chosen with the
-same scores: that favours the rivals.
+The candidate is **better** on a data set if it beats every rival (each paired test at 0.05: an
+intersection-union test, which needs no correction), and **worse** if one of them beats it (Holm's
+correction over them). Everything else is **no difference shown**. The interval is that of the
+difference to the rival with the highest mean; choosing it with the same scores favours the rivals.
 """
 
 from __future__ import annotations
@@ -29,8 +28,7 @@ def judge(
     Parameters
     ----------
     results : DataFrame
-        Of `compare`; several data sets stacked with `pandas.concat`. The first metric of each
-        counts.
+        Of `compare`; several data sets stacked. The first metric of each counts.
     candidate : str or None, default=None
         Name of a pipeline; None takes the first.
     rivals : sequence of str or None, default=None

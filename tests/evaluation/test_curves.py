@@ -79,6 +79,17 @@ def test_lost_electrodes_are_left_out_or_interpolated(epochs):
     )
 
 
+def test_a_search_chooses_on_all_electrodes(epochs):
+    y, options = epochs.events[:, 2], {"cv": 2, "inner_cv": 2, "random_state": 0}
+    dare = {"DARE": make_pipeline(DAREEmbedder(), LogisticRegression(max_iter=1000))}
+    options["param_grids"] = {"DARE": {"logisticregression__C": [1e-6, 1.0]}}
+    found = lost_electrodes(dare, epochs, y, [0.5, 0], n_draws=1, **options)
+    whole = compare(dare, epochs, y, **options)
+    columns = ["fold", "accuracy", "best_params"]
+    pd.testing.assert_frame_equal(found[columns].iloc[2:].reset_index(drop=True), whole[columns])
+    assert found["best_params"].tolist() == whole["best_params"].tolist() * 2
+
+
 def test_what_cannot_be_lost(epochs):
     y, model = epochs.events[:, 2], {"spy": Spy()}
     with pytest.raises(TypeError, match="X of lost_electrodes must be mne.Epochs, got ndarray"):
@@ -86,7 +97,7 @@ def test_what_cannot_be_lost(epochs):
     for shares in ([1.0], [-0.1], [np.nan], []):
         with pytest.raises(ValueError, match="shares of lost_electrodes must be numbers from 0"):
             lost_electrodes(model, epochs, y, shares)
-    with pytest.raises(ValueError, match="n_draws of lost_electrodes"):
+    with pytest.raises(ValueError, match="'n_draws' parameter of lost_electrodes"):
         lost_electrodes(model, epochs, y, n_draws=0)
     with pytest.raises(ValueError, match="leave n_permutations out"):
         lost_electrodes(model, epochs, y, n_permutations=5)

@@ -195,4 +195,4 @@ def test_no_cell_is_a_formula(tmp_path):
     table = pd.DataFrame({"=a": ["=1+1", "@x", "plain", "+3", "-2"], "n": [-1.0, 2, 3, 4, 5]})
     write_csv(table, tmp_path / "t.csv")
     lines = (tmp_path / "t.csv").read_text().splitlines()
-    assert lines == ["'=a,n", "'=1+1,-1.0", "'@x,2.0", "plain,3.0", "'+3,4.0", "'-2,5.0"]
+    assert lines == ["'=a,n", "'=1+1,-1.0", "'@x,2.0", "plain,3.0", "+3,4.0", "-2,5.0"]

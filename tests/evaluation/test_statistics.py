@@ -233,7 +233,7 @@ def test_results_that_cannot_be_paired():
         pairwise(results.assign(accuracy=np.nan))
     with pytest.raises(ValueError, match="One fold alone"):
         pairwise(table(noise(1, "a", "b"), subjects=False))
-    with pytest.raises(ValueError, match="test must be one of"):
+    with pytest.raises(ValueError, match="'test' parameter of pairwise must be a str among"):
         pairwise(results, test="t")
     with pytest.raises(ValueError, match="metric must be one of accuracy, auc, got None"):
         pairwise(results.assign(auc=0.5))
@@ -466,7 +466,10 @@ def test_summary_of_several_metrics_and_data_sets():
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"confidence": 95}, "between 0 and 1"),
+        (
+            {"confidence": 95},
+            "'confidence' parameter of summarize must be a float in the range .0.0, 1.0.",
+        ),
         ({"metrics": "f1"}, "got 'f1'"),
     ],
 )
