@@ -49,6 +49,8 @@ def find(args: Any) -> dict[Path, str]:
         If a path is missing, a folder holds no recording, or an option has no effect on them.
     """
     rising(args, "band")
+    if args.band == [None, None]:
+        refuse(args, ["band"], "with two open ends")
     if any(source.is_dir() for source in args.files):
         doing("Looking for recordings")
     from ..signals.files import find_files, holds_epochs
@@ -110,7 +112,10 @@ def pick_and_filter(inst: Any, file: Path, args: Any) -> Any:
             inst.load_data()
         inst.pick(picked, verbose="error")
     if args.band is not None:
-        inst.load_data(verbose="error").filter(*args.band, verbose="error")
+        try:
+            inst.load_data(verbose="error").filter(*args.band, verbose="error")
+        except ValueError as error:
+            raise ValueError(f"--band does not suit {file}: {error}") from None
     return inst
 
 

@@ -164,3 +164,29 @@ def check_device(device: str) -> None:
         resolve_device(device)
     except ValueError as error:
         raise UsageError(f"--device {device}: {error}") from None
+
+
+def check_encoder(source: str, name: str) -> None:
+    """Refuse an encoder that cannot be loaded, before any file is blamed for it.
+
+    Raises
+    ------
+    UsageError
+    """
+    from ..weights import load_encoder
+
+    try:
+        load_encoder(source)
+    except (ValueError, OSError) as error:
+        raise UsageError(f"--{name}: {error}") from None
+
+
+def check_folder(folder: Path | None, name: str) -> None:
+    """Refuse a file where a folder is meant.
+
+    Raises
+    ------
+    UsageError
+    """
+    if folder is not None and folder.exists() and not folder.is_dir():
+        raise UsageError(f"--{name}: {str(folder)!r} is a file, not a folder.")

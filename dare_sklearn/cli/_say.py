@@ -6,6 +6,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 
 def say(text: str) -> None:
@@ -64,6 +65,8 @@ class Warnings:
 
     def _show(self, message, category, filename, lineno, file=None, line=None) -> None:
         text = " ".join(str(message).split())
+        if self._file:
+            text = text.replace(f"{Path(self._file).name}: ", "")
         files = self._files.setdefault(text, [])
         if not files:
             say(f"warning: {self._file}: {text}" if self._file else f"warning: {text}")

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from ._options import UsageError, check_device, path, refuse, share, text, whole
+from ._options import UsageError, check_device, check_folder, path, refuse, share, text, whole
 from ._pipelines import DARE, DEFAULT, TORCH, TRAINED, candidate, choose, rivals
 from ._say import doing, say
 
@@ -89,13 +89,13 @@ def _cv(value: str) -> int | str:
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
     if args.pipelines == ["list"]:
+        refuse(args, sorted(set(args.given) - {"pipelines", "files"}), "with --pipelines list")
         _list()
         return 0
     names = choose(args.pipelines, args.encoder)
     _check_effect(args, names)
     out = args.out or Path("benchmark_results")
-    if out.exists() and not out.is_dir():
-        raise UsageError(f"--out: {str(out)!r} is a file, not a folder.")
+    check_folder(out, "out")
     what = ", ".join(args.moabb or ()) or ", ".join(map(str, args.files)) or "simulated EEG"
     doing(f"Comparing {len(names)} pipelines on {what}")
     check_device(args.device)

@@ -13,6 +13,8 @@ from ._files import add_file_arguments, find, open_recording, pick_and_filter
 from ._options import (
     UsageError,
     check_device,
+    check_encoder,
+    check_folder,
     check_length,
     number,
     path,
@@ -82,10 +84,14 @@ def run(args: argparse.Namespace) -> int:
     if args.window is not None:
         check_length(args.window, "window")
     _check_out(args.out)
+    check_folder(args.cache, "cache")
     files = find(args)
     _check_effect(args, files)
+    args.labels_found = set()
     doing(f"Embedding {len(files)} file{'s' * (len(files) > 1)} with {args.encoder}")
     check_device(args.device)
+    if args.encoder != "untrained":
+        check_encoder(args.encoder, "encoder")
     import mne
     import pandas as pd
     from tqdm.auto import tqdm
@@ -115,6 +121,11 @@ def run(args: argparse.Namespace) -> int:
             if args.on_error == "raise":
                 raise ValueError(f"{told.rstrip('.')}. (--on-error skip leaves it out.)") from error
             say(f"{name} is left out: {error}")
+    if lacking := [label for label in args.labels or () if label not in args.labels_found]:
+        raise UsageError(
+            f"--labels: no file has an event {', '.join(lacking)}; there are "
+            f"{', '.join(sorted(args.labels_found)) or 'none'}."
+        )
     if not tables:
         raise ValueError("No epochs were found in any file.")
     whole_table = pd.concat(tables, ignore_index=True)
@@ -164,6 +175,7 @@ def _embed(embedder: Any, file: Path, name: str, args: argparse.Namespace) -> An
 
     cut = _from_epochs if holds_epochs(file) else _from_recording
     epochs, labels, onsets = cut(file, name, args)
+    embedder = type(embedder)(**embedder.get_params())  # which has warned of nothing yet
     values = embedder.fit_transform(epochs)
     table = pd.DataFrame(
         {"file": name, "epoch": range(len(epochs)), "onset_s": onsets.round(6), "label": labels}
@@ -240,6 +252,7 @@ def _from_recording(file: Path, name: str, args: argparse.Namespace) -> tuple[An
 
 def _wanted(labels: list[str], args: argparse.Namespace) -> list[int]:
     """Numbers of the events of --labels."""
+    args.labels_found.update(labels)
     rows = [i for i, label in enumerate(labels) if not args.labels or label in args.labels]
     if not rows:
         found = ", ".join(sorted(set(labels))) or "none"

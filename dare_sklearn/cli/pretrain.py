@@ -5,7 +5,18 @@ from __future__ import annotations
 import argparse
 
 from ._files import add_file_arguments, find, open_recording
-from ._options import INTERRUPTED, check_device, check_length, path, positive, refuse, text, whole
+from ._options import (
+    INTERRUPTED,
+    check_device,
+    check_encoder,
+    check_folder,
+    check_length,
+    path,
+    positive,
+    refuse,
+    text,
+    whole,
+)
 from ._say import doing
 
 HELP = "pretrain an encoder on unlabelled recordings"
@@ -64,9 +75,12 @@ def run(args: argparse.Namespace) -> int:
     if args.weights is not None:
         refuse(args, ["size"], "with --weights, which have a size of their own")
     check_length(args.window, "window")
+    check_folder(args.out, "out")
     files = find(args)
     doing(f"Pretraining on {len(files)} file{'s' * (len(files) > 1)}")
     check_device(args.device)
+    if args.weights is not None:
+        check_encoder(args.weights, "weights")
     from ..transformers import DAREPretrainer
 
     corpus: list = list(files)

@@ -188,17 +188,37 @@ def _open(path: str, *, quiet: bool) -> Any:
 
     # a compressed file would be unpacked from its start for every window
     preload = path.lower().endswith(".gz")
-    return _undamaged(lambda: mne.io.read_raw(path, preload=preload, verbose="warning"), quiet)
+    brainvision = path.lower().endswith(".vhdr")
+    signs = (*_DAMAGE, "outside data range") if brainvision else _DAMAGE
+    raw = _undamaged(
+        lambda: mne.io.read_raw(path, preload=preload, verbose="warning"), quiet, signs
+    )
+    if brainvision:
+        _check_brainvision(path, raw)
+    return raw
 
 
-def _undamaged(read: Callable[[], Any], quiet: bool = False) -> Any:
+def _check_brainvision(path: str, raw: Any) -> None:
+    """Refuse a BrainVision file without its end: MNE reads as many samples as there are."""
+    header = Path(path).read_text(encoding="utf-8", errors="replace")
+    stated = re.search(r"^DataPoints=(\d+)", header, re.M)
+    wide = 2 if "BinaryFormat=INT_16" in header else 4
+    n_bytes = os.path.getsize(raw.filenames[0])
+    uneven = "DataFormat=BINARY" in header and n_bytes % (wide * len(raw.ch_names))
+    if uneven or (stated and int(stated[1]) > raw.n_times):
+        raise ValueError(f"the file is damaged or was cut short (it holds {raw.n_times} samples)")
+
+
+def _undamaged(
+    read: Callable[[], Any], quiet: bool = False, signs: tuple[str, ...] = _DAMAGE
+) -> Any:
     """What `read` gives; where MNE warns that a file is cut short and reads on, an error."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         found = read()
     for warning in caught:
         text = str(warning.message)
-        if any(damage in text for damage in _DAMAGE):
+        if any(sign in text for sign in signs):
             raise ValueError(f"the file is damaged or was cut short ({text})")
         if not quiet and "naming conventions" not in text:
             warnings.warn(text, warning.category, stacklevel=2)
@@ -208,4 +228,6 @@ def _undamaged(read: Callable[[], Any], quiet: bool = False) -> Any:
 def explain(error: BaseException) -> str:
     """The message of an error in one line, with its type where the message is short."""
     text = " ".join(str(error).split())
+    if isinstance(error, AttributeError | NameError | LookupError | TypeError):
+        return f"it is damaged, or not what its name says ({type(error).__name__}: {text})"
     return text if len(text) > 20 else f"{type(error).__name__}: {text}".rstrip(": ")

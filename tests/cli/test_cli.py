@@ -134,18 +134,22 @@ def test_names_of_files_tell_them_apart(tmp_path):
     assert table["label"].astype(str).tolist() == ["'=1+1", "-1"] * 2
 
 
-def test_the_same_warning_of_many_files_is_told_once(tmp_path, capsys):
+@pytest.mark.parametrize("kind", ["raw", "epo"])
+def test_the_same_warning_of_many_files_is_told_once(kind, tmp_path, capsys):
+    window = ["--window", 2] if kind == "raw" else []
     for i in range(4):
         raw = mne.io.RawArray(
             1e-5 * np.random.default_rng(i).standard_normal((2, 512)),
             mne.create_info(["C3", "AFz"], 128.0, "eeg"), verbose="error",
         )  # fmt: skip
-        raw.save(tmp_path / f"{i}_raw.fif", verbose="error")
-    assert run("embed", tmp_path, "--window", 2, "--out", tmp_path / "t.csv", "-q") == OK
-    lines = [line for line in capsys.readouterr().err.splitlines() if "AFZ" in line.upper()]
-    assert len(lines) == 1 and lines[0].startswith("warning: 0_raw.fif: ")
-    assert run("embed", tmp_path, "--window", 2, "--out", tmp_path / "t.csv", "-q") == OK
-    assert "warning: the same for 1_raw.fif, 2_raw.fif, 3_raw.fif" in capsys.readouterr().err
+        inst = raw if kind == "raw" else mne.make_fixed_length_epochs(raw, 2.0, verbose="error")
+        inst.save(tmp_path / f"{i}_{kind}.fif", verbose="error")
+    assert run("embed", tmp_path, *window, "--out", tmp_path / "t.csv", "-q") == OK
+    said = capsys.readouterr().err
+    lines = [line for line in said.splitlines() if "AFZ" in line.upper()]
+    assert len(lines) == 1 and lines[0].startswith(f"warning: 0_{kind}.fif: DAREEmbedder: channels")
+    names = ", ".join(f"{i}_{kind}.fif" for i in range(1, 4))
+    assert f"warning: the same for {names}" in said
 
 
 def test_events_that_give_no_epoch_are_counted(study, tmp_path, capsys):
@@ -194,7 +198,7 @@ def test_embed_says_why_a_file_is_left_out(study, tmp_path, capsys):
         "anna_raw.fif is left out: it lasts 12 s, and --window is 60 s." in capsys.readouterr().err
     )
     words += ["--around", 0, 0.5, "--labels", "up"]
-    assert run("embed", study / "anna_raw.fif", *words) == FAILURE
+    assert run("embed", study / "anna_raw.fif", *words) == USAGE
     reason = "anna_raw.fif is left out: it has no event of the labels up; labels in the file: left, right."
     assert reason in capsys.readouterr().err
 
@@ -252,6 +256,14 @@ MISTAKES = {
     "epochs": (["pretrain", "{study}", "--epochs", "0", "--out", "own"], "--epochs"),
     "rate": (["pretrain", "{study}", "--lr", "inf", "--out", "own"], "--lr"),
     "seed": (["pretrain", "{study}", "--seed", "-1", "--out", "own"], "--seed"),
+    "open band": (["embed", "{raw}", "--band", "none", "none", "--out", "t.csv"], "--band"),
+    "encoder": (["embed", "{raw}", "--encoder", "nobody", "--out", "t.csv"], "--encoder"),
+    "damaged encoder": (["embed", "{raw}", "--encoder", "{raw}", "--out", "t.csv"], "--encoder"),
+    "weights": (["pretrain", "{raw}", "--weights", "nobody", "--out", "own"], "--weights"),
+    "file as cache": (["embed", "{raw}", "--cache", "{raw}", "--out", "t.csv"], "--cache"),
+    "file as folder": (["pretrain", "{raw}", "--out", "{raw}"], "--out"),
+    "list": (["benchmark", "--pipelines", "list", "--seed", "1"], "--seed"),
+    "no such label": (["embed", "{epo}", "--labels", "left", "up", "--out", "t.csv"], "--labels"),
     "size": (["pretrain", "{raw}", "--weights", "nano", "--size", "base", "--out", "o"], "--size"),
 }
 

@@ -12,6 +12,7 @@ import torch
 from sklearn.base import clone
 
 from dare_sklearn import DAREClassifier, DAREEmbedder, DAREPretrainer, DARERegressor
+from dare_sklearn.signals.files import close_files, open_file
 from dare_sklearn.signals.interpolation import place, template_montage
 from dare_sklearn.signals.readers import read_signals
 from dare_sklearn.signals.resampling import resample
@@ -212,3 +213,27 @@ def test_the_message_names_the_mistake(case, X):
 def test_the_end_that_fills_no_patch(X):
     with pytest.warns(UserWarning, match=r"tmax = tmin \+ 1 \(or \+ 0\.75\) avoids it"):
         embedder().fit(X[:, :, :120])
+
+
+@pytest.mark.parametrize("what", ["DataPoints=500\n", "marker", "half a sample"])
+def test_brainvision_without_its_end(tmp_path, what):
+    """MNE reads what is there."""
+    header, version = tmp_path / "a.vhdr", "File, Version 1.0\n[Common Infos]\nDataFile=a.eeg\n"
+    data = np.random.default_rng(0).integers(-99, 99, (500, 2), dtype="<i2").tobytes()
+    points = what if "=" in what else ""
+    header.write_text(
+        f"Brain Vision Data Exchange Header {version}MarkerFile=a.vmrk\nDataFormat=BINARY\n"
+        f"DataOrientation=MULTIPLEXED\nNumberOfChannels=2\n{points}SamplingInterval=4000\n"
+        "[Binary Infos]\nBinaryFormat=INT_16\n[Channel Infos]\nCh1=C3,,0.1,µV\nCh2=C4,,0.1,µV\n",
+        encoding="utf-8",
+    )
+    position = 400 if what == "marker" else 1
+    markers = f"[Marker Infos]\nMk1=Stimulus,S  1,{position},1,0\n"
+    marker_file = f"Brain Vision Data Exchange Marker {version}{markers}"
+    (tmp_path / "a.vmrk").write_text(marker_file, encoding="utf-8")
+    (tmp_path / "a.eeg").write_bytes(data)
+    assert open_file(header)[0].n_times == 500
+    close_files()
+    (tmp_path / "a.eeg").write_bytes(data[: 1203 if what == "half a sample" else 1200])
+    with pytest.raises(ValueError, match="cut short"):
+        open_file(header)
