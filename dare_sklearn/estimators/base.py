@@ -200,7 +200,7 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
         weight: np.ndarray,
         groups: np.ndarray | None,
     ) -> None:
-        self._forget("linear_", "blocks_", "space_")
+        self._forget("linear_", "blocks_", "space_", "electrodes_")
         device = resolve_device(self.device)
         init_seed, order_seed, split_seed = draw_seeds(self.random_state, 3)
         x = self._grid(signals).keep()

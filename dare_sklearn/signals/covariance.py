@@ -28,6 +28,7 @@ def covariances(data: np.ndarray, size: float) -> np.ndarray:
 def mean_at_one_power(matrices: np.ndarray) -> np.ndarray:
     """Mean of covariances, each brought to their (geometric) mean power first."""
     power = np.trace(matrices, axis1=1, axis2=2)
+    matrices, power = matrices[power > 0], power[power > 0]  # flat epochs say nothing of space
     return (matrices / power[:, None, None]).mean(axis=0) * np.exp(np.log(power).mean())
 
 

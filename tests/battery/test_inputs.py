@@ -198,7 +198,7 @@ def check_a_wrong_unit(name, make):
 
 
 def check_too_short(name, make):
-    with pytest.raises(ValueError, match=r"DARE\w+ got epochs of 0.156 s"):
+    with pytest.raises(ValueError, match=r"DARE\w+: X has epochs of 0.156 s"):
         make().fit(X[:, :, :20], target(name))
 
 

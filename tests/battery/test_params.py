@@ -46,6 +46,7 @@ BAD = {
     "checkpoint_every": [0, 1.5],
     "class_weight": ["heavy", 2.0],
     "compile": ["yes"],
+    "cs_mode": ["test", None],
     "device": ["abacus", 0],
     "dropout": [1.0, -0.1],
     "encoder": [3, np.zeros(3)],

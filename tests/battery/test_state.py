@@ -49,6 +49,7 @@ NEED_A_FIT = {
     "decision_function": lambda name: (X,),
     "score": lambda name: (X, target(name)),
     "transform": lambda name: (X,),
+    "update": lambda name: (X,),
     "get_feature_names_out": lambda name: (),
     "save_pretrained": lambda name: ("never written",),
     "push_to_hub": lambda name: ("never/written",),

@@ -230,7 +230,8 @@ def test_what_is_no_signal_of_epochs(model, data, epochs, kind):
         "EpochsSpectrum": lambda: epochs.compute_psd(fmin=5, fmax=20, verbose="error"),
         "Evoked": epochs.average,
     }[kind]()
-    with pytest.raises(TypeError, match=f"cannot read a {kind}.* as X: expected .*mne.Epochs"):
+    advice = r"pass evoked.data\[None\]" if kind == "Evoked" else "expected .*mne.Epochs"
+    with pytest.raises(TypeError, match=f"cannot read an? .*{kind}.* as X.*{advice}"):
         model().fit(made, data[1])
 
 
@@ -300,7 +301,7 @@ def test_single_time_points_are_no_epochs(model, data, slider):
         slider(model(**ARRAY), verbose="error").fit(X, y)
     with (
         pytest.warns(
-            UserWarning, match=r"2-D X as epochs of one channel \(24 epochs of 4 samples\)"
+            UserWarning, match=r"2-D X is read as epochs of one channel \(24 epochs of 4 samples\)"
         ),
         pytest.raises(ValueError, match="shorter than one patch of 0.25 s"),
     ):

@@ -391,7 +391,7 @@ def test_learning_curve(container, data):
 def test_validation_curve(data):
     X, y, _ = data
     train, test = validation_curve(
-        make_pipeline(linear()), X, y, param_name="dareclassifier__C", param_range=[1e-9, 1.0],
+        make_pipeline(linear(pooling="mean")), X, y, param_name="dareclassifier__C", param_range=[1e-9, 1.0],
         cv=3, scoring="neg_log_loss", error_score="raise",
     )  # fmt: skip
     np.testing.assert_allclose(train[0], -np.log(2), atol=1e-3)  # all weights are near zero
@@ -732,7 +732,9 @@ def test_weights_with_routing(data, weights, kind):
     X, y, groups = data
     model, cv = MODELS[kind](), GroupKFold(3)
     train, test = folds(cv, X, y, groups)[0]
-    fitted = clone(model).fit(X[train], y[train], sample_weight=weights[train])
+    fitted = clone(model).fit(
+        X[train], y[train], sample_weight=weights[train], groups=groups[train]
+    )
     score = fitted.score(X[test], y[test], sample_weight=weights[test])
     proba = fitted.predict_proba(X[test])
     with sklearn.config_context(enable_metadata_routing=True):
