@@ -391,7 +391,7 @@ def test_learning_curve(container, data):
 def test_validation_curve(data):
     X, y, _ = data
     train, test = validation_curve(
-        make_pipeline(linear(pooling="mean")), X, y, param_name="dareclassifier__C", param_range=[1e-9, 1.0],
+        make_pipeline(linear(pooling="flatten")), X, y, param_name="dareclassifier__C", param_range=[1e-9, 1.0],
         cv=3, scoring="neg_log_loss", error_score="raise",
     )  # fmt: skip
     np.testing.assert_allclose(train[0], -np.log(2), atol=1e-3)  # all weights are near zero
