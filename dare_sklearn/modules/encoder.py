@@ -130,7 +130,7 @@ class Encoder(nn.Module):
     def _summarize(self, tokens: Tensor, layer: int | None) -> Tensor:
         """Summary tokens ``(n_seqs, E, D)`` of sequences of channel tokens ``(n_seqs, C, D)``."""
         *before, last = self.blocks if layer is None else self.blocks[: layer + 1]
-        tokens = torch.cat((tokens, self.summary_token.expand(len(tokens), -1, -1)), dim=1)
+        tokens = torch.cat((tokens, self.summary_token.expand(tokens.shape[0], -1, -1)), dim=1)
         for block in before:
             tokens = block(tokens)
         # only the summary tokens are read from the last block: the others are not computed there
