@@ -1,11 +1,12 @@
 """Pretrain an encoder on the stream, from one configuration file; resumes where it was stopped.
 
 Run: python -m benchmarks.pretrain.run benchmarks/pretrain/configs/nano.yaml --out FOLDER
-     [--data FOLDER] [--workers 1]
+     [--data FOLDER] [--recordings FOLDER] [--workers 1]
 
 FOLDER gets run/ (checkpoints of `DAREPretrainer`), and at the end log.csv (the mean of every loss
-term, epoch by epoch) and model/ (to embed with). --data is where the real recordings lie, for
-configurations that use them.
+term, epoch by epoch) and model/ (to embed with). --data is where the few real recordings of
+`corpus.recordings` lie; --recordings is what benchmarks.pretrain.recordings prepared, for
+configurations with a `real_share`.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any
 import yaml
 
 from benchmarks.pretrain.corpus import CorpusConfig, Stream
+from benchmarks.pretrain.recordings import RecordingStream
 from dare_sklearn import DAREPretrainer
 from dare_sklearn.pretraining.masks import VISIBLE_SHARE
 
@@ -38,6 +40,7 @@ class RunConfig:
     visible_share: tuple[float, float] = (VISIBLE_SHARE, VISIBLE_SHARE)
     hidden_target_share: float = 1.0
     precision: str = "float32"
+    real_share: float = 0.0  # of the batches; the others are simulated
     objective: dict = field(default_factory=dict)  # other parameters of DAREPretrainer
 
     @classmethod
@@ -88,10 +91,18 @@ def pretrainer(config: RunConfig, out: Path | None = None, **params: Any) -> DAR
     )
 
 
-def pretrain(config: RunConfig, out: Path, data: Path | None, workers: int) -> None:
+def pretrain(
+    config: RunConfig, out: Path, data: Path | None, recordings: Path | None, workers: int
+) -> None:
     """Train until ``config.steps``, from the last checkpoint if there is one."""
-    stream = Stream(config.corpus, config.seed, config.epoch_steps, data)
-    fitted = pretrainer(config, out / "run", n_workers=workers, verbose=1).fit(stream)
+    corpus, n_real = config.corpus, round(config.real_share * config.epoch_steps)
+    X: Any = Stream(corpus, config.seed, config.epoch_steps - n_real, data)
+    if n_real:
+        if recordings is None:
+            raise SystemExit(f"real_share is {config.real_share:g}: pass --recordings FOLDER.")
+        real = RecordingStream(recordings, corpus.batch_size, corpus.n_patches, n_real, config.seed)
+        X = [X, real] if n_real < config.epoch_steps else real
+    fitted = pretrainer(config, out / "run", n_workers=workers, verbose=1).fit(X)
     fitted.save_pretrained(out / "model")
     log = fitted.history_.drop(columns="lr").rename(columns={"total": "loss"})
     log.insert(0, "step", log.pop("epoch") * config.epoch_steps)
@@ -103,9 +114,10 @@ def main() -> None:
     parser.add_argument("config", type=Path)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--data", type=Path, help="folder of the real recordings")
+    parser.add_argument("--recordings", type=Path, help="folder of prepared recordings")
     parser.add_argument("--workers", type=int, default=1, help="processes that make the stream")
     args = parser.parse_args()
-    pretrain(RunConfig.read(args.config), args.out, args.data, args.workers)
+    pretrain(RunConfig.read(args.config), args.out, args.data, args.recordings, args.workers)
 
 
 if __name__ == "__main__":
