@@ -4,15 +4,14 @@ Run: python -m benchmarks.pretrain.recordings CORPUS --leave-out DATA --out FOLD
 
 CORPUS holds a folder per data set, with FIF files and people.csv (file, subject, group). People of
 the same sets in DATA are left out: development tasks are made of them, so an encoder never sees the
-people that it is scored on. FOLDER gets one array per recording (float32 microvolts, 256 Hz, high-pass
-at 0.5 Hz, the encoder's electrodes without bad ones), its bad seconds, and recordings.csv, which says
-what went in.
+people that it is scored on. FOLDER gets one array per recording (float32 microvolts, 256 Hz,
+high-pass at 0.5 Hz, the encoder's electrodes in order, without bad ones), its bad seconds, and
+recordings.csv, which says what went in.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,9 +39,8 @@ def prepare(corpus: Path, leave_out: Path, out: Path) -> pd.DataFrame:
         held_out = set()
         if (leave_out / name / "people.csv").exists():
             held_out = set(pd.read_csv(leave_out / name / "people.csv")["subject"])
-        for file, subject in table.loc[
-            ~table["subject"].isin(held_out), ["file", "subject"]
-        ].values:
+        table = table[~table["subject"].isin(held_out)]
+        for file, subject in zip(table["file"], table["subject"], strict=True):
             raw = mne.io.read_raw_fif(people.parent / file, preload=True, verbose="error")
             x, index, bad, about = clean(raw)
             stem = f"{name}__{Path(file).name.split('_raw.fif')[0]}"
@@ -56,8 +54,9 @@ def prepare(corpus: Path, leave_out: Path, out: Path) -> pd.DataFrame:
 
 def clean(raw: mne.io.BaseRaw) -> tuple[np.ndarray, np.ndarray, np.ndarray, dict]:
     """Microvolts ``(n_chans, n_times)``, rows of the electrodes, bad seconds, and what was done."""
-    names = [name for name in raw.ch_names if electrode_index(name.upper()) is not None]
-    raw = raw.copy().pick(names).filter(0.5, None, verbose="error")
+    rows = {name: electrode_index(name.upper()) for name in raw.ch_names}
+    names = sorted((name for name in rows if rows[name] is not None), key=rows.get)
+    raw = raw.copy().pick(names).reorder_channels(names).filter(0.5, None, verbose="error")
     if raw.info["sfreq"] != SFREQ:
         raw.resample(SFREQ, method="polyphase", verbose="error")
     x = (raw.get_data() * 1e6).astype(np.float32)
@@ -66,7 +65,7 @@ def clean(raw: mne.io.BaseRaw) -> tuple[np.ndarray, np.ndarray, np.ndarray, dict
     good = (typical > FLAT_UV) & (typical < LOUD * np.median(typical))
     loud = (seconds > ARTEFACT * typical[:, None]) & (seconds > ARTEFACT_UV)
     bad = loud[good].mean(axis=0) > 0.1
-    index = np.array([electrode_index(name.upper()) for name in names])
+    index = np.array([rows[name] for name in names])
     about = {
         "seconds": round(x.shape[1] / SFREQ, 1),
         "bad_seconds": int(bad.sum()),
@@ -156,7 +155,7 @@ class RecordingStream:
         x = np.stack(
             [
                 one.x[np.searchsorted(one.index, index)[:, None], np.arange(at, at + self.length)]
-                for one, count in zip(self._sorted(chosen), counts, strict=True)
+                for one, count in zip(chosen, counts, strict=True)
                 for at in self._starts(one, count, rng)
             ]
         )
@@ -167,15 +166,6 @@ class RecordingStream:
             x, index = x[:, kept], index[kept]
         gain = np.exp(rng.uniform(-self.amplitude_spread, self.amplitude_spread, (len(x), 1, 1)))
         return np.clip(x * gain, -CLIP_UV, CLIP_UV).astype(np.float32), index
-
-    def _sorted(self, chosen: list[Recording]) -> Iterator[Recording]:
-        """Recordings with their electrodes in the order of the table."""
-        for one in chosen:
-            order = np.argsort(one.index)
-            in_order = np.array_equal(order, np.arange(len(order)))
-            yield (
-                one if in_order else Recording(one.subject, one.x[order], one.index[order], one.bad)
-            )
 
     def _starts(self, one: Recording, count: int, rng: np.random.Generator) -> list[int]:
         """First samples of windows without a bad second; any windows where there is none."""
