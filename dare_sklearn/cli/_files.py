@@ -87,7 +87,7 @@ def open_recording(file: Path, args: Any, *, keep: bool = False) -> Any:
         inst = read_epochs(file)
     else:
         try:
-            inst = open_file(file)[0].copy()
+            inst = open_file(file)
         except Exception as error:
             raise ValueError(f"{file} cannot be read: {explain(error)}") from error
     return inst if keep else pick_and_filter(inst, file, args)

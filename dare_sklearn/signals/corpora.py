@@ -11,9 +11,9 @@ import numpy as np
 
 from .datasets import is_dataset, leaves, unwrap
 from .files import find_files, holds_epochs, read_epochs
-from .lazy import overlapping
 from .mne_objects import is_raw
 from .recordings import bad_segments
+from .windows import overlapping
 
 
 def split_corpus(X: Any) -> list[tuple[Any, bool]]:

@@ -1,17 +1,13 @@
-"""Recordings in files: finding them in folders, and opening them when they are read."""
+"""Recordings in files: finding them in folders, and opening them."""
 
 from __future__ import annotations
 
 import os
 import re
 import warnings
-from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from threading import Lock
-from typing import Any, NamedTuple
-
-import numpy as np
+from typing import Any
 
 SUFFIXES = (".edf", ".bdf", ".gdf", ".fif", ".fif.gz", ".set", ".vhdr", ".cnt")
 # MNE's names for files of epochs, and for FIF files that hold no signals.
@@ -26,17 +22,6 @@ _LATER_PARTS = (
 )
 # What MNE warns of where the file is shorter than it says, and reads on.
 _DAMAGE = ("does not match the file size", "Invalid tag")
-
-MOST_OPEN = 64
-MOST_LOADED = 256e6  # bytes, of formats that MNE can only load (.set files that hold their data)
-
-
-class Stamp(NamedTuple):
-    """Identifies one version of a file."""
-
-    path: str
-    n_bytes: int
-    modified: int
 
 
 def find_files(path: str | os.PathLike) -> list[Path]:
@@ -73,6 +58,18 @@ def find_files(path: str | os.PathLike) -> list[Path]:
     return found
 
 
+def stamps(paths: Iterable[str | os.PathLike]) -> list[list]:
+    """Path, bytes and time of change of recordings, and of all files beside them.
+
+    A recording may consist of several files, of which `find_files` names the first.
+    """
+    folders = {file.absolute().parent for path in paths for file in find_files(path)}
+    found = [
+        (file, file.stat()) for folder in folders for file in folder.iterdir() if file.is_file()
+    ]
+    return sorted([str(file), state.st_size, state.st_mtime_ns] for file, state in found)
+
+
 def holds_epochs(path: str | os.PathLike) -> bool:
     """Whether a file holds epochs, by MNE's way of naming them."""
     return _EPOCHS.search(Path(path).name) is not None
@@ -94,80 +91,24 @@ def read_epochs(path: str | os.PathLike) -> Any:
         raise ValueError(f"{path} cannot be read: {explain(error)}") from error
 
 
-def open_file(path: str | os.PathLike) -> tuple[Any, Stamp]:
-    """A recording (``mne.io.Raw``, not loaded) and the stamp with which `read_file` reads it.
+def open_file(path: str | os.PathLike) -> Any:
+    """A recording (``mne.io.Raw``); its values stay in the file, unless that is compressed.
 
     Raises
     ------
     ValueError
         If the file is shorter than it says. What MNE itself raises is passed on.
     """
-    stamp = _stamp(path)
-    return _OPEN.get(stamp), stamp
+    import mne
 
-
-def read_file(stamp: Stamp, picks: np.ndarray, start: int, stop: int) -> np.ndarray:
-    """Values ``(n_chans, stop - start)`` of a file, which is opened where it is not.
-
-    Raises
-    ------
-    ValueError
-        If the file is another one by now, or can no longer be read.
-    """
-    try:
-        raw = _OPEN.get(stamp, again=True)
-        return raw.get_data(picks, start, stop, verbose="error")
-    except Exception as error:
-        if isinstance(error, MemoryError):
-            raise
-        raise ValueError(f"{stamp.path} cannot be read: {explain(error)}") from error
-
-
-def close_files() -> None:
-    """Forget what this process has opened."""
-    _OPEN.clear()
-
-
-class _OpenFiles:
-    """The recordings that were read last: their headers, and the values of those that MNE loads."""
-
-    def __init__(self) -> None:
-        self._raws: OrderedDict[Stamp, Any] = OrderedDict()
-        self._lock = Lock()
-
-    def get(self, stamp: Stamp, *, again: bool = False) -> Any:
-        with self._lock:
-            if stamp in self._raws:
-                self._raws.move_to_end(stamp)
-                return self._raws[stamp]
-        if again and _stamp(stamp.path) != stamp:
-            raise ValueError("it has changed since it was opened first")
-        raw = _open(stamp.path, quiet=again)
-        with self._lock:
-            self._raws[stamp] = raw
-            while len(self._raws) > MOST_OPEN or self._n_bytes() > MOST_LOADED:
-                if len(self._raws) == 1:
-                    break
-                self._raws.popitem(last=False)
-        return raw
-
-    def after_fork(self) -> None:
-        """A thread that held the lock did not come along into the forked process."""
-        self._lock = Lock()
-
-    def clear(self) -> None:
-        with self._lock:
-            self._raws.clear()
-
-    def _n_bytes(self) -> int:
-        return sum(
-            8 * raw.n_times * len(raw.ch_names) for raw in self._raws.values() if raw.preload
-        )
-
-
-_OPEN = _OpenFiles()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_OPEN.after_fork)
+    name = os.fspath(path).lower()
+    preload = name.endswith(".gz")  # MNE would unpack it from its start for every piece
+    brainvision = name.endswith(".vhdr")
+    signs = (*_DAMAGE, "outside data range") if brainvision else _DAMAGE
+    raw = _undamaged(lambda: mne.io.read_raw(path, preload=preload, verbose="warning"), signs)
+    if brainvision:
+        _check_brainvision(path, raw)
+    return raw
 
 
 def _is_later_part(file: Path) -> bool:
@@ -177,28 +118,7 @@ def _is_later_part(file: Path) -> bool:
     )
 
 
-def _stamp(path: str | os.PathLike) -> Stamp:
-    path = os.path.abspath(path)
-    state = os.stat(path)
-    return Stamp(path, state.st_size, state.st_mtime_ns)
-
-
-def _open(path: str, *, quiet: bool) -> Any:
-    import mne
-
-    # a compressed file would be unpacked from its start for every window
-    preload = path.lower().endswith(".gz")
-    brainvision = path.lower().endswith(".vhdr")
-    signs = (*_DAMAGE, "outside data range") if brainvision else _DAMAGE
-    raw = _undamaged(
-        lambda: mne.io.read_raw(path, preload=preload, verbose="warning"), quiet, signs
-    )
-    if brainvision:
-        _check_brainvision(path, raw)
-    return raw
-
-
-def _check_brainvision(path: str, raw: Any) -> None:
+def _check_brainvision(path: str | os.PathLike, raw: Any) -> None:
     """Refuse a BrainVision file without its end: MNE reads as many samples as there are."""
     header = Path(path).read_text(encoding="utf-8", errors="replace")
     stated = re.search(r"^DataPoints=(\d+)", header, re.M)
@@ -209,9 +129,7 @@ def _check_brainvision(path: str, raw: Any) -> None:
         raise ValueError(f"the file is damaged or was cut short (it holds {raw.n_times} samples)")
 
 
-def _undamaged(
-    read: Callable[[], Any], quiet: bool = False, signs: tuple[str, ...] = _DAMAGE
-) -> Any:
+def _undamaged(read: Callable[[], Any], signs: tuple[str, ...] = _DAMAGE) -> Any:
     """What `read` gives; where MNE warns that a file is cut short and reads on, an error."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -220,7 +138,7 @@ def _undamaged(
         text = str(warning.message)
         if any(sign in text for sign in signs):
             raise ValueError(f"the file is damaged or was cut short ({text})")
-        if not quiet and "naming conventions" not in text:
+        if "naming conventions" not in text:
             warnings.warn(text, warning.category, stacklevel=2)
     return found
 

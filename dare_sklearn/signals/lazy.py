@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from math import ceil, floor
 
 import numpy as np
 from xxhash import xxh3_128
@@ -50,7 +49,8 @@ class LazyEpochs:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        return sum(self.counts), self.n_chans, self.n_times
+        n_chans = self.n_chans if self.order is None else len(self.order)
+        return sum(self.counts), n_chans, self.n_times
 
     def __len__(self) -> int:
         return sum(self.counts)
@@ -84,73 +84,6 @@ class LazyEpochs:
         """The same epochs with the channels `order` of these."""
         mine = range(self.n_chans) if self.order is None else self.order
         return replace(self, order=tuple(mine[i] for i in order), ch_names=ch_names)
-
-
-@dataclass(frozen=True)
-class LazyRecording(LazyEpochs):
-    """A continuous recording: one long epoch, of which any span of samples is read on its own.
-
-    Its one reader takes the first sample and the one after the last: values, (n_chans, n).
-
-    Attributes
-    ----------
-    sfreq : float
-        In Hz.
-    bad : tuple of (float, float)
-        Start and end in seconds of segments that are annotated as bad. Values there that are not
-        finite read as zero.
-    name : str
-        File, or whatever tells the recording from others.
-    loaded : bool
-        Whether it lies in memory.
-    """
-
-    sfreq: float = 1.0
-    bad: tuple[tuple[float, float], ...] = ()
-    name: str = ""
-    loaded: bool = False
-
-    def read(self, index: np.ndarray) -> np.ndarray:
-        whole = self.stored(0, self.n_times)
-        return np.stack([whole for _ in index])
-
-    def span(self, start: int, stop: int) -> np.ndarray:
-        """Samples from `start` to `stop`, float32 microvolts, ``(n_chans, stop - start)``.
-
-        Raises
-        ------
-        ValueError
-            If some are not finite.
-        """
-        values = self.stored(start, stop)
-        check_finite(np.isfinite(values).all(axis=-1)[None], self.ch_names)
-        return to_microvolts(values, self.unit)
-
-    def stored(self, start: int, stop: int) -> np.ndarray:
-        """The same as they are stored, in the order of the channels."""
-        values = np.asarray(self.readers[0](start, stop))
-        if self.bad:
-            bad = self.is_bad(start, stop)
-            values[:, bad] = np.nan_to_num(values[:, bad], nan=0.0, posinf=0.0, neginf=0.0)
-        return values if self.order is None else values[list(self.order)]
-
-    def is_bad(self, start: int, stop: int) -> np.ndarray:
-        """Which samples of a span lie in bad segments."""
-        bad = np.zeros(stop - start, dtype=bool)
-        for first, last in self.bad:
-            first, last = floor(first * self.sfreq) - start, ceil(last * self.sfreq) - start
-            bad[max(first, 0) : max(last, 0)] = True
-        return bad
-
-
-def overlapping(
-    segments: Sequence[tuple[float, float]], starts: np.ndarray, stops: np.ndarray
-) -> np.ndarray:
-    """Which of the windows from `starts` to `stops` overlap one of the segments."""
-    found = np.zeros(len(starts), dtype=bool)
-    for first, last in segments:
-        found |= (first < stops) & (last > starts)
-    return found
 
 
 def digest_epochs(values: np.ndarray) -> tuple[bytes, ...]:

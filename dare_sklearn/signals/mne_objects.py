@@ -14,7 +14,7 @@ import numpy as np
 from .container import Signals
 from .electrodes import electrode_name, is_not_eeg
 from .errors import SignalError, SignalTypeError
-from .files import open_file, read_file
+from .files import open_file
 from .interpolation import info_positions
 from .lazy import LazyEpochs
 from .recordings import lazy_recording
@@ -83,18 +83,15 @@ def from_epochs(objects: list) -> Signals:
     )
 
 
-def from_raw(raw: Any) -> Signals:
+def from_raw(raw: Any, what: str = "MNE object", hint: str = "") -> Signals:
     """A continuous recording."""
-    picks = eeg_picks(raw.info, "MNE object", "")
+    picks = eeg_picks(raw.info, what, hint)
     return Signals(lazy_recording(raw, picks), unit="V", **describe(raw.info, picks))
 
 
 def from_file(path: str | os.PathLike) -> Signals:
-    """A recording in a file, which is opened when it is read."""
-    raw, stamp = open_file(path)
-    picks = eeg_picks(raw.info, "file", " on the opened recording, and pass that")
-    data = lazy_recording(raw, picks, reader=partial(read_file, stamp, picks), name=stamp.path)
-    return Signals(data, unit="V", **describe(raw.info, picks))
+    """A continuous recording in a file."""
+    return from_raw(open_file(path), "file", " on the opened recording, and pass that")
 
 
 def describe(info: Any, picks: np.ndarray) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader, Sampler
 
 from .corpus import Corpus
 from .processes import Ranks
-from .workers import worker_options
+from .reading import worker_options
 
 
 class MontageBatches(Sampler):
@@ -130,7 +130,7 @@ def make_loader(
     n_workers: int = 0,
     ranks: Ranks | None = None,
 ) -> DataLoader:
-    """Loader of (x, channels) batches; workers where something is to be read."""
+    """Loader of (x, channels) batches; workers where streams make them."""
     ranks = ranks or Ranks()
     sampler = MontageBatches(
         corpus.sizes,
@@ -142,5 +142,5 @@ def make_loader(
         sources=[part.source for part in (*corpus.montages, *corpus.streams)],
         shares=shares,
     )
-    options = worker_options(n_workers if corpus.lazy else 0)
+    options = worker_options(n_workers if corpus.streams else 0)
     return DataLoader(corpus, sampler=sampler, batch_size=None, **options)

@@ -9,6 +9,7 @@
         history.json                     skorch's history, with the steps of an unfinished epoch
         state.json                       what run it is, the position in it, and a SHA-256 per file
     checkpoints/lock                     so that one fit at a time writes here
+    windows/                             those of a corpus of files, prepared once (see `windows`)
 
 A checkpoint is written into a folder of another name, which is renamed when all of it lies on the
 disk: one that has a number is whole. JSON and safetensors alone: no file read here can run code.
@@ -39,6 +40,7 @@ from ..weights.load import save_pretraining_model
 from .batches import MontageBatches
 from .net import check_finite_weights
 from .stop_signals import StopSignals
+from .windows import PART
 
 try:
     import fcntl
@@ -50,7 +52,6 @@ N_KEPT = 2
 INSIDE, LOCK_NAME = "checkpoints", "lock"
 STATE_NAME, TENSORS_NAME, HISTORY_NAME = "state.json", "state.safetensors", "history.json"
 _FILES = {CONFIG_NAME, WEIGHTS_NAME, TENSORS_NAME, HISTORY_NAME}
-_PART = ".part-"
 _BUSY = -1
 _HELD: set[int] = set()  # handles of the locks of this process
 
@@ -105,7 +106,7 @@ class CheckpointFolder:
 
     def __init__(self, folder: Path, owner: str) -> None:
         self.folder, self.owner = folder, owner
-        self.inside = folder / INSIDE
+        self.inside, self.windows = folder / INSIDE, folder / "windows"
         self.position: tuple[int, int] | None = None
         self._kept: list[Path] = []
 
@@ -138,7 +139,7 @@ class CheckpointFolder:
         ValueError
             If the folder holds a model of something else, or nothing that is whole.
         """
-        for leftover in self.inside.glob(_PART + "*"):  # of a write that was cut short
+        for leftover in self.inside.glob(PART + "*"):  # of a write that was cut short
             shutil.rmtree(leftover, ignore_errors=True)
         numbered = self._numbered()
         if not numbered and any(
@@ -288,7 +289,7 @@ class CheckpointFolder:
     @contextmanager
     def _part(self) -> Iterator[Path]:
         """A folder to write in, which is gone afterwards unless it was renamed."""
-        part = self.inside / f"{_PART}{uuid4().hex}"
+        part = self.inside / f"{PART}{uuid4().hex}"
         part.mkdir()
         try:
             yield part

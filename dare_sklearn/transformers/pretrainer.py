@@ -5,12 +5,8 @@ from __future__ import annotations
 import copy
 import hashlib
 import os
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext
-from functools import partial
+from collections.abc import Sequence
 from numbers import Integral, Real
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,31 +21,19 @@ from ..base.hub import PushToHubMixin
 from ..base.input import SignalInputMixin
 from ..base.pooling import PATCH_POOLINGS
 from ..base.state import PlainStateMixin, whole_or_not_at_all
-from ..modules.config import SIZES, DAREConfig, get_config
+from ..modules.config import SIZES, get_config
 from ..pretraining.masks import VISIBLE_SHARE
 from ..pretraining.objective import PretrainingModel
-from ..pretraining.schedules import linear, one_cycle, restarted
 from ..signals.channels import UNKNOWN_CHANNELS
-from ..signals.container import Signals
-from ..signals.electrodes import ELECTRODES
-from ..signals.files import close_files
-from ..signals.readers import tell_ignored
 from ..signals.units import UNITS
-from ..training.batches import make_loader
-from ..training.checkpoint import CheckpointFolder, SaveCheckpoints, plain
-from ..training.corpus import Corpus, Stream, build_corpus, describe_corpus
-from ..training.device import PRECISIONS, resolve_device, resolve_precision
-from ..training.memory import fit_or_name_batch_size
-from ..training.net import check_finite_weights, history_frame, make_callbacks
+from ..training.checkpoint import plain
+from ..training.device import PRECISIONS, resolve_precision
+from ..training.net import history_frame
 from ..training.pretrain import PretrainNet
-from ..training.processes import Ranks, SharedStop, find_ranks, is_first
-from ..training.seeds import draw_seeds, torch_seed
-from ..training.stop_signals import StopSignals
-from ..training.stream import How, OnError, Part, read_sources
-from ..training.threads import compute_threads, n_threads_of
+from ..training.processes import is_first
+from ..training.run import TERMS, pretrain
+from ..training.seeds import torch_seed
 from ..weights.load import load_pretraining_model, save_pretraining_model
-
-TERMS = ("reconstruction", "anchor_alignment", "mask_alignment", "activation_penalty")
 
 # Parameters that do not change what is learned: they may differ from those of the fit.
 _FREE = {
@@ -390,172 +374,17 @@ class DAREPretrainer(
             `checkpoint_dir`, another ``fit`` goes on from there.
         """
         self._validate_params()
-        momentum = self._check_ranges()
-        if self.checkpoint_dir is not None and not os.fspath(self.checkpoint_dir):
-            raise ValueError("checkpoint_dir='' names no folder: pass a folder, or None.")
-        owner = type(self).__name__
-        how = How(self.ch_names, self.sfreq, self.unit, self.robust_scale, owner)
-        ranks, errors = find_ranks(self.device), OnError(self.on_error, owner)
-        if ranks.size > 1 and self.reconstruction_target == "bands":
-            raise ValueError(
-                "reconstruction_target='bands' needs the whole batch in one process: train in one, "
-                "or pass 'patch'."
-            )
-        shares = self._check_shares(X)
-        try:
-            with self._asking():
-                parts, streams, n_bad = read_sources(
-                    [X] if shares is None else X,
-                    how,
-                    errors,
-                    n_workers=self.n_workers,
-                    ranks=ranks,
-                    verbose=self.verbose,
-                )
-            if not parts and not streams:
-                errors.tell(0)
-                raise ValueError(f"{owner} got 0 sample(s), and at least 1 is required.")
-            first = parts[0].signals if parts else _stream_signals(*streams[0])
-            with self._asking():
-                for part in parts:
-                    self._store_layout(part.signals)
-                tell_ignored(first)
-                self._store_layout(first)
+        self._check_table(X, reset=True)
+        with self._asking():
+            done = pretrain(self, X, self._make_model, self._run_params)
+            self._store_layout(done.layout)
+        if not self._fitted_on_table:
             self.n_features_in_ = self.n_chans_in_
-            self._check_table(X, reset=True)
-            # neither recordings nor a corpus of several layouts are a template for `transform`
-            layouts = {part.signals.layout() for part in parts}
-            recorded = any(part.name is not None for part in parts)
-            self._mixed = len(layouts) > 1 or recorded or bool(streams)
-            self.n_bad_windows_ = n_bad
-            with self._checkpoint_folder(ranks) as folder:
-                net = self._train(parts, streams, shares, errors, momentum, ranks, folder)
-        finally:
-            close_files()
-        check_finite_weights(net.module_, owner)
-        self._store_result(net)
+        # neither recordings nor a corpus of several layouts are a template for `transform`
+        self._mixed, self.n_windows_ = done.mixed, done.n_windows
+        self.n_bad_windows_, self.skipped_ = done.prepared.n_bad, done.prepared.skipped
+        self._store_result(done.net)
         return self
-
-    def _train(
-        self,
-        parts: list[Part],
-        streams: list[tuple[Any, int]],
-        shares: np.ndarray | None,
-        errors: OnError,
-        momentum: tuple[float, float],
-        ranks: Ranks,
-        folder: CheckpointFolder | None,
-    ) -> PretrainNet:
-        owner = type(self).__name__
-        device = ranks.device or resolve_device(self.device)
-        saves = self.checkpoint_dir is not None
-        checkpoint = ranks.first(folder.latest if folder else lambda: None) if saves else None
-        seeds = draw_seeds(self.random_state, 3)
-        seeds = ranks.first(lambda: seeds) if checkpoint is None else checkpoint.run["seeds"]
-        init_seed, order_seed, mask_seed = seeds
-        with ExitStack() as stack, torch_seed(init_seed):
-            model = self._make_model()
-            n_threads = self.n_threads or n_threads_of(model.config)
-            stack.enter_context(compute_threads(n_threads))
-            with self._asking():
-                corpus = build_corpus(
-                    parts,
-                    model.config,
-                    window_s=self.window_s,
-                    unknown=self.unknown_channels,
-                    owner=owner,
-                    errors=errors,
-                    streams=[Stream(given, model.config, source) for given, source in streams],
-                )
-            self._store_corpus(parts, corpus, errors)
-            ranks.check_same(corpus.sizes, f"The number of windows of {owner}'s X")
-            loader = make_loader(
-                corpus,
-                self.batch_size,
-                np.random.default_rng(order_seed),
-                shares=shares,
-                n_workers=self.n_workers,
-                ranks=ranks,
-            )
-            borders = [len(loader) * epoch for epoch in (0, *self.restarts, self.max_epochs)]
-            active = [t for t in TERMS[:3] if getattr(self, t)] + [TERMS[3]]
-            callbacks, stop, run = list(self.callbacks or ()), nullcontext(), {}
-            if saves:
-
-                def describe() -> dict[str, Any]:
-                    run = {
-                        "params": self._run_params(model, ranks, device),
-                        "corpus": describe_corpus(parts, corpus),
-                        "seeds": seeds,
-                        "rounding": {
-                            "device": device.type,
-                            "threads": n_threads,
-                            "torch": torch.__version__,
-                            "compile": self.compile,
-                        },
-                    }
-                    if checkpoint is not None:
-                        folder.check_same_run(checkpoint.run, run)
-                    return run
-
-                run = ranks.first(describe)
-            if saves or ranks.size > 1:
-                stop = SharedStop() if ranks.size > 1 else StopSignals()
-                saver = SaveCheckpoints(folder, run, loader.sampler, self.checkpoint_every, stop)
-                callbacks.append(("checkpoints", saver))
-            verbose = self.verbose if ranks.rank == 0 else 0
-            net = PretrainNet(
-                model,
-                criterion=torch.nn.Identity,
-                max_epochs=self.max_epochs,
-                lr=self.lr,
-                weight_decay=self.weight_decay,
-                momentum=partial(
-                    restarted,
-                    schedule=partial(linear, first=momentum[0], last=momentum[1]),
-                    borders=borders,
-                ),
-                mask_seed=mask_seed,
-                visible_share=self.visible_share,
-                hidden_target_share=self.hidden_target_share,
-                precision=self.precision,
-                compiled=self.compile,
-                ranks=ranks,
-                stop=stop,
-                device=str(device),
-                train_split=None,
-                callbacks=make_callbacks(
-                    partial(restarted, schedule=one_cycle, borders=borders),
-                    active,
-                    verbose,
-                    callbacks,
-                    len(loader),
-                ),
-                verbose=verbose,
-            )
-            with stop:
-                return fit_or_name_batch_size(
-                    lambda: net.train(loader, checkpoint),
-                    self.batch_size,
-                    max(corpus.sizes, default=self.batch_size),
-                    owner,
-                )
-
-    def _store_corpus(self, parts: list[Part], corpus: Corpus, errors: OnError) -> None:
-        """What was used and what was not: told once, and kept."""
-        self.n_windows_, self.skipped_ = len(corpus), errors.skipped
-        self.n_windows_ += sum(len(stream) * len(stream.read(0)[0]) for stream in corpus.streams)
-        n_parts = sum(part.name not in errors.skipped for part in parts)
-        self.n_bad_windows_ += corpus.n_bad
-        if self.verbose:
-            print(
-                f"{errors.owner}: {self.n_windows_} windows of {n_parts} part(s) of X; "
-                f"{self.n_bad_windows_} window(s) left out for bad segments, {len(self.skipped_)} "
-                "recording(s) that cannot be used"
-            )
-        errors.tell(n_parts)
-        if self.n_windows_ == 1:
-            _warn_single_window()
 
     def transform(self, X: Any) -> np.ndarray:
         """Embed signals with the momentum encoder.
@@ -608,55 +437,6 @@ class DAREPretrainer(
         pretrainer.unit_ = "auto"
         return pretrainer
 
-    def _check_ranges(self) -> tuple[float, float]:
-        """Check what the constraints cannot say; gives the momentum."""
-        momentum, restarts = tuple(self.momentum), list(self.restarts)
-        if len(momentum) != 2 or not all(_is_share(m) for m in momentum):
-            raise ValueError(
-                "The 'momentum' parameter of DAREPretrainer must be two numbers from 0 to 1 (first "
-                f"and last), got {self.momentum!r} instead."
-            )
-        visible = self.visible_share
-        if isinstance(visible, list | tuple) and (
-            len(visible) != 2 or not all(_is_share(v) for v in visible) or visible[0] > visible[1]
-        ):
-            raise ValueError(
-                "The 'visible_share' parameter of DAREPretrainer must be a number from 0 to 1, or "
-                f"the lowest and the highest one, got {visible!r} instead."
-            )
-        borders = [0, *restarts, self.max_epochs]
-        if restarts and (
-            not all(isinstance(r, Integral) for r in restarts) or sorted(set(borders)) != borders
-        ):
-            raise ValueError(
-                "The 'restarts' parameter of DAREPretrainer must hold rising numbers of epochs "
-                f"between 0 and max_epochs={self.max_epochs}, got {self.restarts!r} instead."
-            )
-        windows = np.atleast_1d(np.asarray(self.window_s, dtype=object))
-        if not len(windows) or not all(isinstance(w, Real) and 0 < w <= 1e9 for w in windows):
-            raise ValueError(
-                "The 'window_s' parameter of DAREPretrainer must be a number of seconds, or "
-                f"several, got {self.window_s!r} instead."
-            )
-        return momentum
-
-    def _check_shares(self, X: Any) -> np.ndarray | None:
-        if self.shares is None:
-            return None
-        shares = list(self.shares)
-        if not shares or not all(isinstance(s, Real) and 0 < s < np.inf for s in shares):
-            raise ValueError(
-                "The 'shares' parameter of DAREPretrainer must hold positive numbers, got "
-                f"{self.shares!r} instead."
-            )
-        if not isinstance(X, list | tuple) or len(X) != len(shares):
-            got = f"{len(X)} items" if isinstance(X, list | tuple) else type(X).__name__
-            raise ValueError(
-                f"shares={self.shares!r} of DAREPretrainer needs a list X of {len(shares)} items, "
-                f"one for each share, got {got}."
-            )
-        return np.array(shares, dtype=float) / sum(shares)
-
     def _make_model(self) -> PretrainingModel:
         objective = {
             "reconstruction": self.reconstruction,
@@ -668,31 +448,14 @@ class DAREPretrainer(
         }
         if self.weights is not None:
             return load_pretraining_model(self.weights, **objective)
-        return PretrainingModel(self._config(), **objective)
+        return PretrainingModel(get_config(self.size), **objective)
 
-    def _config(self) -> DAREConfig:
-        return get_config(self.size)
-
-    @contextmanager
-    def _checkpoint_folder(self, ranks: Ranks) -> Iterator[CheckpointFolder | None]:
-        """The folder, in the process that writes."""
-        with ExitStack() as stack:
-            folder = None
-            if self.checkpoint_dir is not None:
-                folder = CheckpointFolder(Path(self.checkpoint_dir).absolute(), type(self).__name__)
-                ranks.first(lambda: stack.enter_context(folder) and None)
-            yield folder if ranks.rank == 0 else None
-
-    def _run_params(
-        self, model: PretrainingModel, ranks: Ranks, device: torch.device
-    ) -> dict[str, Any]:
+    def _run_params(self, model: PretrainingModel, device: torch.device) -> dict[str, Any]:
         """Parameters that decide what is learned, as JSON."""
         params = {k: v for k, v in self.get_params(deep=False).items() if k not in _FREE}
         params["precision"] = resolve_precision(self.precision, device)
         if self.weights is not None:  # the same name may hold others by now
             params["weights"] = f"{self.weights} (content {encoder_digest(model).hex()[:16]})"
-        if ranks.size > 1:
-            params["n_processes"] = ranks.size
         return plain(params)
 
     def _store_result(self, net: PretrainNet) -> None:
@@ -741,28 +504,8 @@ class DAREPretrainer(
         return twin
 
 
-def _is_share(value: Any) -> bool:
-    return isinstance(value, Real) and 0.0 <= value <= 1.0
-
-
-def _stream_signals(stream: Any, source: int) -> Signals:
-    """The first batch of a stream, as signals of its electrodes."""
-    config = get_config("nano")  # all sizes read the same grid
-    x, channels = Stream(stream, config).read(0)
-    return Signals(x, tuple(ELECTRODES[i] for i in channels), config.sfreq, unit="uV")
-
-
 def _learning_params(pretrainer: DAREPretrainer) -> str:
     params = pretrainer.get_params(deep=False)
     if isinstance(params["random_state"], np.random.RandomState):
         params["random_state"] = "RandomState"  # its repr is an address, which a copy does not keep
     return repr(sorted((name, repr(value)) for name, value in params.items() if name not in _FREE))
-
-
-def _warn_single_window() -> None:
-    warnings.warn(
-        "DAREPretrainer got a single window: mask alignment has nothing to contrast it with. Pass "
-        "more epochs, or a smaller window_s.",
-        UserWarning,
-        stacklevel=3,
-    )

@@ -113,7 +113,9 @@ def test_whole_patches():
 @pytest.mark.parametrize(("n_times", "expected"), [(10, 1), (20, 1), (40, 2), (50, 3)])
 def test_windows_cover_everything(n_times, expected):
     data = np.arange(2 * n_times).reshape(2, 1, n_times)
-    windows = cut_windows(data, 20)
+    windows, n_bad = cut_windows(data, 20)
+    assert n_bad == 0
+    windows = np.array(windows)
     assert windows.shape == (2 * expected, 1, min(20, n_times))
     assert set(windows.ravel()) == set(data.ravel())
 

@@ -1,0 +1,327 @@
+"""How a pretraining corpus is read: part by part, with a report on unusable recordings."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+from tqdm import tqdm
+
+from ..modules.config import DAREConfig
+from ..signals.container import Signals
+from ..signals.corpora import split_corpus, without_bad_windows
+from ..signals.errors import SignalError, tell
+from ..signals.files import explain
+from ..signals.lazy import LazyEpochs
+from ..signals.readers import read_parts
+from ..signals.recordings import Contents, LazyRecording, read_whole, whole_on_grid
+from ..signals.validation import Summary
+
+N_NAMED = 10  # files in a message
+
+
+class How(NamedTuple):
+    """How signals are read: parameters of the pretrainer, and the grid of its encoder."""
+
+    ch_names: Any
+    sfreq: float | None
+    unit: str
+    robust_scale: float | None
+    config: DAREConfig
+
+
+class Source(NamedTuple):
+    """Something to read: a recording or not, and the number of its item of X."""
+
+    item: Any
+    is_recording: bool
+    number: int
+
+
+@dataclass
+class Part:
+    """Signals of one layout.
+
+    Attributes
+    ----------
+    signals : Signals
+        Of a continuous recording: one long epoch at the encoder's rate.
+    layout : Signals
+        What was read; of a recording, without its values.
+    on_disk : bool
+        Whether it lay in files.
+    number : int
+        Of the item of X.
+    n_bad : int
+        Windows that were left out already.
+    name, digest, bad
+        Of a recording: its name, the hash of its values, its bad segments.
+    """
+
+    signals: Signals
+    layout: Signals
+    on_disk: bool
+    number: int = 0
+    n_bad: int = 0
+    name: str | None = None
+    digest: bytes | None = None
+    bad: tuple[tuple[float, float], ...] = ()
+
+
+class OnError:
+    """What becomes of a recording that cannot be used: an error that names it, or left out.
+
+    Attributes
+    ----------
+    skipped : dict of str to str
+        Names of the recordings that were left out, and why.
+    """
+
+    def __init__(self, action: str) -> None:
+        self.action = action
+        self.skipped: dict[str, str] = {}
+
+    def note(self, name: str, reason: str, cause: BaseException | None = None) -> None:
+        """Raise, or remember.
+
+        Raises
+        ------
+        SignalError
+        """
+        if self.action == "raise":
+            raise SignalError(
+                f"cannot use the recording {name}: {reason.rstrip('.')}. Pass on_error='skip' to "
+                "leave such recordings out."
+            ) from cause
+        self.skipped[name] = reason
+
+    @contextmanager
+    def guard(self, name: str | None) -> Iterator[None]:
+        """What fails inside is held against the recording of that name; None is no recording."""
+        try:
+            yield
+        except Exception as error:
+            if name is None or isinstance(error, MemoryError | Warning):
+                raise
+            self.note(name, explain(error), error)
+
+
+def tell_skipped(skipped: dict[str, str], n_used: int) -> None:
+    """Warn of the recordings that were left out.
+
+    Raises
+    ------
+    SignalError
+        If nothing is left.
+    """
+    if skipped:
+        listed = _list([f"{name} ({reason})" for name, reason in skipped.items()])
+        if not n_used:
+            raise SignalError(f"could use none of the recordings: {listed}.")
+        tell(
+            f"left out {len(skipped)} recording(s) that it could not use, of "
+            f"{len(skipped) + n_used}: {listed}. The attribute skipped_ names them all."
+        )
+
+
+def find_sources(items: list[Any]) -> tuple[list[Source], list[tuple[Any, int]]]:
+    """What several corpora hold in order: signals; and streams, with the number of their item."""
+    sources, streams = [], []
+    for number, item in enumerate(items):
+        members = item if isinstance(item, list | tuple) else [item]
+        its_streams = [x for x in members if is_stream(x)]
+        streams += [(stream, number) for stream in its_streams]
+        rest = [x for x in members if not is_stream(x)] if its_streams else item
+        if its_streams and len(rest) < 2:
+            if not rest:
+                continue
+            (rest,) = rest
+        sources += [Source(x, is_recording, number) for x, is_recording in split_corpus(rest)]
+    return sources, streams
+
+
+def is_stream(x: Any) -> bool:
+    """Whether an object makes batches by the step (see `corpus.Stream`)."""
+    return callable(getattr(x, "batch", None)) and hasattr(x, "__len__")
+
+
+def is_path(x: Any) -> bool:
+    """Whether something names a file or folder."""
+    return isinstance(x, str | os.PathLike)
+
+
+def read_sources(
+    sources: list[Source], how: How, errors: OnError, *, n_workers: int, verbose: int
+) -> Iterator[tuple[int, Part]]:
+    """All parts in order, each with the number of its source; one after the other.
+
+    Raises
+    ------
+    SignalError
+        If a recording cannot be used and `errors` says so.
+    """
+    paths = [source.item for source in sources if is_path(source.item)]
+    outcomes = _read_files(paths, how, n_workers, verbose)
+    remarks = []
+    for at, (item, is_recording, number) in enumerate(sources):
+        if is_path(item):
+            outcome = next(outcomes)
+            if outcome.remarks:
+                remarks.append(f"{outcome.name} ({'; '.join(dict.fromkeys(outcome.remarks))})")
+            if outcome.reason is not None:
+                errors.note(outcome.name, outcome.reason)
+            parts = [] if outcome.part is None else [replace(outcome.part, on_disk=True)]
+        elif is_recording:
+            parts = []
+            with errors.guard(_name(item, at)):
+                parts = [read_recording(item, how)]
+        else:
+            parts = _read_epochs(item, how)
+        for part in parts:
+            yield at, replace(part, number=number)
+    if remarks:
+        tell(f"opened {len(remarks)} of {len(paths)} files with remarks of MNE: {_list(remarks)}.")
+
+
+def _read_epochs(item: Any, how: How) -> Iterator[Part]:
+    if how.robust_scale is not None:
+        raise SignalError(
+            "robust_scale is for continuous recordings, and X holds epochs or windows, which do "
+            "not tell what recording they are from: pass recordings, or scale the epochs first and "
+            "leave robust_scale=None."
+        )
+    item, n_bad = without_bad_windows(item)
+    for signals in _read(item, how):
+        yield Part(signals, signals, signals.lazy, n_bad=n_bad)
+        n_bad = 0
+
+
+def read_recording(item: Any, how: How) -> Part:
+    """A continuous recording: all of it, scaled, and brought to the encoder's rate."""
+    seen: list[tuple[LazyRecording, Contents]] = []
+
+    def look(recording: LazyRecording) -> Summary:
+        contents = read_whole(recording, quartiles=how.robust_scale is not None)
+        seen.append((recording, contents))
+        return contents
+
+    (signals,) = _read(item, how, summary_of=look)
+    ((recording, contents),) = seen
+    values, factor = contents.values, 1.0 if signals.unit == "V" else 1e-6
+    if factor != 1.0:
+        values *= np.float32(factor)
+    if how.robust_scale is not None:
+        low, middle, high = contents.quartiles * factor
+        order = [recording.ch_names.index(name) for name in signals.ch_names]
+        spread = float(np.median((high - low)[order]))
+        if spread <= 0:
+            raise SignalError("its interquartile range is zero, so robust_scale cannot scale it")
+        values -= middle[:, None].astype(np.float32)
+        values *= np.float32(how.robust_scale / spread)
+    data = whole_on_grid(values, signals.sfreq, how.config)[None]
+    gone = LazyEpochs((), (1,), signals.n_chans, signals.n_times)
+    whole = replace(
+        signals, data=data, ch_names=recording.ch_names, sfreq=float(how.config.sfreq)
+    ).reorder(signals.ch_names)
+    return Part(
+        whole,
+        replace(signals, data=gone),
+        not recording.loaded,
+        name=recording.name,
+        digest=contents.digest,
+        bad=recording.bad,
+    )
+
+
+def _read(item: Any, how: How, **params: Any) -> Iterator[Signals]:
+    return read_parts(item, ch_names=how.ch_names, sfreq=how.sfreq, unit=how.unit, **params)
+
+
+class _Outcome(NamedTuple):
+    """What came of a file."""
+
+    name: str
+    part: Part | None
+    reason: str | None
+    remarks: list[str]
+
+
+class _Files(Dataset):
+    """Recordings that are read when they are asked for."""
+
+    def __init__(self, paths: list[Any], how: How) -> None:
+        self.paths, self.how = paths, how
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, number: int) -> _Outcome:
+        name, part, reason = os.path.abspath(self.paths[number]), None, None
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            try:
+                part = replace(read_recording(self.paths[number], self.how), name=name)
+            except MemoryError:
+                raise
+            except Exception as error:
+                reason = explain(error)
+        return _Outcome(name, part, reason, [str(warning.message) for warning in caught])
+
+
+def _read_files(paths: list[Any], how: How, n_workers: int, verbose: int) -> Iterator[_Outcome]:
+    """What came of every file in order; each worker has one recording in its memory."""
+    options = worker_options(n_workers if paths else 0)
+    if "num_workers" in options:
+        options["prefetch_factor"] = 1
+    loader = DataLoader(_Files(paths, how), batch_size=None, collate_fn=_as_it_is, **options)
+    if verbose and paths:  # a bar that is switched off starts its thread too
+        return iter(tqdm(loader, "reading files", leave=False))
+    return iter(loader)
+
+
+def _as_it_is(x: Any) -> Any:
+    return x
+
+
+def worker_options(n_workers: int) -> dict[str, Any]:
+    """Arguments of a torch DataLoader with this many workers.
+
+    A daemonic process (one of a pool, or of Dask) may have no children, and reads by itself.
+    """
+    # the loader draws a seed for its workers in each epoch: from here, so that torch's own
+    # generator, whose state a checkpoint keeps, is not moved
+    options: dict[str, Any] = {"generator": torch.Generator()}
+    if n_workers and not multiprocessing.current_process().daemon:
+        options |= {
+            "num_workers": n_workers,
+            "persistent_workers": True,
+            "worker_init_fn": _leave_signals_alone,
+        }
+    return options
+
+
+def _leave_signals_alone(number: int) -> None:
+    """Ctrl-C and SIGTERM reach a whole group of processes: the main one decides when to end."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
+def _name(item: Any, number: int) -> str:
+    """Of a recording that is an object: its file where it has one."""
+    raw = getattr(item, "raw", item)
+    file = next((str(file) for file in raw.filenames if file), None)
+    return f"number {number} of X" if file is None else file
+
+
+def _list(texts: list[str]) -> str:
+    shown = "; ".join(texts[:N_NAMED])
+    return shown if len(texts) <= N_NAMED else f"{shown}; ... ({len(texts)} in all)"
