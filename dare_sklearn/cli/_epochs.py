@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,8 @@ import numpy as np
 
 from ..signals.electrodes import TEN_TWENTY, electrode_name
 from ..signals.events import event_labels
-from ..signals.files import find_files, holds_epochs, read_epochs
-from ._files import pick_and_filter
+from ..signals.files import holds_epochs, read_epochs
+from ._files import name_files, pick_and_filter
 from ._options import UsageError
 
 EVENT, FILE = "event", "file"  # what --label and --groups take beside the names of columns
@@ -21,13 +21,7 @@ EVENT, FILE = "event", "file"  # what --label and --groups take beside the names
 
 @dataclass
 class Data:
-    """One data set: epochs, their labels, and whom they are of.
-
-    Attributes
-    ----------
-    notes : list of str
-        What was left out, and what the reader of the report must know.
-    """
+    """One data set: epochs, labels, groups, and notes of what the reader of a report must know."""
 
     name: str
     epochs: Any
@@ -48,18 +42,12 @@ class Data:
 
 
 def from_files(args: Any) -> Data:
-    """The epochs of all files together.
-
-    Raises
-    ------
-    UsageError
-        If a file holds no epochs, a column is missing, or the files do not fit together.
-    """
+    """The epochs of all files together."""
     import mne
 
-    parts, labels, groups, copies, near = [], [], [], 0, 0
+    parts, labels, groups, near = [], [], [], 0
     first: tuple[str, Any] | None = None
-    for path, name in _files(args.files):
+    for path, name in name_files(args.files, only_epochs=True).items():
         epochs = _read(path)
         labels_here = _column(epochs, args.label, "label", name)
         groups_here = _column(epochs, args.groups, "groups", name) if args.groups else labels_here
@@ -73,7 +61,6 @@ def from_files(args: Any) -> Data:
         groups += [groups_here[i] for i in keep]
     values = np.concatenate(parts)
     single = _without_copies(values)
-    copies = len(values) - len(single)
     y = np.array(labels, dtype=str)[single]
     _check_labels(y, args)
     name, epochs = first
@@ -81,7 +68,7 @@ def from_files(args: Any) -> Data:
     joined = mne.EpochsArray(values[single], info, tmin=epochs.tmin, verbose="error")
     title = f"{args.label} in {name if len(parts) == 1 else f'{len(parts)} files'}"
     data = Data(title, joined, y, np.array(groups, dtype=str)[single] if args.groups else None)
-    if copies:
+    if copies := len(values) - len(single):
         data.notes.append(
             f"{copies} of {len(values)} epochs are exact copies of others and are left out: a copy "
             "among the training epochs gives its test epoch away."
@@ -95,13 +82,7 @@ def from_files(args: Any) -> Data:
 
 
 def with_positions(epochs: Any) -> Any:
-    """The epochs with positions of their electrodes: their own, or those of the 10-05 system.
-
-    Raises
-    ------
-    UsageError
-        If a channel has no position and its name is not that of an electrode.
-    """
+    """The epochs with positions of their electrodes: their own, or those of the 10-05 system."""
     import mne
 
     from ..signals.interpolation import template_positions
@@ -124,36 +105,15 @@ def simulated() -> Iterator[Data]:
     """Three paradigms, eight simulated people each."""
     from ..simulation import simulate_epochs
 
-    kinds = {
-        "simulated hands": ("motor", 30, 2.0, 11),
-        "simulated oddball": ("erp", 40, 1.0, 12),
-        "simulated flicker": ("steady_state", 30, 2.0, 13),
-    }
-    for name, (paradigm, n_epochs, duration, seed) in kinds.items():
-        epochs = simulate_epochs(
-            paradigm, n_subjects=8, n_epochs=n_epochs, duration=duration, ch_names=TEN_TWENTY,
-            random_state=seed,
-        )  # fmt: skip
+    for name, paradigm, n_epochs, duration, seed in (
+        ("simulated hands", "motor", 30, 2.0, 11),
+        ("simulated oddball", "erp", 40, 1.0, 12),
+        ("simulated flicker", "steady_state", 30, 2.0, 13),
+    ):
+        how = {"n_epochs": n_epochs, "duration": duration, "random_state": seed}
+        epochs = simulate_epochs(paradigm, n_subjects=8, ch_names=TEN_TWENTY, **how)
         table = epochs.metadata
         yield Data(name, epochs, table["label"].to_numpy(str), table["subject"].to_numpy(str))
-
-
-def _files(sources: Sequence[Path]) -> list[tuple[Path, str]]:
-    found: dict[Path, str] = {}
-    for source in sources:
-        try:
-            files = find_files(source)
-        except ValueError as error:
-            raise UsageError(str(error)) from None
-        if source.is_dir():
-            files = [file for file in files if holds_epochs(file)]
-            if not files:
-                raise UsageError(f"The folder {str(source)!r} holds no *-epo.fif.")
-        for file in files:
-            found[file] = file.relative_to(source).as_posix() if file != source else file.name
-    if len(set(found.values())) < len(found):
-        found = {file: file.as_posix() for file in found}
-    return list(found.items())
 
 
 def _read(path: Path) -> Any:
@@ -188,9 +148,9 @@ def _column(epochs: Any, name: str, option: str, file: str) -> list[str]:
         return [file] * len(epochs)
     there = "no metadata" if table is None else f"the columns {', '.join(map(str, table))}"
     events = ", ".join(sorted(set(event_labels(epochs)))[:8])
-    other = f"'{EVENT}' takes its event names ({events})" if option == "label" else (
-        f"'{FILE}' takes every file as a group"
-    )  # fmt: skip
+    other = f"'{FILE}' takes every file as a group"
+    if option == "label":
+        other = f"'{EVENT}' takes its event names ({events})"
     raise UsageError(f"--{option} {name}: {file} has {there}; {other}.")
 
 

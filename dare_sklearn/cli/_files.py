@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,59 +13,57 @@ from ._say import doing
 
 def add_file_arguments(parser: argparse.ArgumentParser) -> None:
     """Options that commands which read recordings have in common."""
-    parser.add_argument(
-        "files", nargs="+", type=path,
-        help="recordings (EDF, BDF, GDF, FIF, SET, VHDR, CNT), *-epo.fif, or folders of them",
-    )  # fmt: skip
-    parser.add_argument(
-        "--channels", nargs="+", type=text, metavar="NAME", help="only these channels"
-    )
-    parser.add_argument(
-        "--unknown-channels", choices=("interpolate", "drop", "error"), default="interpolate",
-        help="channels outside the encoder's 62 electrodes (%(default)s)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--band", nargs=2, type=edge, metavar=("LOW", "HIGH"),
-        help="pass band in Hz, of continuous recordings; 'none' is an open end",
-    )  # fmt: skip
-    parser.add_argument(
-        "--on-error", choices=("raise", "skip"), default="raise",
-        help="stop at a file that cannot be used, or leave it out (%(default)s)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--device", type=text, default="auto", help="auto, cpu, cuda, cuda:1, mps (%(default)s)"
-    )
-    parser.add_argument("-q", "--quiet", action="store_true", help="no progress bars")
+    # fmt: off
+    add = parser.add_argument
+    add("files", nargs="+", type=path,
+        help="recordings (EDF, BDF, GDF, FIF, SET, VHDR, CNT), *-epo.fif, or folders of them")
+    add("--channels", nargs="+", type=text, metavar="NAME", help="only these channels")
+    add("--unknown-channels", choices=("interpolate", "drop", "error"), default="interpolate",
+        help="channels outside the encoder's 62 electrodes (%(default)s)")
+    add("--band", nargs=2, type=edge, metavar=("LOW", "HIGH"),
+        help="pass band in Hz, of continuous recordings; 'none' is an open end")
+    add("--on-error", choices=("raise", "skip"), default="raise",
+        help="stop at a file that cannot be used, or leave it out (%(default)s)")
+    add("--device", type=text, default="auto", help="auto, cpu, cuda, cuda:1, mps (%(default)s)")
+    add("-q", "--quiet", action="store_true", help="no progress bars")
+    # fmt: on
 
 
-def find(args: Any) -> dict[Path, str]:
-    """All recordings among the files and folders of the command, and a name of each in tables.
+def name_files(sources: Sequence[Path], *, only_epochs: bool = False) -> dict[Path, str]:
+    """All files among files and folders, and a name of each.
 
     Names are relative to the folder that was searched; where two would be the same, they are paths
     as the user wrote them.
-
-    Raises
-    ------
-    UsageError
-        If a path is missing, a folder holds no recording, or an option has no effect on them.
     """
+    from ..signals.files import find_files, holds_epochs
+
+    found: dict[Path, str] = {}
+    for source in sources:
+        try:
+            files = find_files(source)
+        except ValueError as error:
+            raise UsageError(str(error)) from None
+        if only_epochs and source.is_dir():
+            files = [file for file in files if holds_epochs(file)]
+            if not files:
+                raise UsageError(f"The folder {str(source)!r} holds no *-epo.fif.")
+        for file in files:
+            found[file] = file.relative_to(source).as_posix() if file != source else file.name
+    if len(set(found.values())) < len(found):
+        found = {file: file.as_posix() for file in found}
+    return found
+
+
+def find(args: Any) -> dict[Path, str]:
+    """The recordings of the command, after a look at whether --band has an effect on them."""
     rising(args, "band")
     if args.band == [None, None]:
         refuse(args, ["band"], "with two open ends")
     if any(source.is_dir() for source in args.files):
         doing("Looking for recordings")
-    from ..signals.files import find_files, holds_epochs
+    from ..signals.files import holds_epochs
 
-    found: dict[Path, str] = {}
-    for source in args.files:
-        try:
-            files = find_files(source)
-        except ValueError as error:
-            raise UsageError(str(error)) from None
-        for file in files:
-            found[file] = file.relative_to(source).as_posix() if file != source else file.name
-    if len(set(found.values())) < len(found):
-        found = {file: file.as_posix() for file in found}
+    found = name_files(args.files)
     epochs = [name for file, name in found.items() if holds_epochs(file)]
     if epochs:
         refuse(args, ["band"], f"on epochs, which are too short to filter ({epochs[0]})")
@@ -74,12 +73,7 @@ def find(args: Any) -> dict[Path, str]:
 def open_recording(file: Path, args: Any, *, keep: bool = False) -> Any:
     """A recording or epochs (on disk, unless they are filtered) with the channels asked for.
 
-    Without `keep`, channels that are not EEG are left out.
-
-    Raises
-    ------
-    ValueError
-        If MNE cannot read the file, it is damaged, or it lacks a channel.
+    With `keep` they keep all their channels.
     """
     from ..signals.files import explain, holds_epochs, open_file, read_epochs
 
@@ -94,13 +88,7 @@ def open_recording(file: Path, args: Any, *, keep: bool = False) -> Any:
 
 
 def pick_and_filter(inst: Any, file: Path, args: Any) -> Any:
-    """The EEG channels or those of --channels, in the pass band of --band.
-
-    Raises
-    ------
-    ValueError
-        If there is no such channel, or it is not EEG.
-    """
+    """The EEG channels or those of --channels, in the pass band of --band."""
     import mne
 
     from ..signals.files import holds_epochs

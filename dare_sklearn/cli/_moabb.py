@@ -24,50 +24,29 @@ class Protocol:
     paradigm: str
     evaluation: str
     settings: dict[str, Any] = field(default_factory=dict)
-    n_splits: int | None = None
+    n_splits: int | None = None  # of the evaluation; None is MOABB's number
 
 
 _HANDS = {"fmin": 0.5, "fmax": 40, "tmin": 0, "tmax": 4}
 _FLICKER = {"fmin": 1, "fmax": 45, "tmin": 0, "tmax": 4}
+_P300 = {"fmin": 1, "fmax": 24, "tmin": 0, "tmax": 1, "resample": 128}
+_LOAD = {"fmin": 1, "fmax": 35, "tmin": 0, "tmax": 2, "events": ["easy", "diff"], "resample": 128}
+_WITHIN, _SESSION, _SUBJECT = EVALUATIONS
 PROTOCOLS = {
-    "BNCI2014-001": Protocol(
-        "BNCI2014_001", "MotorImagery", "cross-subject", {**_HANDS, "n_classes": 4}
-    ),
-    "PhysionetMI": Protocol(
-        "PhysionetMI", "LeftRightImagery", "cross-subject", {**_HANDS, "tmax": 3}, n_splits=10
-    ),
-    "Lee2019": Protocol(
-        "Lee2019_MI", "LeftRightImagery", "cross-session", {**_HANDS, "resample": 256}
-    ),
-    "BI2014a": Protocol(
-        "BI2014a", "P300", "within-session",
-        {"fmin": 1, "fmax": 24, "tmin": 0, "tmax": 1, "resample": 128},
-    ),
-    "Nakanishi2015": Protocol(
-        "Nakanishi2015", "SSVEP", "within-session", {**_FLICKER, "n_classes": 12}
-    ),
-    "Wang2016": Protocol("Wang2016", "SSVEP", "within-session", {**_FLICKER, "n_classes": 40}),
-    "Schirrmeister2017": Protocol(
-        "Schirrmeister2017", "MotorImagery", "within-session",
-        {**_HANDS, "n_classes": 4, "resample": 250},
-    ),
-    "Hinss2021": Protocol(
-        "Hinss2021", "RestingStateToP300Adapter", "cross-session",
-        {"fmin": 1, "fmax": 35, "tmin": 0, "tmax": 2, "events": ["easy", "diff"], "resample": 128},
-    ),
+    "BNCI2014-001": Protocol("BNCI2014_001", "MotorImagery", _SUBJECT, {**_HANDS, "n_classes": 4}),
+    "PhysionetMI": Protocol("PhysionetMI", "LeftRightImagery", _SUBJECT, {**_HANDS, "tmax": 3}, 10),
+    "Lee2019": Protocol("Lee2019_MI", "LeftRightImagery", _SESSION, {**_HANDS, "resample": 256}),
+    "BI2014a": Protocol("BI2014a", "P300", _WITHIN, _P300),
+    "Nakanishi2015": Protocol("Nakanishi2015", "SSVEP", _WITHIN, {**_FLICKER, "n_classes": 12}),
+    "Wang2016": Protocol("Wang2016", "SSVEP", _WITHIN, {**_FLICKER, "n_classes": 40}),
+    "Schirrmeister2017": Protocol("Schirrmeister2017", "MotorImagery", _WITHIN,
+                                  {**_HANDS, "n_classes": 4, "resample": 250}),
+    "Hinss2021": Protocol("Hinss2021", "RestingStateToP300Adapter", _SESSION, _LOAD),
 }  # fmt: skip
 
 
 def find(name: str, how: str | None) -> tuple[Any, Any, Any, str]:
-    """A data set, a paradigm, an evaluation class and its settings' name.
-
-    Raises
-    ------
-    UsageError
-        If MOABB has no such data set, or no paradigm for it.
-    ImportError
-        If MOABB is missing.
-    """
+    """A data set, a paradigm, an evaluation class and its settings."""
     try:
         import moabb.datasets
         import moabb.datasets.fake
@@ -109,13 +88,7 @@ def _default(name: str, dataset: Any) -> Protocol:
 
 
 def evaluate(name: str, names: list[str], args: Any, store: Any, suffix: str) -> Any:
-    """Scores of one data set in the columns of `compare`; finished ones are not computed again.
-
-    Raises
-    ------
-    UsageError
-        As `find`.
-    """
+    """Scores of one data set in the columns of `compare`; finished ones are not computed again."""
     import mne
 
     dataset, paradigm, evaluation, settings = find(name, args.cv)

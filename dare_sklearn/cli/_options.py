@@ -15,25 +15,23 @@ class UsageError(ValueError):
     """Something that the user has to say differently."""
 
 
-class _Once(argparse._StoreAction):
-    """Stores a value, notes that the user gave it, and refuses a second one."""
+class _Once:
+    """Notes that the user gave the option, and refuses a second one."""
 
     def __call__(self, parser, namespace, values, option_string=None) -> None:
-        _note(self, parser, namespace, option_string)
+        given = vars(namespace).setdefault("given", {})
+        if option_string is not None and self.dest in given:
+            parser.error(f"argument {option_string}: it was given twice")
+        given[self.dest] = option_string
         super().__call__(parser, namespace, values, option_string)
 
 
-class _OnceTrue(argparse._StoreTrueAction):
-    def __call__(self, parser, namespace, values, option_string=None) -> None:
-        _note(self, parser, namespace, option_string)
-        super().__call__(parser, namespace, values, option_string)
+class _Store(_Once, argparse._StoreAction):
+    pass
 
 
-def _note(action: Any, parser: Any, namespace: Any, option: str | None) -> None:
-    given = vars(namespace).setdefault("given", {})
-    if option is not None and action.dest in given:
-        parser.error(f"argument {option}: it was given twice")
-    given[action.dest] = option
+class _StoreTrue(_Once, argparse._StoreTrueAction):
+    pass
 
 
 class Parser(argparse.ArgumentParser):
@@ -45,9 +43,9 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, **params: Any) -> None:
         params.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
         super().__init__(allow_abbrev=False, **params)
-        self.register("action", None, _Once)
-        self.register("action", "store", _Once)
-        self.register("action", "store_true", _OnceTrue)
+        self.register("action", None, _Store)
+        self.register("action", "store", _Store)
+        self.register("action", "store_true", _StoreTrue)
         self.set_defaults(given={})
 
     def error(self, message: str) -> None:
@@ -56,13 +54,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def refuse(args: Any, names: Iterable[str], why: str) -> None:
-    """Refuse options that were given and have no effect here.
-
-    Raises
-    ------
-    UsageError
-        Naming them.
-    """
+    """Refuse options that were given and have no effect here."""
     given = [args.given[name] for name in names if name in args.given]
     if given:
         verb, them = ("has", "it") if len(given) == 1 else ("have", "them")
@@ -129,35 +121,20 @@ def path(value: str) -> Path:
 
 
 def rising(args: Any, name: str) -> None:
-    """Refuse a pair of numbers that does not rise.
-
-    Raises
-    ------
-    UsageError
-    """
+    """Refuse a pair of numbers that does not rise."""
     pair = getattr(args, name)
     if pair is not None and None not in pair and pair[0] >= pair[1]:
         raise UsageError(f"--{name} must rise, got {pair[0]:g} and {pair[1]:g}.")
 
 
 def check_length(seconds: float, name: str) -> None:
-    """Refuse epochs that are shorter than a patch of the encoder.
-
-    Raises
-    ------
-    UsageError
-    """
+    """Refuse epochs that are shorter than a patch of the encoder."""
     if seconds < 0.25:
         raise UsageError(f"--{name}: {seconds:g} s are less than one patch of 0.25 s.")
 
 
 def check_device(device: str) -> None:
-    """Refuse a device that this machine lacks, before anything is computed.
-
-    Raises
-    ------
-    UsageError
-    """
+    """Refuse a device that this machine lacks, before anything is computed."""
     from ..training.device import resolve_device
 
     try:

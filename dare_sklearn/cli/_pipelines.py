@@ -41,13 +41,7 @@ _GRID = {"embed__pooling": ["flatten", "mean_std"], "lr__C": [0.001, 0.01, 0.1, 
 
 
 def choose(names: Iterable[str] | None, encoder: str) -> list[str]:
-    """The pipelines of --pipelines, or those that are compared by default.
-
-    Raises
-    ------
-    UsageError
-        If a name is unknown.
-    """
+    """The pipelines of --pipelines, or those that are compared by default."""
     chosen = list(dict.fromkeys(names or DEFAULT))
     for name in chosen:
         if name not in KNOWN:
@@ -90,18 +84,10 @@ def build(names: Iterable[str], encoder: str, device: str, **layout: Any) -> dic
         elif name in DEEP:
             made[name] = deep_pipelines(device=device, **layout)[name]
         elif name in ("DARE embeddings + LR", CONTROL):
-            source = None if name == CONTROL else weights
-            steps = [
-                (
-                    "embed",
-                    DAREEmbedder(
-                        source, pooling="flatten", cache="memory", device=device, **layout
-                    ),
-                ),
-                ("scale", StandardScaler()),
-                ("lr", LogisticRegression(C=0.01, max_iter=5_000)),
-            ]
-            made[name] = Pipeline(steps)
+            how = {"pooling": "flatten", "cache": "memory", "device": device, **layout}
+            embedder = DAREEmbedder(None if name == CONTROL else weights, **how)
+            lr = LogisticRegression(C=0.01, max_iter=5_000)
+            made[name] = Pipeline([("embed", embedder), ("scale", StandardScaler()), ("lr", lr)])
         else:
             how = "finetune" if name == "DARE fine-tuned" else "conv-linear"
             epochs = {} if how == "finetune" else {"max_epochs": 40}
@@ -115,13 +101,7 @@ def grids(names: Iterable[str]) -> dict[str, dict[str, list]]:
 
 
 def about(encoder: str) -> str:
-    """Name and hash of an encoder.
-
-    Raises
-    ------
-    UsageError
-        If there is none of this name.
-    """
+    """Name and hash of an encoder."""
     if encoder == "untrained":
         return "untrained (random weights)"
     from ..weights.files import WEIGHTS_NAME, sha256

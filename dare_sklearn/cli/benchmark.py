@@ -61,13 +61,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--cv", type=_cv, metavar="HOW", help="folds: a number, leave-one-out (of groups; "
         "default with --groups), of --moabb within-session, cross-session or cross-subject "
         "(default: the protocol's)")  # fmt: skip
-    add(
-        "--pipelines",
-        nargs="+",
-        type=text,
-        metavar="NAME ...",
-        help="only these; 'list' shows them",
-    )
+    add("--pipelines", nargs="+", type=text, metavar="NAME ...", help="only these; 'list' shows "
+        "them")  # fmt: skip
     add("--encoder", type=text, default="nano", metavar="E", help="shipped name, folder, .ckpt, "
         "Hub id or 'untrained' (nano)")  # fmt: skip
     add("--device", type=text, default="auto", metavar="D", help="auto, cpu, cuda, cuda:1, mps")
@@ -196,17 +191,10 @@ def _score(
     folds = _folds(data, args)
     sizes = _sizes(data, folds, args)
     options = {
-        "groups": data.groups,
-        "cv": folds,
-        "scoring": _metrics(data.y, folds),
-        "inner_cv": InnerFolds(),
-        "n_jobs": args.jobs,
-        "random_state": args.seed,
-        "dataset": data.name,
-        "cache_dir": out / "cells",
-        "on_error": "warn",
-        "verbose": 0 if args.quiet else 1,
-    }
+        "groups": data.groups, "cv": folds, "scoring": _metrics(data.y, folds), "on_error": "warn",
+        "inner_cv": InnerFolds(), "n_jobs": args.jobs, "random_state": args.seed,
+        "dataset": data.name, "cache_dir": out / "cells", "verbose": 0 if args.quiet else 1,
+    }  # fmt: skip
     pipelines = build(names, args.encoder, args.device)
     doing(f"{data.name}: {len(folds)} folds of {data.facts()}")
     table = compare(
@@ -222,7 +210,7 @@ def _score(
         some = {name: pipelines[name] for name in whole_ones}
         epochs = with_positions(data.epochs)
         shares = [0.0, *args.lost]
-        lost = lost_electrodes(some, epochs, data.y, shares, **options)
+        lost = lost_electrodes(some, epochs, data.y, shares, param_grids=grids(some), **options)
         n_rows = len(folds) * len(shares)
         parts["lost"].append(_complete(lost, f"{data.name}, lost", some, n_rows, failures)[1])
     cheap = {name: pipelines[name] for name in whole_ones if name not in TRAINED}

@@ -51,25 +51,18 @@ _FORMATS = (".csv", ".parquet")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of this command."""
     add_file_arguments(parser)
-    parser.add_argument("--out", type=path, required=True, help="table: .csv or .parquet")
-    parser.add_argument(
-        "--encoder", type=text, default="nano",
-        help="shipped name, folder, .ckpt, Hub id, or 'untrained' (%(default)s)",
-    )  # fmt: skip
-    cut = parser.add_mutually_exclusive_group()
-    cut.add_argument("--window", type=positive, metavar="S", help="seconds of a window (4)")
-    cut.add_argument(
-        "--around", nargs=2, type=number, metavar=("START", "STOP"), help="seconds around events"
-    )
-    parser.add_argument(
-        "--labels", nargs="+", type=text, metavar="NAME", help="only events of these labels"
-    )
-    parser.add_argument(
-        "--pooling", choices=("mean", "mean_std", "flatten"), default="mean",
-        help="over the patches of 250 ms of an epoch (%(default)s)",
-    )  # fmt: skip
-    parser.add_argument("--cache", type=path, help="folder that keeps embeddings between calls")
-    parser.add_argument("--batch-size", type=whole(1), default=64, metavar="N", help="%(default)s")
+    add = parser.add_argument
+    add("--out", type=path, required=True, help="table: .csv or .parquet")
+    add("--encoder", type=text, default="nano",
+        help="shipped name, folder, .ckpt, Hub id, or 'untrained' (%(default)s)")  # fmt: skip
+    cut = parser.add_mutually_exclusive_group().add_argument
+    cut("--window", type=positive, metavar="S", help="seconds of a window (4)")
+    cut("--around", nargs=2, type=number, metavar=("START", "STOP"), help="seconds around events")
+    add("--labels", nargs="+", type=text, metavar="NAME", help="only events of these labels")
+    add("--pooling", choices=("mean", "mean_std", "flatten"), default="mean",
+        help="over the patches of 250 ms of an epoch (%(default)s)")  # fmt: skip
+    add("--cache", type=path, help="folder that keeps embeddings between calls")
+    add("--batch-size", type=whole(1), default=64, metavar="N", help="%(default)s")
 
 
 class _NoEpochs(Exception):
@@ -263,26 +256,11 @@ def _wanted(labels: list[str], args: argparse.Namespace) -> list[int]:
 
 def _write(table: Any, out: Path) -> None:
     """In one step: no half a table under this name."""
+    from ..evaluation.report import write_csv
     from ..weights.files import in_place_of
 
     with in_place_of(out) as part:
         if out.suffix == ".parquet":
             table.to_parquet(part, index=False)
         else:
-            _no_formulas(table).to_csv(part, index=False)
-
-
-def _no_formulas(table: Any) -> Any:
-    """The table with an apostrophe before text that a spreadsheet would run as a formula."""
-
-    def plain(value: Any) -> Any:
-        if not isinstance(value, str) or not value.startswith(("=", "+", "-", "@", "\t", "\r")):
-            return value
-        try:
-            float(value)
-        except ValueError:
-            return f"'{value}"
-        return value
-
-    texts = table.select_dtypes(exclude="number").columns
-    return table.assign(**{n: table[n].map(plain) for n in texts}).rename(columns=plain)
+            write_csv(table, part)

@@ -40,34 +40,20 @@ Leave out the recordings that you will test on.
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of this command."""
     add_file_arguments(parser)
-    parser.add_argument("--out", type=path, required=True, help="folder of the encoder")
-    parser.add_argument(
-        "--size", default="nano", choices=("nano", "light", "small", "base", "deep"),
-        help="from 0.6 to 78 million parameters (%(default)s)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--weights", type=text, help="start from these: shipped name, folder or .ckpt"
-    )
-    parser.add_argument(
-        "--epochs", type=whole(1), default=200, metavar="N", help="passes through all (%(default)s)"
-    )
-    parser.add_argument(
-        "--batch-size", type=whole(1), default=216, metavar="N", help="windows (%(default)s)"
-    )
-    parser.add_argument(
-        "--lr", type=positive, default=5e-4, help="peak learning rate (%(default)s)"
-    )
-    parser.add_argument(
-        "--window", type=positive, default=4.0, metavar="S", help="seconds (%(default)s)"
-    )
-    parser.add_argument("--seed", type=whole(0), default=0, metavar="N", help="%(default)s")
-    parser.add_argument(
-        "--workers", type=whole(0, 256), default=0, metavar="N",
-        help="background processes that read files (%(default)s)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--save-every", type=whole(1), metavar="N", help="steps between checkpoints in an epoch"
-    )
+    add = parser.add_argument
+    add("--out", type=path, required=True, help="folder of the encoder")
+    add("--size", default="nano", choices=("nano", "light", "small", "base", "deep"),
+        help="from 0.6 to 78 million parameters (%(default)s)")  # fmt: skip
+    add("--weights", type=text, help="start from these: shipped name, folder or .ckpt")
+    count = {"type": whole(1), "metavar": "N"}
+    add("--epochs", default=200, help="passes through all (%(default)s)", **count)
+    add("--batch-size", default=216, help="windows (%(default)s)", **count)
+    add("--lr", type=positive, default=5e-4, help="peak learning rate (%(default)s)")
+    add("--window", type=positive, default=4.0, metavar="S", help="seconds (%(default)s)")
+    add("--seed", type=whole(0), default=0, metavar="N", help="%(default)s")
+    add("--workers", type=whole(0, 256), default=0, metavar="N",
+        help="background processes that read files (%(default)s)")  # fmt: skip
+    add("--save-every", help="steps between checkpoints in an epoch", **count)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -85,8 +71,8 @@ def run(args: argparse.Namespace) -> int:
 
     corpus: list = list(files)
     if args.channels is not None or args.band is not None:
-        refuse(args, ["on_error"], "with --channels or --band, for which files are opened first")
-        refuse(args, ["workers"], "with --channels or --band, for which files are opened first")
+        why = "with --channels or --band, for which files are opened first"
+        refuse(args, ["on_error", "workers"], why)
         corpus = [open_recording(file, args) for file in files]
     args.after_stop = " The same command continues from the last checkpoint."
     pretrainer = DAREPretrainer(

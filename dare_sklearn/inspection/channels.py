@@ -24,9 +24,8 @@ def channel_importance(
 ) -> Bunch:
     """How much the score falls when one channel is shuffled across epochs.
 
-    `sklearn.inspection.permutation_importance` takes tables only; this takes signals. Shuffling
-    breaks the tie between a channel and both the labels and the other channels, and leaves its
-    amplitude and spectrum as they are [1]_. Score epochs that ``fit`` has not seen.
+    Permutation importance [1]_ for signals (scikit-learn's takes tables only). Shuffling leaves the
+    amplitude and spectrum of a channel as they are. Score epochs that ``fit`` has not seen.
 
     Parameters
     ----------

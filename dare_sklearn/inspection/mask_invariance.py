@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import torch
 from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, validate_params
 from torch.nn import functional as F
 
 from ..signals.electrodes import ELECTRODES
@@ -19,6 +20,14 @@ from ..signals.readers import read_signals
 from ..transformers import DAREEmbedder
 
 
+def _from(low: int, high: int | None = None) -> list:
+    return [Interval(Integral, low, high, closed="left" if high is None else "both")]
+
+
+@validate_params(
+    {"n_chans": _from(1, 62), "n_trials": _from(2), "n_draws": _from(1)},
+    prefer_skip_nested_validation=False,
+)
 def mask_invariance(
     encoder: Any,
     X: Any,
@@ -37,39 +46,36 @@ def mask_invariance(
 
     A view is a random choice of channels with all patches visible; its embedding is the mean of
     the summary tokens over patches. Positive pairs are two views of one trial, negative pairs
-    those of two trials. Retrieval@1 is the share of trials whose nearest second view (cosine),
-    among all trials of the draw, is their own; chance is 1 / `n_trials`. DARE's mask alignment is
-    trained to make it high [1]_.
+    those of two trials. Retrieval@1 is the share of trials whose nearest second view (cosine) in
+    the draw is their own (chance is 1 / `n_trials`), which DARE's mask alignment trains [1]_.
 
     Parameters
     ----------
-    encoder : str, path, DAREPretrainer or None
-        As in `DAREEmbedder`; a `DAREEmbedder` gives its own encoder.
+    encoder : str, path, DAREPretrainer, DAREEmbedder or None
+        As in `DAREEmbedder`, or one of these, which gives its own encoder.
     X : array, mne.Epochs or braindecode data set, shape (n_epochs, n_chans, n_times)
         Signals, in any of the library's input types.
     overlaps : sequence of float, default=(0.0, 0.2, 0.4, 0.6, 0.8)
-        Overlaps of the two views: channels in common over channels in either (intersection over
-        union).
+        Overlaps of the two views: channels in common over channels in either.
     n_chans : int, default=12
         Channels of a view.
     n_trials : int, default=256
         Trials of a draw; all where `X` has fewer.
     n_draws : int, default=20
-        Draws of trials and channels per overlap. The same draws serve every encoder with the same
-        `random_state`.
+        Draws of trials and channels per overlap, the same for every encoder.
     ch_names, sfreq, unit
         Of arrays, as in `DAREEmbedder`.
     unknown_channels : {"drop", "interpolate"}, default="drop"
-        How to handle channels that are not among the encoder's 62 electrodes. Interpolated channels
-        are mixtures of others, so that views without common channels are not independent.
+        Channels that are not among the encoder's 62 electrodes. Interpolated ones are mixtures of
+        others, so that views without common channels are not independent.
     random_state : int, RandomState or None, default=None
 
     Returns
     -------
     pandas.DataFrame
-        One row per overlap and draw: overlap (as asked for), draw, n_shared (channels in common),
-        positive_cosine and negative_cosine (means), retrieval, first_view and second_view (names
-        of their channels, separated by spaces).
+        One row per overlap and draw: ``overlap`` (as asked for), ``draw, n_shared`` (channels in
+        common), ``positive_cosine, negative_cosine`` (means), ``retrieval``, ``first_view`` and
+        ``second_view`` (names of their channels, separated by spaces).
 
     Raises
     ------
@@ -89,10 +95,9 @@ def mask_invariance(
     >>> table["n_shared"].tolist()
     [0, 0]
     """
-    overlaps = [_checked(o, "overlaps", Real, 0.0, 1.0) for o in np.atleast_1d(overlaps).tolist()]
-    n_chans = int(_checked(n_chans, "n_chans", Integral, 1, 62))
-    n_trials = int(_checked(n_trials, "n_trials", Integral, 2, 2**31))
-    n_draws = int(_checked(n_draws, "n_draws", Integral, 1, 2**31))
+    overlaps = np.atleast_1d(overlaps).tolist()
+    if not all(isinstance(o, Real) and 0 <= o <= 1 for o in overlaps):
+        raise ValueError(f"overlaps must be numbers from 0 to 1, got {overlaps}.")
     if isinstance(encoder, DAREEmbedder):
         encoder = getattr(encoder, "encoder_", encoder.encoder)
     layout = {"ch_names": ch_names, "sfreq": sfreq, "unit": unit}
@@ -127,19 +132,14 @@ def mask_invariance(
             first, second = (_embed(encoder, data[trials], index, view) for view in views)
             cosine = first @ second.T
             own = torch.eye(n_trials, dtype=torch.bool)
-            rows.append(
-                {
-                    "overlap": overlap,
-                    "draw": draw,
-                    "n_shared": shared,
-                    "positive_cosine": cosine[own].mean().item(),
-                    "negative_cosine": cosine[~own].mean().item(),
-                    "retrieval": (cosine.argmax(1) == torch.arange(n_trials)).float().mean().item(),
-                    "first_view": " ".join(ELECTRODES[index[i]] for i in views[0]),
-                    "second_view": " ".join(ELECTRODES[index[i]] for i in views[1]),
-                }
-            )
-    return pd.DataFrame(rows)
+            retrieval = (cosine.argmax(1) == torch.arange(n_trials)).float().mean().item()
+            means = cosine[own].mean().item(), cosine[~own].mean().item()
+            names = (" ".join(ELECTRODES[index[i]] for i in view) for view in views)
+            rows.append((overlap, draw, shared, *means, retrieval, *names))
+    columns = (
+        "overlap draw n_shared positive_cosine negative_cosine retrieval first_view second_view"
+    )
+    return pd.DataFrame(rows, columns=columns.split())
 
 
 def _n_shared(overlap: float, n_chans: int) -> int:
@@ -153,12 +153,3 @@ def _embed(encoder, data: np.ndarray, index: np.ndarray, view: np.ndarray) -> to
     x = encoder.normalize(torch.from_numpy(data))[:, view]  # as masks do: the reference first
     tokens = encoder(x, torch.from_numpy(index[view]))
     return F.normalize(tokens.mean(dim=1).flatten(1), dim=1)
-
-
-def _checked(value: Any, name: str, kind: type, low: float, high: float) -> Any:
-    if isinstance(value, bool) or not isinstance(value, kind) or not low <= value <= high:
-        raise ValueError(
-            f"{name} must be from {low} to {high} "
-            f"({'a whole number' if kind is Integral else 'a number'}), got {value!r}."
-        )
-    return value
