@@ -124,9 +124,7 @@ def run(args: argparse.Namespace) -> int:
     whole_table = pd.concat(tables, ignore_index=True)
     features = [name for name in whole_table if name.startswith("dare_")]
     if whole_table[features].isna().to_numpy().any():
-        raise ValueError(
-            "Epochs differ in length, and with --pooling flatten so do features: use --window."
-        )
+        raise ValueError("Epochs differ in length, and so do --pooling flatten's: use --window.")
     whole_table = whole_table[[*(n for n in whole_table if n not in features), *features]]
     _write(whole_table, args.out)
     print(f"{args.out}: {len(whole_table)} epochs of {len(tables)} files, {len(features)} features")
@@ -191,10 +189,8 @@ def _from_epochs(file: Path, name: str, args: argparse.Namespace) -> tuple[Any, 
         last = epochs.tmax + period
         # samples need not lie on the edges
         if start < epochs.tmin - period / 2 or stop > last + period / 2:
-            raise UsageError(
-                f"--around {start:g} {stop:g}: {name} holds epochs from {epochs.tmin:g} to "
-                f"{last:g} s."
-            )
+            held = f"{name} holds epochs from {epochs.tmin:g} to {last:g} s"
+            raise UsageError(f"--around {start:g} {stop:g}: {held}.")
         epochs.load_data()
         epochs.crop(max(start, epochs.tmin), min(stop, last) - period / 2, verbose="error")
     labels = event_labels(epochs)

@@ -252,10 +252,8 @@ def _check_pipelines(pipelines: Any, grids: Any) -> tuple[dict[str, Any], dict[s
     grids = dict(grids or {})
     for name, grid in grids.items():
         if name not in pipelines:
-            raise ValueError(
-                f"param_grids names {name!r}, but the pipelines are "
-                f"{', '.join(map(repr, pipelines))}."
-            )
+            names = ", ".join(map(repr, pipelines))
+            raise ValueError(f"param_grids names {name!r}, but the pipelines are {names}.")
         known = pipelines[name].get_params(deep=True)
         for param in {key for part in ParameterGrid(grid).param_grid for key in part}:
             if param not in known and "__" not in param:
@@ -314,9 +312,8 @@ def _check_data(X: Any, y: Any, groups: Any) -> Data:
     for name, values in columns.items():
         columns[name] = read_column(values, name)
         if len(columns[name]) != n_epochs:
-            raise ValueError(
-                f"compare got {len(columns[name])} {name} for {n_epochs} epochs: pass one each."
-            )
+            n_values = len(columns[name])
+            raise ValueError(f"compare got {n_values} {name} for {n_epochs} epochs: pass one each.")
     return Data(X, columns["y"], columns.get("groups"))
 
 
@@ -341,9 +338,7 @@ def _scorers(scoring: Any, pipelines: dict[str, Any]) -> dict[str, Callable]:
     else:
         named = {}
     if not named:
-        raise ValueError(
-            f"scoring must be a name, a callable, a list of names, or a dict of these: {scoring!r}."
-        )
+        raise ValueError(f"scoring must be a name, a callable, a list or dict, got {scoring!r}.")
     for name in named:
         if name in (*WHICH, *COSTS) or str(name).startswith(("chance_", "p_")):
             raise ValueError(f"A metric cannot be called {name!r}: that is a column of the table.")
@@ -396,10 +391,7 @@ def _folds(
 
 def _add_inner_folds(folds: list[Fold], data: Data, inner_cv: Any, stratify: bool) -> None:
     if not (isinstance(inner_cv, Integral) or hasattr(inner_cv, "split")):
-        raise TypeError(
-            f"inner_cv must be an integer or a splitter, got {type(inner_cv).__name__}: every fold "
-            "has other training epochs."
-        )
+        raise TypeError(f"inner_cv must be an integer or a splitter, got {inner_cv!r}.")
     for fold in folds:
         y = data.y[fold.train]
         groups = None if data.groups is None else data.groups[fold.train]

@@ -57,10 +57,7 @@ def learning_curve(
     most = min(len(fold.train) for fold in folds)
     sizes = list(dict.fromkeys(np.ravel(sizes).tolist()))
     if not sizes or not all(isinstance(n, Integral) and 1 <= n <= most for n in sizes):
-        raise ValueError(
-            f"sizes of learning_curve must be integers from 1 to {most}, the training epochs of "
-            f"the smallest fold, got {sizes}."
-        )
+        raise ValueError(f"sizes must be integers from 1 to {most} (of a fold), got {sizes}.")
     seed = compare_options.get("random_state") or 0
     tables = []
     for size in sorted(sizes):
@@ -132,9 +129,7 @@ def lost_electrodes(
         raise TypeError(f"X of lost_electrodes must be mne.Epochs, got {type(X).__name__}.")
     shares = list(dict.fromkeys(np.ravel(shares).tolist()))
     if not shares or not all(isinstance(s, Real) and 0 <= s < 1 for s in shares):
-        raise ValueError(
-            f"shares of lost_electrodes must be numbers from 0 to below 1, got {shares}."
-        )
+        raise ValueError(f"shares must be numbers from 0 to below 1, got {shares}.")
     if compare_options.get("n_permutations"):
         raise ValueError("lost_electrodes draws no chance levels: leave n_permutations out.")
     scorers = check_scorers(pipelines, compare_options.pop("scoring", None))

@@ -140,10 +140,7 @@ def observations(
         raise ValueError(f"This is not a table of compare: it lacks {', '.join(lacking)}.")
     dataset = results["dataset"].iloc[0]
     if results.duplicated(["pipeline", "fold"]).any():
-        raise ValueError(
-            f"{dataset!r} has several rows for one pipeline and fold: give each data set a name of "
-            "its own."
-        )
+        raise ValueError(f"{dataset!r} has a fold twice: give each data set a name of its own.")
     if not np.isfinite(results[metric].astype(float)).all():
         raise ValueError(f"{dataset!r} has missing or infinite scores of {metric!r}.")
     one_each = (results["n_subjects"] == 1).all() and results["subject"].nunique() > 1

@@ -151,8 +151,7 @@ class BraindecodeClassifier(ClassifierMixin, BaseEstimator):
         check_classification_targets(y)
         if X.ndim != 3:
             raise ValueError(
-                f"BraindecodeClassifier takes (n_epochs, n_chans, n_times), got {X.shape}: put "
-                "SignalArray in front of it."
+                f"X must have three dimensions, got {X.shape}: put SignalArray in front."
             )
         labels = LabelEncoder().fit(y)
         if len(labels.classes_) < 2:
@@ -182,10 +181,8 @@ class BraindecodeClassifier(ClassifierMixin, BaseEstimator):
         check_is_fitted(self)
         X = validate_data(self, X, allow_nd=True, dtype=np.float32, reset=False)
         if X.shape[1:] != (self.n_chans_in_, self.n_times_in_):
-            raise ValueError(
-                f"X holds epochs of shape {X.shape[1:]}, but BraindecodeClassifier was fitted on "
-                f"{(self.n_chans_in_, self.n_times_in_)}."
-            )
+            known = self.n_chans_in_, self.n_times_in_
+            raise ValueError(f"X holds epochs of {X.shape[1:]}, but the fit was on {known}.")
         if self.frozen:
             return self.head_.predict_proba(self._features(X))
         return self._forward(X).softmax(dim=1).numpy()

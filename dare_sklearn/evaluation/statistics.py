@@ -71,10 +71,7 @@ def corrected_ttest(differences: Any, n_train: float, n_test: float) -> TTest:
     """
     differences = np.asarray(differences, dtype=float)
     if differences.ndim != 1 or len(differences) < 2 or not np.isfinite(differences).all():
-        raise ValueError(
-            "corrected_ttest needs two or more finite differences in one dimension, got "
-            f"{differences!r}."
-        )
+        raise ValueError(f"There must be two or more finite differences, got {differences!r}.")
     if not (n_train > 0 and n_test > 0):
         raise ValueError(f"n_train and n_test must be positive, got {n_train} and {n_test}.")
     error = corrected_error(differences, n_test / n_train)

@@ -49,10 +49,8 @@ def judge(
     """
     candidate = results["pipeline"].iloc[0] if candidate is None else candidate
     if candidate not in set(results["pipeline"]):
-        raise ValueError(
-            f"candidate must be one of the pipelines {', '.join(results['pipeline'].unique())}, "
-            f"got {candidate!r}."
-        )
+        known = ", ".join(results["pipeline"].unique())
+        raise ValueError(f"candidate must be one of the pipelines {known}, got {candidate!r}.")
     rows = []
     for dataset, table in results.groupby("dataset", sort=False):
         there = list(dict.fromkeys(table["pipeline"]))

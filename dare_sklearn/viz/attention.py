@@ -146,9 +146,9 @@ def _prepare(encoder, X, ch_names, sfreq, unit):
 
     if isinstance(encoder, SignalInputMixin):
         if ch_names is not None or sfreq is not None or unit != "auto":
+            kind = type(encoder).__name__
             raise ValueError(
-                f"ch_names, sfreq and unit of plot_attention are for a bare encoder: "
-                f"{type(encoder).__name__} has its own."
+                f"ch_names, sfreq and unit are for a bare encoder: {kind} has its own."
             )
         check_is_fitted(encoder)
         if not hasattr(encoder, "encoder_"):
@@ -172,9 +172,9 @@ def _prepare(encoder, X, ch_names, sfreq, unit):
         with about("plot_attention"):
             signals = read_signals(X, ch_names=ch_names, sfreq=sfreq, unit=unit)
     else:
+        kind = type(encoder).__name__
         raise TypeError(
-            f"plot_attention takes an encoder (see load_encoder) or a fitted DARE estimator, got a "
-            f"{type(encoder).__name__}."
+            f"plot_attention takes an encoder or a fitted DARE estimator, got a {kind}."
         )
     with about("plot_attention"):
         windows = Windows(signals, bare.config, unknown=unknown)

@@ -81,9 +81,9 @@ def plot_embedding_map(
     subjects = None if subjects is None else _column(subjects, len(Z), "subjects")
     n_subjects = 0 if subjects is None else len(np.unique(subjects))
     if n_subjects > len(MARKERS):
+        most = len(MARKERS)
         raise ValueError(
-            f"There are markers for {len(MARKERS)} subjects, got {n_subjects}: pass the subjects "
-            "as labels, or the epochs of some of them."
+            f"There are markers for {most} subjects, got {n_subjects}: pass some only."
         )
     points, name, x_label, y_label = _reduce(Z, method, random_state)
 
@@ -120,7 +120,7 @@ def _column(values: Any, n_epochs: int, name: str) -> np.ndarray:
     values = np.asarray(values)
     if values.shape != (n_epochs,):
         raise ValueError(
-            f"{name} must hold one value per epoch ({n_epochs}), got shape {values.shape}."
+            f"{name} must be one value per epoch ({n_epochs}), got shape {values.shape}."
         )
     if pd.isna(values).any():
         raise ValueError(f"{name} has missing values: leave these epochs out.")
@@ -180,7 +180,7 @@ def _reduce(Z: np.ndarray, method: str, random_state: Any) -> tuple[np.ndarray, 
             from umap import UMAP
         except ImportError:
             raise ImportError(
-                "method='umap' needs umap-learn: run pip install umap-learn, or pass method='tsne'."
+                "method='umap' needs umap-learn: run pip install umap-learn."
             ) from None
         model = UMAP(n_neighbors=min(15, len(Z) - 1), random_state=random_state, n_jobs=1)
         return model.fit_transform(Z), "UMAP", "dimension 1", "dimension 2"

@@ -94,9 +94,8 @@ def plot_spatial_filters(
 
 def _fitted_module(probe: Any) -> Any:
     if not hasattr(probe, "adaptation"):
-        raise TypeError(
-            f"probe must be a fitted DAREClassifier or DARERegressor, got a {type(probe).__name__}."
-        )
+        kind = type(probe).__name__
+        raise TypeError(f"probe must be a fitted DAREClassifier or DARERegressor, got a {kind}.")
     check_is_fitted(probe, "encoder_")
     if not hasattr(probe, "module_"):
         raise ValueError(
@@ -127,10 +126,8 @@ def _filters(module: Any) -> np.ndarray:
     """Weights ``(n_targets, n_chans)``."""
     layers = module.spatial.layers
     if len(layers) > 1:
-        raise ValueError(
-            f"The filters of spatial_layers={len(layers)} are not a single "
-            "matrix: pass X to draw patterns, or fit with spatial_layers=1."
-        )
+        n = len(layers)
+        raise ValueError(f"Filters of spatial_layers={n} are not a single matrix: pass X.")
     return layers[0].weight.detach().cpu().numpy()[:, :, 0].astype(float)
 
 

@@ -59,9 +59,9 @@ def plot_channel_relevance(
     """
     repeats = np.asarray(getattr(importances, "importances", importances), dtype=float)
     if repeats.ndim not in (1, 2) or repeats.size == 0 or not np.isfinite(repeats).all():
+        shape = repeats.shape
         raise ValueError(
-            "importances must be finite numbers of shape (n_chans,) or (n_chans, "
-            f"n_repeats), got shape {repeats.shape}."
+            f"importances must be finite numbers of shape (n_chans, ...), got {shape}."
         )
     repeats = repeats.reshape(len(repeats), -1)
     if ch_names is None:
@@ -69,10 +69,8 @@ def plot_channel_relevance(
     if ch_names is None:
         raise ValueError("The names of the channels are unknown: pass ch_names, or info.")
     if len(ch_names) != len(repeats):
-        raise ValueError(
-            f"There are {len(repeats)} importances for {len(ch_names)} channels: pass the names "
-            "of the channels that were shuffled, in order."
-        )
+        n, n_names = len(repeats), len(ch_names)
+        raise ValueError(f"There are {n} importances for {n_names} channels: name those shuffled.")
     places = place_electrodes(ch_names, own_positions(info))
 
     mean = repeats.mean(axis=1)

@@ -50,14 +50,12 @@ def plot_losses(history: Any, *, log: bool | None = None, ax: Axes | None = None
     """
     table = history if isinstance(history, pd.DataFrame) else getattr(history, "history_", None)
     if table is None:
+        kind = type(history).__name__
         raise TypeError(
-            f"plot_losses takes a history_ (DataFrame) or a fitted estimator that has one, got a "
-            f"{type(history).__name__}."
+            f"plot_losses takes a history_ or a fitted estimator that has one, got a {kind}."
         )
     if table.empty:
-        raise ValueError(
-            "plot_losses got a history without epochs (adaptation='linear' trains in closed form)."
-        )
+        raise ValueError("plot_losses got a history without epochs, as of adaptation='linear'.")
     terms = [name for name in table if name not in NO_LOSS]
     if not terms:
         raise ValueError(f"plot_losses found no loss among the columns {', '.join(table)}.")

@@ -50,7 +50,7 @@ def test_sizes_are_nested_balanced_and_tested_alike():
 
 @pytest.mark.parametrize("sizes", [[0], [31], [2.5], []])
 def test_sizes_that_no_fold_has(sizes):
-    with pytest.raises(ValueError, match="sizes of learning_curve must be integers from 1 to 30"):
+    with pytest.raises(ValueError, match="sizes must be integers from 1 to 30"):
         learning_curve({"spy": Spy()}, np.zeros((N, 2)), Y, sizes, cv=4)
 
 
@@ -95,7 +95,7 @@ def test_what_cannot_be_lost(epochs):
     with pytest.raises(TypeError, match="X of lost_electrodes must be mne.Epochs, got ndarray"):
         lost_electrodes(model, epochs.get_data(), y)
     for shares in ([1.0], [-0.1], [np.nan], []):
-        with pytest.raises(ValueError, match="shares of lost_electrodes must be numbers from 0"):
+        with pytest.raises(ValueError, match="shares must be numbers from 0"):
             lost_electrodes(model, epochs, y, shares)
     with pytest.raises(ValueError, match="'n_draws' parameter of lost_electrodes"):
         lost_electrodes(model, epochs, y, n_draws=0)
