@@ -144,12 +144,7 @@ def check_device(device: str) -> None:
 
 
 def check_encoder(source: str, name: str) -> None:
-    """Refuse an encoder that cannot be loaded, before any file is blamed for it.
-
-    Raises
-    ------
-    UsageError
-    """
+    """Refuse an encoder that cannot be loaded, before any file is blamed for it."""
     from ..weights import load_encoder
 
     try:
@@ -159,11 +154,6 @@ def check_encoder(source: str, name: str) -> None:
 
 
 def check_folder(folder: Path | None, name: str) -> None:
-    """Refuse a file where a folder is meant.
-
-    Raises
-    ------
-    UsageError
-    """
+    """Refuse a file where a folder is meant."""
     if folder is not None and folder.exists() and not folder.is_dir():
         raise UsageError(f"--{name}: {str(folder)!r} is a file, not a folder.")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ._options import UsageError, check_device, check_folder, path, refuse, share, text, whole
-from ._pipelines import DARE, DEFAULT, TORCH, TRAINED, candidate, choose, rivals
+from ._pipelines import DARE, DEFAULT, KNOWN, TORCH, TRAINED, candidate, choose, rivals
 from ._say import doing, say
 
 HELP = "compare DARE with classical EEG pipelines, and write a report"
@@ -85,7 +85,9 @@ def run(args: argparse.Namespace) -> int:
     """Run the command."""
     if args.pipelines == ["list"]:
         refuse(args, sorted(set(args.given) - {"pipelines", "files"}), "with --pipelines list")
-        _list()
+        print("Pipelines that --pipelines can name (* are compared by default):")
+        for name in KNOWN:
+            print(f"{'*' if name in DEFAULT else ' '} {name}")
         return 0
     names = choose(args.pipelines, args.encoder)
     _check_effect(args, names)
@@ -293,9 +295,11 @@ def _write(args: Any, names: list[str], out: Path, *found: Any) -> int:
 
     scores, curve, lost, facts, failures = found
     there = [name for name in names if name in set(scores["pipeline"])]
+    what = "public data sets" if args.moabb else "your epochs" if args.files else "simulated EEG"
     page = report(
-        scores, out, title=_title(args), candidate=candidate(there), rivals=rivals(there),
-        learning_curve=curve, lost_electrodes=lost, context=_context(args, facts, failures),
+        scores, out, title=f"DARE and classical EEG pipelines on {what}", rivals=rivals(there),
+        candidate=candidate(there), learning_curve=curve, lost_electrodes=lost,
+        context=_context(args, facts, failures),
     )  # fmt: skip
     gist = summarize(scores)[["dataset", "pipeline", "metric", "mean", "low", "high"]]
     print(f"\n{gist.to_string(index=False, float_format='%.3f')}\n")
@@ -304,12 +308,6 @@ def _write(args: Any, names: list[str], out: Path, *found: Any) -> int:
         say(f"failed: {failure}")
     print(f"Report: {page}")
     return 1 if failures else 0
-
-
-def _title(args: Any) -> str:
-    if args.moabb:
-        return "DARE and classical EEG pipelines on public data sets"
-    return f"DARE and classical EEG pipelines on {'your epochs' if args.files else 'simulated EEG'}"
 
 
 def _context(args: Any, facts: dict[str, Any], failures: list[str]) -> dict[str, Any]:
@@ -335,11 +333,3 @@ def _context(args: Any, facts: dict[str, Any], failures: list[str]) -> dict[str,
             "signals too: this shows that the tool works, and says nothing about recordings."
         )
     return {name: value for name, value in context.items() if value not in ([], None)}
-
-
-def _list() -> None:
-    from ._pipelines import KNOWN
-
-    print("Pipelines that --pipelines can name (* are compared by default):")
-    for name in KNOWN:
-        print(f"{'*' if name in DEFAULT else ' '} {name}")

@@ -91,20 +91,17 @@ def run(args: argparse.Namespace) -> int:
 
     from ..transformers import DAREEmbedder
 
-    embedder = DAREEmbedder(
-        None if args.encoder == "untrained" else args.encoder,
-        pooling=args.pooling,
-        unknown_channels=args.unknown_channels,
-        batch_size=args.batch_size,
-        cache=None if args.cache is None else str(args.cache),
-        device=args.device,
-        random_state=0,
-    )
+    how = {
+        "encoder": None if args.encoder == "untrained" else args.encoder, "pooling": args.pooling,
+        "unknown_channels": args.unknown_channels, "batch_size": args.batch_size,
+        "cache": args.cache and str(args.cache), "device": args.device, "random_state": 0,
+    }  # fmt: skip
     tables = []
     for file, name in tqdm(files.items(), unit="file", disable=args.quiet, file=sys.stderr):
         try:
             with args.warnings.about(name), mne.use_log_level("error"):
-                tables.append(_embed(embedder, file, name, args))
+                # one for each file: an embedder warns of the same thing only once
+                tables.append(_embed(DAREEmbedder(**how), file, name, args))
         except _NoEpochs as reason:  # the file is left out, and never silently
             say(f"{name} is left out: {reason}")
         except (ValueError, OSError, RuntimeError) as error:
@@ -166,7 +163,6 @@ def _embed(embedder: Any, file: Path, name: str, args: argparse.Namespace) -> An
 
     cut = _from_epochs if holds_epochs(file) else _from_recording
     epochs, labels, onsets = cut(file, name, args)
-    embedder = type(embedder)(**embedder.get_params())  # which has warned of nothing yet
     values = embedder.fit_transform(epochs)
     table = pd.DataFrame(
         {"file": name, "epoch": range(len(epochs)), "onset_s": onsets.round(6), "label": labels}

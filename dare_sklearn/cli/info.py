@@ -33,9 +33,8 @@ _EXTRAS = ("pyriemann", "moabb", "pyarrow", "huggingface_hub", "umap-learn")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of this command."""
-    parser.add_argument(
-        "encoder", nargs="?", type=text, help="shipped name, folder, .ckpt or Hub id"
-    )
+    what = "shipped name, folder, .ckpt or Hub id"
+    parser.add_argument("encoder", nargs="?", type=text, help=what)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -61,17 +60,14 @@ def _installation() -> list[tuple[str, str]]:
     shipped = sorted((files("dare_sklearn") / "weights" / "shipped").iterdir())
     for folder in filter(Path.is_dir, shipped):
         weights = folder / "model.safetensors"
-        n_values = _n_values(weights, "target_encoder.")
-        size = weights.stat().st_size / 1e6
-        lines.append((f"encoder {folder.name}", f"{n_values:,} parameters, {size:.1f} MB"))
+        with weights.open("rb") as file:  # its head lists the tensors
+            listed = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+        n = sum(
+            prod(listed[name]["shape"]) for name in listed if name.startswith("target_encoder.")
+        )
+        size = f"{n:,} parameters, {weights.stat().st_size / 1e6:.1f} MB"
+        lines.append((f"encoder {folder.name}", size))
     return lines
-
-
-def _n_values(weights: Path, prefix: str) -> int:
-    """Values of the tensors below a prefix, from the list at the head of a safetensors file."""
-    with weights.open("rb") as file:
-        listed = json.loads(file.read(int.from_bytes(file.read(8), "little")))
-    return sum(prod(entry["shape"]) for name, entry in listed.items() if name.startswith(prefix))
 
 
 def _gpus() -> str:
@@ -93,24 +89,19 @@ def _encoder(source: str) -> list[tuple[str, str]]:
     path = locate(source)
     encoder = load_encoder(source)
     weights = path / WEIGHTS_NAME if path.is_dir() else path
-    lines = [("encoder", source), ("file", str(weights))]
+    told: dict[str, object] = {"encoder": source, "file": weights}
     if path.is_dir():
         config, tensors = read_folder(path)
-        lines.append(("kind", str(config.get("kind", "encoder"))))
-        n_values = sum(tensor.numel() for tensor in tensors.values())
-        lines.append(("values in the file", f"{n_values:,}"))
-        lines.append(("configuration", str(path / CONFIG_NAME)))
+        told["kind"] = config.get("kind", "encoder")
+        told["values in the file"] = f"{sum(tensor.numel() for tensor in tensors.values()):,}"
+        told["configuration"] = path / CONFIG_NAME
+        if (path / "README.md").is_file():
+            told["model card"] = path / "README.md"
     n_parameters = sum(parameter.numel() for parameter in encoder.parameters())
-    lines += [
-        ("parameters of the encoder", f"{n_parameters:,}"),
-        ("size of the file", f"{weights.stat().st_size / 1e6:.1f} MB"),
-        ("SHA-256", sha256(weights)),
-        *((name, str(value)) for name, value in encoder.config.to_dict().items()),
-    ]
-    card = Path(path) / "README.md"
-    if path.is_dir() and card.is_file():
-        lines.append(("model card", str(card)))
-    return lines
+    told["parameters of the encoder"] = f"{n_parameters:,}"
+    told["size of the file"] = f"{weights.stat().st_size / 1e6:.1f} MB"
+    told["SHA-256"] = sha256(weights)
+    return [(name, str(value)) for name, value in (told | encoder.config.to_dict()).items()]
 
 
 def _version(name: str) -> str:

@@ -7,7 +7,6 @@ no result do not count.
 
 from __future__ import annotations
 
-import ast
 import inspect
 import sys
 from collections.abc import Callable, Iterator
@@ -48,42 +47,24 @@ def versions() -> dict[str, str]:
 
 
 def code_of(pipeline: Any) -> str:
-    """Hash of the source that a pipeline's results come from, as far as no version stands for it.
-
-    That is the files of this library that its classes import, at any depth, and the source of
-    classes that belong to no installed package.
-    """
+    """Hash of the source that no version stands for: this library's, and that of own classes."""
     params = pipeline.get_params(deep=True).values() if hasattr(pipeline, "get_params") else ()
-    files, sources = {Path(__file__).with_name("cells.py")}, set()
+    sources = set()
     for kind in {type(value) for value in (pipeline, *params)}:
-        try:
+        with suppress(OSError, TypeError):  # compiled, or typed at a prompt
             file = Path(inspect.getfile(kind))
-            if file.is_relative_to(_PACKAGE):
-                files |= _needs(file)
-            elif "site-packages" not in file.parts and not file.is_relative_to(_STANDARD):
+            known = file.is_relative_to(_PACKAGE) or file.is_relative_to(_STANDARD)
+            if not known and "site-packages" not in file.parts:
                 sources.add(inspect.getsource(kind))
-        except (OSError, TypeError):  # compiled, or typed at a prompt
-            continue
-    contents = [xxh3_128(file.read_bytes()).hexdigest() for file in sorted(files)]
-    return digest(*contents, *sorted(sources))
+    return digest(_own_code(), *sorted(sources))
 
 
 @cache
-def _needs(file: Path) -> set[Path]:
-    """A file of this library and all of it that it imports, in functions too."""
-    found, new = {file}, [file]
-    while new:
-        file = new.pop()
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            if not isinstance(node, ast.ImportFrom) or not node.level:
-                continue
-            base = file.parents[node.level - 1].joinpath(*(node.module or "").split("."))
-            for target in (base, *(base / alias.name for alias in node.names)):
-                for path in {target.with_name(f"{target.name}.py"), target / "__init__.py"} - found:
-                    if path.is_file():
-                        found.add(path)
-                        new.append(path)
-    return found
+def _own_code() -> str:
+    """Hash of the library's files, but for those that only show results."""
+    rooms = [path for path in sorted(_PACKAGE.iterdir()) if path.name not in ("cli", "viz")]
+    files = [file for room in rooms for file in sorted(room.rglob("*.py"))]
+    return digest(*(xxh3_128(file.read_bytes()).hexdigest() for file in files))
 
 
 def describe(value: Any) -> str:

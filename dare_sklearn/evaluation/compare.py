@@ -89,9 +89,9 @@ def compare(
     cache_dir : path or None, default=None
         Folder for finished cells, a file each that is there or not (never half). A later call with
         the same content takes them from there: pipeline (parameters, kept weights and files of
-        weights, the source of its classes and what they use of this library), data, labels,
-        groups, fold, metrics, seeds, and versions of the libraries. What your own classes import is
-        not part of that: empty the folder after changing it.
+        weights, the source of its classes and of this library), data, labels, groups, fold,
+        metrics, seeds, and versions of the libraries. What your own classes import is not part of
+        that: empty the folder after changing it.
     n_permutations : int, default=0
         Permutations of the test labels for the chance level (see Notes).
     on_error : {"raise", "warn"}, default="raise"

@@ -7,7 +7,6 @@ import json
 import linecache
 import subprocess
 import sys
-from pathlib import Path
 
 import mne
 import numpy as np
@@ -239,20 +238,6 @@ def test_source_of_an_own_class_is_part_of_the_key(tmp_path):
         keys.append(code_of(make_pipeline(module.Mine(), LogisticRegression())))
     del sys.modules["mine"]
     assert keys[0] == keys[2] != keys[1]
-
-
-def test_only_files_that_a_pipeline_uses_are_part_of_the_key():
-    from dare_sklearn.evaluation._identity import _PACKAGE, _needs
-    from dare_sklearn.transformers import embedder
-    from dare_sklearn.transformers.classical import features
-
-    def rooms(module):
-        files = [file.relative_to(_PACKAGE) for file in _needs(Path(module.__file__))]
-        return {file.parts[0] for file in files if len(file.parts) > 1}
-
-    assert rooms(embedder) >= {"signals", "modules", "weights", "base", "transformers"}
-    for module in (embedder, features):
-        assert not rooms(module) & {"viz", "evaluation", "cli", "simulation", "inspection"}
 
 
 def pretrainer(seed=0):
