@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 OK, FAILURE, USAGE, INTERRUPTED = 0, 1, 2, 130  # exit codes
+PATCH = 0.25  # seconds
 
 
 class UsageError(ValueError):
@@ -88,6 +89,13 @@ def share(text: str) -> float:
     return value
 
 
+def length(text: str) -> float:
+    """Seconds of an epoch, no fewer than a patch of the encoder has."""
+    if number(text) < PATCH:
+        raise argparse.ArgumentTypeError(f"must be {PATCH} s (one patch) or more, got {text}")
+    return float(text)
+
+
 def edge(text: str) -> float | None:
     """One end of a band in Hz; 'none' is an open end."""
     return None if text.lower() == "none" else positive(text)
@@ -120,17 +128,18 @@ def path(value: str) -> Path:
     return Path(text(value))
 
 
+def folder(value: str) -> Path:
+    """A path that is no file."""
+    if path(value).exists() and not path(value).is_dir():
+        raise argparse.ArgumentTypeError(f"{value!r} is a file, not a folder")
+    return path(value)
+
+
 def rising(args: Any, name: str) -> None:
     """Refuse a pair of numbers that does not rise."""
     pair = getattr(args, name)
     if pair is not None and None not in pair and pair[0] >= pair[1]:
         raise UsageError(f"--{name} must rise, got {pair[0]:g} and {pair[1]:g}.")
-
-
-def check_length(seconds: float, name: str) -> None:
-    """Refuse epochs that are shorter than a patch of the encoder."""
-    if seconds < 0.25:
-        raise UsageError(f"--{name}: {seconds:g} s are less than one patch of 0.25 s.")
 
 
 def check_device(device: str) -> None:
@@ -151,9 +160,3 @@ def check_encoder(source: str, name: str) -> None:
         load_encoder(source)
     except (ValueError, OSError) as error:
         raise UsageError(f"--{name}: {error}") from None
-
-
-def check_folder(folder: Path | None, name: str) -> None:
-    """Refuse a file where a folder is meant."""
-    if folder is not None and folder.exists() and not folder.is_dir():
-        raise UsageError(f"--{name}: {str(folder)!r} is a file, not a folder.")

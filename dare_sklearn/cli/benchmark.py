@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from ._options import UsageError, check_device, check_folder, path, refuse, share, text, whole
+from ._options import UsageError, check_device, folder, path, refuse, share, text, whole
 from ._pipelines import DARE, DEFAULT, KNOWN, TORCH, TRAINED, candidate, choose, rivals
 from ._say import doing, say
 
@@ -68,7 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--device", type=text, default="auto", metavar="D", help="auto, cpu, cuda, cuda:1, mps")
     add("--jobs", type=whole(1), default=1, metavar="N", help="folds at once (1)")
     add("--seed", type=whole(0), default=0, metavar="N", help="of folds and networks (0)")
-    add("--out", type=path, metavar="DIR", help="folder of results (benchmark_results)")
+    add("--out", type=folder, metavar="DIR", help="folder of results (benchmark_results)")
     add("-q", "--quiet", action="store_true", help="no progress bars")
     parser.set_defaults(band=None)
 
@@ -92,7 +92,6 @@ def run(args: argparse.Namespace) -> int:
     names = choose(args.pipelines, args.encoder)
     _check_effect(args, names)
     out = args.out or Path("benchmark_results")
-    check_folder(out, "out")
     what = ", ".join(args.moabb or ()) or ", ".join(map(str, args.files)) or "simulated EEG"
     doing(f"Comparing {len(names)} pipelines on {what}")
     check_device(args.device)

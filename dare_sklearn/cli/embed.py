@@ -9,21 +9,9 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from . import _options as opt
 from ._files import add_file_arguments, find, open_recording, pick_and_filter
-from ._options import (
-    UsageError,
-    check_device,
-    check_encoder,
-    check_folder,
-    check_length,
-    number,
-    path,
-    positive,
-    refuse,
-    rising,
-    text,
-    whole,
-)
+from ._options import UsageError, check_device, check_encoder, refuse, rising
 from ._say import doing, say
 
 HELP = "write embeddings of recordings as a table"
@@ -52,17 +40,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of this command."""
     add_file_arguments(parser)
     add = parser.add_argument
-    add("--out", type=path, required=True, help="table: .csv or .parquet")
-    add("--encoder", type=text, default="nano",
+    add("--out", type=opt.path, required=True, help="table: .csv or .parquet")
+    add("--encoder", type=opt.text, default="nano",
         help="shipped name, folder, .ckpt, Hub id, or 'untrained' (%(default)s)")  # fmt: skip
     cut = parser.add_mutually_exclusive_group().add_argument
-    cut("--window", type=positive, metavar="S", help="seconds of a window (4)")
-    cut("--around", nargs=2, type=number, metavar=("START", "STOP"), help="seconds around events")
-    add("--labels", nargs="+", type=text, metavar="NAME", help="only events of these labels")
+    cut("--window", type=opt.length, metavar="S", help="seconds of a window (4)")
+    cut(
+        "--around",
+        nargs=2,
+        type=opt.number,
+        metavar=("START", "STOP"),
+        help="seconds around events",
+    )
+    add("--labels", nargs="+", type=opt.text, metavar="NAME", help="only events of these labels")
     add("--pooling", choices=("mean", "mean_std", "flatten"), default="mean",
         help="over the patches of 250 ms of an epoch (%(default)s)")  # fmt: skip
-    add("--cache", type=path, help="folder that keeps embeddings between calls")
-    add("--batch-size", type=whole(1), default=64, metavar="N", help="%(default)s")
+    add("--cache", type=opt.folder, help="folder that keeps embeddings between calls")
+    add("--batch-size", type=opt.whole(1), default=64, metavar="N", help="%(default)s")
 
 
 class _NoEpochs(Exception):
@@ -72,12 +66,9 @@ class _NoEpochs(Exception):
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
     rising(args, "around")
-    if args.around is not None:
-        check_length(args.around[1] - args.around[0], "around")
-    if args.window is not None:
-        check_length(args.window, "window")
+    if args.around is not None and args.around[1] - args.around[0] < opt.PATCH:
+        raise UsageError(f"--around: these are less than one patch of {opt.PATCH} s.")
     _check_out(args.out)
-    check_folder(args.cache, "cache")
     files = find(args)
     _check_effect(args, files)
     args.labels_found = set()

@@ -4,19 +4,9 @@ from __future__ import annotations
 
 import argparse
 
+from . import _options as opt
 from ._files import add_file_arguments, find, open_recording
-from ._options import (
-    INTERRUPTED,
-    check_device,
-    check_encoder,
-    check_folder,
-    check_length,
-    path,
-    positive,
-    refuse,
-    text,
-    whole,
-)
+from ._options import INTERRUPTED, check_device, check_encoder, refuse
 from ._say import doing
 
 HELP = "pretrain an encoder on unlabelled recordings"
@@ -41,17 +31,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of this command."""
     add_file_arguments(parser)
     add = parser.add_argument
-    add("--out", type=path, required=True, help="folder of the encoder")
+    add("--out", type=opt.folder, required=True, help="folder of the encoder")
     add("--size", default="nano", choices=("nano", "light", "small", "base", "deep"),
         help="from 0.6 to 78 million parameters (%(default)s)")  # fmt: skip
-    add("--weights", type=text, help="start from these: shipped name, folder or .ckpt")
-    count = {"type": whole(1), "metavar": "N"}
+    add("--weights", type=opt.text, help="start from these: shipped name, folder or .ckpt")
+    count = {"type": opt.whole(1), "metavar": "N"}
     add("--epochs", default=200, help="passes through all (%(default)s)", **count)
     add("--batch-size", default=216, help="windows (%(default)s)", **count)
-    add("--lr", type=positive, default=5e-4, help="peak learning rate (%(default)s)")
-    add("--window", type=positive, default=4.0, metavar="S", help="seconds (%(default)s)")
-    add("--seed", type=whole(0), default=0, metavar="N", help="%(default)s")
-    add("--workers", type=whole(0, 256), default=0, metavar="N",
+    add("--lr", type=opt.positive, default=5e-4, help="peak learning rate (%(default)s)")
+    add("--window", type=opt.length, default=4.0, metavar="S", help="seconds (%(default)s)")
+    add("--seed", type=opt.whole(0), default=0, metavar="N", help="%(default)s")
+    add("--workers", type=opt.whole(0, 256), default=0, metavar="N",
         help="background processes that read files (%(default)s)")  # fmt: skip
     add("--save-every", help="steps between checkpoints in an epoch", **count)
 
@@ -60,8 +50,6 @@ def run(args: argparse.Namespace) -> int:
     """Run the command."""
     if args.weights is not None:
         refuse(args, ["size"], "with --weights, which have a size of their own")
-    check_length(args.window, "window")
-    check_folder(args.out, "out")
     files = find(args)
     doing(f"Pretraining on {len(files)} file{'s' * (len(files) > 1)}")
     check_device(args.device)
