@@ -9,32 +9,19 @@ from typing import Any
 from ._options import UsageError
 
 CLASSICAL = (
-    "band power + LR",
-    "narrow-band power + LR",
-    "Hjorth, entropy + LR",
-    "CSP + LDA",
-    "filter-bank CSP + LDA",
-    "tangent space + LR",
-    "MDM",
-    "ACM + tangent space + LR",
-    "downsampled + LDA",
-    "Xdawn + tangent space + LR",
-)
+    "band power + LR", "narrow-band power + LR", "Hjorth, entropy + LR", "CSP + LDA",
+    "filter-bank CSP + LDA", "tangent space + LR", "MDM", "ACM + tangent space + LR",
+    "downsampled + LDA", "Xdawn + tangent space + LR",
+)  # fmt: skip
 DARE = ("DARE embeddings + LR", "DARE conv-linear probe", "DARE fine-tuned")
 CONTROL = "untrained embeddings + LR"  # the same network before any pretraining
 DEEP = ("EEGNet", "ShallowFBCSPNet", "EEGPT (untrained)")
 KNOWN = (*DARE, CONTROL, *CLASSICAL, *DEEP)
 DEFAULT = (
-    "DARE embeddings + LR",
-    "DARE conv-linear probe",
-    CONTROL,
-    "band power + LR",
-    "narrow-band power + LR",
-    "CSP + LDA",
-    "tangent space + LR",
-    "downsampled + LDA",
+    "DARE embeddings + LR", "DARE conv-linear probe", CONTROL, "band power + LR",
+    "narrow-band power + LR", "CSP + LDA", "tangent space + LR", "downsampled + LDA",
     "Xdawn + tangent space + LR",
-)
+)  # fmt: skip
 TORCH = {*DARE, CONTROL, *DEEP}  # of these --device has an effect
 TRAINED = {"DARE conv-linear probe", "DARE fine-tuned", *DEEP}  # too slow for a learning curve
 _GRID = {"embed__pooling": ["flatten", "mean_std"], "lr__C": [0.001, 0.01, 0.1, 1.0]}

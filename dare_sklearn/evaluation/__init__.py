@@ -9,16 +9,7 @@ from .rivals import BraindecodeClassifier, deep_pipelines
 from .statistics import combine_datasets, corrected_ttest, pairwise
 
 __all__ = [
-    "BraindecodeClassifier",
-    "average_windows",
-    "combine_datasets",
-    "compare",
-    "corrected_ttest",
-    "deep_pipelines",
-    "learning_curve",
-    "lost_electrodes",
-    "observations",
-    "pairwise",
-    "report",
+    "BraindecodeClassifier", "average_windows", "combine_datasets", "compare", "corrected_ttest",
+    "deep_pipelines", "learning_curve", "lost_electrodes", "observations", "pairwise", "report",
     "summarize",
-]
+]  # fmt: skip

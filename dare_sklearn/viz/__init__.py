@@ -15,15 +15,7 @@ from .significance import plot_significance
 from .training import plot_losses
 
 __all__ = [
-    "plot_attention",
-    "plot_channel_relevance",
-    "plot_cost",
-    "plot_curve",
-    "plot_embedding_map",
-    "plot_losses",
-    "plot_mask_invariance",
-    "plot_paired",
-    "plot_scores",
-    "plot_significance",
+    "plot_attention", "plot_channel_relevance", "plot_cost", "plot_curve", "plot_embedding_map",
+    "plot_losses", "plot_mask_invariance", "plot_paired", "plot_scores", "plot_significance",
     "plot_spatial_filters",
-]
+]  # fmt: skip

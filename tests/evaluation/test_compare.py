@@ -32,7 +32,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from dare_sklearn.evaluation import compare
 from dare_sklearn.evaluation.cells import permuted, seeded
-from dare_sklearn.transformers.classical import BandPower, classical_pipelines
+from dare_sklearn.transformers.classical import BandPower
 
 N = 48
 GROUPS = np.repeat(["s1", "s2", "s3", "s4"], N // 4)
@@ -44,6 +44,18 @@ def table():
     rng = np.random.default_rng(0)
     y = rng.permutation(np.arange(N) % 2)
     return rng.normal(size=(N, 5)) + y[:, None], y
+
+
+def amplitudes():
+    """Epochs (V) whose classes differ in amplitude, as an array and as mne.Epochs, and labels."""
+    y = np.arange(24) % 2
+    data = 1e-5 * np.random.default_rng(0).normal(size=(24, 3, 64)) * (1 + y[:, None, None])
+    info = mne.create_info(["C3", "Cz", "C4"], 64.0, "eeg")
+    return data, mne.EpochsArray(data, info, verbose="error"), y
+
+
+def power(**layout):
+    return {"power": make_pipeline(BandPower(**layout), LogisticRegression())}
 
 
 class Spy(ClassifierMixin, BaseEstimator):
@@ -116,21 +128,15 @@ def test_a_data_set_of_braindecode():
     from braindecode.datasets import BaseConcatDataset, EEGWindowsDataset
     from skorch.helper import SliceDataset
 
-    y = np.arange(24) % 2
-    data = 1e-5 * np.random.default_rng(0).normal(size=(24, 3, 64)) * (1 + 0.5 * y[:, None, None])
-    info = mne.create_info(["C3", "Cz", "C4"], 64.0, "eeg")
-    raw = mne.io.RawArray(np.hstack(list(data)), info, verbose="error")
+    data, epochs, y = amplitudes()
+    raw = mne.io.RawArray(np.hstack(list(data)), epochs.info, verbose="error")
     starts = 64 * np.arange(24)
     table = {"i_window_in_trial": range(24), "i_start_in_trial": starts,
              "i_stop_in_trial": starts + 64, "target": y}  # fmt: skip
     windows = SliceDataset(BaseConcatDataset([EEGWindowsDataset(raw, pd.DataFrame(table))]), idx=0)
-    found = compare(
-        {"power": make_pipeline(BandPower(unit="V"), LogisticRegression())}, windows, y, cv=3
-    )
-    array = {"power": make_pipeline(BandPower(sfreq=64, unit="uV"), LogisticRegression())}
-    np.testing.assert_array_equal(
-        found["accuracy"], compare(array, data * 1e6, y, cv=3)["accuracy"]
-    )
+    found = compare(power(unit="V"), windows, y, cv=3)["accuracy"]
+    array = compare(power(sfreq=64, unit="uV"), data * 1e6, y, cv=3)["accuracy"]
+    np.testing.assert_array_equal(found, array)
 
 
 @pytest.mark.parametrize(
@@ -181,35 +187,14 @@ def test_one_answer_serves_all_metrics(table, monkeypatch):
 
 
 def test_mne_epochs_and_lists_of_them():
-    rng = np.random.default_rng(0)
-    y = np.arange(24) % 2
-    data = 1e-5 * rng.normal(size=(24, 3, 64)) * (1 + 0.5 * y[:, None, None])
-    info = mne.create_info(["C3", "Cz", "C4"], 64.0, "eeg")
-    epochs = mne.EpochsArray(data, info, verbose="error")
-    pipelines = {"power": make_pipeline(BandPower(), LogisticRegression())}
-    found = compare(pipelines, epochs, y, cv=3)["accuracy"]
+    data, epochs, y = amplitudes()
+    found = compare(power(), epochs, y, cv=3)["accuracy"]
     assert found.mean() > 0.7
     pieces = [epochs[:10], epochs[10:]]
     for same in (pieces, [epochs[i] for i in range(24)]):
-        np.testing.assert_array_equal(compare(pipelines, same, y, cv=3)["accuracy"], found)
-    array = {"power": make_pipeline(BandPower(sfreq=64, unit="uV"), LogisticRegression())}
-    np.testing.assert_array_equal(compare(array, data * 1e6, y, cv=3)["accuracy"], found)
-
-
-def test_mne_epochs_in_a_search():
-    rng = np.random.default_rng(0)
-    y = np.arange(24) % 2
-    data = 1e-5 * rng.normal(size=(24, 3, 64)) * (1 + 0.5 * y[:, None, None])
-    epochs = mne.EpochsArray(
-        data, mne.create_info(["C3", "Cz", "C4"], 64.0, "eeg"), verbose="error"
-    )
-    pipelines = {"TS": classical_pipelines("rhythm")["tangent space + LR"]}
-    found = compare(
-        pipelines, epochs, y, groups=np.repeat(np.arange(6), 4), cv=3, inner_cv=2,
-        param_grids={"TS": {"lr__C": [0.1, 1.0]}},
-    )  # fmt: skip
-    assert found["accuracy"].mean() > 0.7
-    assert set(found["best_params"].map(str)) <= {"{'lr__C': 0.1}", "{'lr__C': 1.0}"}
+        np.testing.assert_array_equal(compare(power(), same, y, cv=3)["accuracy"], found)
+    array = compare(power(sfreq=64, unit="uV"), data * 1e6, y, cv=3)["accuracy"]
+    np.testing.assert_array_equal(array, found)
 
 
 def test_cells_in_several_processes(table):
@@ -251,21 +236,16 @@ def test_warnings_of_other_processes_arrive(table):
 
 def test_a_search_cuts_epochs_at_once(monkeypatch):
     """scikit-learn alone cuts them one by one, which takes longer than the search."""
-    y = np.arange(24) % 2
-    data = 1e-5 * np.random.default_rng(0).normal(size=(24, 3, 64)) * (1 + y[:, None, None])
-    info = mne.create_info(["C3", "Cz", "C4"], 64.0, "eeg")
-    epochs = mne.EpochsArray(data, info, verbose="error")
+    data, epochs, y = amplitudes()
     cuts = []
     original = mne.EpochsArray.__getitem__
     monkeypatch.setattr(
         mne.EpochsArray, "__getitem__", lambda self, i: cuts.append(i) or original(self, i)
     )
-    pipelines = {"power": make_pipeline(BandPower(), LogisticRegression())}
     options = {"cv": 2, "inner_cv": 2, "param_grids": {"power": {"logisticregression__C": [1, 9]}}}
-    found = compare(pipelines, epochs, y, **options)
+    found = compare(power(), epochs, y, **options)
     assert len(cuts) < 30  # 2 per fold, and 2 per fit of a search; 24 * 5 one by one
-    arrays = {"power": make_pipeline(BandPower(sfreq=64, unit="uV"), LogisticRegression())}
-    expected = compare(arrays, data * 1e6, y, **options)
+    expected = compare(power(sfreq=64, unit="uV"), data * 1e6, y, **options)
     columns = ["accuracy", "best_params"]
     pd.testing.assert_frame_equal(found[columns], expected[columns])
 
