@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import sys
 import warnings
 from collections.abc import Sequence
@@ -51,17 +52,9 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line.
+    """Run the command line, with the arguments of the process for None, and return an exit code.
 
-    Parameters
-    ----------
-    argv : sequence of str or None, default=None
-        Arguments; None takes those of the process.
-
-    Returns
-    -------
-    int
-        Exit code: 0 done, 1 failed, 2 wrong usage, 130 stopped with Ctrl-C.
+    That is 0 for done, 1 for failed, 2 for wrong usage and 130 for stopped with Ctrl-C.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
     try:
@@ -75,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             parser.error(f"unrecognized arguments: {' '.join(rest)}")
     except SystemExit as stop:  # argparse has said what is wrong
         return int(stop.code or 0)
-    args.command_line = " ".join(["dare-sklearn", *map(_quoted, argv)])
+    args.command_line = shlex.join(["dare-sklearn", *argv])
     os.environ.setdefault("MPLBACKEND", "agg")
     with warnings.catch_warnings():
         args.warnings = Warnings()
@@ -104,7 +97,3 @@ def _explain(error: Exception) -> str:
     if isinstance(error, ValueError | TypeError | OSError | ImportError | RuntimeError):
         return f"error: {text}"
     return f"error: {type(error).__name__}: {text}. Run again with --debug for the traceback."
-
-
-def _quoted(text: str) -> str:
-    return f"'{text}'" if not text or any(c in text for c in " *?{}'\"$") else text

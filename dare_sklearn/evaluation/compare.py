@@ -125,8 +125,7 @@ def compare(
     the true one) that score as high [1]_. Whatever the model and the imbalance, the test is exact
     for the question whether predictions and labels of this fold are related. It takes test epochs
     of a group as exchangeable, which blocks of one label are not, and cannot see a leak in `X`
-    itself (features chosen with all labels). How well the procedure does when there is nothing to
-    learn is another question, which `sklearn.model_selection.permutation_test_score` answers.
+    itself (features chosen with all labels).
 
     Labels are permuted within groups, so that a model that merely tells people apart stays at
     chance; where each group has one label, labels of whole groups change places. A fold whose test

@@ -173,20 +173,9 @@ def mean_interval(
     Where scores vary less than coin tosses would (all are 1.0, say), the interval is that of a
     share of `n_tested` independent trials.
 
-    Parameters
-    ----------
-    values : array-like, shape (n_observations,)
-    ratio : float, default=0.0
-        Test epochs per training epoch where observations are folds; 0 for subjects.
-    bounds : (float, float), default=(-inf, inf)
-    n_tested : float, default=inf
-        Epochs that the scores are computed from, all observations together.
-    confidence : float, default=0.95
-
-    Returns
-    -------
-    low, high : float
-        NaN for a single observation.
+    `ratio` are test epochs per training epoch where observations are folds, 0 for subjects;
+    `n_tested` the epochs that all scores together are computed from. A single observation has no
+    interval (NaN).
 
     References
     ----------

@@ -61,8 +61,7 @@ def plot_significance(
     """
     if not isinstance(alpha, float) or not 0 < alpha < 1:
         raise ValueError(f"alpha must be a number between 0 and 1, got {alpha!r}.")
-    check_table(table, ["pipeline_a", "pipeline_b", value], [])
-    corrected = next((name for name in ("p_holm", "p_corrected") if name in table), "p_holm")
+    corrected = "p_corrected" if "p_corrected" in getattr(table, "columns", ()) else "p_holm"
     check_table(table, ["pipeline_a", "pipeline_b", value, corrected], [corrected])
     table = choose_dataset(table, dataset)
     names = list(dict.fromkeys([*table["pipeline_a"], *table["pipeline_b"]]))
@@ -98,8 +97,8 @@ def plot_significance(
     ax.set_xticks(range(len(names)), labels, rotation=90, fontsize="small")
     ax.set_yticks(range(len(names)), labels, fontsize="small")
     ax.spines[:].set_visible(False)
-    ax.set_xticks(np.arange(len(names) - 1) + 0.5, minor=True)
-    ax.set_yticks(np.arange(len(names) - 1) + 0.5, minor=True)
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_ticks(np.arange(len(names) - 1) + 0.5, minor=True)
     ax.grid(which="minor", color="white", linewidth=2)
     ax.tick_params(which="both", length=0)
     ax.figure.colorbar(image, ax=ax, label=spelled(value), shrink=0.8)
