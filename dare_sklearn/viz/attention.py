@@ -144,44 +144,37 @@ def _prepare(encoder, X, ch_names, sfreq, unit):
     from ..signals.grid import Windows
     from ..signals.readers import read_signals
 
+    kind, module = type(encoder).__name__, None
     if isinstance(encoder, SignalInputMixin):
         if ch_names is not None or sfreq is not None or unit != "auto":
-            kind = type(encoder).__name__
-            raise ValueError(
-                f"ch_names, sfreq and unit are for a bare encoder: {kind} has its own."
-            )
+            raise ValueError(f"ch_names, sfreq, unit are for a bare encoder: {kind} has its own.")
         check_is_fitted(encoder)
         if not hasattr(encoder, "encoder_"):
             raise TypeError("plot_attention needs an estimator with an encoder.")
-        signals = encoder._read(X, reset=False)
-        if hasattr(encoder, "module_") and not hasattr(encoder.module_, "temporal"):
+        signals, module = encoder._read(X, reset=False), getattr(encoder, "module_", None)
+        if module is not None and not hasattr(module, "temporal"):
             raise ValueError(
                 f"The probe of spatial_init={encoder.spatial_init!r} shows its encoder one virtual "
                 "electrode at a time, so that there is no attention between electrodes."
             )
-        if hasattr(encoder, "module_"):
-            module, epochs = encoder.module_, encoder._grid(signals)
-            passes = (
-                module(torch.from_numpy(epochs[at : at + BATCH]))
-                for at in range(0, len(epochs), BATCH)
-            )
-            return module.encoder, [ELECTRODES[row] for row in module.targets.tolist()], passes
         bare, unknown = encoder.encoder_, encoder.unknown_channels
     elif isinstance(encoder, Encoder):
         bare, unknown = encoder, "interpolate"
         with about("plot_attention"):
             signals = read_signals(X, ch_names=ch_names, sfreq=sfreq, unit=unit)
     else:
-        kind = type(encoder).__name__
-        raise TypeError(
-            f"plot_attention takes an encoder or a fitted DARE estimator, got a {kind}."
-        )
-    with about("plot_attention"):
-        windows = Windows(signals, bare.config, unknown=unknown)
+        raise TypeError(f"plot_attention takes an encoder or a fitted estimator, got a {kind}.")
+    if module is None:
+        with about("plot_attention"):
+            windows = Windows(signals, bare.config, unknown=unknown)
+        rows = windows.rows
+    else:
+        windows, bare, rows = encoder._grid(signals), module.encoder, module.targets.tolist()
     device = next(bare.parameters()).device
-    channels = torch.from_numpy(windows.rows).to(device)
-    passes = (
-        bare(bare.normalize(torch.from_numpy(windows[at : at + BATCH]).to(device)), channels)
-        for at in range(0, len(windows), BATCH)
-    )
-    return bare, [ELECTRODES[row] for row in windows.rows], passes
+    channels = torch.as_tensor(rows, device=device)
+
+    def embed(start: int) -> Any:
+        x = torch.from_numpy(windows[start : start + BATCH]).to(device)
+        return bare(bare.normalize(x), channels) if module is None else module(x)
+
+    return bare, [ELECTRODES[row] for row in rows], map(embed, range(0, len(windows), BATCH))
