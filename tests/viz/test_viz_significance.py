@@ -47,8 +47,7 @@ def test_significance_matrix(look):
     ax = fig.axes[0]
     drawn = ax.images[0].get_array()
     np.testing.assert_allclose(
-        drawn.filled(np.nan),
-        [[np.nan, 0.1, -0.2], [-0.1, np.nan, np.nan], [0.2, np.nan, np.nan]],
+        drawn.filled(np.nan), [[np.nan, 0.1, -0.2], [-0.1, np.nan, np.nan], [0.2, np.nan, np.nan]]
     )
     cells = {text.get_position(): text.get_text() for text in ax.texts}
     assert cells[1, 0] == "+0.10\n0.010" and cells[0, 1] == "\N{MINUS SIGN}0.10\n0.010"
