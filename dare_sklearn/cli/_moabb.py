@@ -127,17 +127,12 @@ def _as_table(found: Any, name: str, metric: str) -> Any:
 
     order = ["pipeline", "subject", "session"]
     found = found.assign(subject=found["subject"].astype(str)).sort_values(order, kind="stable")
-    return pd.DataFrame(
-        {
-            "dataset": name,
-            "pipeline": found["pipeline"],
-            "fold": found.groupby("pipeline").cumcount(),
-            "subject": found["subject"],
-            "n_subjects": 1,
-            "n_train": found["samples"].astype(int),
-            "n_test": found["n_samples_test"].round().astype(int),
-            metric: found["score"].astype(float),
-            "fit_seconds": found["time"].astype(float),
-            "session": found["session"].astype(str),
-        }
-    )
+    columns = {
+        "dataset": name, "pipeline": found["pipeline"],
+        "fold": found.groupby("pipeline").cumcount(), "subject": found["subject"], "n_subjects": 1,
+        "n_train": found["samples"].astype(int),
+        "n_test": found["n_samples_test"].round().astype(int),
+        metric: found["score"].astype(float), "fit_seconds": found["time"].astype(float),
+        "session": found["session"].astype(str),
+    }  # fmt: skip
+    return pd.DataFrame(columns)

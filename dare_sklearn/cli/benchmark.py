@@ -316,16 +316,11 @@ def _context(args: Any, facts: dict[str, Any], failures: list[str]) -> dict[str,
     from ._pipelines import about
 
     context = {
-        "command": args.command_line,
-        **facts,
-        "encoder": about(args.encoder),
-        "seed": args.seed,
+        "command": args.command_line, **facts, "encoder": about(args.encoder), "seed": args.seed,
         "device": args.device,
         "machine": f"{platform.platform(terse=True)}, Python {platform.python_version()}",
-        "versions": versions(),
-        "failures": failures,
-        "warnings": args.warnings.texts(),
-    }
+        "versions": versions(), "failures": failures, "warnings": args.warnings.texts(),
+    }  # fmt: skip
     if not args.files and not args.moabb:
         context["mind"] = (
             "These signals are simulated, and encoders of this library are pretrained on simulated "

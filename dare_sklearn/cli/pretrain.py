@@ -64,21 +64,12 @@ def run(args: argparse.Namespace) -> int:
         corpus = [open_recording(file, args) for file in files]
     args.after_stop = " The same command continues from the last checkpoint."
     pretrainer = DAREPretrainer(
-        args.size,
-        weights=args.weights,
-        unknown_channels=args.unknown_channels,
-        window_s=args.window,
-        max_epochs=args.epochs,
-        batch_size=args.batch_size,
-        lr=args.lr,
-        on_error=args.on_error,
-        n_workers=args.workers,
-        device=args.device,
-        checkpoint_dir=args.out,
-        checkpoint_every=args.save_every,
-        random_state=args.seed,
+        args.size, weights=args.weights, unknown_channels=args.unknown_channels,
+        window_s=args.window, max_epochs=args.epochs, batch_size=args.batch_size, lr=args.lr,
+        on_error=args.on_error, n_workers=args.workers, device=args.device,
+        checkpoint_dir=args.out, checkpoint_every=args.save_every, random_state=args.seed,
         verbose=0 if args.quiet else 1,
-    )
+    )  # fmt: skip
     try:
         pretrainer.fit(corpus)
     except ValueError as error:

@@ -131,8 +131,7 @@ def _dataset(table: pd.DataFrame, verdicts: pd.DataFrame, extra: dict[str, Any])
     by_metric = {m: part.set_index("pipeline") for m, part in summary.groupby("metric", sort=False)}
     order = by_metric[main].sort_values("mean", ascending=False)
     return {
-        "name": table["dataset"].iloc[0],
-        "facts": _facts(table),
+        "name": table["dataset"].iloc[0], "facts": _facts(table), "summary": summary,
         "metrics": [
             {"words": spelled(m), "chance": by_metric[m]["chance"].notna().any()} for m in metrics
         ],
@@ -141,9 +140,8 @@ def _dataset(table: pd.DataFrame, verdicts: pd.DataFrame, extra: dict[str, Any])
             for name, row in order.iterrows()
         ],
         "figures": list(_figures(table, main, summary, pairs, verdicts, extra)),
-        "summary": summary,
         "pairs": pd.concat(pairs) if pairs else pd.DataFrame(),
-    }
+    }  # fmt: skip
 
 
 def _facts(table: pd.DataFrame) -> str:

@@ -265,17 +265,13 @@ def _sign_permutation(differences: np.ndarray, n_permutations: int, seed: int, s
 
     All sign patterns up to 14 observations, else random ones with the observed pattern among them.
     """
-    return float(
-        stats.permutation_test(
-            (differences,),
-            # sums that should be equal differ by rounding
-            lambda d, axis: np.round(d.mean(axis=axis), 9),
-            permutation_type="samples",
-            alternative=side,
-            n_resamples=np.inf if len(differences) <= EXACT_UP_TO else n_permutations,
-            rng=seed,
-        ).pvalue
-    )
+    found = stats.permutation_test(
+        (differences,),
+        lambda d, axis: np.round(d.mean(axis=axis), 9),  # equal sums differ by rounding
+        permutation_type="samples", alternative=side, rng=seed,
+        n_resamples=np.inf if len(differences) <= EXACT_UP_TO else n_permutations,
+    )  # fmt: skip
+    return float(found.pvalue)
 
 
 def _count_people(part: pd.DataFrame) -> int:

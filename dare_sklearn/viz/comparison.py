@@ -228,13 +228,9 @@ def plot_cost(
 
 
 def _draw_scores(
-    ax: Axes,
-    results: pd.DataFrame,
-    summary: pd.DataFrame | None,
-    pipelines: list,
-    metric: str,
+    ax: Axes, results: pd.DataFrame, summary: pd.DataFrame | None, pipelines: list, metric: str,
     chance: float | None,
-) -> None:
+) -> None:  # fmt: skip
     for row, name in enumerate(pipelines):
         scores = results.loc[results["pipeline"] == name, metric].dropna().to_numpy()
         if not len(scores):
