@@ -90,20 +90,11 @@ class BraindecodeClassifier(ClassifierMixin, BaseEstimator):
     """
 
     _parameter_constraints: dict = {
-        "model": [str],
-        "weights": [str, None],
-        "frozen": ["boolean"],
-        "model_params": [dict, None],
-        "ch_names": ["array-like", None],
-        "sfreq": [_POSITIVE, None],
-        "scale": [_POSITIVE, None],
-        "max_epochs": [_WHOLE],
-        "batch_size": [_WHOLE],
-        "lr": [_POSITIVE],
-        "weight_decay": [Interval(Real, 0, None, closed="left")],
-        "device": [str],
-        "random_state": ["random_state"],
-    }
+        "model": [str], "weights": [str, None], "frozen": ["boolean"], "model_params": [dict, None],
+        "ch_names": ["array-like", None], "sfreq": [_POSITIVE, None], "scale": [_POSITIVE, None],
+        "max_epochs": [_WHOLE], "batch_size": [_WHOLE], "lr": [_POSITIVE], "device": [str],
+        "weight_decay": [Interval(Real, 0, None, closed="left")], "random_state": ["random_state"],
+    }  # fmt: skip
 
     def __init__(
         self,
