@@ -1,8 +1,7 @@
 """What identifies a cell, as text and hashes: equal content gives an equal key in every process.
 
 A pipeline is identified by its classes, their source and their parameters, and by what it keeps
-through `sklearn.base.clone`; an encoder on disk by the content of its files. Parameters that change
-no result do not count.
+through `sklearn.base.clone`; an encoder on disk by the content of its files.
 """
 
 from __future__ import annotations
@@ -24,6 +23,7 @@ from xxhash import xxh3_128
 
 from ..base.input import SignalInputMixin
 
+# parameters that change no result
 _NO_RESULT = {"verbose", "n_jobs", "cache", "cache_mb", "memory"}
 _WEIGHTS = {"encoder", "weights"}
 _BLOCK = 256
@@ -62,8 +62,8 @@ def code_of(pipeline: Any) -> str:
 @cache
 def _own_code() -> str:
     """Hash of the library's files, but for those that only show results."""
-    rooms = [path for path in sorted(_PACKAGE.iterdir()) if path.name not in ("cli", "viz")]
-    files = [file for room in rooms for file in sorted(room.rglob("*.py"))]
+    files = sorted(_PACKAGE.rglob("*.py"))
+    files = [file for file in files if file.relative_to(_PACKAGE).parts[0] not in ("cli", "viz")]
     return digest(*(xxh3_128(file.read_bytes()).hexdigest() for file in files))
 
 
