@@ -158,8 +158,8 @@ class SignalInputMixin:
                 f"X has {signals.n_times} samples per epoch, and the fit had {self.n_times_in_}: "
                 "cut epochs of the same length."
             )
-        if signals.n_epochs > 1:  # a single one may well be quiet or noisy
-            check_fitted_amplitude(signals.typical, getattr(self, "_amplitude", np.nan))
+        fitted_amplitude = getattr(self, "_amplitude", np.nan)
+        check_fitted_amplitude(signals.typical, fitted_amplitude, signals.n_epochs)
         return signals
 
     def _shared_channels(self, signals: Signals) -> list[str]:

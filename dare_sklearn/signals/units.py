@@ -13,8 +13,9 @@ UNITS = ("auto", "uV", "V")
 PLAUSIBLE_UV = (0.05, 5_000.0)
 
 # Later signals whose spread differs from that of `fit` by more than this factor are reported.
-# People, caps and filters differ by two to five.
+# People, caps and filters differ by two to five; a single epoch may be quieter or noisier.
 FAR_FROM_FIT = 10.0
+FAR_OF_ONE_EPOCH = 30.0
 
 _LIKE_Z_SCORES = (0.5, 2.0)
 _Z_SCORES = (
@@ -103,9 +104,10 @@ def check_fitted_unit(size: float, unit: str) -> str:
     return unit
 
 
-def check_fitted_amplitude(size: float, fitted: float) -> None:
+def check_fitted_amplitude(size: float, fitted: float, n_epochs: int) -> None:
     """Report microvolts that are far larger or smaller than those of ``fit``."""
-    if size > 0 and fitted > 0 and not 1 / FAR_FROM_FIT <= size / fitted <= FAR_FROM_FIT:
+    far = FAR_FROM_FIT if n_epochs > 1 else FAR_OF_ONE_EPOCH
+    if size > 0 and fitted > 0 and not 1 / far <= size / fitted <= far:
         factor, how = max(size / fitted, fitted / size), "larger" if size > fitted else "smaller"
         tell(
             f"X is {factor:.3g} times {how} than the signals of fit (typical standard deviation "

@@ -17,6 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 from ..base.columns import read_groups
 from ..base.input import SignalInputMixin
 from ..base.state import whole_or_not_at_all
+from ..signals.container import Signals
 from ..signals.covariance import covariances, inverse_root, mean_at_one_power
 from ..signals.electrodes import canonical_names
 from ..signals.errors import SignalError, tell
@@ -28,6 +29,7 @@ from ..signals.validation import check_values, summarize
 # Microvolts and volts are a million times apart; people and amplifiers never are.
 UNITS_APART = 1e4
 TINY = 1e-30
+_ONE_MONTAGE = "pick the same channels in all, or restore bad ones with interpolate_bads()"
 # An epoch is a share of 1 / n of the mean covariance that whitens it, and loses as much of what
 # is its own: below five epochs, whitening takes more than it gives (see the Notes).
 MIN_EPOCHS = 5
@@ -256,17 +258,16 @@ class EuclideanAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
             # any rate does: alignment never asks for it
             sources = list(find_sources(X, Defaults(None, 1.0), continuous=False))
             first = sources[0]
-            if len({tuple(s.ch_names or ()) for s in sources}) > 1:
+            sets = [set(s.ch_names or ()) for s in sources]
+            if odd := set.union(*sets) - set.intersection(*sets):
                 raise SignalError(
-                    "X has epochs that differ in channels: bring them to one montage first."
+                    f"X has epochs that differ in channels ({', '.join(sorted(odd))} only in some, "
+                    f"or marked bad in others): {_ONE_MONTAGE}."
                 )
             if len({s.data.shape[2] for s in sources}) > 1:
                 raise SignalError("X has epochs that differ in length: cut them alike first.")
             names = None if first.ch_names is None else canonical_names(first.ch_names)
-            blocks = [
-                s.data.read(np.arange(len(s.data))) if isinstance(s.data, LazyEpochs) else s.data
-                for s in sources
-            ]
+            blocks = [_in_order(s, first.ch_names) for s in sources]
             data = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
             summary = summarize(data)
             check_values(summary, names, fitted=hasattr(self, "whiteners_"))
@@ -413,8 +414,8 @@ class EuclideanAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
         if names is not None and fitted is not None and set(names) != set(fitted):
             odd = ", ".join(sorted(set(names) ^ set(fitted)))
             raise ValueError(
-                f"{owner} was fitted on the channels {', '.join(fitted)}; X differs in {odd}: pick "
-                "the fitted channels."
+                f"{owner} was fitted on other channels, and X differs in {odd} (or in whether they "
+                f"are marked bad): {_ONE_MONTAGE}."
             )
         if data.shape[1] != self.n_chans_in_:
             raise ValueError(
@@ -437,6 +438,13 @@ class EuclideanAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
         """Warn, once of each cause."""
         with self._asking():
             tell(message, cause)
+
+
+def _in_order(source: Signals, ch_names: tuple[str, ...] | None) -> np.ndarray:
+    """Values of a source, with its channels in this order."""
+    source = source if ch_names is None else source.reorder(ch_names)
+    data = source.data
+    return data.read(np.arange(len(data))) if isinstance(data, LazyEpochs) else data
 
 
 def _rows(groups: np.ndarray | None, n_epochs: int) -> Iterator[tuple[Any, np.ndarray]]:

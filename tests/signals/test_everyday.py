@@ -11,7 +11,13 @@ import pytest
 import torch
 from sklearn.base import clone
 
-from dare_sklearn import DAREClassifier, DAREEmbedder, DAREPretrainer, DARERegressor
+from dare_sklearn import (
+    DAREClassifier,
+    DAREEmbedder,
+    DAREPretrainer,
+    DARERegressor,
+    EuclideanAligner,
+)
 from dare_sklearn.signals.files import close_files, open_file
 from dare_sklearn.signals.interpolation import place, template_montage
 from dare_sklearn.signals.readers import read_signals
@@ -120,6 +126,8 @@ def test_bads_that_differ(X):
         fitted = embedder(**own).fit(parts[1])
     with pytest.warns(UserWarning, match="not used: C3"):
         np.testing.assert_array_equal(fitted.transform(parts[0]), fitted.transform(parts[1]))
+    with pytest.raises(ValueError, match=r"differ in channels \(C3 only in some"):
+        EuclideanAligner(group_by=False).fit(parts)
 
 
 def test_memmaps_stay_on_disk(X, tmp_path):
@@ -139,8 +147,9 @@ def test_amplitudes_far_from_the_fit_are_reported_once(X):
         warnings.simplefilter("error")
         fitted.transform(100 * X)
         fitted.transform(3 * X)
-    with pytest.warns(UserWarning, match="50 times smaller"):
-        fitted.transform(X / 50)
+        fitted.transform(20 * X[:1])  # a single epoch may be noisy
+    with pytest.warns(UserWarning, match="times smaller"):
+        fitted.transform(X[:1] / 50)
 
 
 def test_fit_under_inference_mode(X):

@@ -178,6 +178,8 @@ def test_channels_are_matched_by_name(epochs):
         aligner.transform(epochs).get_data(picks=["C3"]),
         atol=1e-12,
     )
+    both = aligner.transform([epochs, turned])
+    np.testing.assert_allclose(*(e.get_data(picks=["C3"]) for e in both), atol=1e-12)
     with pytest.raises(ValueError, match="X differs in PZ"):
         aligner.transform(epochs.copy().load_data().drop_channels(["Pz"]))
     X = epochs.get_data(copy=True)
