@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from .datasets import is_dataset, leaves, unwrap
+from .errors import SignalError
 from .files import find_files, holds_epochs, read_epochs
 from .mne_objects import is_raw
 from .recordings import bad_segments
@@ -38,7 +39,11 @@ def split_corpus(X: Any) -> list[tuple[Any, bool]]:
 
 def _items(x: Any) -> Iterator[tuple[Any, bool]]:
     if isinstance(x, str | os.PathLike):
-        for path in find_files(x):
+        try:
+            files = find_files(x)
+        except ValueError as error:
+            raise SignalError(f"cannot read X: {error}") from None
+        for path in files:
             yield (read_epochs(path), False) if holds_epochs(path) else (path, True)
     elif is_raw(x):
         yield x, True
