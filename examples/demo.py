@@ -49,7 +49,7 @@ def make_pipelines(encoder: str, paradigm: str) -> dict:
             StandardScaler(),
             LogisticRegression(C=0.01, max_iter=5_000),
         ),
-        "DARE conv-linear probe": DAREClassifier(encoder, max_epochs=40),
+        "DARE conv-linear probe": DAREClassifier(encoder),
         **{name: classical[name] for name in CLASSICAL[paradigm]},
     }
 

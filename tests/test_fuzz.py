@@ -430,7 +430,7 @@ def cases(draw, name):
     if kind != "aligner":
         params["random_state"] = 0
     if kind in ("classifier", "regressor"):
-        params |= {"encoder": None, "adaptation": name.split()[1], "max_epochs": 1, "batch_size": 4}
+        params |= {"encoder": None, "adaptation": name.split()[1], "batch_size": 4}
     elif kind == "embedder":
         params |= {"encoder": None}
     elif kind == "pretrainer":

@@ -47,7 +47,7 @@ def encoders(noise, tmp_path_factory):
 
 
 @pytest.mark.parametrize("how", ["name", "path", "fitted", "unfitted", "untrained"])
-@pytest.mark.parametrize("model", ["conv-linear", "finetune", "linear", "pipeline", "aligned"])
+@pytest.mark.parametrize("model", ["spline", "auto", "finetune", "linear", "pipeline", "aligned"])
 def test_noise_stays_at_chance(noise, encoders, how, model):
     X, y = noise
     encoder = encoders[how]
@@ -56,12 +56,18 @@ def test_noise_stays_at_chance(noise, encoders, how, model):
             DAREEmbedder(encoder, **SIGNALS), LogisticRegression(max_iter=2000)
         )
     elif model == "aligned":
-        probe = DAREClassifier(encoder, max_epochs=5, random_state=0, **SIGNALS)
-        estimator = make_pipeline(EuclideanAligner(10.0, group_by=False), probe)
-    else:
-        estimator = DAREClassifier(
-            encoder, adaptation=model, max_epochs=10, lr=5e-3, random_state=0, **SIGNALS
+        probe = DAREClassifier(
+            encoder, spatial_init="spline", max_epochs=5, random_state=0, **SIGNALS
         )
+        estimator = make_pipeline(EuclideanAligner(10.0, group_by=False), probe)
+    elif model == "auto":
+        estimator = DAREClassifier(encoder, random_state=0, **SIGNALS)
+    else:
+        adaptation = "conv-linear" if model == "spline" else model
+        estimator = DAREClassifier(
+            encoder, adaptation=adaptation, spatial_init="spline", max_epochs=10, lr=5e-3,
+            random_state=0, **SIGNALS,
+        )  # fmt: skip
     scores = cross_val_score(estimator, X, y, cv=FOLDS)
     assert abs(scores.mean() - 0.5) < MARGIN
 
@@ -69,7 +75,9 @@ def test_noise_stays_at_chance(noise, encoders, how, model):
 def test_the_margin_would_show_a_leak(noise):
     """The same probe, fitted on the test epochs too, is far outside the margin."""
     X, y = noise
-    clf = DAREClassifier(None, max_epochs=60, lr=2e-2, dropout=0.0, random_state=0, **SIGNALS)
+    clf = DAREClassifier(
+        None, spatial_init="spline", max_epochs=60, lr=2e-2, dropout=0.0, random_state=0, **SIGNALS
+    )
     assert clf.fit(X, y).score(X, y) - 0.5 > 1.5 * MARGIN
 
 

@@ -37,7 +37,7 @@ from dare_sklearn.inspection import channel_importance
 X = np.random.default_rng(0).normal(scale=10, size=(12, 3, 64)).astype("float32")
 Y = np.arange(12) % 2
 LAYOUT = {"ch_names": ["C3", "Cz", "C4"], "sfreq": 128.0, "unit": "uV"}
-PROBE = {**LAYOUT, "encoder": None, "max_epochs": 2, "batch_size": 4}
+PROBE = {**LAYOUT, "encoder": None, "spatial_init": "spline", "max_epochs": 2, "batch_size": 4}
 
 
 def everyone(seed=0):
@@ -46,6 +46,7 @@ def everyone(seed=0):
     pretrainer = DAREPretrainer(max_epochs=1, batch_size=6, random_state=seed, **LAYOUT)
     return {
         "conv-linear": (DAREClassifier(**params, adapter_dropout=0.2), (X, Y)),
+        "virtual": (DAREClassifier(None, random_state=seed, **LAYOUT), (X, Y)),
         "finetune": (DAREClassifier(**params, adaptation="finetune"), (X, Y)),
         "linear": (DAREClassifier(**params, adaptation="linear"), (X, Y)),
         "regressor": (DARERegressor(**params, validation_fraction=0.25), (X, Y, None, Y + np.arange(12))),
@@ -168,11 +169,11 @@ X = np.random.default_rng(0).normal(scale=10, size=(24, 8, 256)).astype("float32
 y = np.arange(24) % 2
 names = ["C3", "Cz", "C4", "Fz", "Pz", "O1", "O2", "Fp1"]
 layout = dict(ch_names=names, sfreq=256.0, unit="uV", random_state=0)
-probe = DAREClassifier(None, max_epochs=1, **layout)
+probe = DAREClassifier(None, spatial_init="spline", max_epochs=1, **layout)
 embedder = DAREEmbedder(None, cache="memory", **layout)
 
 def answers(_=None):
-    proba = DAREClassifier(None, max_epochs=1, **layout).fit(X, y).predict_proba(X)
+    proba = DAREClassifier(None, spatial_init="spline", max_epochs=1, **layout).fit(X, y).predict_proba(X)
     return proba, probe.predict_proba(X), embedder.transform(X)
 
 def in_a_child(queue):
@@ -201,7 +202,7 @@ done = threading.Event()
 
 def fit_and_embed():
     while not done.is_set():
-        DAREClassifier(None, max_epochs=1, **layout).fit(X, y)
+        DAREClassifier(None, spatial_init="spline", max_epochs=1, **layout).fit(X, y)
         embedder.transform(X)
 
 thread = threading.Thread(target=fit_and_embed, daemon=True)

@@ -73,7 +73,7 @@ def test_first_or_second_stimulus(uci):
     left_out = np.isin(people, np.unique(people)[:2])
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="DAREClassifier")
-        probe = DAREClassifier(None, lr=2e-3, max_epochs=40, random_state=0)
+        probe = DAREClassifier(None, spatial_init="spline", lr=2e-3, max_epochs=40, random_state=0)
         probe.fit(uci[~left_out], y[~left_out])
         recall = [
             (probe.predict(uci[left_out & (y == label)]) == label).mean() for label in np.unique(y)

@@ -57,7 +57,9 @@ def test_a_random_state_object_does_not_unfit(X):
 
 def test_a_loaded_probe_keeps_its_encoder(X, tmp_path):
     y = np.arange(12) % 2
-    fitted = DAREClassifier(None, max_epochs=2, random_state=3, **PARAMS).fit(X, y)
+    fitted = DAREClassifier(
+        None, spatial_init="spline", max_epochs=2, random_state=3, **PARAMS
+    ).fit(X, y)
     fitted.save_pretrained(tmp_path)
     loaded = DAREClassifier.from_pretrained(tmp_path)
     assert loaded.n_iter_ == 2 and loaded.random_state == 3
@@ -86,7 +88,9 @@ def test_ch_names_decides_the_order(X):
 def test_weights_hold_in_batches_of_one(X):
     y = np.arange(12) % 2
     weight = np.where(y == 1, 100.0, 1.0)
-    clf = DAREClassifier(None, max_epochs=5, batch_size=1, lr=5e-3, random_state=0, **PARAMS)
+    clf = DAREClassifier(
+        None, spatial_init="spline", max_epochs=5, batch_size=1, lr=5e-3, random_state=0, **PARAMS
+    )
     even = clone(clf).fit(X, y).predict_proba(X)[:, 1].mean()
     assert clone(clf).fit(X, y, sample_weight=weight).predict_proba(X)[:, 1].mean() > even + 0.1
 
@@ -162,14 +166,18 @@ def test_validation_that_cannot_be_split(X):
 
 
 def test_no_epochs_in_a_fitted_model(X):
-    clf = DAREClassifier(None, max_epochs=1, validation_fraction=0.3, random_state=0, **PARAMS)
+    clf = DAREClassifier(
+        None, spatial_init="spline", max_epochs=1, validation_fraction=0.3, random_state=0, **PARAMS
+    )
     assert clf.fit(X, np.arange(12) % 2, groups=np.arange(12)).net_.train_split is None
 
 
 def test_unknown_places_are_said(X):
     params = {**PARAMS, "ch_names": ["Lead 7", *NAMES[1:]]}
     with pytest.warns(UserWarning, match="not known where LEAD 7 are"):
-        clf = DAREClassifier(None, max_epochs=1, lr=1e-12, **params).fit(X, np.arange(12) % 2)
+        clf = DAREClassifier(None, spatial_init="spline", max_epochs=1, lr=1e-12, **params).fit(
+            X, np.arange(12) % 2
+        )
     start = clf.module_.spatial.layers[0].weight[..., 0]
     assert start[:, 0].abs().max() < 1e-6  # the others keep their spline
     assert start[:, 1:].abs().max() > 0.5
@@ -177,7 +185,13 @@ def test_unknown_places_are_said(X):
 
 def test_an_unfitted_pretrainer_inherits_the_seed(X):
     def scores():
-        clf = DAREClassifier(DAREPretrainer(max_epochs=1), max_epochs=1, random_state=0, **PARAMS)
+        clf = DAREClassifier(
+            DAREPretrainer(max_epochs=1),
+            spatial_init="spline",
+            max_epochs=1,
+            random_state=0,
+            **PARAMS,
+        )
         return clf.fit(X, np.arange(12) % 2).predict_proba(X)
 
     np.testing.assert_array_equal(scores(), scores())
@@ -185,7 +199,9 @@ def test_an_unfitted_pretrainer_inherits_the_seed(X):
 
 def test_numbers_in_an_object_column_are_labels(X):
     y = np.array([1, 5], dtype=object)[np.arange(12) % 2]
-    clf = DAREClassifier(None, max_epochs=1, random_state=0, **PARAMS).fit(X, y)
+    clf = DAREClassifier(None, spatial_init="spline", max_epochs=1, random_state=0, **PARAMS).fit(
+        X, y
+    )
     assert clf.classes_.tolist() == [1, 5]
     assert clf.classes_.dtype.kind == "i"
 
@@ -212,12 +228,14 @@ def test_what_cannot_be_seen_is_refused(X):
         DAREEmbedder(None, **PARAMS).fit(masked)
     for y in (["a", "b", np.nan] * 4, np.ma.masked_array([0, 1] * 6, mask=[True] + 11 * [False])):
         with pytest.raises(ValueError, match="y has missing values .* at epochs"):
-            DAREClassifier(None, max_epochs=1, **PARAMS).fit(X, y)
+            DAREClassifier(None, spatial_init="spline", max_epochs=1, **PARAMS).fit(X, y)
 
 
 def test_own_labels_that_fit_never_saw(X):
     epochs = recording(X, 7)
-    clf = DAREClassifier(None, max_epochs=1, random_state=0).fit(epochs, np.arange(12) % 2)
+    clf = DAREClassifier(None, spatial_init="spline", max_epochs=1, random_state=0).fit(
+        epochs, np.arange(12) % 2
+    )
     with pytest.raises(ValueError, match=r"labels that X carries \(\[7\]\) are not those"):
         clf.score(epochs)
 
@@ -237,7 +255,9 @@ def test_parameters_that_are_set_after_fit(X):
 
 def test_divergence_in_the_last_step(X):
     """No loss tells of it any more: the weights do, and what comes out of them."""
-    clf = DAREClassifier(None, max_epochs=1, random_state=0, **PARAMS).fit(X, np.arange(12) % 2)
+    clf = DAREClassifier(None, spatial_init="spline", max_epochs=1, random_state=0, **PARAMS).fit(
+        X, np.arange(12) % 2
+    )
     pretrainer = DAREPretrainer(max_epochs=1, random_state=0, **PARAMS).fit(X)
     check_finite_weights(clf.module_, "it")
     with torch.no_grad():
@@ -275,7 +295,7 @@ def test_a_saved_pretrainer_reads_arrays(X, tmp_path):
 
 def test_a_saved_probe_keeps_its_mode(X, tmp_path):
     names = pd.Index(NAMES)
-    clf = DAREClassifier(None, max_epochs=1, **{**PARAMS, "ch_names": names})
+    clf = DAREClassifier(None, spatial_init="spline", max_epochs=1, **{**PARAMS, "ch_names": names})
     clf.fit(X, np.arange(12) % 2).save_pretrained(tmp_path)
     DAREClassifier.from_pretrained(tmp_path).predict(X)
     with pytest.raises(ValueError, match="cannot turn into 'linear'"):

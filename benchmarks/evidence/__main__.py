@@ -3,7 +3,7 @@
 Run: python -m benchmarks.evidence --data FOLDER --out FOLDER
      [--encoders shipped=nano untrained= ...]
      [--parts transfer labels electrodes invariance] [--tasks ...] [--probes ...]
-     [--probe-epochs 100] [--jobs 2]
+     [--jobs 2]
 
 --data holds eegbci/, uci_eeg/ and muse/. An encoder is NAME=SOURCE (a shipped name or a folder; an
 empty source is an untrained encoder); it must not have seen the recordings that it is scored on.
@@ -47,7 +47,6 @@ def main() -> None:
     parser.add_argument("--tasks", nargs="+", choices=list(TASKS), default=list(TASKS))
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--probes", nargs="*", help="transfer: encoders to probe; default: all")
-    parser.add_argument("--probe-epochs", type=int, default=100)
     args = parser.parse_args()
     mne.set_log_level("error")
     matplotlib.use("agg")

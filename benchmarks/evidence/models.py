@@ -43,9 +43,9 @@ def samples(layout: dict) -> tuple[Any, dict]:
     return model, {"logisticregression__C": C_GRID}
 
 
-def probe(encoder: str | None, layout: dict, **params: Any) -> DAREClassifier:
+def probe(encoder: str | None, layout: dict) -> DAREClassifier:
     """The conv-linear probe."""
-    return DAREClassifier(encoder, random_state=0, **layout, **params)
+    return DAREClassifier(encoder, random_state=0, **layout)
 
 
 def models_of(
@@ -54,7 +54,6 @@ def models_of(
     layout: dict,
     *,
     probes: Collection[str] = (),
-    max_epochs: int = 100,
 ) -> tuple[dict[str, Any], dict[str, dict]]:
     """All models of a task by name, and the grids of those that have one.
 
@@ -64,7 +63,7 @@ def models_of(
     for name, encoder in encoders.items():
         models[f"embeddings, {name}"], grids[f"embeddings, {name}"] = embeddings(encoder, layout)
         if name in probes:
-            models[f"probe, {name}"] = probe(encoder, layout, max_epochs=max_epochs)
+            models[f"probe, {name}"] = probe(encoder, layout)
     models["samples + LR"], grids["samples + LR"] = samples(layout)
     classical = classical_pipelines("all", frequencies=task.frequencies or None, **layout)
     models |= {name: classical[name] for name in BEST[task.kind]}

@@ -11,7 +11,6 @@ from benchmarks.tasks import TASKS
 from dare_sklearn.evaluation import compare, summarize
 from dare_sklearn.evaluation.folds import InnerFolds
 
-FEW = 200
 KEPT = ["dataset", "pipeline", "mean", "low", "high", "std", "n", "unit"]
 
 
@@ -37,10 +36,7 @@ def run(args: argparse.Namespace) -> None:
     for name in args.tasks:
         task = TASKS[name](args.data)
         X, layout = signals(task)
-        epochs = 100 if len(task.y) < FEW else args.probe_epochs  # a pass over few is few steps
-        models, grids = models_of(
-            task, args.encoders, layout, probes=args.probes, max_epochs=epochs
-        )
+        models, grids = models_of(task, args.encoders, layout, probes=args.probes)
         table = compare(
             models,
             X,

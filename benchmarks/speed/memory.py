@@ -55,7 +55,7 @@ def peak_mb(work: str, folder: Path, n_files: int) -> float:
         assert embedder.transform(epochs).shape == (n_files * N_EPOCHS, 64)
     elif work == "fit of the probe":
         y = np.arange(n_files * N_EPOCHS) % 2
-        DAREClassifier(None, max_epochs=1, random_state=0).fit(epochs, y)
+        DAREClassifier(None, spatial_init="spline", max_epochs=1, random_state=0).fit(epochs, y)
     else:
         # as many steps in both cases: the memory of a step depends on its masks, drawn at random
         n_passes = max(FILES.values()) // n_files

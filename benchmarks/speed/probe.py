@@ -49,6 +49,7 @@ def main() -> None:
         ch_names=names,
         sfreq=256.0,
         unit="uV",
+        spatial_init="spline",
         max_epochs=n_epochs,
         batch_size=BATCH,
         random_state=0,

@@ -77,8 +77,7 @@ def build(names: Iterable[str], encoder: str, device: str, **layout: Any) -> dic
             made[name] = Pipeline([("embed", embedder), ("scale", StandardScaler()), ("lr", lr)])
         else:
             how = "finetune" if name == "DARE fine-tuned" else "conv-linear"
-            epochs = {} if how == "finetune" else {"max_epochs": 40}
-            made[name] = DAREClassifier(weights, adaptation=how, device=device, **epochs, **layout)
+            made[name] = DAREClassifier(weights, adaptation=how, device=device, **layout)
     return made
 
 

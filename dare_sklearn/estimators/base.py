@@ -46,12 +46,11 @@ from ..training.probe import (
 from ..training.seeds import draw_seeds, torch_generator, torch_seed
 from ..training.threads import compute_threads, n_threads_of
 from .linear import fit_linear, linear_features
-from .starts import make_probe, start_probe
+from .starts import MOST_EPOCHS, VIRTUAL_INITS, make_probe, start_probe, warn_of_ignored
 
 ADAPTATIONS = ("conv-linear", "linear", "finetune")
-# Starts with virtual electrodes that are read one by one, and those of the paper's probe
-LABELLED_INITS = ("auto", "csp", "xdawn")
-SPATIAL_INITS = ("spline", "random", *LABELLED_INITS)
+PAPER_INITS = ("spline", "random")  # starts of the paper's probe
+SPATIAL_INITS = (*PAPER_INITS, *VIRTUAL_INITS)
 # Peak learning rate and weight decay, where the parameters leave them open.
 PROBE_RATES = (5e-3, 0.01)
 FINETUNE_RATES = (5e-4, 0.05)
@@ -210,6 +209,10 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
                 f"sample_weight of {type(self).__name__} is zero for all epochs that "
                 "validation_fraction holds out: pass other weights, or validation_fraction=0."
             )
+        kind = self._spatial_kind(len(train))
+        virtual = kind in VIRTUAL_INITS
+        if virtual:
+            warn_of_ignored(self, gradient_steps=bool(len(valid)))
         finetune = self.adaptation == "finetune"
         batch_size = min(self.batch_size, len(train))
         n_batches = -(-len(train) // batch_size)
@@ -230,8 +233,7 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
         weight_decay = weight_decay if self.weight_decay is None else self.weight_decay
         n_threads = n_threads_of(self.encoder_.config)
         with torch_seed(init_seed), compute_threads(n_threads):
-            module = self._make_probe(signals, x, train, targets, weight, groups, init_seed)
-            virtual = isinstance(module, VirtualProbe)
+            module = self._make_probe(signals, x, train, targets, weight, groups, init_seed, kind)
             if virtual and not len(valid):  # the start is the closed-form optimum: nothing to do
                 self._forget("net_")
                 self.module_, self.n_iter_ = module, 0
@@ -332,35 +334,30 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
         weight: np.ndarray,
         groups: np.ndarray | None,
         seed: int,
+        kind: str,
     ) -> ConvLinearProbe | VirtualProbe:
         encoder = copy.deepcopy(self.encoder_)  # the probe may train it, and others share it
         names = target_electrodes(self.target_channels)
         n_patches = x.shape[-1] // encoder.config.patch_size
-        if self.spatial_init not in LABELLED_INITS:
+        spec = self._probe_spec()
+        spline = self._spatial_start(signals, names)
+        if kind in PAPER_INITS:
             return build_probe(
                 encoder,
                 n_chans=signals.n_chans,
                 n_patches=n_patches,
-                spatial_start=self._spatial_start(signals, names),
-                **self._probe_spec(),
+                spatial_start=spline,
+                **spec,
             )
-        self._probe_spec()
-        if self.adaptation != "conv-linear" or self.spatial_layers > 1 or self.temporal_kernel:
-            raise ValueError(
-                f"spatial_init={self.spatial_init!r} of {type(self).__name__} is a probe of its "
-                "own, with one spatial layer on a frozen encoder: leave adaptation='conv-linear', "
-                "spatial_layers=1 and temporal_kernel=None, or take spatial_init='spline'."
-            )
-        spline = self._spatial_start(signals, names)
         return start_probe(
             partial(
                 make_probe,
                 encoder,
-                rows=[electrode_index(name) for name in names],
+                rows=spec["targets"],
                 n_patches=n_patches,
-                n_outputs=self._n_outputs(),
+                n_outputs=spec["n_outputs"],
             ),
-            self.spatial_init,
+            kind,
             x[train],
             targets[train],
             weight[train],
@@ -368,6 +365,19 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
             None if groups is None else groups[train],
             seed,
         )
+
+    def _spatial_kind(self, n_epochs: int) -> str:
+        """`spatial_init`, where "auto" is "spline" for what virtual electrodes cannot do."""
+        paper = self.adaptation != "conv-linear" or self.spatial_layers > 1 or self.temporal_kernel
+        if self.spatial_init == "auto" and (paper or n_epochs > MOST_EPOCHS):
+            return "spline"
+        if self.spatial_init in VIRTUAL_INITS and paper:
+            raise ValueError(
+                f"spatial_init={self.spatial_init!r} of {type(self).__name__} is a probe of its "
+                "own, with one spatial layer on a frozen encoder: leave adaptation='conv-linear', "
+                "spatial_layers=1 and temporal_kernel=None, or take spatial_init='auto'."
+            )
+        return self.spatial_init
 
     def _probe_spec(self) -> dict[str, Any]:
         """What the parameters and the targets say of the probe, for `build_probe`."""

@@ -30,9 +30,9 @@ class DAREClassifier(ClassifierMixin, ProbeEstimator):
         signals of ``fit``), or None for an untrained nano encoder. Also what Dask's
         ``client.scatter(pretrainer)`` gives: it is sent to each worker once.
     adaptation : {"conv-linear", "linear", "finetune"}, default="conv-linear"
-        "conv-linear" trains a spatial (and optionally temporal) convolution before the frozen
-        encoder and a linear head after it [1]_. "linear" reads frozen embeddings in
-        closed form. "finetune" trains the encoder too, its lower layers more slowly.
+        "conv-linear" fits a spatial (and optionally temporal) convolution before the frozen
+        encoder and a linear head after it [1]_ (see `spatial_init`). "linear" reads frozen
+        embeddings in closed form. "finetune" trains the encoder too, its lower layers more slowly.
     ch_names : sequence of str or None, default=None
         Channel names of arrays. "conv-linear" and "finetune" can do without.
     sfreq : float or None, default=None
@@ -44,18 +44,22 @@ class DAREClassifier(ClassifierMixin, ProbeEstimator):
         other modes take any channel as it is.
     target_channels : sequence of str or None, default=None
         Electrodes that the spatial convolution maps to; None: the 19 of the 10-20 system.
-    spatial_init : {"spline", "random", "auto", "csp", "xdawn"}, default="spline"
-        "random" starts the spatial convolution of the paper's probe as the paper does, "spline"
-        by spherical-spline interpolation from the recorded electrodes (where their positions are
-        known). The others are **not the paper's**: virtual electrodes, which the encoder sees one
-        by one, are common spatial patterns ("csp"; for numbers SPoC), Xdawn filters of each class
-        ("xdawn"), or both and the spline's ("auto"), by MNE, fitted on the training epochs with
-        their labels. One linear map reads their tokens and the power of their patch embedding; it
-        is a sum of ridge regressions, weighed by cross-validation in which the filters are fitted
-        anew. Gradient steps follow only with ``validation_fraction > 0``, and are kept only if
-        they lower the loss of the held-out epochs. Channels may be missing in ``predict``: the
-        filters are refitted to those left. With fewer than five epochs of a class there are only
-        the spline's. For ``adaptation="conv-linear"`` with one spatial layer.
+    spatial_init : {"auto", "csp", "xdawn", "spline", "random"}, default="auto"
+        "spline" and "random" are the paper's probe, trained by gradient: its spatial convolution
+        starts by spherical-spline interpolation from the recorded electrodes (where their
+        positions are known), or at random, as in the paper. The others are **not the paper's**:
+        the encoder sees virtual electrodes one by one. They are common spatial patterns ("csp";
+        for numbers SPoC), Xdawn filters of each class ("xdawn"), or both and the spline's
+        ("auto"), fitted by MNE on the training epochs with their labels. One linear map reads
+        their tokens and the power of their patch embedding; it is a sum of ridge regressions,
+        weighed by cross-validation in which the filters are fitted anew. There are no gradient
+        steps, and parameters of such steps that were changed from their defaults are named in a
+        warning. With ``validation_fraction > 0`` steps follow, and are kept only if they lower
+        the loss of the held-out epochs. Channels may be missing in ``predict``: the filters are
+        refitted to those left. With fewer than five epochs of a class there are only the
+        spline's virtual electrodes. "auto" means "spline" for ``adaptation="finetune"``, for
+        several spatial layers, with a temporal kernel and beyond 5,000 training epochs, whose
+        kernels would fill the memory.
     spatial_layers : int, default=1
         Number of pointwise convolutions; two or more start at random.
     temporal_kernel : int or None, default=None
@@ -120,13 +124,15 @@ class DAREClassifier(ClassifierMixin, ProbeEstimator):
     module_ : ConvLinearProbe or VirtualProbe
         The fitted network (not for "linear").
     net_ : skorch.NeuralNet
-        The net that trained it (not for "linear"); pickles leave it out.
+        The net that trained it, where there were gradient steps; pickles leave it out.
     linear_ : KernelClassifier or sklearn.pipeline.Pipeline
         For "linear": the reading of all blocks, with their shares as ``weights_``, or scaler and
         logistic regression.
     history_ : pandas.DataFrame
-        One row per epoch: epoch, loss, valid_loss where held out, lr, seconds.
+        One row per pass: epoch, loss, valid_loss where held out, lr, seconds. Empty for what is
+        solved in closed form ("linear", and `spatial_init` without gradient steps).
     n_iter_ : int
+        Passes of gradient steps, 0 where there were none; for "linear" the solver's iterations.
     ch_names_in_, sfreq_in_, n_chans_in_, n_times_in_, n_features_in_
         The layout of the training signals.
 
@@ -151,7 +157,7 @@ class DAREClassifier(ClassifierMixin, ProbeEstimator):
     >>> from dare_sklearn import DAREClassifier, simulate_epochs
     >>> epochs = simulate_epochs("motor", n_subjects=1, n_epochs=20, random_state=0)
     >>> y = epochs.metadata["label"].to_numpy()
-    >>> clf = DAREClassifier(None, max_epochs=2, random_state=0).fit(epochs, y)
+    >>> clf = DAREClassifier(None, random_state=0).fit(epochs, y)
     >>> clf.predict_proba(epochs).shape
     (20, 2)
     """
@@ -173,7 +179,7 @@ class DAREClassifier(ClassifierMixin, ProbeEstimator):
         unit: str = "auto",
         unknown_channels: str = "interpolate",
         target_channels=None,
-        spatial_init: str = "spline",
+        spatial_init: str = "auto",
         spatial_layers: int = 1,
         temporal_kernel: int | None = None,
         views: str = "joint",

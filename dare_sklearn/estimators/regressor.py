@@ -76,7 +76,7 @@ n_times_in_, n_features_in_
         unit: str = "auto",
         unknown_channels: str = "interpolate",
         target_channels=None,
-        spatial_init: str = "spline",
+        spatial_init: str = "auto",
         spatial_layers: int = 1,
         temporal_kernel: int | None = None,
         views: str = "joint",

@@ -2,25 +2,51 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
+from inspect import signature
 from typing import Any
 
 import numpy as np
 import torch
 from scipy.optimize import nnls
 
-from ..base.reading import KernelRidge, calibrate, make_folds, scaling
+from ..base.reading import KernelRidge, calibrate, make_folds, scaling, solve
 from ..modules.encoder import Encoder
 from ..modules.virtual import VirtualProbe
-from ..signals.spatial_filters import csp_filters, xdawn_filters
+from ..signals.spatial_filters import csp_filters, mean_covariance, xdawn_filters
 
+VIRTUAL_INITS = ("auto", "csp", "xdawn")  # values of `spatial_init`
 MIN_EPOCHS = 5  # of each class, for filters that are fitted with labels
+MOST_EPOCHS = 5_000  # that "auto" solves in closed form: kernels grow with their square
 TYPICAL_UV = 10.0  # root mean square of a virtual electrode
 N_FOLDS = 5
 PENALTIES = tuple(10.0 ** np.arange(-2, 3.25, 0.5))
 N_CHOICE = 1000  # epochs that readings are weighed on at most
 BLOCK = 256  # epochs that are read at once
 READS = {"csp": ("power", "tokens"), "xdawn": ("tokens",), "spline": ("tokens", "power")}
+
+
+# Parameters of gradient steps, and those that no virtual electrode has
+STEPS = ("max_epochs", "lr", "weight_decay", "label_smoothing", "callbacks")
+DROPOUTS = ("adapter_dropout", "dropout")
+
+
+def warn_of_ignored(estimator: Any, gradient_steps: bool) -> None:
+    """Name the parameters that the user has set and that virtual electrodes ignore."""
+    names = DROPOUTS if gradient_steps else STEPS + DROPOUTS
+    params = signature(type(estimator)).parameters
+    changed = [k for k in names if k in params and getattr(estimator, k) != params[k].default]
+    if changed:
+        why = "has no dropout" if gradient_steps else "takes no gradient step"
+        more = "" if gradient_steps else ", validation_fraction > 0 adds steps"
+        warnings.warn(
+            f"{type(estimator).__name__} ignores {', '.join(changed)}: "
+            f"spatial_init={estimator.spatial_init!r} {why} (spatial_init='spline' trains by "
+            f"gradient{more}).",
+            UserWarning,
+            stacklevel=5,
+        )
 
 
 def make_probe(
@@ -107,68 +133,75 @@ def start_probe(
     groups : ndarray, shape (n_epochs,), or None
         Folds hold whole groups where they are given.
     seed : int, default=0
-        Of the choice of epochs where there are more than weights are chosen on.
+        Draws the epochs that readings are weighed on where there are more than 1,000.
     """
     used = np.flatnonzero(weight > 0)
     x, targets, weight = x[used], targets[used], weight[used]
-    groups = None if groups is None else groups[used]
     classes = targets.dtype.kind != "f"
     goal = 2.0 * (targets[:, None] == np.unique(targets)) - 1 if classes else targets[:, None]
     parts = spatial_parts(kind, x, targets, spline)
     probe = make(parts)
     features = _read(probe, x)
-    few = np.arange(len(x))
-    if len(few) > N_CHOICE:
-        few = np.sort(np.random.default_rng(seed).choice(len(x), N_CHOICE, replace=False))
-    shares, held_out = _weigh(
-        make, kind, parts, [z[few] for z in features], x[few], targets[few], goal[few],
-        weight[few], spline, None if groups is None else groups[few],
-    )  # fmt: skip
+    some = np.arange(len(x))
+    if len(some) > N_CHOICE:
+        some = np.sort(np.random.default_rng(seed).choice(len(x), N_CHOICE, replace=False))
+
+    def read_by(train: np.ndarray) -> list[np.ndarray] | None:
+        """Readings of `some` epochs through the filters of some of them; None: too few."""
+        inner = spatial_parts(kind, x[some][train], targets[some][train], spline)
+        if [name for name, _ in inner] != [name for name, _ in parts]:
+            return None
+        learned = [part for part in inner if part[0] != "spline"]  # the spline's are read already
+        return _read(make(learned), x[some]) if learned else []
+
+    folds = make_folds(
+        len(some),
+        targets[some] if classes else None,
+        None if groups is None else groups[used][some],
+    )
+    folds = [np.concatenate(folds[i::N_FOLDS]) for i in range(min(N_FOLDS, len(folds)))]
+    shares, held_out = _weigh([z[some] for z in features], read_by, folds, goal[some], weight[some])
     known = np.isfinite(held_out).all(axis=1)
     slope, offset = 1.0, 0.0
     if classes and known.any():
-        slope, offset = calibrate(held_out[known], targets[few][known], weight[few][known])
+        slope, offset = calibrate(held_out[known], targets[some][known], weight[some][known])
     _solve_head(probe, features, goal, weight, shares, slope, offset)
-    covariance = np.mean([np.cov(epoch) for epoch in x], axis=0).reshape(x.shape[1], -1)
-    probe.covariance.copy_(torch.from_numpy(covariance))
+    probe.covariance.copy_(torch.from_numpy(mean_covariance(x)))
     return probe
 
 
 def _weigh(
-    make, kind, parts, features, x, targets, goal, weight, spline, groups
+    features: list[np.ndarray],
+    read_by: Callable[[np.ndarray], list[np.ndarray] | None],
+    folds: list[np.ndarray],
+    goal: np.ndarray,
+    weight: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Shares ``(n_readings, n_penalties)`` of a sum of ridge regressions, and its held-out values.
 
     The shares are the non-negative least squares of the targets on what each reading, at each
     penalty, predicts of epochs that neither its filters nor its map have seen (stacking).
     """
-    strata = None if targets.dtype.kind == "f" else targets
-    tests = make_folds(len(x), strata, groups)
-    tests = [np.concatenate(tests[i::N_FOLDS]) for i in range(min(N_FOLDS, len(tests)))]
     said = np.full((len(features), len(PENALTIES), *goal.shape), np.nan)
-    for test in tests:
-        train = np.setdiff1d(np.arange(len(x)), test)
-        if not len(train):
+    fixed: list[np.ndarray] = []  # kernels of the spline's readings, which no fold changes
+    for test in folds:
+        train = np.setdiff1d(np.arange(len(goal)), test)
+        learned = read_by(train) if len(train) else None
+        if learned is None:
             continue
-        inner = spatial_parts(kind, x[train], targets[train], spline)
-        if [name for name, _ in inner] != [name for name, _ in parts]:
-            continue  # too few epochs are left for the filters
-        learned = [part for part in inner if part[0] != "spline"]  # the spline's are read already
-        read = _read(make(learned), x) if learned else []
-        for i, z in enumerate([*read, *features[len(read) :]]):
-            z, _, _ = _standardise(z, train, weight)
-            solver = KernelRidge((z[train] @ z[train].T).astype(np.float64), weight[train])
+        fixed = fixed or [_kernel(z, weight) for z in features[len(learned) :]]
+        for i, kernel in enumerate([*(_kernel(z, weight) for z in learned), *fixed]):
+            solver = KernelRidge(kernel[np.ix_(train, train)], weight[train])
             for j, penalty in enumerate(PENALTIES):
                 dual, intercept = solver.solve(goal[train], penalty)
-                said[i, j, test] = z[test] @ (z[train].T @ dual) + intercept
+                said[i, j, test] = kernel[np.ix_(test, train)] @ dual + intercept
     shares = np.zeros(said.shape[:2])
     known = np.isfinite(said[0, 0, :, 0])
     if known.any():
         root = np.sqrt(weight[known])[:, None]
         columns = (said[:, :, known] * root).reshape(shares.size, -1).T
-        shares = nnls(columns, (goal[known] * root).ravel(), maxiter=10_000)[0].reshape(
-            shares.shape
-        )
+        found, _ = nnls(columns, (goal[known] * root).ravel(), maxiter=10_000)
+        shares = found.reshape(shares.shape)
     if not shares.any():
         shares[:, len(PENALTIES) // 2] = 1 / len(shares)
     return shares, np.tensordot(shares, said, 2)
@@ -181,10 +214,15 @@ def _read(probe: VirtualProbe, x: np.ndarray) -> list[np.ndarray]:
     return [torch.cat(parts).numpy() for parts in zip(*blocks, strict=True)]
 
 
-def _standardise(features: np.ndarray, rows: Any, weight: np.ndarray) -> tuple:
-    """Features brought to a kernel of diagonal 1 over `rows`; their mean and scale."""
-    mean, scale = scaling(features[rows], weight[rows])
-    return (features - mean) * scale, mean, scale
+def _standardise(features: np.ndarray, weight: np.ndarray) -> tuple:
+    """Features brought to a kernel of mean diagonal 1; their mean and scale."""
+    mean, scale = scaling(features, weight)
+    return (features - mean.astype(np.float32)) * scale.astype(np.float32), mean, scale
+
+
+def _kernel(features: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    z, _, _ = _standardise(features, weight)
+    return (z @ z.T).astype(np.float64)
 
 
 @torch.no_grad()
@@ -192,14 +230,14 @@ def _solve_head(probe, features, goal, weight, shares, slope, offset) -> None:
     """Put a sum of ridge regressions into the norm and the map of a probe."""
     means, deviations, maps = [], [], []
     bias = np.zeros(goal.shape[1])
-    for z, row in zip(features, shares, strict=True):
-        z, mean, scale = _standardise(z, slice(None), weight)
-        solver = KernelRidge((z @ z.T).astype(np.float64), weight)
-        coef = np.zeros((z.shape[1], goal.shape[1]))
+    for x, row in zip(features, shares, strict=True):
+        z, mean, scale = _standardise(x, weight)
+        dual = np.zeros(goal.shape)
+        kernel = z @ z.T
         for share, penalty in zip(row, PENALTIES, strict=True):
             if share:
-                dual, intercept = solver.solve(goal, penalty)
-                coef += share * (z.T @ dual)
+                part, intercept = solve(kernel, weight, goal, penalty)
+                dual += share * part
                 bias += share * intercept
         varies = scale > 0
         deviation = np.where(varies, 1 / np.where(varies, scale, 1.0), 1.0)
@@ -207,9 +245,8 @@ def _solve_head(probe, features, goal, weight, shares, slope, offset) -> None:
         root = np.sqrt(deviation**2 + probe.norm.eps)  # as the norm divides
         means.append(mean)
         deviations.append(deviation)
-        maps.append(coef * (scale * root)[:, None])
+        maps.append((z.T @ dual) * (scale * root)[:, None])
     probe.norm.running_mean.copy_(torch.from_numpy(np.concatenate(means)))
     probe.norm.running_var.copy_(torch.from_numpy(np.concatenate(deviations) ** 2))
     probe.head.weight.copy_(torch.from_numpy(slope * np.concatenate(maps).T))
     probe.head.bias.copy_(torch.from_numpy(slope * bias + offset))
-    probe.eval()

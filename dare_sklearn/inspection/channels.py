@@ -59,7 +59,7 @@ def channel_importance(
     >>> from dare_sklearn.inspection import channel_importance
     >>> epochs = simulate_epochs("motor", n_subjects=1, n_epochs=20, random_state=0)
     >>> y = epochs.metadata["label"].to_numpy()
-    >>> clf = DAREClassifier(None, max_epochs=1, random_state=0).fit(epochs[::2], y[::2])
+    >>> clf = DAREClassifier(None, random_state=0).fit(epochs[::2], y[::2])
     >>> result = channel_importance(clf, epochs[1::2], y[1::2], n_repeats=1, random_state=0)
     >>> result.importances.shape == (len(result.ch_names), 1)
     True

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 N_FILTERS = 4  # of CSP, and of Xdawn per class
+RANK_TOL = 1e-10  # of power: single precision leaves 1e-14 of an average reference
 
 
 def csp_filters(X: np.ndarray, y: np.ndarray, n_filters: int = N_FILTERS) -> np.ndarray:
@@ -28,7 +29,10 @@ def csp_filters(X: np.ndarray, y: np.ndarray, n_filters: int = N_FILTERS) -> np.
 
     kind = SPoC if y.dtype.kind == "f" else CSP
     n_filters = min(n_filters, X.shape[1])
-    fitted = _quiet(lambda: kind(n_filters, reg="oas").fit(X.astype(np.float64), y))
+    # found from one covariance: MNE would decompose all samples for it
+    rank = {"mag": np.linalg.matrix_rank(mean_covariance(X), rtol=RANK_TOL, hermitian=True)}
+    model = kind(n_filters, reg="oas", rank=rank)
+    fitted = _quiet(lambda: model.fit(X.astype(np.float64), y))
     return fitted.filters_[:n_filters]
 
 
@@ -39,6 +43,11 @@ def xdawn_filters(X: np.ndarray, y: np.ndarray, n_filters: int = N_FILTERS) -> n
     n_filters = min(n_filters, X.shape[1])
     fitted = _quiet(lambda: XdawnTransformer(n_filters, reg="oas").fit(X.astype(np.float64), y))
     return fitted.filters_.reshape(-1, X.shape[1])
+
+
+def mean_covariance(X: np.ndarray) -> np.ndarray:
+    """Mean over epochs of the covariance of channels, ``(n_chans, n_chans)``."""
+    return np.mean([np.cov(epoch) for epoch in X], axis=0).reshape(X.shape[1], -1)
 
 
 def _quiet(call: Callable[[], Any]) -> Any:

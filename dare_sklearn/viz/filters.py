@@ -69,7 +69,7 @@ def plot_spatial_filters(
     >>> names = ["Fz", "C3", "Cz", "C4", "Pz"]
     >>> epochs = simulate_epochs(n_subjects=1, n_epochs=8, ch_names=names, random_state=0)
     >>> y = epochs.metadata["label"].to_numpy()
-    >>> clf = DAREClassifier(None, max_epochs=1, random_state=0).fit(epochs, y)
+    >>> clf = DAREClassifier(None, spatial_init="spline", max_epochs=1).fit(epochs, y)
     >>> fig = plot_spatial_filters(clf, epochs, targets=["C3", "C4"])
     >>> [ax.get_title() for ax in fig.axes[:2]]
     ['C3', 'C4']

@@ -52,8 +52,7 @@ pipelines = {
 
 # %%
 # Everything that is chosen (here C) is chosen by a search inside the training folds. The
-# conv-linear probe would be one line more, ``DAREClassifier("nano", max_epochs=40)``, and a few
-# minutes.
+# conv-linear probe would be one line more, ``DAREClassifier("nano")``.
 scores = compare(
     pipelines,
     X,

@@ -102,5 +102,6 @@ plot_curve(points, "share", hue="model", low="min", high="max", chance=0.5)
 #     subject = meta["subject"].to_numpy()
 #     train = meta["subject"].isin(range(1, 8)).to_numpy()
 #
-# The conv-linear probe has a weight for every channel, like CSP, and needs all of them; the linear
-# probe (``adaptation="linear"``) does not.
+# The paper's conv-linear probe (``spatial_init="spline"``) has a weight for every channel, like
+# CSP, and needs all of them. The default probe refits its filters to the channels that are left,
+# and the linear probe (``adaptation="linear"``) does without lost ones too.

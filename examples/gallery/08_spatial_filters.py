@@ -2,9 +2,9 @@
 What the probe's spatial filters look like on the scalp
 =======================================================
 
-The conv-linear probe learns a map from your channels to the encoder's electrodes. Is what it
-learned plausible? Three questions, three figures: with which weights, to which sources, and which
-channels does the score depend on.
+The paper's conv-linear probe learns a map from your channels to the encoder's electrodes. Is what
+it learned plausible? Three questions, three figures: with which weights, to which sources, and
+which channels does the score depend on.
 """
 
 from dare_sklearn import DAREClassifier, simulate_epochs
@@ -18,7 +18,9 @@ montage = "Fp1 Fp2 F7 F3 Fz F4 F8 FC5 FC6 T7 C3 Cz C4 T8 CP5 CP6 P7 P3 Pz P4 P8 
 epochs = simulate_epochs("erp", n_subjects=4, n_epochs=60, ch_names=montage, random_state=0)
 y, subject = epochs.metadata["label"].to_numpy(), epochs.metadata["subject"].to_numpy()
 new = subject == "S004"
-probe = DAREClassifier("nano", max_epochs=40, class_weight="balanced", random_state=0)
+probe = DAREClassifier(
+    "nano", spatial_init="spline", max_epochs=40, class_weight="balanced", random_state=0
+)
 probe.fit(epochs[~new], y[~new])
 
 # %%

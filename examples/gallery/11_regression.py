@@ -42,7 +42,7 @@ models = {
     "DARE nano, embeddings + ridge": make_pipeline(
         DAREEmbedder("nano", pooling="flatten"), StandardScaler(), RidgeCV(np.logspace(0, 6, 13))
     ),
-    "DARE nano, conv-linear probe": DARERegressor("nano", max_epochs=15, random_state=0),
+    "DARE nano, conv-linear probe": DARERegressor("nano", random_state=0),
 }
 predicted = {
     name: cross_val_predict(model, epochs, size, groups=subject, cv=LeaveOneGroupOut())

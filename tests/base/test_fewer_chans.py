@@ -62,6 +62,6 @@ def test_what_is_not_a_part_of_the_fitted_channels_is_refused(epochs):
 
 def test_conv_linear_probe_needs_all(epochs):
     y = epochs.metadata["label"].to_numpy()
-    probe = DAREClassifier(None, max_epochs=1, random_state=0).fit(epochs, y)
+    probe = DAREClassifier(None, spatial_init="spline", max_epochs=1, random_state=0).fit(epochs, y)
     with pytest.raises(ValueError, match="C3, C4 are missing"):
         probe.predict(epochs.copy().pick(LEFT))

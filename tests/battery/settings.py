@@ -45,13 +45,14 @@ def _setting(cls: type, **fixed) -> Callable:
     return make
 
 
-_probe = {"encoder": None, "max_epochs": 1, "batch_size": 4}
+_probe = {"encoder": None, "spatial_init": "spline", "max_epochs": 1, "batch_size": 4}
 _classifier = partial(_setting, DAREClassifier, **_probe)
 _regressor = partial(_setting, DARERegressor, **_probe)
 _pretraining = {"max_epochs": 1, "batch_size": 4}
 
 CLASSIFIERS = {
     "classifier-conv-linear": _classifier(),
+    "classifier-virtual": _setting(DAREClassifier, encoder=None, batch_size=4),
     "classifier-all-layers": _classifier(
         spatial_layers=2, temporal_kernel=5, adapter_dropout=0.1, class_weight="smooth",
         label_smoothing=0.1,
@@ -61,6 +62,7 @@ CLASSIFIERS = {
 }  # fmt: skip
 REGRESSORS = {
     "regressor-conv-linear": _regressor(),
+    "regressor-virtual": _setting(DARERegressor, encoder=None, batch_size=4),
     "regressor-linear": _regressor(adaptation="linear"),
 }
 EMBEDDERS = {

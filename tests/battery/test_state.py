@@ -97,6 +97,8 @@ def check_documented_attributes(name, make):
     names = " ".join(line.split(":")[0] for line in heads if line[4] != " ")
     documented = {word for word in names.replace(",", " ").split() if word.endswith("_")}
     only_linear, only_networks = {"linear_"}, {"module_", "net_"}
+    if name.endswith("virtual"):
+        documented -= {"net_"}  # of gradient steps
     documented -= {"space_", "pca_"}  # of one pooling, and of n_components
     if name in PROBES:
         documented -= only_networks if estimator.adaptation == "linear" else only_linear
@@ -118,11 +120,14 @@ def check_layout_attributes(name, make):
 
 def check_history(name, make):
     n_epochs = 3
-    for estimator in (fitted(name), make(max_epochs=n_epochs).fit(X, target(name))):
-        history, closed_form = estimator.history_, "-linear" in name and "conv" not in name
+    again = {} if name.endswith("virtual") else {"max_epochs": n_epochs}
+    for estimator in (fitted(name), make(**again).fit(X, target(name))):
+        history = estimator.history_
+        closed_form = name.endswith(("-linear", "-virtual")) and "conv" not in name
         assert isinstance(history, pd.DataFrame)
         assert {"epoch", "lr", "seconds"} < set(history.columns)
-        assert isinstance(estimator.n_iter_, int) and estimator.n_iter_ >= 1
+        assert isinstance(estimator.n_iter_, int)
+        assert estimator.n_iter_ >= (not name.endswith("virtual"))
         if closed_form:
             assert not len(history)
         else:
@@ -285,7 +290,7 @@ def check_files_hold_no_signals(name, make):
     """A model of many epochs is as large as one of few."""
     data = np.concatenate([X] * 6)
     large = make().fit(data, target(name, len(data)))
-    small = fitted(name)
+    small = make().fit(data[:16], target(name, 16))  # enough for every kind of filter
     assert len(pickle.dumps(large)) < len(pickle.dumps(small)) + X.nbytes
 
 

@@ -82,7 +82,14 @@ def epochs(data):
 
 
 def conv(**params):
-    return DAREClassifier(None, **{"max_epochs": 1, "batch_size": 8, "random_state": 0, **params})
+    return DAREClassifier(
+        None,
+        **{"spatial_init": "spline", "max_epochs": 1, "batch_size": 8, "random_state": 0, **params},
+    )
+
+
+def virtual(**params):
+    return DAREClassifier(None, **{"batch_size": 8, "random_state": 0, **params})
 
 
 def linear(**params):
@@ -97,7 +104,7 @@ def piped(**params):
     return make_pipeline(embedder(**params), StandardScaler(), LogisticRegression(max_iter=1000))
 
 
-MODELS = {"conv-linear": conv, "linear": linear, "embedder": piped}
+MODELS = {"conv-linear": conv, "virtual": virtual, "linear": linear, "embedder": piped}
 
 
 @pytest.fixture(scope="module", params=MODELS)

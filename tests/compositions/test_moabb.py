@@ -94,7 +94,7 @@ def embedding(encoder=None, **params):
 
 
 def probe(**params):
-    return make_pipeline(DAREClassifier(None, max_epochs=1, random_state=0, **params))
+    return make_pipeline(DAREClassifier(None, random_state=0, **params))
 
 
 def linear(**params):

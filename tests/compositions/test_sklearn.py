@@ -111,7 +111,13 @@ def pretrainer(data):
 
 
 def conv(encoder=None, **params):
-    return DAREClassifier(encoder, **{**PARAMS, "max_epochs": 1, "batch_size": 8, **params})
+    return DAREClassifier(
+        encoder, **{**PARAMS, "spatial_init": "spline", "max_epochs": 1, "batch_size": 8, **params}
+    )
+
+
+def virtual(encoder=None, **params):
+    return DAREClassifier(encoder, **{**PARAMS, "batch_size": 8, **params})
 
 
 def linear(encoder=None, **params):
@@ -137,7 +143,7 @@ def on_epochs(estimator):
     return clone(estimator).set_params(**{n: free[n.rsplit("__")[-1]] for n in names})
 
 
-MODELS = {"conv-linear": conv, "linear": linear, "embedder": piped}
+MODELS = {"conv-linear": conv, "virtual": virtual, "linear": linear, "embedder": piped}
 
 
 @pytest.fixture(params=MODELS)
@@ -521,7 +527,7 @@ METAS = {
 
 
 @pytest.mark.parametrize("name", METAS)
-@pytest.mark.parametrize("kind", ["conv-linear", "linear"])
+@pytest.mark.parametrize("kind", ["conv-linear", "virtual", "linear"])
 def test_meta_classifiers(data, kind, name):
     X, y, _ = data
     params = {"max_epochs": 8} if kind == "conv-linear" else {}
@@ -718,7 +724,7 @@ def test_weights_without_routing(data, weights):
     )
 
 
-@pytest.mark.parametrize("kind", ["conv-linear", "linear"])
+@pytest.mark.parametrize("kind", ["conv-linear", "virtual", "linear"])
 def test_routing_changes_nothing_by_itself(data, kind):
     """MOABB, for one, fits every pipeline with routing enabled."""
     X, y, _ = data
@@ -727,7 +733,7 @@ def test_routing_changes_nothing_by_itself(data, kind):
         np.testing.assert_array_equal(MODELS[kind]().fit(X, y).predict_proba(X), expected)
 
 
-@pytest.mark.parametrize("kind", ["conv-linear", "linear"])
+@pytest.mark.parametrize("kind", ["conv-linear", "virtual", "linear"])
 def test_weights_with_routing(data, weights, kind):
     X, y, groups = data
     model, cv = MODELS[kind](), GroupKFold(3)
@@ -817,12 +823,13 @@ def test_processes_give_the_same_numbers(data, epochs, pretrainer, one_thread):
     assert search.cv_results_["mean_test_score"][1] == serial.mean()
 
 
-@pytest.mark.parametrize("kind", ["conv-linear", "embedder", "pretraining"])
+@pytest.mark.parametrize("kind", ["conv-linear", "virtual", "embedder", "pretraining"])
 def test_threads_give_the_same_numbers(data, kind):
     X, y, _ = data
     unfitted = DAREPretrainer(max_epochs=1, batch_size=8, random_state=0)
     model = {
         "conv-linear": conv(max_epochs=5),
+        "virtual": virtual(),
         "embedder": piped(),
         "pretraining": conv(unfitted),
     }[kind]

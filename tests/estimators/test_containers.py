@@ -39,7 +39,9 @@ def dataset(epochs):
 
 
 def probe(**params):
-    return DAREClassifier(None, **{"max_epochs": 3, "random_state": 0, **params})
+    return DAREClassifier(
+        None, **{"spatial_init": "spline", "max_epochs": 3, "random_state": 0, **params}
+    )
 
 
 def test_epochs_through_cross_validation(epochs):
@@ -81,7 +83,9 @@ def test_data_sets_through_cross_validation(dataset):
 
 def test_a_pretrainer_inside_reads_the_same_epochs(epochs):
     pretrainer = DAREPretrainer(max_epochs=1, batch_size=8, random_state=0)
-    clf = DAREClassifier(pretrainer, max_epochs=1, random_state=0).fit(epochs)
+    clf = DAREClassifier(pretrainer, spatial_init="spline", max_epochs=1, random_state=0).fit(
+        epochs
+    )
     expected = pretrainer.fit(epochs).encoder_.state_dict()
     got = clf.encoder_.state_dict()
     assert all(torch.equal(got[name], value) for name, value in expected.items())

@@ -12,7 +12,7 @@ from sklearn.preprocessing import FunctionTransformer
 import dare_sklearn.estimators.base as base
 from dare_sklearn import DAREClassifier, DARERegressor
 
-PARAMS = {"sfreq": 64.0, "unit": "uV", "max_epochs": 1, "random_state": 0}
+PARAMS = {"sfreq": 64.0, "unit": "uV", "spatial_init": "spline", "max_epochs": 1, "random_state": 0}
 
 
 @pytest.fixture(scope="module")

@@ -36,13 +36,29 @@ def data():
 
 def classifier(**params):
     return DAREClassifier(
-        None, **{"max_epochs": 30, "lr": 5e-3, "batch_size": 16, **PARAMS, **params}
+        None,
+        **{
+            "spatial_init": "spline",
+            "max_epochs": 30,
+            "lr": 5e-3,
+            "batch_size": 16,
+            **PARAMS,
+            **params,
+        },
     )
 
 
 def regressor(**params):
     return DARERegressor(
-        None, **{"max_epochs": 30, "lr": 5e-3, "batch_size": 16, **PARAMS, **params}
+        None,
+        **{
+            "spatial_init": "spline",
+            "max_epochs": 30,
+            "lr": 5e-3,
+            "batch_size": 16,
+            **PARAMS,
+            **params,
+        },
     )
 
 
@@ -111,7 +127,9 @@ def test_a_shared_encoder_is_never_trained(data, mode):
     X, y = data
     pretrainer = DAREPretrainer(max_epochs=0, **PARAMS).fit(X)
     before = {n: v.clone() for n, v in pretrainer.encoder_.state_dict().items()}
-    clf = DAREClassifier(pretrainer, adaptation=mode, max_epochs=3, lr=5e-3, **PARAMS).fit(X, y)
+    clf = DAREClassifier(
+        pretrainer, adaptation=mode, spatial_init="spline", max_epochs=3, lr=5e-3, **PARAMS
+    ).fit(X, y)
     assert all(torch.equal(v, before[n]) for n, v in pretrainer.encoder_.state_dict().items())
     tuned = clf.encoder_.state_dict()
     changed = any(not torch.equal(tuned[n], before[n]) for n in before)
@@ -128,7 +146,9 @@ def test_noise_labels_stay_at_chance():
     pretrainer = DAREPretrainer(max_epochs=1, batch_size=32, **PARAMS)
     for encoder in (None, pretrainer, clone(pretrainer).fit(X)):
         for mode in ("linear", "finetune"):
-            clf = DAREClassifier(encoder, adaptation=mode, max_epochs=5, lr=5e-3, **PARAMS)
+            clf = DAREClassifier(
+                encoder, adaptation=mode, spatial_init="spline", max_epochs=5, lr=5e-3, **PARAMS
+            )
             scores = cross_val_score(clf, X, y, cv=4, error_score="raise")
             assert abs(scores.mean() - 0.5) < 0.15, (encoder, mode)  # 0.15: over 3 standard errors
 

@@ -11,6 +11,7 @@ import pytest
 import torch
 from sklearn.base import clone
 
+import dare_sklearn.estimators.base as base
 from dare_sklearn import DAREClassifier, DARERegressor
 from dare_sklearn.estimators.starts import spatial_parts
 from dare_sklearn.signals.spatial_filters import csp_filters, xdawn_filters
@@ -84,7 +85,7 @@ def score(model, X, y):
 
 def test_one_start_for_both_kinds(rhythm, evoked):
     """'auto' reads power as well as responses."""
-    model = DAREClassifier(spatial_init="auto", random_state=0, **LAYOUT)
+    model = DAREClassifier(random_state=0, **LAYOUT)
     for X, y, _ in (rhythm, evoked):
         assert score(clone(model), X, y) >= 0.8
     assert score(clone(model).set_params(spatial_init="csp"), *rhythm[:2]) >= 0.8
@@ -95,13 +96,13 @@ def test_chance_stays_chance(rhythm):
     """Filters that saw a label are not trusted on it: noise gets no confident answer."""
     X = rhythm[0]
     y = np.random.default_rng(5).integers(0, 2, len(X))
-    proba = DAREClassifier(spatial_init="auto", **LAYOUT).fit(X[:80], y[:80]).predict_proba(X[80:])
+    proba = DAREClassifier(**LAYOUT).fit(X[:80], y[:80]).predict_proba(X[80:])
     assert np.abs(proba - 0.5).mean() < 0.2
 
 
 def test_few_trials(rhythm):
     X, y, _ = rhythm
-    few = DAREClassifier(spatial_init="auto", random_state=0, **LAYOUT).fit(X[:2], y[:2])
+    few = DAREClassifier(random_state=0, **LAYOUT).fit(X[:2], y[:2])
     assert np.isfinite(few.predict_proba(X[:5])).all()
     weight = np.r_[np.ones(40), np.zeros(40)]
     a = clone(few).fit(X[:80], y[:80], sample_weight=weight).predict_proba(X[80:])
@@ -112,7 +113,7 @@ def test_few_trials(rhythm):
 
 def test_saved_and_loaded(rhythm, tmp_path):
     X, y, _ = rhythm
-    model = DAREClassifier(spatial_init="auto", random_state=0, **LAYOUT).fit(X[:80], y[:80])
+    model = DAREClassifier(random_state=0, **LAYOUT).fit(X[:80], y[:80])
     assert model.n_iter_ == 0 and len(model.history_) == 0
     expected = model.predict_proba(X[80:])
     np.testing.assert_array_equal(clone(model).fit(X[:80], y[:80]).predict_proba(X[80:]), expected)
@@ -130,7 +131,7 @@ def test_lost_electrodes(rhythm):
     X, y, _ = rhythm
     info = mne.create_info(NAMES, 256.0, "eeg")
     epochs = mne.EpochsArray(X * 1e-6, info, verbose="error")
-    model = DAREClassifier(spatial_init="auto", random_state=0).fit(epochs[:80], y[:80])
+    model = DAREClassifier(random_state=0).fit(epochs[:80], y[:80])
     full = (model.predict(epochs[80:]) == y[80:]).mean()
     with pytest.warns(UserWarning, match="lacks 1 of the 6 channels"):
         left = (
@@ -158,19 +159,56 @@ def test_steps_only_improve(rhythm):
 def test_regression(rhythm):
     X, _, mixing = rhythm
     y = np.log((np.linalg.inv(mixing) @ X)[:, 2].var(axis=-1))
-    assert score(DARERegressor(spatial_init="auto", random_state=0, **LAYOUT), X, y) > 0.5
+    assert score(DARERegressor(random_state=0, **LAYOUT), X, y) > 0.5
 
 
 def test_what_does_not_go_together(rhythm):
     X, y, _ = rhythm
     for params in ({"adaptation": "finetune"}, {"spatial_layers": 2}, {"temporal_kernel": 15}):
-        with pytest.raises(ValueError, match="spatial_init='auto' .* is a probe of its own"):
-            DAREClassifier(spatial_init="auto", **params, **LAYOUT).fit(X, y)
+        with pytest.raises(ValueError, match="spatial_init='csp' .* is a probe of its own"):
+            DAREClassifier(spatial_init="csp", **params, **LAYOUT).fit(X, y)
+
+
+def test_where_auto_is_spline(rhythm, monkeypatch):
+    """Where virtual electrodes do not apply, "auto" trains what "spline" trains."""
+    X, y = rhythm[0][:12], rhythm[1][:12]
+    model = DAREClassifier(None, max_epochs=1, random_state=0, **LAYOUT)
+
+    def check(**params):
+        auto = clone(model).set_params(**params).fit(X, y)
+        spline = clone(model).set_params(spatial_init="spline", **params).fit(X, y)
+        assert auto.n_iter_ == 1 and auto.net_.module_ is auto.module_
+        np.testing.assert_array_equal(auto.predict_proba(X), spline.predict_proba(X))
+
+    for params in ({"adaptation": "finetune"}, {"spatial_layers": 2}, {"temporal_kernel": 15}):
+        check(**params)
+    monkeypatch.setattr(base, "MOST_EPOCHS", 11)
+    check()
+
+
+def test_ignored_parameters_are_named(rhythm):
+    """One warning names all that was set in vain; what is used is not named."""
+    X, y = rhythm[0][:12], rhythm[1][:12]
+    params = {"max_epochs": 3, "lr": 1e-3, "dropout": 0.1, "label_smoothing": 0.1, "patience": 3}
+    model = DAREClassifier(None, random_state=0, **params, **LAYOUT)
+    with pytest.warns(UserWarning) as caught:
+        model.fit(X, y)
+    (warning,) = caught
+    assert "DAREClassifier ignores max_epochs, lr, label_smoothing, dropout:" in str(
+        warning.message
+    )
+    assert warning.filename == __file__
+    with pytest.warns(UserWarning, match="DARERegressor ignores callbacks: spatial_init='auto'"):
+        DARERegressor(None, callbacks=[], **LAYOUT).fit(X, y)
+    with pytest.warns(UserWarning, match="DAREClassifier ignores dropout: .* has no dropout"):
+        model.set_params(validation_fraction=0.5).fit(X, y, groups=np.arange(12))
+    assert model.n_iter_ >= 1 and len(model.history_) == model.n_iter_
+    model.set_params(validation_fraction=0.0, spatial_init="spline").fit(X, y)
 
 
 def test_time():
     rng = np.random.default_rng(0)
     X = rng.normal(size=(500, 6, 512)).astype(np.float32) * 10
     start = time.process_time()
-    DAREClassifier(spatial_init="auto", **LAYOUT).fit(X, np.arange(500) % 2)
-    assert time.process_time() - start < 20  # seconds of CPU; 3 where it was written
+    DAREClassifier(**LAYOUT).fit(X, np.arange(500) % 2)
+    assert time.process_time() - start < 20  # seconds of CPU; CPUNUMBER

@@ -52,9 +52,9 @@ def test_only_the_channel_that_is_used_matters(data, as_epochs):
 
 def test_scoring_of_a_probe(data):
     X, y = data
-    clf = DAREClassifier(None, sfreq=64.0, unit="uV", max_epochs=1, random_state=0).fit(
-        X[:20], y[:20]
-    )
+    clf = DAREClassifier(
+        None, spatial_init="spline", sfreq=64.0, unit="uV", max_epochs=1, random_state=0
+    ).fit(X[:20], y[:20])
     result = channel_importance(clf, X[20:], y[20:], scoring="neg_log_loss", n_repeats=1)
     assert result.baseline < 0
     assert np.isfinite(result.importances).all()

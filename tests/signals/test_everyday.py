@@ -154,7 +154,9 @@ def test_amplitudes_far_from_the_fit_are_reported_once(X):
 
 def test_fit_under_inference_mode(X):
     with torch.inference_mode():
-        clf = DAREClassifier(None, max_epochs=1, random_state=0, **PARAMS).fit(X, [0, 1] * 3)
+        clf = DAREClassifier(
+            None, spatial_init="spline", max_epochs=1, random_state=0, **PARAMS
+        ).fit(X, [0, 1] * 3)
     assert clf.predict(X).shape == (6,)
     with pytest.raises(ValueError, match="y of score"):
         clf.score(X, [0, np.nan] * 3)

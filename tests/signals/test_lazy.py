@@ -84,20 +84,28 @@ def test_reading_never_holds_everything(windows, monkeypatch):
     monkeypatch.setattr("dare_sklearn.signals.readers.BLOCK", 4)
     params = {"unit": "V", "batch_size": 4, "random_state": 0}
     DAREEmbedder(None, **params).fit(windows).transform(windows)
-    clf = DAREClassifier(None, max_epochs=1, **params).fit(windows)
+    clf = DAREClassifier(None, spatial_init="spline", max_epochs=1, **params).fit(windows)
     clf.predict(windows)
     DAREPretrainer(max_epochs=1, window_s=0.5, **params).fit([windows, windows])
     assert 0 < most <= 4
 
 
-@pytest.mark.parametrize("adaptation", ["conv-linear", "linear"])
-def test_lazy_and_loaded_agree(windows, epochs, adaptation):
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"spatial_init": "spline", "max_epochs": 2},
+        {"spatial_init": "auto"},
+        {"adaptation": "linear"},
+    ],
+    ids=["spline", "auto", "linear"],
+)
+def test_lazy_and_loaded_agree(windows, epochs, how):
     y = np.arange(12) % 2
     for lazy, loaded, target, unit in [
         (windows, read_signals(windows, unit="V").data[:], np.arange(24) % 2, "V"),
         (epochs, epochs.copy().load_data().get_data() * 1e6, y, "auto"),
     ]:
-        params = {"adaptation": adaptation, "max_epochs": 2, "random_state": 0, "batch_size": 8}
+        params = {**how, "random_state": 0, "batch_size": 8}
         a = DAREClassifier(None, unit=unit, **params).fit(lazy, target)
         b = DAREClassifier(None, sfreq=SFREQ, ch_names=NAMES, unit="uV", **params).fit(
             loaded, target

@@ -55,7 +55,9 @@ def embedder(**params):
 
 
 def probe(cls=DAREClassifier, **params):
-    return cls(None, **{**LAYOUT, "batch_size": 12, "max_epochs": 2, **params})
+    return cls(
+        None, **{**LAYOUT, "spatial_init": "spline", "batch_size": 12, "max_epochs": 2, **params}
+    )
 
 
 # the helper -----------------------------------------------------------------------------------
@@ -221,7 +223,7 @@ import numpy as np
 from dare_sklearn import DAREClassifier
 
 X = np.random.default_rng(0).normal(scale=10, size=(400, 8, 256)).astype("float32")
-probe = DAREClassifier(None, max_epochs=1, batch_size=8, sfreq=256.0, unit="uV", random_state=0)
+probe = DAREClassifier(None, spatial_init="spline", max_epochs=1, batch_size=8, sfreq=256.0, unit="uV", random_state=0)
 expected = probe.fit(X[:8], np.arange(8) % 2).predict_proba(X)
 with open("/proc/self/status") as file:
     size = next(int(line.split()[1]) * 1024 for line in file if line.startswith("VmSize"))

@@ -35,7 +35,8 @@ COMPUTE = {
             .values()
         ]
     ),
-    "probe": lambda: probabilities(max_epochs=2),
+    "probe": lambda: probabilities(spatial_init="spline", max_epochs=2),
+    "virtual": lambda: probabilities(spatial_init="auto"),
     "linear": lambda: probabilities(adaptation="linear"),
     "embed": lambda: DAREEmbedder("nano", **KNOWN).fit_transform(X),
     "simulate": lambda: simulate_epochs("erp", n_subjects=1, n_epochs=6, random_state=3).get_data(),

@@ -137,7 +137,9 @@ def test_estimators(look, epochs):
     np.testing.assert_array_equal(embedder.transform(epochs), before)
 
     targets = ["C4", "T8", "Oz"]
-    probe = DAREClassifier(None, target_channels=targets, max_epochs=1, random_state=0)
+    probe = DAREClassifier(
+        None, spatial_init="spline", target_channels=targets, max_epochs=1, random_state=0
+    )
     probe.fit(epochs, np.arange(6) % 2)
     fig = plot_attention(probe, epochs)
     look(fig)

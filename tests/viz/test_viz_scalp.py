@@ -27,7 +27,7 @@ LAYOUT = {"sfreq": 64.0, "unit": "uV", "target_channels": TARGETS, "random_state
 
 
 def make_probe(kind=DAREClassifier, ch_names=NAMES, **params):
-    return kind(None, ch_names=ch_names, max_epochs=1, **LAYOUT, **params)
+    return kind(None, ch_names=ch_names, spatial_init="spline", max_epochs=1, **LAYOUT, **params)
 
 
 def make_info(names, **moved):
@@ -117,7 +117,9 @@ def test_positions_of_the_recording(look):
     names = ["Fz", "C3", "Cz", "C4", "mine"]
     info = make_info(names, mine="T7")
     epochs = mne.EpochsArray(X * 1e-6, info, verbose="error")
-    probe = DAREClassifier(None, target_channels=TARGETS, max_epochs=1, random_state=0)
+    probe = DAREClassifier(
+        None, spatial_init="spline", target_channels=TARGETS, max_epochs=1, random_state=0
+    )
     probe.fit(epochs, Y)
     with pytest.raises(ValueError, match=r"no position for MINE: rename .* or pass info="):
         plot_spatial_filters(probe)

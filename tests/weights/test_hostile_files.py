@@ -66,7 +66,14 @@ def originals(tmp_path_factory):
         ("classifier", DAREClassifier, list("ababab")),
         ("regressor", DARERegressor, range(6)),
     ):
-        probe = cls(root / "model", max_epochs=1, random_state=0, target_channels=["Cz"], **LAYOUT)
+        probe = cls(
+            root / "model",
+            spatial_init="spline",
+            max_epochs=1,
+            random_state=0,
+            target_channels=["Cz"],
+            **LAYOUT,
+        )
         probe.fit(X, y).save_pretrained(root / kind)
     torch.save({"epoch": 1, "state_dict": theirs(model)}, root / "good.ckpt")
     return root

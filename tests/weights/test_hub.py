@@ -71,7 +71,7 @@ def test_revision(hub, epochs):
 
 def test_probe(hub, epochs):
     y = epochs.metadata["label"].to_numpy()
-    probe = DAREClassifier(None, max_epochs=1, random_state=0).fit(epochs, y)
+    probe = DAREClassifier(None, spatial_init="spline", max_epochs=1, random_state=0).fit(epochs, y)
     probe.push_to_hub("lab/probe")
     again = DAREClassifier.from_pretrained("lab/probe")
     assert np.array_equal(again.predict_proba(epochs), probe.predict_proba(epochs))
