@@ -80,7 +80,7 @@ class VirtualProbe(nn.Module):
             part = x[:, start:stop]
             if kind == "power":
                 windows = self.encoder.filter_bank(part, STRIDE)  # (B, V, W, D)
-                found.append(torch.log(windows.var(dim=2) + TINY).flatten(1))
+                found.append(torch.log(windows.var(dim=2, correction=0) + TINY).flatten(1))
             else:
                 tokens = self.encoder.forward_electrodes(part, self.targets[start:stop])
                 found.append(tokens.flatten(1))  # of (B, V, N, E, D)

@@ -166,7 +166,7 @@ def test_fit_under_inference_mode(X):
     "estimator",
     [
         DAREPretrainer(window_s=1.0, max_epochs=1),
-        DAREClassifier(None, max_epochs=1),
+        DAREClassifier(None),
         DAREClassifier(None, spatial_init="csp"),
         DAREClassifier(None, adaptation="finetune", max_epochs=1),
     ],
@@ -186,7 +186,7 @@ def test_fit_under_another_default_type(X, estimator):
 @pytest.mark.parametrize("estimator", [DAREClassifier, DARERegressor])
 def test_score_says_what_is_wrong_with_y(X, estimator):
     y = [0, 1] * 3
-    fitted = estimator(None, max_epochs=1, random_state=0, **PARAMS).fit(X, y)
+    fitted = estimator(None, random_state=0, **PARAMS).fit(X, y)
     assert np.isfinite(fitted.score(X, y))
     for bad, message in (
         ([0, 1, np.nan, 0, 1, 0], "y of score has missing values .* at epochs 2"),
