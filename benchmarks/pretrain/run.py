@@ -3,10 +3,10 @@
 Run: python -m benchmarks.pretrain.run benchmarks/pretrain/configs/nano.yaml --out FOLDER
      [--data FOLDER] [--recordings FOLDER] [--workers 1]
 
-FOLDER gets run/ (checkpoints of `DAREPretrainer`), and at the end log.csv (the mean of every loss
-term, epoch by epoch) and model/ (to embed with). --data is where the few real recordings of
-`corpus.recordings` lie; --recordings is what benchmarks.pretrain.recordings prepared, for
-configurations with a `real_share`.
+FOLDER gets run/ (checkpoints of `DAREPretrainer`), and after every epoch log.csv (the mean of every
+loss term, epoch by epoch) and model/ (to embed with): a run that is stopped leaves both. --data is
+where the few real recordings of `corpus.recordings` lie; --recordings is what
+benchmarks.pretrain.recordings prepared, for configurations with a `real_share`.
 """
 
 from __future__ import annotations
@@ -17,11 +17,15 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from skorch.callbacks import Callback
 
 from benchmarks.pretrain.corpus import CorpusConfig, Stream
 from benchmarks.pretrain.recordings import RecordingStream
 from dare_sklearn import DAREPretrainer
 from dare_sklearn.pretraining.masks import VISIBLE_SHARE
+from dare_sklearn.training.net import history_frame
+from dare_sklearn.training.run import TERMS
+from dare_sklearn.weights.load import save_pretraining_model
 
 
 @dataclass(frozen=True)
@@ -102,11 +106,26 @@ def pretrain(
             raise SystemExit(f"real_share is {config.real_share:g}: pass --recordings FOLDER.")
         real = RecordingStream(recordings, corpus.batch_size, corpus.n_patches, n_real, config.seed)
         X = [X, real] if n_real < config.epoch_steps else real
-    fitted = pretrainer(config, out / "run", n_workers=workers, verbose=1).fit(X)
-    fitted.save_pretrained(out / "model")
-    log = fitted.history_.drop(columns="lr").rename(columns={"total": "loss"})
-    log.insert(0, "step", log.pop("epoch") * config.epoch_steps)
-    log.round(5).to_csv(out / "log.csv", index=False)
+    save = SaveResult(out, config.epoch_steps)
+    pretrainer(config, out / "run", n_workers=workers, verbose=1, callbacks=[save]).fit(X)
+
+
+class SaveResult(Callback):
+    """Write log.csv and model/ after every epoch, and where a run continues."""
+
+    def __init__(self, out: Path, epoch_steps: int) -> None:
+        self.out, self.epoch_steps = out, epoch_steps
+
+    def on_train_begin(self, net, **kwargs) -> None:
+        if len(net.history):
+            self.on_epoch_end(net)
+
+    def on_epoch_end(self, net, **kwargs) -> None:
+        save_pretraining_model(self.out / "model", net.module_, kind="DAREPretrainer")
+        names = {term: term for term in TERMS}
+        log = history_frame(net.history, {**names, "train_loss": "loss"}).drop(columns="lr")
+        log.insert(0, "step", log.pop("epoch") * self.epoch_steps)
+        log.round(5).to_csv(self.out / "log.csv", index=False)
 
 
 def main() -> None:

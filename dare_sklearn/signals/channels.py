@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .electrodes import ELECTRODES, electrode_index, is_pair
+from .electrodes import ELECTRODES, is_pair, known_electrodes
 from .errors import SignalError, tell
 from .interpolation import directions, label_source, place, spline_matrix, template_positions
 
@@ -70,7 +70,7 @@ def plan_channels(
             f"unknown_channels must be one of {list(UNKNOWN_CHANNELS)}, got {unknown!r}."
         )
     source, distrusted = place(ch_names, positions)
-    known = [n for n in ch_names if electrode_index(n) is not None and n not in distrusted]
+    known = [name for name in known_electrodes(ch_names) if name not in distrusted]
     strangers = [name for name in ch_names if name not in known]
     if not strangers:
         return ChannelPlan(tuple(ch_names), _rows(ch_names), None)
@@ -147,4 +147,4 @@ def _nearest(strangers: Sequence[str], source: Mapping[str, np.ndarray]) -> dict
 
 
 def _rows(names: Sequence[str]) -> np.ndarray:
-    return np.array([electrode_index(name) for name in names], dtype=np.int64)
+    return np.array(list(known_electrodes(names).values()), dtype=np.int64)

@@ -6,7 +6,7 @@ A leaf module: beside the standard library, it imports only the error that it ra
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 from .errors import SignalError
@@ -88,16 +88,16 @@ def is_pair(name: str) -> bool:
     return _PAIR.match(name) is not None
 
 
-def is_not_eeg(name: str) -> bool:
-    """Whether a name says that the channel holds no EEG: a trigger, an eye, muscle or other sensor.
+def not_eeg(names: Iterable[str]) -> list[str]:
+    """Those names that say that the channel holds no EEG: triggers, eyes, muscles, other sensors.
 
     Examples
     --------
-    >>> [is_not_eeg(name) for name in ("STI 014", "EEG EKG1-REF", "Cz", "E14")]
-    [True, True, False, False]
+    >>> not_eeg(["STI 014", "EEG EKG1-REF", "Cz", "E14"])
+    ['STI 014', 'EEG EKG1-REF']
     """
-    name = electrode_name(name)
-    return _NOT_EEG.search(name) is not None or _BETWEEN_EARS.match(name) is not None
+    canonical = {name: electrode_name(name) for name in names}
+    return [n for n, c in canonical.items() if _NOT_EEG.search(c) or _BETWEEN_EARS.match(c)]
 
 
 def canonical_names(names: Sequence[str], what: str = "ch_names") -> tuple[str, ...]:
@@ -123,6 +123,12 @@ def canonical_names(names: Sequence[str], what: str = "ch_names") -> tuple[str, 
             )
         seen[plain] = name
     return canonical
+
+
+def known_electrodes(names: Iterable[str]) -> dict[str, int]:
+    """Rows in the encoder's channel embedding of those names that it has."""
+    rows = {name: electrode_index(name) for name in names}
+    return {name: row for name, row in rows.items() if row is not None}
 
 
 def electrode_index(name: str) -> int | None:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from .container import Signals
-from .electrodes import electrode_name, is_not_eeg
+from .electrodes import electrode_name, not_eeg
 from .errors import SignalError, SignalTypeError
 from .files import open_file
 from .interpolation import info_positions
@@ -115,13 +115,13 @@ def eeg_picks(info: Any, what: str, hint: str) -> np.ndarray:
 
     eeg = mne.pick_types(info, eeg=True, exclude=())
     good = mne.pick_types(info, eeg=True, exclude="bads")
-    picks = np.array([i for i in good if not is_not_eeg(info["ch_names"][i])], dtype=int)
+    others = not_eeg(info["ch_names"][i] for i in good)
+    picks = np.array([i for i in good if info["ch_names"][i] not in others], dtype=int)
     if len(picks):
         return picks
     if len(good):
         raise SignalError(
-            f"X has no EEG channel in the {what}: {', '.join(info['ch_names'][i] for i in good)} "
-            "are not EEG, by their names."
+            f"X has no EEG channel in the {what}: {', '.join(others)} are not EEG, by their names."
         )
     if len(eeg):
         raise SignalError(

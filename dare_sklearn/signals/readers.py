@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .container import Signals
-from .electrodes import canonical_names, is_not_eeg
+from .electrodes import canonical_names, not_eeg
 from .errors import SignalError, about, tell
 from .lazy import LazyEpochs, join
 from .sources import Defaults, Layout, find_sources
@@ -187,7 +187,7 @@ def _read_part(
 
 def _without_other_sensors(source: Signals) -> Signals:
     """Without the channels whose names say that they are triggers, eyes, muscles or the like."""
-    others = [name for name in source.ch_names or () if is_not_eeg(name)]
+    others = not_eeg(source.ch_names or ())
     if not others:
         return source
     if len(others) == len(source.ch_names):
@@ -219,7 +219,7 @@ def _check_agreement(source: Signals, wanted: Sequence[str] | None, sfreq: float
             "leave sfreq=None to take the rate that X carries."
         )
     if wanted is not None and source.ch_names is not None:
-        wanted = {name for name in wanted if name not in source.bads and not is_not_eeg(name)}
+        wanted = set(wanted) - {*source.bads, *not_eeg(wanted)}
         if wanted != set(source.ch_names):
             raise SignalError(
                 "ch_names and the channels of X differ in "

@@ -237,13 +237,15 @@ def prepare(
     parts = read_sources(sources, how, errors, n_workers=n_workers, verbose=verbose)
     for at, part in parts:
         layout = part.layout
-        layouts.add(layout.layout())
+        its_layout = layout.layout()
+        layouts.add(its_layout)
         done.mixed |= part.name is not None
         if done.layout is None:
-            gone = LazyEpochs((), (layout.n_epochs,), layout.n_chans, layout.n_times)
+            n_epochs, n_chans, n_times = layout.data.shape
+            gone = LazyEpochs((), (n_epochs,), n_chans, n_times)
             done.layout = Signals(**{**vars(layout), "data": gone})
         positions = sorted((name, list(map(float, p))) for name, p in layout.positions.items())
-        digest.update(repr((layout.layout(), positions)).encode())
+        digest.update(repr((its_layout, positions)).encode())
         if part.digest is not None:
             digest.update(repr((layout.unit, part.bad)).encode() + part.digest)
         grid = None
@@ -252,7 +254,7 @@ def prepare(
             done.n_parts += 1
         done.n_bad += part.n_bad
         data, rows = part.signals.data, None if grid is None else tuple(grid.index.tolist())
-        step = BLOCK if part.signals.lazy else len(data)
+        step = BLOCK if isinstance(data, LazyEpochs) else len(data)
         for start in range(0, len(data) if grid else 0, step):
             block = data[start : start + step]
             if part.digest is None:

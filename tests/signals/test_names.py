@@ -5,7 +5,7 @@ from __future__ import annotations
 import mne
 import pytest
 
-from dare_sklearn.signals.electrodes import electrode_name, is_not_eeg, is_pair
+from dare_sklearn.signals.electrodes import electrode_name, is_pair, not_eeg
 
 # one electrode against a common reference
 COMMON = {
@@ -40,24 +40,24 @@ TriggerIn|MarkerValueInt|Mark1|POL Mark2|Events/Markers|MISC|misc_0|BIP1|OSAT|Et
 @pytest.mark.parametrize("name", COMMON)
 def test_one_electrode_against_a_common_reference(name):
     assert electrode_name(name) == COMMON[name]
-    assert not is_pair(electrode_name(name)) and not is_not_eeg(name)
+    assert not is_pair(electrode_name(name)) and not not_eeg([name])
 
 
 @pytest.mark.parametrize("name", PAIRS)
 def test_pairs_stay_pairs(name):
     assert electrode_name(name) == PAIRS[name]
-    assert is_pair(electrode_name(name)) and not is_not_eeg(name)
+    assert is_pair(electrode_name(name)) and not not_eeg([name])
 
 
 @pytest.mark.parametrize("name", OTHERS)
 def test_other_sensors_are_no_eeg(name):
-    assert is_not_eeg(name)
+    assert not_eeg([name])
 
 
 def test_names_of_montages_are_eeg():
     montages = mne.channels.get_builtin_montages()
     names = {name for m in montages for name in mne.channels.make_standard_montage(m).ch_names}
-    assert not [name for name in names if is_not_eeg(name)]
+    assert not not_eeg(names)
     kept = {
         name for name in names if electrode_name(name) in (name.upper(), "T7", "T8", "P7", "P8")
     }
@@ -68,4 +68,4 @@ def test_names_of_montages_are_eeg():
     "name", ["EEG 001", "EEG", "E12", "Q7", "LUE-RAE", "EEG 20-REF", "AFz'", ""]
 )
 def test_other_names_stay(name):
-    assert electrode_name(name) == name.upper() and not is_not_eeg(name)
+    assert electrode_name(name) == name.upper() and not not_eeg([name])
