@@ -6,14 +6,15 @@ import os
 import signal
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from skorch.callbacks import Callback
 
 from benchmarks.pretrain.corpus import CorpusConfig
 from benchmarks.pretrain.corpus import Stream as Simulated
-from benchmarks.pretrain.run import RunConfig, pretrainer
-from dare_sklearn import DAREPretrainer
+from benchmarks.pretrain.run import RunConfig, SaveResult, pretrainer
+from dare_sklearn import DAREPretrainer, load_encoder
 from dare_sklearn.modules.config import get_config
 from dare_sklearn.pretraining.losses import equalize_bands
 from dare_sklearn.training import run as _run
@@ -92,6 +93,21 @@ def test_the_recipe_of_nano_gives_the_losses_of_the_loop_that_trained_it(monkeyp
     names = ["train_loss", "reconstruction", "anchor_alignment", "mask_alignment"]
     losses = [[step[name] for name in names] for step in steps(fitted)]
     np.testing.assert_allclose(losses, np.array(LOOP.split(), float).reshape(7, 4), rtol=1e-4)
+
+
+def test_a_run_of_the_shipped_recipe_that_is_stopped_leaves_a_model(tmp_path):
+    """Of its last whole epoch, with its log; and those of all epochs, where it continues."""
+    run, out = tmp_path / "run", tmp_path / "out"
+    params = {"max_epochs": 3, "checkpoint_dir": run}
+    fit(Noise(), callbacks=[SaveResult(out, 3), Interrupt(5)], **params)
+    assert list(pd.read_csv(out / "log.csv")["step"]) == [3]
+    load_encoder(out / "model")
+    whole = fit(Noise(), callbacks=[SaveResult(out, 3)], **params)
+    log = pd.read_csv(out / "log.csv")
+    assert list(log["step"]) == [3, 6, 9]
+    np.testing.assert_allclose(log["loss"], whole.history_["total"], atol=1e-5)
+    saved = load_encoder(out / "model").state_dict()
+    assert all(torch.equal(saved[n], v) for n, v in whole.encoder_.state_dict().items())
 
 
 def test_a_stream_is_asked_step_by_step():
