@@ -62,38 +62,25 @@ def refuse(args: Any, names: Iterable[str], why: str) -> None:
         raise UsageError(f"{' and '.join(given)} {verb} no effect {why}: leave {them} out.")
 
 
-def number(text: str) -> float:
-    """A finite number."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a finite number")
-    return value
+def _real(what: str, fits: Callable[[float], bool] = math.isfinite) -> Callable[[str], float]:
+    """Finite numbers that fit."""
+
+    def check(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not math.isfinite(value) or not fits(value):
+            raise argparse.ArgumentTypeError(f"must be {what}, got {text!r}")
+        return value
+
+    return check
 
 
-def positive(text: str) -> float:
-    """A finite number above 0."""
-    value = number(text)
-    if value <= 0:
-        raise argparse.ArgumentTypeError(f"must be above 0, got {text}")
-    return value
-
-
-def share(text: str) -> float:
-    """A number between 0 and 1."""
-    value = number(text)
-    if not 0 < value < 1:
-        raise argparse.ArgumentTypeError(f"must lie between 0 and 1, got {text}")
-    return value
-
-
-def length(text: str) -> float:
-    """Seconds of an epoch, no fewer than a patch of the encoder has."""
-    if number(text) < PATCH:
-        raise argparse.ArgumentTypeError(f"must be {PATCH} s (one patch) or more, got {text}")
-    return float(text)
+number = _real("a finite number")
+positive = _real("a finite number above 0", lambda value: value > 0)
+share = _real("a number between 0 and 1", lambda value: 0 < value < 1)
+length = _real(f"{PATCH} s (one patch) or more", lambda seconds: seconds >= PATCH)
 
 
 def edge(text: str) -> float | None:

@@ -20,16 +20,12 @@ LEGEND_LINES = 16  # in one column
 GREY = "0.45"
 PALE = "0.85"
 _WORDS = {
-    "auc": "area under the ROC curve",
-    "f1": "F1 score",
+    "auc": "area under the ROC curve", "f1": "F1 score",
     "r2": "R² (share of the variance explained)",
-    "kappa": "Cohen's kappa",
-    "cohen_kappa": "Cohen's kappa",
-    "mcc": "Matthews correlation",
-    "matthews_corrcoef": "Matthews correlation",
-    "n_labels": "labelled training epochs",
-    "share": "share of electrodes lost",
-}
+    "kappa": "Cohen's kappa", "cohen_kappa": "Cohen's kappa",
+    "mcc": "Matthews correlation", "matthews_corrcoef": "Matthews correlation",
+    "n_labels": "labelled training epochs", "share": "share of electrodes lost",
+}  # fmt: skip
 SIGNED, POSITIVE = "RdBu_r", "viridis"  # colour maps: with a middle, and from low to high
 
 
