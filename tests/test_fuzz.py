@@ -80,6 +80,13 @@ def constant_channel(rng, shape):
     return data
 
 
+def trigger_channel(rng, shape):
+    data = eeg(rng, shape)
+    data[:, -1] = 0.0
+    data[:, -1, : shape[-1] // 4] = rng.integers(1, 3, (shape[0], 1))
+    return data
+
+
 VALUES = {
     "EEG": eeg,
     "slow drift": lambda rng, shape: eeg(rng, shape) + np.linspace(0, 500, shape[-1]),
@@ -99,6 +106,8 @@ ODD_VALUES = {
     "zeros": lambda rng, shape: np.zeros(shape),
     "constant": lambda rng, shape: np.full(shape, 5.0),
     "constant channel": constant_channel,
+    "trigger channel": trigger_channel,
+    "z-scores": lambda rng, shape: rng.normal(size=shape),
     "volts": lambda rng, shape: 1e-6 * eeg(rng, shape),
     "tiny": lambda rng, shape: 1e-300 * eeg(rng, shape),
     "subnormal": lambda rng, shape: np.full(shape, 5e-324) * rng.integers(0, 2, shape),
@@ -109,6 +118,7 @@ ODD_VALUES = {
 SHAPES = {
     "one channel as a table": lambda data: data[:, 0],
     "one epoch": lambda data: data[:1],
+    "an epoch of channels": lambda data: data[0],
     "1-D": lambda data: data[0, 0],
     "4-D": lambda data: data[..., None],
     "no epochs": lambda data: data[:0],
@@ -126,6 +136,7 @@ CONTAINERS = {
     "Fortran order": np.asfortranarray,
     "backwards": lambda data: data[::-1],
     "frame": lambda data: pd.DataFrame(data[:, 0]),
+    "frame of samples": lambda data: pd.DataFrame(data[0].T, columns=KNOWN[: data.shape[1]]),
     "masked": lambda data: np.ma.masked_invalid(np.array(data, dtype="f8")),
     "list of arrays": list,
     "tuple of arrays": tuple,
@@ -146,6 +157,9 @@ ODD_NAMES = {
     "unknown": lambda names: [f"EEG {i:03d}" for i in range(len(names))],
     "one unknown": lambda names: [*names[:-1], "A1"],
     "between electrodes": lambda names: [*names[:-1], "CCP1h"],
+    "a trigger": lambda names: [*names[:-1], "STI 014"],
+    "a pair": lambda names: [*names[:-1], "EEG Fpz-Cz"],
+    "clinical": lambda names: [f"EEG {name.strip(' .')}-REF" for name in names],
     "too few": lambda names: names[:-1],
     "too many": lambda names: [*names, "Iz"],
     "other scripts": lambda names: [*names[:-1], "Ç3 – 脳波 🧠"],
