@@ -154,11 +154,10 @@ def start_probe(
         learned = [part for part in inner if part[0] != "spline"]  # the spline's are read already
         return _read(make(learned), x[some]) if learned else []
 
-    folds = make_folds(
-        len(some),
-        targets[some] if classes else None,
-        None if groups is None else groups[used][some],
-    )
+    folds = []
+    if len(some) > 1:
+        strata = targets[some] if classes else None
+        folds = make_folds(len(some), strata, None if groups is None else groups[used][some])
     folds = [np.concatenate(folds[i::N_FOLDS]) for i in range(min(N_FOLDS, len(folds)))]
     shares, held_out = _weigh([z[some] for z in features], read_by, folds, goal[some], weight[some])
     known = np.isfinite(held_out).all(axis=1)

@@ -102,6 +102,8 @@ def test_chance_stays_chance(rhythm):
 
 def test_few_trials(rhythm):
     X, y, _ = rhythm
+    one = DARERegressor(None, **LAYOUT).fit(X[:1], [3.0])  # nothing to choose on
+    np.testing.assert_allclose(one.predict(X[:2]), 3.0, rtol=1e-4)
     few = DAREClassifier(random_state=0, **LAYOUT).fit(X[:2], y[:2])
     assert np.isfinite(few.predict_proba(X[:5])).all()
     weight = np.r_[np.ones(40), np.zeros(40)]
