@@ -8,8 +8,8 @@
         state.safetensors                optimizer and generators
         history.json                     skorch's history, with the steps of an unfinished epoch
         state.json                       what run it is, the position in it, and a SHA-256 per file
+    checkpoints/windows/                 of a corpus of files, prepared once (see `windows`)
     checkpoints/lock                     so that one fit at a time writes here
-    windows/                             those of a corpus of files, prepared once (see `windows`)
 
 A checkpoint is written into a folder of another name, which is renamed when all of it lies on the
 disk: one that has a number is whole. JSON and safetensors alone: no file read here can run code.
@@ -106,7 +106,8 @@ class CheckpointFolder:
 
     def __init__(self, folder: Path, owner: str) -> None:
         self.folder, self.owner = folder, owner
-        self.inside, self.windows = folder / INSIDE, folder / "windows"
+        self.inside = folder / INSIDE
+        self.windows = self.inside / "windows"
         self.position: tuple[int, int] | None = None
         self._kept: list[Path] = []
 

@@ -163,11 +163,11 @@ class WindowStore:
             **{name: getattr(prepared, name) for name in _PLAIN},
         }  # fmt: skip
         text = json.dumps(manifest, default=lambda number: number.item())
-        (self.folder / MANIFEST).write_text(text, encoding="utf-8")
         shutil.rmtree(target, ignore_errors=True)
         try:
+            (self.folder / MANIFEST).write_text(text, encoding="utf-8")
             os.replace(self.folder, target)
-        except OSError:  # Windows renames no folder of files that are mapped
+        except OSError:  # Windows renames no folder of files that are mapped; the disk may be full
             return
         for number, montage in enumerate(prepared.montages):
             montage.windows.file = _file_name(target, number)

@@ -510,10 +510,10 @@ def test_a_run_that_goes_on_finds_its_windows(folder, tmp_path, monkeypatch):
 
     whole = DAREPretrainer(**{**params, "checkpoint_dir": None}).fit(X)
     DAREPretrainer(callbacks=[Act(stop)], **params).fit(X)
-    assert sorted(path.name for path in (run / "windows").iterdir()) == [
+    assert sorted(path.name for path in (run / "checkpoints/windows").iterdir()) == [
         "0.f32", "1.f32", "windows.json",
     ]  # fmt: skip
-    assert (run / "windows/0.f32").stat().st_size == 42 * 4 * 128 * 4
+    assert (run / "checkpoints/windows/0.f32").stat().st_size == 42 * 4 * 128 * 4
     reads, read = [], reading.read_recording
     monkeypatch.setattr(
         reading, "read_recording", lambda *args: reads.append(args) or read(*args)
@@ -532,7 +532,7 @@ def test_a_run_that_goes_on_finds_its_windows(folder, tmp_path, monkeypatch):
     ):
         assert getattr(again, name) == getattr(whole, name)
     # damaged windows, and files that have changed, are prepared again
-    with (tmp_path / "damaged/windows/0.f32").open("r+b") as file:
+    with (tmp_path / "damaged/checkpoints/windows/0.f32").open("r+b") as file:
         file.seek(1_000)
         file.write(b"1")
     params["checkpoint_dir"] = tmp_path / "damaged"
