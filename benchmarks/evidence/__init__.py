@@ -1,1 +1,1 @@
-"""What the shipped encoder is worth: transfer, label efficiency, lost electrodes, invariance."""
+"""What the shipped encoder is worth on real recordings: tasks, pipelines, calls of `evaluation`."""

@@ -1,7 +1,12 @@
-"""The model card of a shipped encoder: where it comes from, what it is worth, where it ends."""
+"""The model card of a shipped encoder: where it comes from, what it is worth, where it ends.
+
+Run: python -m benchmarks.pretrain.card NAME --evidence FOLDER
+to make the results in the card of a shipped encoder anew; `ship` writes the whole card.
+"""
 
 from __future__ import annotations
 
+import argparse
 from dataclasses import asdict
 from pathlib import Path
 
@@ -9,34 +14,38 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.pretrain.run import RunConfig
+from dare_sklearn.weights.load import SHIPPED_FOLDER
 
 LICENCES = {
-    "eegbci": "PhysioNet EEG Motor Movement/Imagery, one person (Schalk et al. 2004), ODC-BY 1.0",
+    "eegbci": "PhysioNet EEG Motor Movement/Imagery (Schalk et al. 2004), ODC-BY 1.0: one person "
+    "with hands or feet, 16 others with left or right fist",
     "uci": "UCI EEG Database, 10 people (Begleiter 1999), CC BY 4.0",
     "muse": "muse-lsl, visual P300 and SSVEP of two people with a headband, BSD-3-Clause",
+    "depression_rest": "Rest, 12 depressed or healthy people (Mumtaz et al. 2017, figshare "
+    "4244171), CC BY 4.0",
+    "mental_arithmetic": "Mental arithmetic, 8 students (Zyma et al. 2019, PhysioNet eegmat), "
+    "ODC-BY 1.0",
+    "epilepsy_rest": "Rest in the field, 12 people with epilepsy or without (van Hees et al. 2018, "
+    "Zenodo 1252141), CC BY 4.0",
+    "ssvep_led": "Flicker of LEDs, 8 people (Kalunga et al. 2016, Zenodo 2392979), CC0",
 }
-CAPTIONS = {
-    "transfer.csv": "Transfer: mean score over folds ± half of its 95 % confidence interval",
-    "transfer_gain.csv": "What pretraining adds: the score above that of the untrained encoder, "
-    "paired by fold, with its 95 % interval (corrected where folds share trials)",
-    "mask_invariance.csv": "Mask invariance on UCI trials: retrieval@1 ± its SD over 20 draws",
-    "mask_invariance_distance.csv": "Which views are hard: retrieval@1 without a common electrode, "
-    "against the distance between the two views on the scalp",
-    "missing_electrodes.csv": "Score against the share of electrodes lost at prediction",
-    "label_efficiency.csv": "Score against the number of labelled training trials",
-}
-TASKS = """\
-- SSVEP: 20 or 30 Hz flicker, six recordings of one person with a headband of four dry electrodes.
-- P300: target or other picture, 16 recordings of one person with the same headband.
-- Stimulus 1 or 2: first or second picture of a pair, ten people, one left out at a time.
-- Person: which of the ten people a trial is from.
-- Hands or feet: imagined movement, 45 trials of one person, ten random splits.
+TESTS = """\
+The encoder has seen none of them. But its recipe (masks, amplitude unit, steps, what to leave out
+of the corpus) was chosen among others by scores on five tasks: hands or feet, stimulus, person,
+Muse P300 and Muse SSVEP. So were the L1 strength and the stacking of the default reading, which
+flatters these five a little. Scores of the reading on the other tasks were not looked at before it
+was fixed; but that it has blocks of power and covariance was learned from earlier experiments on
+larger parts of three of these data sets (eyes, arithmetic, left or right)."""
+RESULTS = """\
+`python -m benchmarks.evidence --data FOLDER --out FOLDER --cells FOLDER` makes every number; tables
+with more columns, and figures, are in `benchmarks/evidence/results`.
 
-Where one person was recorded, nothing follows for other people. Every search (of C, and of the
-pooling of embeddings) is nested in the training folds and keeps groups whole. "LR" is logistic
-regression, "samples" are downsampled signals, "probe" is the conv-linear probe. "untrained" is the
-same network before any pretraining. "full" is the recipe of this encoder at 2,000 steps, and the
-rows "no-..." leave one part of the method out of that."""
+"Default" is `DAREClassifier("{name}", adaptation="linear")` with nothing else said; "untrained" the
+same with `encoder=None`. The best classical pipeline of a task is that of the highest mean over the
+test folds among those that the field uses for such tasks (`transformers.classical.BEST`): a choice
+that favours it. Intervals are of 95 %, over people where each fold tests one, else over folds,
+corrected for shared training data. Where one person was recorded (hands or feet, Muse), nothing
+follows for other people; of depression and epilepsy there are 12 people each, three in a fold."""
 LIMITS = """\
 - Simulated people are all healthy adults with a spherical head: no pathology, sleep, infants or
   implants, and rhythms that wax and wane more simply than real ones.
@@ -88,37 +97,68 @@ def model_card(
         + ".",
         f"SHA-256 of `model.safetensors`: `{written['sha256']}`.",
         "## Test recordings",
-        "The encoder has not seen them:",
         "\n".join(f"- {licence}" for licence in LICENCES.values()),
-        "But its recipe (masks, amplitude unit, steps, what to leave out of the corpus) was chosen "
-        "among others by scores on these recordings, which flatters the figures below a little.",
-        "The tasks:",
-        TASKS,
-        "## Results",
-        "`python -m benchmarks.evidence --data FOLDER --out FOLDER` makes every number; tables "
-        "with more columns, and figures, are in `benchmarks/evidence/results`.",
+        TESTS,
     ]
-    for file, caption in CAPTIONS.items():
-        if evidence is not None and (evidence / file).exists():
-            table = LAYOUTS.get(file, lambda table: table)(pd.read_csv(evidence / file))
-            sections += [f"### {caption}", _markdown(table)]
+    if evidence is not None:
+        sections.append(results(name, evidence))
     sections += ["## Limits", LIMITS]
     return "\n\n".join(sections) + "\n"
+
+
+def results(name: str, evidence: Path) -> str:
+    """The section of results, from the tables of benchmarks.evidence."""
+    sections = ["## Results", RESULTS.format(name=name)]
+    for file, (caption, layout) in TABLES.items():
+        if (evidence / file).exists():
+            sections += [f"### {caption}", _markdown(layout(pd.read_csv(evidence / file)))]
+    return "\n\n".join(sections)
 
 
 def _steps(config: RunConfig) -> str:
     return "step " + " and ".join(f"{step:,}" for step in config.restarts)
 
 
-def _transfer(table: pd.DataFrame) -> pd.DataFrame:
-    """A row per pipeline, a column per task."""
-    half = (table["high"] - table["low"]) / 2
-    pairs = zip(table["mean"], half, strict=True)
-    table = table.assign(
-        text=[f"{mean:.3f} ± {around:.3f}" for mean, around in pairs],
-        task=table["dataset"] + ", " + table["metric"].str.replace("_", " "),
+def _judged(table: pd.DataFrame) -> pd.DataFrame:
+    """A row per task: the default reading beside one rival, and their difference."""
+    return pd.DataFrame({
+        "task": table["dataset"],
+        "metric": table["metric"].str.replace("_", " "),
+        "n": table["n"].astype(str) + " " + table["unit"] + "s",
+        "default": table["mean"],
+        "rival": table["rival"],
+        "its score": table["rival_mean"],
+        "difference": _between(table, "difference"),
+        "verdict": table["verdict"],
+    })  # fmt: skip
+
+
+def _scores(table: pd.DataFrame) -> pd.DataFrame:
+    """A row per task, a column per pipeline of the encoder."""
+    ours = table[table["pipeline"].str.contains(", ")]
+    return _wide(ours.assign(text=_between(ours, "mean")), ["dataset"], "pipeline", "text", str)
+
+
+def _lost(table: pd.DataFrame) -> pd.DataFrame:
+    table = _means(table, "share")
+    return _wide(table, ["dataset", "pipeline"], "share", "score", "{:.0%} lost".format)
+
+
+def _labels(table: pd.DataFrame) -> pd.DataFrame:
+    whole = table["n_labels"] == table.groupby("dataset")["n_labels"].transform("max")
+    table = _means(table.assign(n_labels=table["n_labels"].where(~whole, 1_000_000)), "n_labels")
+    names = {1_000_000: "all"}
+    return _wide(
+        table, ["dataset", "pipeline"], "n_labels", "score", lambda n: names.get(n, f"{n:g}")
     )
-    return _wide(table, ["pipeline"], "task", "text", str)
+
+
+def _means(table: pd.DataFrame, along: str) -> pd.DataFrame:
+    """Mean over folds, whatever metric a task has."""
+    metrics = [name for name in METRICS if name in table]
+    table = table.assign(score=table[metrics].bfill(axis=1).iloc[:, 0])
+    keys = ["dataset", "pipeline", along]
+    return table.groupby(keys, sort=False)["score"].mean().reset_index()
 
 
 def _invariance(table: pd.DataFrame) -> pd.DataFrame:
@@ -128,17 +168,13 @@ def _invariance(table: pd.DataFrame) -> pd.DataFrame:
     return _wide(table, ["encoder"], "overlap", "text", "{:.0%} common".format)
 
 
-def _electrodes(table: pd.DataFrame) -> pd.DataFrame:
-    return _wide(table, ["task", "metric", "model"], "share", "mean", "{:.0%} lost".format)
+def _ablations(table: pd.DataFrame) -> pd.DataFrame:
+    return _wide(table, ["encoder"], "dataset", "mean", str)
 
 
-def _labels(table: pd.DataFrame) -> pd.DataFrame:
-    whole = table["n_trials"] == table.groupby("dataset")["n_trials"].transform("max")
-    table = table.assign(place=table["n_trials"].where(~whole, 1_000_000))
-    names = {1_000_000: "all"}
-    return _wide(
-        table, ["dataset", "metric", "pipeline"], "place", "mean", lambda n: names.get(n, f"{n:g}")
-    )
+def _between(table: pd.DataFrame, column: str) -> list[str]:
+    rows = zip(table[column], table["low"], table["high"], strict=True)
+    return [f"{mean:.3f} ({low:.3f} to {high:.3f})" for mean, low, high in rows]
 
 
 def _wide(table: pd.DataFrame, rows: list[str], columns: str, values: str, name) -> pd.DataFrame:
@@ -150,12 +186,18 @@ def _wide(table: pd.DataFrame, rows: list[str], columns: str, values: str, name)
     return wide.reset_index(names=rows)
 
 
-LAYOUTS = {
-    "transfer.csv": _transfer,
-    "mask_invariance.csv": _invariance,
-    "missing_electrodes.csv": _electrodes,
-    "label_efficiency.csv": _labels,
-}
+METRICS = ("accuracy", "balanced_accuracy", "roc_auc", "roc_auc_of_people")
+TABLES = {
+    "verdicts.csv": ("The default reading and the best classical pipeline", _judged),
+    "gain.csv": ("What pretraining adds: the default reading and its untrained control", _judged),
+    "summary.csv": ("Everything that reads the encoder: mean and interval", _scores),
+    "lost_electrodes.csv": ("Mean score against the share of electrodes lost at prediction", _lost),
+    "learning_curve.csv": ("Mean score against the number of labelled training epochs", _labels),
+    "mask_invariance.csv": ("Mask invariance on UCI trials: retrieval@1 ± SD of 20 draws",
+                            _invariance),
+    "ablations.csv": ("Parts of the method left out, 2,000 steps each: joint tokens + logistic "
+                      "regression, as measured with the first version of the library", _ablations),
+}  # fmt: skip
 
 
 def _markdown(table: pd.DataFrame) -> str:
@@ -170,3 +212,26 @@ def _cell(value: object) -> str:
     if not isinstance(value, float):
         return str(value)
     return "–" if np.isnan(value) else f"{value:.3f}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Make the results of a card anew.")
+    parser.add_argument("name")
+    parser.add_argument("--evidence", type=Path, required=True)
+    args = parser.parse_args()
+    path = SHIPPED_FOLDER / args.name / "README.md"
+    before, tests = path.read_text(encoding="utf-8").split("## Test recordings")
+    listed = "\n".join(f"- {licence}" for licence in LICENCES.values())
+    limits = tests[tests.index("## Limits") :]
+    parts = [
+        f"{before}## Test recordings",
+        listed,
+        TESTS,
+        results(args.name, args.evidence),
+        limits,
+    ]
+    path.write_text("\n\n".join(parts), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

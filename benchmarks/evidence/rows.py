@@ -1,0 +1,66 @@
+"""The pipelines that are compared: readings of an encoder, and the field's own of a task's kind."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.metrics import roc_auc_score
+
+from benchmarks.tasks import Task
+from dare_sklearn import DAREClassifier
+from dare_sklearn.evaluation import average_windows
+from dare_sklearn.transformers.classical import BEST, classical_pipelines
+
+READINGS = {
+    "joint": {"views": "joint", "pooling": "flatten"},
+    "electrodes": {"views": "electrodes", "pooling": "flatten"},
+    "covariance": {"views": "electrodes", "pooling": "covariance"},
+    "power": {"views": "electrodes", "pooling": "power"},
+}
+KINDS = ("default", "classical", "readings", "probe")
+GRID = {"C": [1e-4, 1e-3, 1e-2, 1e-1, 1.0]}
+
+
+def pipelines_of(
+    task: Task, encoders: dict[str, str | None], kinds: tuple[str, ...] = KINDS
+) -> tuple[dict[str, Any], dict[str, dict]]:
+    """Pipelines by name, and the grids of those that are searched.
+
+    "default" is what ``adaptation="linear"`` does when nothing else is said, for every encoder. The
+    readings that it weighs, alone, and the probe are those of the first encoder.
+    """
+    rows, grids = {}, {}
+    first, source = next(iter(encoders.items()))
+    if "default" in kinds:
+        rows |= {f"default, {name}": _linear(encoder) for name, encoder in encoders.items()}
+    if "classical" in kinds:
+        known = classical_pipelines("all", frequencies=task.frequencies or None)
+        rows |= {name: known[name] for name in BEST[task.kind]}
+    if "readings" in kinds:
+        for name, reading in READINGS.items():
+            rows[f"{name}, {first}"] = _linear(source, **reading)
+            grids[f"{name}, {first}"] = GRID
+    if "probe" in kinds:
+        rows[f"probe, {first}"] = DAREClassifier(source, random_state=0)
+    return rows, grids
+
+
+def _linear(encoder: str | None, **reading: str) -> DAREClassifier:
+    if encoder is not None and encoder.startswith("seed"):  # of an untrained encoder
+        return _linear(None, **reading).set_params(random_state=int(encoder.removeprefix("seed")))
+    return DAREClassifier(
+        encoder, adaptation="linear", cache="memory", cache_mb=2000, random_state=0, **reading
+    )
+
+
+def metric_of(task: Task) -> dict[str, Any]:
+    """The task's metric by the name of its column."""
+    return {"roc_auc_of_people": _of_people} if task.per_person else {task.scoring: task.scoring}
+
+
+def _of_people(estimator: Any, X: Any, y: np.ndarray) -> float:
+    """ROC AUC of one score per person."""
+    said = estimator.predict_proba(X)[:, 1]
+    scores, _, labels = average_windows(said, X.metadata["subject"].to_numpy(), y)
+    return float(roc_auc_score(labels, scores))
