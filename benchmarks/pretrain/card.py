@@ -43,7 +43,8 @@ with more columns, and figures, are in `benchmarks/evidence/results`.
 "Default" is `DAREClassifier("{name}", adaptation="linear")` with nothing else said; "untrained" the
 same with `encoder=None`. The best classical pipeline of a task is that of the highest mean over the
 test folds among those that the field uses for such tasks (`transformers.classical.BEST`): a choice
-that favours it. Intervals are of 95 %, over people where each fold tests one, else over folds,
+that favours it. Of left or right fists only CSP and the tangent space were run in full, of epilepsy
+no filter bank, and curves for the tasks shown. Intervals are of 95 %, over people where each fold tests one, else over folds,
 corrected for shared training data. Where one person was recorded (hands or feet, Muse), nothing
 follows for other people; of depression and epilepsy there are 12 people each, three in a fold."""
 LIMITS = """\
