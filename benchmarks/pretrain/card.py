@@ -44,9 +44,10 @@ with more columns, and figures, are in `benchmarks/evidence/results`.
 same with `encoder=None`. The best classical pipeline of a task is that of the highest mean over the
 test folds among those that the field uses for such tasks (`transformers.classical.BEST`): a choice
 that favours it. Of left or right fists only CSP and the tangent space were run in full, of epilepsy
-no filter bank, and curves for the tasks shown. Intervals are of 95 %, over people where each fold tests one, else over folds,
-corrected for shared training data. Where one person was recorded (hands or feet, Muse), nothing
-follows for other people; of depression and epilepsy there are 12 people each, three in a fold."""
+no filter bank, and curves for the tasks shown. Intervals are of 95 %, over people where each fold
+tests one, else over folds, corrected for shared training data. Where one person was recorded (hands
+or feet, Muse), nothing follows for other people; of depression and epilepsy there are 12 people
+each, three in a fold."""
 LIMITS = """\
 - Simulated people are all healthy adults with a spherical head: no pathology, sleep, infants or
   implants, and rhythms that wax and wane more simply than real ones.
