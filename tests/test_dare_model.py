@@ -44,6 +44,10 @@ def signals(n=4, n_chans=3, n_times=128):
     return 10 * torch.randn(n, n_chans, n_times, generator=torch.Generator().manual_seed(1))
 
 
+# braindecode places the electrodes of its test signals at random
+ODD_PLACES = pytest.mark.filterwarnings("ignore:DAREModel. some channels have names")
+
+
 def channels(names, montage="colin27_1005"):
     info = mne.create_info(names, 128.0, "eeg")
     if montage:
@@ -98,6 +102,7 @@ def windows(epochs):
 # shapes and parameters -----------------------------------------------------------------------
 
 
+@ODD_PLACES
 @pytest.mark.parametrize(
     "params",
     _get_possible_signal_params(_get_signal_params(None), REQUIRED),
@@ -410,6 +415,7 @@ def test_other_precisions(dtype):
 
 # braindecode's own models make pydantic say so, at its import
 @pytest.mark.filterwarnings("ignore:TypedDict class 'ChsInfoType' is closed")
+@ODD_PLACES
 def test_braindecode_configuration_class(monkeypatch):
     from braindecode.models.config import make_model_config
 

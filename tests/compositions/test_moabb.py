@@ -191,7 +191,7 @@ def test_trial_by_trial(evaluate, dataset):
 
 
 def test_grid_search(evaluate, dataset):
-    pipelines = {"embedder": embedding(**ARRAY), "probe": probe(**ARRAY)}
+    pipelines = {"embedder": embedding(**ARRAY), "probe": probe(**ARRAY, spatial_init="spline")}
     grid = {
         "embedder": {"dareembedder__pooling": ["mean", "flatten"]},
         "probe": {"dareclassifier__lr": [1e-3, 1e-2]},

@@ -654,7 +654,13 @@ def amplitude(data):
 
 def regressor(adaptation):
     return DARERegressor(
-        None, **PARAMS, adaptation=adaptation, alpha=10.0, max_epochs=2, batch_size=8
+        None,
+        **PARAMS,
+        adaptation=adaptation,
+        alpha=10.0,
+        spatial_init="spline",
+        max_epochs=2,
+        batch_size=8,
     )
 
 

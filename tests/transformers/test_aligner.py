@@ -212,7 +212,7 @@ def test_bad_signals(signals, epochs):
 def test_through_cross_validation(epochs):
     y = epochs.metadata["label"].to_numpy()
     groups = epochs.metadata["subject"].to_numpy()
-    params = {"max_epochs": 1, "random_state": 0}
+    params = {"spatial_init": "spline", "max_epochs": 1, "random_state": 0}
     by_metadata = make_pipeline(
         EuclideanAligner(group_by="subject"), DAREClassifier(None, **params)
     )
