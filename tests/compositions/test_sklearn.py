@@ -704,6 +704,15 @@ def test_regression_across_folds(amplitude, adaptation):
     assert search.best_params_ == {"alpha": 1.0}  # 1e9 predicts the mean
 
 
+@pytest.mark.filterwarnings("ignore:The estimator DAREClassifier does not support callbacks")
+def test_progress_of_a_search(data, capfd):
+    """scikit-learn's own bar shows how far a search is."""
+    callback = pytest.importorskip("sklearn.callback", reason="came with scikit-learn 1.9")
+    search = GridSearchCV(linear(pooling="mean"), {"C": [0.1, 1.0]}, cv=2, error_score="raise")
+    search.set_callbacks(callback.ProgressBar()).fit(data[0], data[1])
+    assert "100%" in "".join(capfd.readouterr()) and search.best_params_["C"] in (0.1, 1.0)
+
+
 # metadata routing ---------------------------------------------------------------------------------
 
 
