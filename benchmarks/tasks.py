@@ -216,22 +216,21 @@ def left_right_across(data: Path, cs_mode: str = "train") -> Task:
 
 def eyes(data: Path) -> Task:
     """Eyes closed or open, in people that the model never saw."""
-    epochs, y, groups = _joined([
-        _windows(raw, int("eyes_closed" in raw.annotations.description), subject)
-        for subject, _, raw in _recordings(data / "depression_rest")
-    ])  # fmt: skip
-    return Task("Eyes closed or open", epochs, y, groups, GroupKFold(5), "balanced_accuracy",
-                "depression_rest", "state", cs_mode="train")  # fmt: skip
+    return _states(data, "depression_rest", "eyes_closed", "Eyes closed or open", 5)
 
 
 def arithmetic(data: Path) -> Task:
     """Mental arithmetic or rest, in people that the model never saw."""
+    return _states(data, "mental_arithmetic", "mental_arithmetic", "Arithmetic or rest", 4)
+
+
+def _states(data: Path, folder: str, state: str, name: str, n_folds: int) -> Task:
     epochs, y, groups = _joined([
-        _windows(raw, int("mental_arithmetic" in raw.annotations.description), subject)
-        for subject, _, raw in _recordings(data / "mental_arithmetic")
+        _windows(raw, int(state in raw.annotations.description), subject)
+        for subject, _, raw in _recordings(data / folder)
     ])  # fmt: skip
-    return Task("Arithmetic or rest", epochs, y, groups, GroupKFold(4), "balanced_accuracy",
-                "mental_arithmetic", "state", cs_mode="train")  # fmt: skip
+    return Task(name, epochs, y, groups, GroupKFold(n_folds), "balanced_accuracy", folder,
+                "state", cs_mode="train")  # fmt: skip
 
 
 def _patients(data: Path, folder: str, patient: str, name: str) -> Task:
