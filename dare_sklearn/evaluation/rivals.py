@@ -7,10 +7,11 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
+from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import LabelEncoder, StandardScaler
+from sklearn.preprocessing import StandardScaler
 from sklearn.utils import Tags
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.multiclass import check_classification_targets
@@ -141,25 +142,22 @@ class BraindecodeClassifier(ClassifierMixin, BaseEstimator):
         X, y = validate_data(self, X, y, allow_nd=True, dtype=np.float32)
         check_classification_targets(y)
         if X.ndim != 3:
-            raise ValueError(
-                f"X must have three dimensions, got {X.shape}: put SignalArray in front."
-            )
-        labels = LabelEncoder().fit(y)
-        if len(labels.classes_) < 2:
+            raise ValueError(f"X must be 3-D, got shape {X.shape}: put SignalArray in front.")
+        self.classes_, targets = np.unique(y, return_inverse=True)
+        if len(self.classes_) < 2:
             raise ValueError("BraindecodeClassifier needs two or more classes in y, got one class.")
-        self.classes_ = labels.classes_
         self.n_chans_in_, self.n_times_in_ = X.shape[1:]
-        spread = float((X - X.mean(axis=-1, keepdims=True)).std()) or 1.0
-        self.scale_ = spread if self.scale is None else float(self.scale)
-        (seed,) = draw_seeds(self.random_state, 1)
-        with torch_seed(seed):
+        self.scale_ = 1.0 if self.scale is None else float(self.scale)
+        if self.scale is None:
+            self.scale_ = float(self._scaled(X).std()) or 1.0
+        with torch_seed(draw_seeds(self.random_state, 1)[0]):
             self.net_ = self._net(self._build(), drop_last=len(X) % self.batch_size == 1)
             if self.frozen:
                 self.net_.initialize()
                 self.head_ = make_pipeline(StandardScaler(), LogisticRegression(max_iter=5_000))
-                self.head_.fit(self._features(X), y)
+                self.head_.fit(self._forward(X), y)
             else:
-                self.net_.fit(self._scaled(X), labels.transform(y).astype(np.int64))
+                self.net_.fit(self._scaled(X), targets.astype(np.int64))
         return self
 
     def predict_proba(self, X: Any) -> np.ndarray:
@@ -174,9 +172,8 @@ class BraindecodeClassifier(ClassifierMixin, BaseEstimator):
         if X.shape[1:] != (self.n_chans_in_, self.n_times_in_):
             known = self.n_chans_in_, self.n_times_in_
             raise ValueError(f"X holds epochs of {X.shape[1:]}, but the fit was on {known}.")
-        if self.frozen:
-            return self.head_.predict_proba(self._features(X))
-        return self._forward(X).softmax(dim=1).numpy()
+        found = self._forward(X)
+        return self.head_.predict_proba(found) if self.frozen else softmax(found, axis=1)
 
     def predict(self, X: Any) -> np.ndarray:
         """The class of the highest probability, shape (n_epochs,)."""
@@ -241,26 +238,27 @@ class BraindecodeClassifier(ClassifierMixin, BaseEstimator):
         shape = {"n_chans": self.n_chans_in_, "n_times": self.n_times_in_, "sfreq": self.sfreq}
         return network(**shape, **known)
 
-    def _features(self, X: np.ndarray) -> np.ndarray:
-        """Features of the frozen network, the mean over tokens, shape (n_epochs, n_features)."""
-        options = {"return_features": True}
-        takes = signature(self.net_.module_.forward).parameters
-        if self.ch_names is not None and "ch_names" in takes:
-            options["ch_names"] = list(self.ch_names)
-        found = self._forward(X, **options)
-        return found.reshape(len(X), -1, found.shape[-1]).mean(dim=1).numpy()
+    def _forward(self, X: np.ndarray) -> np.ndarray:
+        """Features (their mean over tokens) of a frozen network, outputs of a trained one.
 
-    def _forward(self, X: np.ndarray, **options: Any) -> Any:
-        """What the network makes of epochs; skorch's own loop would draw from torch's generator."""
+        skorch's own loop would draw from torch's generator.
+        """
         import torch
 
         module, found = self.net_.module_.eval(), []
+        options: dict[str, Any] = {"return_features": True} if self.frozen else {}
+        takes_names = "ch_names" in signature(module.forward).parameters
+        if self.frozen and takes_names and self.ch_names is not None:
+            options["ch_names"] = list(self.ch_names)
         with torch.inference_mode():
             for start in range(0, len(X), self.batch_size):
                 batch = torch.from_numpy(self._scaled(X[start : start + self.batch_size]))
                 answer = module(batch.to(self.net_.device), **options)
-                found.append((answer["features"] if options else answer).cpu())
-        return torch.cat(found)
+                if self.frozen:
+                    tokens = answer["features"]
+                    answer = tokens.reshape(len(batch), -1, tokens.shape[-1]).mean(dim=1)
+                found.append(answer.cpu().numpy())
+        return np.concatenate(found)
 
     def _scaled(self, X: np.ndarray) -> np.ndarray:
         """Offsets of the epochs removed, in units of `scale_`."""
@@ -318,13 +316,13 @@ def deep_pipelines(
     """
     from ..transformers.classical import SignalArray
 
-    layout = {"ch_names": ch_names, "sfreq": sfreq, "unit": unit}
-    how = {"max_epochs": max_epochs, "batch_size": batch_size, "device": device}
     pipelines = {}
     for model, (rate, params) in RIVALS.items():
+        signals = SignalArray(ch_names=ch_names, sfreq=sfreq, unit=unit, resample=rate)
         net = BraindecodeClassifier(
-            model, model_params=dict(params), sfreq=rate, random_state=random_state, **how
-        )
-        steps = [("signals", SignalArray(resample=rate, **layout)), ("net", net)]
-        pipelines[f"{model} (untrained)" if model == "EEGPT" else model] = Pipeline(steps)
+            model, model_params=dict(params), sfreq=rate, max_epochs=max_epochs,
+            batch_size=batch_size, device=device, random_state=random_state,
+        )  # fmt: skip
+        name = f"{model} (untrained)" if model == "EEGPT" else model
+        pipelines[name] = Pipeline([("signals", signals), ("net", net)])
     return pipelines
