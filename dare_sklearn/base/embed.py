@@ -87,7 +87,9 @@ class _Network:
         self.encoder = encoder if here else copy.deepcopy(encoder).to(self.device)
         compiled = getattr(estimator, "compile", False)  # the probes have no such parameter
         self.forward = Compiled(self.encoder, self.owner) if compiled else self.encoder
-        self.fill = _fill(estimator, rows, self.device) if self.reading.electrodes else None
+        # a pretrainer of several layouts has no electrodes that epochs could lack
+        fills = self.reading.electrodes and hasattr(estimator, "electrodes_")
+        self.fill = _fill(estimator, rows, self.device) if fills else None
         fitted = None if self.fill is None else estimator.electrodes_
         how = (rows.tolist(), fitted, self.reading, self.precision, compiled, str(self.device))
         self.settings = xxh3_128(repr((encoder_digest(encoder), how)).encode()).digest()
@@ -198,14 +200,14 @@ def fitted_feature_names(estimator: Any) -> np.ndarray:
         return np.asarray([f"dare_pc{i:03d}" for i in range(estimator.n_components)], dtype=object)
     if reading.pooling == "tokens":
         raise ValueError("pooling='tokens' gives a 3-D array, whose numbers have no names.")
+    if getattr(estimator, "_mixed", False) and (reading.electrodes or reading.pooling == "flatten"):
+        raise ValueError(
+            "The number of features depends on the electrodes and the length of the epochs, which "
+            f"{type(estimator).__name__} does not know after a corpus of several layouts (or "
+            "from_pretrained): pass the pretrainer to DAREEmbedder(encoder=...)."
+        )
     n_times = 0
     if reading.pooling == "flatten":
-        if getattr(estimator, "_mixed", False):
-            raise ValueError(
-                "With pooling='flatten' the number of features depends on the length of the "
-                f"epochs, which {type(estimator).__name__} does not know after a corpus of several "
-                "lengths (or from_pretrained): pass the pretrainer to DAREEmbedder(encoder=...)."
-            )
         n_times = resampled_length(estimator.n_times_in_, estimator.sfreq_in_, config.sfreq)
     return feature_names(
         config,

@@ -23,10 +23,66 @@ from ..signals.units import UNITS
 from ..training.device import PRECISIONS, resolve_device
 from ..weights.load import save_encoder
 
+# Parameters that the transformers with an encoder share.
+EMBEDDING_CONSTRAINTS: dict = {
+    "ch_names": ["array-like", tuple, None],
+    "sfreq": [Interval(Real, 0, None, closed="neither"), None],
+    "unit": [StrOptions(set(UNITS))],
+    "unknown_channels": [StrOptions(set(UNKNOWN_CHANNELS))],
+    "views": [StrOptions(set(VIEWS))],
+    "pooling": [StrOptions(set(POOLINGS))],
+    "layer": [StrOptions(set(LAYERS)), Interval(Integral, 0, None, closed="left")],
+    "batch_size": [Interval(Integral, 1, None, closed="left")],
+    "device": [str],
+    "precision": [StrOptions(set(PRECISIONS))],
+    "compile": ["boolean"],
+    "random_state": ["random_state"],
+}
 
-class DAREEmbedder(
-    SignalInputMixin, PushToHubMixin, PlainStateMixin, TransformerMixin, BaseEstimator
-):
+
+class EmbeddingMixin(SignalInputMixin, PushToHubMixin, PlainStateMixin, TransformerMixin):
+    """``transform`` of what is fitted: ``encoder_``, ``electrodes_`` and ``_fitted_with``."""
+
+    _refit = "fit it again"
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Embed signals of the fitted layout.
+
+        Parameters
+        ----------
+        X : array, mne.Epochs or braindecode data set
+            In the layout of ``fit``; after the pretraining on several layouts, in any.
+
+        Returns
+        -------
+        ndarray of float32, shape (n_epochs, n_features)
+            ``embed_num * embed_dim`` features for "mean", twice as many for "mean_std", and
+            ``n_patches`` times as many for "flatten"; as many for every electrode alone. For
+            "tokens" ``(n_epochs, n_views, n_patches * embed_num * embed_dim)``.
+        """
+        check_is_fitted(self, "encoder_")
+        signals = self._read(X, reset=False)
+        if self._fitted_with != self._learned_params():
+            raise ValueError(
+                f"{type(self).__name__} has not learned what its views, pooling, layer or "
+                f"n_components need, or has learned it for other ones: {self._refit}."
+            )
+        Reading.of(self).check(self.encoder_.config)
+        return features_of(self, signals)
+
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """Names of the columns of `transform`, such as ``dare_s0_d012``."""
+        check_is_fitted(self, "encoder_")
+        return fitted_feature_names(self)
+
+    def _learned_params(self) -> tuple:
+        """Parameters that cannot change once something was learned for them."""
+        n_components = getattr(self, "n_components", None)
+        learned = self.pooling == "covariance" or n_components is not None
+        return (self.views, self.pooling, self.layer, n_components) if learned else ()
+
+
+class DAREEmbedder(EmbeddingMixin, BaseEstimator):
     """Embeddings of EEG epochs from a frozen DARE-EEG encoder.
 
     ``fit`` reads the layout of the signals and gets the encoder; it does not train it, unless
@@ -125,22 +181,11 @@ class DAREEmbedder(
 
     _takes_fewer_chans = True
     _parameter_constraints: dict = {
+        **EMBEDDING_CONSTRAINTS,
         "encoder": ENCODER_CONSTRAINTS,
-        "ch_names": ["array-like", tuple, None],
-        "sfreq": [Interval(Real, 0, None, closed="neither"), None],
-        "unit": [StrOptions(set(UNITS))],
-        "unknown_channels": [StrOptions(set(UNKNOWN_CHANNELS))],
-        "views": [StrOptions(set(VIEWS))],
-        "pooling": [StrOptions(set(POOLINGS))],
-        "layer": [StrOptions(set(LAYERS)), Interval(Integral, 0, None, closed="left")],
         "n_components": [Interval(Integral, 1, None, closed="left"), None],
-        "batch_size": [Interval(Integral, 1, None, closed="left")],
         "cache": [str, os.PathLike, None],
         "cache_mb": [Interval(Integral, 1, None, closed="left")],
-        "device": [str],
-        "precision": [StrOptions(set(PRECISIONS))],
-        "compile": ["boolean"],
-        "random_state": ["random_state"],
     }
 
     def __init__(
@@ -196,7 +241,7 @@ class DAREEmbedder(
             Itself.
         """
         signals = self._begin(X)
-        if self.pooling == "covariance" or self.n_components is not None:
+        if self._learned_params():
             fit_features(self, signals)
         return self
 
@@ -204,58 +249,21 @@ class DAREEmbedder(
         """Read the layout and get the encoder; refuse now what `transform` could not read."""
         self._validate_params()
         resolve_device(self.device)
-        self._forget("space_", "pca_")
+        for name in ("space_", "pca_"):
+            vars(self).pop(name, None)
         if self.pooling == "tokens" and self.n_components is not None:
             raise ValueError("pooling='tokens' is not reduced: leave n_components out.")
         signals = self._read(X, reset=True)
         self.encoder_ = resolve_encoder(self, X)
         Reading.of(self).check(self.encoder_.config)
         self.electrodes_ = electrodes_of(self, signals)
-        self._fitted_with = self._fixed_params()
+        self._fitted_with = self._learned_params()
         return signals
-
-    def _forget(self, *names: str) -> None:
-        for name in names:
-            vars(self).pop(name, None)
-
-    def _fixed_params(self) -> tuple:
-        """Parameters that cannot change once something was learned for them."""
-        learned = self.pooling == "covariance" or self.n_components is not None
-        return (self.views, self.pooling, self.layer, self.n_components) if learned else ()
-
-    def transform(self, X: Any) -> np.ndarray:
-        """Embed signals of the fitted layout.
-
-        Parameters
-        ----------
-        X : array, mne.Epochs or braindecode data set
-
-        Returns
-        -------
-        ndarray of float32, shape (n_epochs, n_features)
-            ``embed_num * embed_dim`` features for "mean", twice as many for "mean_std", and
-            ``n_patches`` times as many for "flatten"; as many for every electrode alone. For
-            "tokens" ``(n_epochs, n_views, n_patches * embed_num * embed_dim)``.
-        """
-        check_is_fitted(self, "encoder_")
-        signals = self._read(X, reset=False)
-        if self._fitted_with != self._fixed_params():
-            raise ValueError(
-                "views, pooling, layer or n_components of DAREEmbedder was changed after its fit, "
-                "which has learned for the one or needs to learn for the other: fit it again."
-            )
-        Reading.of(self).check(self.encoder_.config)
-        return features_of(self, signals)
 
     @whole_or_not_at_all
     def fit_transform(self, X: Any, y: Any = None) -> np.ndarray:
         """`fit` and `transform` in one, reading `X` once."""
         return fit_features(self, self._begin(X))
-
-    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
-        """Names of the columns of `transform`, such as ``dare_s0_d012``."""
-        check_is_fitted(self, "encoder_")
-        return fitted_feature_names(self)
 
     def save_pretrained(self, folder: str | os.PathLike) -> None:
         """Write the encoder as ``config.json`` and ``model.safetensors``; it holds no data."""

@@ -10,43 +10,40 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, TransformerMixin, clone
+from sklearn.base import BaseEstimator, clone
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from ..base.cache import encoder_digest
-from ..base.embed import embed_signals, fitted_feature_names
-from ..base.hub import PushToHubMixin
-from ..base.input import SignalInputMixin
-from ..base.pooling import PATCH_POOLINGS
-from ..base.state import PlainStateMixin, whole_or_not_at_all
+from ..base.embed import fit_features
+from ..base.pooling import Reading
+from ..base.state import whole_or_not_at_all
 from ..modules.config import SIZES, get_config
 from ..pretraining.masks import VISIBLE_SHARE
 from ..pretraining.objective import PretrainingModel
-from ..signals.channels import UNKNOWN_CHANNELS
-from ..signals.units import UNITS
+from ..signals.corpora import split_corpus
+from ..signals.electrodes import ELECTRODES
 from ..training.checkpoint import plain
-from ..training.device import PRECISIONS, resolve_precision
+from ..training.device import resolve_precision
 from ..training.net import history_frame
 from ..training.pretrain import PretrainNet
 from ..training.processes import is_first
 from ..training.run import TERMS, pretrain
 from ..training.seeds import torch_seed
 from ..weights.load import load_pretraining_model, save_pretraining_model
+from .embedder import EMBEDDING_CONSTRAINTS, EmbeddingMixin
 
 # Parameters of the objective.
 _OBJECTIVE = (*TERMS[:3], "target_norm", "skip_connection", "reconstruction_target")
 
 # Parameters that do not change what is learned: they may differ from those of the fit.
 _FREE = {
-    "pooling", "device", "precision", "n_threads", "compile", "verbose", "callbacks",
-    "checkpoint_dir", "checkpoint_every", "n_workers", "on_error",
+    "views", "pooling", "layer", "device", "precision", "n_threads", "compile", "verbose",
+    "callbacks", "checkpoint_dir", "checkpoint_every", "n_workers", "on_error",
 }  # fmt: skip
 
 
-class DAREPretrainer(
-    SignalInputMixin, PushToHubMixin, PlainStateMixin, TransformerMixin, BaseEstimator
-):
+class DAREPretrainer(EmbeddingMixin, BaseEstimator):
     """Self-supervised pretraining of a DARE-EEG encoder.
 
     ``fit`` learns from signals alone: masked reconstruction, mask alignment (contrastive, between
@@ -117,8 +114,9 @@ class DAREPretrainer(
         Layer norm on the targets of reconstruction and anchor alignment. False is an ablation.
     skip_connection : bool, default=True
         The encoder's own output at visible patches of the combined sequence. False is an ablation.
-    pooling : {"mean", "mean_std", "flatten"}, default="mean"
-        How `transform` pools the tokens of an epoch's patches.
+    views, pooling, layer : default="joint", "mean", "last"
+        What `transform` reads from the encoder, as in `DAREEmbedder`. They may change after
+        ``fit``, but for ``pooling="covariance"``, which learns from epochs of one layout.
     device : str, default="auto"
         Device of torch; "auto" takes CUDA, then MPS, then the CPU.
     precision : {"auto", "float32", "bfloat16"}, default="auto"
@@ -240,13 +238,14 @@ class DAREPretrainer(
     (8, 64)
     """
 
+    _refit = (
+        "pass it to DAREEmbedder(encoder=...), whose fit learns that from epochs of one layout, or "
+        "fit it again on such epochs"
+    )
     _parameter_constraints: dict = {
+        **EMBEDDING_CONSTRAINTS,
         "size": [StrOptions(set(SIZES))],
         "weights": [str, os.PathLike, None],
-        "ch_names": ["array-like", tuple, None],
-        "sfreq": [Interval(Real, 0, None, closed="neither"), None],
-        "unit": [StrOptions(set(UNITS))],
-        "unknown_channels": [StrOptions(set(UNKNOWN_CHANNELS))],
         "window_s": [Interval(Real, 0, 1e9, closed="right"), list, tuple, np.ndarray],
         "shares": [list, tuple, np.ndarray, None],
         "robust_scale": [Interval(Real, 0, None, closed="neither"), None],
@@ -254,7 +253,6 @@ class DAREPretrainer(
         "n_workers": [Interval(Integral, 0, None, closed="left")],
         "max_epochs": [Interval(Integral, 0, None, closed="left")],
         "restarts": [list, tuple, np.ndarray],
-        "batch_size": [Interval(Integral, 1, None, closed="left")],
         "lr": [Interval(Real, 0, 1e100, closed="right")],
         "weight_decay": [Interval(Real, 0, 1e100, closed="both")],
         "momentum": [tuple, list],
@@ -266,15 +264,10 @@ class DAREPretrainer(
         "reconstruction_target": [StrOptions({"patch", "bands"})],
         "target_norm": ["boolean"],
         "skip_connection": ["boolean"],
-        "pooling": [StrOptions(set(PATCH_POOLINGS))],
-        "device": [str],
-        "precision": [StrOptions(set(PRECISIONS))],
         "n_threads": [Interval(Integral, 1, 4096, closed="both"), None],
-        "compile": ["boolean"],
         "checkpoint_dir": [str, os.PathLike, None],
         "checkpoint_every": [Interval(Integral, 1, None, closed="left"), None],
         "callbacks": [list, None],
-        "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
 
@@ -306,7 +299,9 @@ class DAREPretrainer(
         reconstruction_target: str = "patch",
         target_norm: bool = True,
         skip_connection: bool = True,
+        views: str = "joint",
         pooling: str = "mean",
+        layer: str | int = "last",
         device: str = "auto",
         precision: str = "auto",
         n_threads: int | None = None,
@@ -342,7 +337,9 @@ class DAREPretrainer(
         self.reconstruction_target = reconstruction_target
         self.target_norm = target_norm
         self.skip_connection = skip_connection
+        self.views = views
         self.pooling = pooling
+        self.layer = layer
         self.device = device
         self.precision = precision
         self.n_threads = n_threads
@@ -383,28 +380,14 @@ class DAREPretrainer(
         self._mixed, self.n_windows_ = done.mixed, done.n_windows
         self.n_bad_windows_, self.skipped_ = done.prepared.n_bad, done.prepared.skipped
         self._store_result(done.net)
+        if not self._mixed:
+            (montage, *_) = done.prepared.montages
+            self.electrodes_ = tuple(ELECTRODES[row] for row in montage.rows)
+            if self._learned_params():
+                ((epochs, _),) = split_corpus(X)  # opens files of epochs
+                fit_features(self, self._read(epochs, reset=False))
+                self._fitted_with = self._learned_params()
         return self
-
-    def transform(self, X: Any) -> np.ndarray:
-        """Embed signals with the momentum encoder.
-
-        Parameters
-        ----------
-        X : array, mne.Epochs or braindecode data set
-            Signals in the layout of ``fit`` (in any known layout after a mixed corpus).
-
-        Returns
-        -------
-        ndarray of float32, shape (n_epochs, n_features)
-        """
-        check_is_fitted(self, "encoder_")
-        signals = self._read(X, reset=False)
-        return embed_signals(self, signals)
-
-    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
-        """Names of the columns of `transform`, such as ``dare_s0_d012``."""
-        check_is_fitted(self, "encoder_")
-        return fitted_feature_names(self)
 
     def save_pretrained(self, folder: str | os.PathLike) -> None:
         """Write ``config.json`` and ``model.safetensors`` into `folder`.
@@ -439,8 +422,11 @@ class DAREPretrainer(
     def _make_model(self) -> PretrainingModel:
         objective = {name: getattr(self, name) for name in _OBJECTIVE}
         if self.weights is not None:
-            return load_pretraining_model(self.weights, **objective)
-        return PretrainingModel(get_config(self.size), **objective)
+            model = load_pretraining_model(self.weights, **objective)
+        else:
+            model = PretrainingModel(get_config(self.size), **objective)
+        Reading.of(self).check(model.config)  # before the training, not after it
+        return model
 
     def _run_params(self, model: PretrainingModel, device: torch.device) -> dict[str, Any]:
         """Parameters that decide what is learned, as JSON."""
@@ -461,7 +447,9 @@ class DAREPretrainer(
     def _store_model(self, model: PretrainingModel) -> None:
         self.model_ = model.eval()
         self.encoder_ = copy.deepcopy(model.target_encoder).requires_grad_(False)
-        self._fitted_params = _learning_params(self)
+        self._fitted_params, self._fitted_with = _learning_params(self), ()
+        for name in ("space_", "electrodes_"):
+            vars(self).pop(name, None)
 
     def _to_fitted_layout(self, signals):
         return signals if self._mixed else super()._to_fitted_layout(signals)

@@ -78,6 +78,40 @@ def test_transform_and_names(X, fitted):
     assert (fitted.n_chans_in_, fitted.n_times_in_, fitted.sfreq_in_) == (19, 256, 128.0)
 
 
+READINGS = [
+    {"pooling": "mean_std"},
+    {"layer": 0, "pooling": "flatten"},
+    {"views": "electrodes", "layer": "patch"},
+    {"views": "electrodes", "pooling": "power"},
+    {"views": "electrodes", "pooling": "covariance"},
+    {"pooling": "tokens"},
+]
+
+
+@pytest.mark.parametrize("reading", READINGS, ids=str)
+def test_it_reads_as_the_embedder_does(X, reading):
+    pretrainer = DAREPretrainer(max_epochs=0, **PARAMS, **reading)
+    Z = pretrainer.fit_transform(X)
+    embedder = DAREEmbedder(pretrainer, **PARAMS, **reading)
+    np.testing.assert_array_equal(embedder.fit_transform(X), Z)
+    twin = pickle.loads(pickle.dumps(clone(pretrainer)))
+    np.testing.assert_array_equal(twin.transform(X), Z)
+    if reading.get("pooling") != "tokens":
+        names = pretrainer.get_feature_names_out()
+        assert names.tolist() == embedder.get_feature_names_out().tolist()
+        table = twin.set_output(transform="pandas").transform(X)
+        assert table.columns.tolist() == names.tolist()
+
+
+def test_a_reading_that_was_not_learned_is_refused(X, fitted):
+    changed = clone(fitted).set_params(views="electrodes", pooling="flatten")
+    assert changed.transform(X).shape == (24, 19 * 8 * 64)  # nothing to learn: may change
+    with pytest.raises(ValueError, match="has not learned .* pass it to DAREEmbedder"):
+        changed.set_params(pooling="covariance").transform(X)
+    with pytest.raises(ValueError, match="set views='electrodes'"):  # before it trains for hours
+        DAREPretrainer(pooling="power", **PARAMS).fit(X)
+
+
 def test_embeddings_come_from_the_momentum_encoder(X, fitted):
     momentum = fitted.model_.target_encoder.state_dict()
     trained = fitted.model_.encoder.state_dict()
@@ -131,6 +165,10 @@ def test_mixed_corpus(X):
     assert sizes == [2 + 3]
     assert pretrainer.transform(few).shape == (5, 64)
     assert pretrainer.transform(many).shape == (6, 64)
+    pretrainer.set_params(views="electrodes")
+    assert pretrainer.transform(few).shape == (5, 4 * 64)
+    with pytest.raises(ValueError, match="depends on the electrodes and the length"):
+        pretrainer.get_feature_names_out()
 
 
 def test_batches_hold_one_montage_and_every_window_once():
