@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from itertools import groupby
 from typing import Any
 
@@ -11,23 +12,28 @@ import numpy as np
 
 from .datasets import is_dataset, leaves, unwrap
 from .errors import SignalError
-from .files import find_files, holds_epochs, read_epochs
+from .files import find_files, holds_epochs, open_epochs
 from .mne_objects import is_raw
 from .recordings import bad_segments
 from .windows import overlapping
 
+Guard = Callable[[str], AbstractContextManager]
 
-def split_corpus(X: Any) -> list[tuple[Any, bool]]:
+
+def split_corpus(X: Any, guard: Guard = nullcontext) -> list[tuple[Any, bool]]:
     """Items of a corpus in order, and whether each is a continuous recording.
 
     Recordings are paths of files (those in a folder one by one), ``mne.io.Raw`` objects and the
-    parts of a braindecode data set of them. Files of epochs are opened here. What lies between
-    recordings stays together, as it came.
+    parts of a braindecode data set of them. Files of epochs are opened here, each within
+    ``guard(name)``, and left out where that swallows the error. What lies between recordings stays
+    together, as it came.
     """
-    found = [item for x in (X if isinstance(X, list | tuple) else [X]) for item in _items(x)]
+    members = X if isinstance(X, list | tuple) else [X]
+    found = [item for x in members for item in _items(x, guard)]
     if not any(is_recording for _, is_recording in found):
-        paths = any(isinstance(x, str | os.PathLike) for x in (X if isinstance(X, list) else [X]))
-        return [([item for item, _ in found] if paths else X, False)]
+        if not any(isinstance(x, str | os.PathLike) for x in members):
+            return [(X, False)]
+        return [([item for item, _ in found], False)] if found else []
     if not isinstance(X, list | tuple):
         return found
     items: list[tuple[Any, bool]] = []
@@ -37,14 +43,21 @@ def split_corpus(X: Any) -> list[tuple[Any, bool]]:
     return items
 
 
-def _items(x: Any) -> Iterator[tuple[Any, bool]]:
+def _items(x: Any, guard: Guard) -> Iterator[tuple[Any, bool]]:
     if isinstance(x, str | os.PathLike):
         try:
             files = find_files(x)
         except ValueError as error:
             raise SignalError(f"cannot read X: {error}") from None
         for path in files:
-            yield (read_epochs(path), False) if holds_epochs(path) else (path, True)
+            if not holds_epochs(path):
+                yield path, True
+                continue
+            epochs = None
+            with guard(str(path)):
+                epochs = open_epochs(path)
+            if epochs is not None:
+                yield epochs, False
     elif is_raw(x):
         yield x, True
     elif is_dataset(x := unwrap(x)):

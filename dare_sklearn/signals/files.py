@@ -83,12 +83,17 @@ def read_epochs(path: str | os.PathLike) -> Any:
     ValueError
         If the file is shorter than it says, or MNE cannot read it.
     """
-    import mne
-
     try:
-        return _undamaged(lambda: mne.read_epochs(path, preload=False, verbose="warning"))
+        return open_epochs(path)
     except Exception as error:
         raise ValueError(f"{path} cannot be read: {explain(error)}") from error
+
+
+def open_epochs(path: str | os.PathLike) -> Any:
+    """`read_epochs`, which passes on what MNE itself raises."""
+    import mne
+
+    return _undamaged(lambda: mne.read_epochs(path, preload=False, verbose="warning"))
 
 
 def open_file(path: str | os.PathLike) -> Any:

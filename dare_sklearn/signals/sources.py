@@ -119,6 +119,12 @@ def _from_list(X: Sequence, defaults: Defaults, continuous: bool) -> Iterator[Si
         is_tensor = torch is not None and isinstance(items[0][0], torch.Tensor)
         values = np.stack([_from_tensor(x) if is_tensor else np.asarray(x) for x, *_ in items])
         yield _from_array(values, np.asarray([item[1] for item in items]), defaults)
+    elif any(hasattr(x, "columns") for x in items):
+        raise SignalTypeError(
+            "X is a list of data frames, which do not say whether rows or columns are channels: "
+            "pass an array (n_epochs, n_chans, n_times), such as np.stack([frame.T for frame in X])"
+            " where each column is a channel."
+        )
     elif len(items) > 1 and np.ndim(items[0]) == 2 and np.ndim(items[1]) == 0:
         raise SignalTypeError(
             "X looks like one (x, y, ...) item of a data set: pass a list of items, X=[item]."

@@ -133,7 +133,7 @@ def tell_skipped(skipped: dict[str, str], n_used: int) -> None:
         )
 
 
-def find_sources(items: list[Any]) -> tuple[list[Source], list[tuple[Any, int]]]:
+def find_sources(items: list[Any], errors: OnError) -> tuple[list[Source], list[tuple[Any, int]]]:
     """What several corpora hold in order: signals; and streams, with the number of their item."""
     sources, streams = [], []
     for number, item in enumerate(items):
@@ -145,7 +145,8 @@ def find_sources(items: list[Any]) -> tuple[list[Source], list[tuple[Any, int]]]
             if not rest:
                 continue
             (rest,) = rest
-        sources += [Source(x, is_recording, number) for x, is_recording in split_corpus(rest)]
+        found = split_corpus(rest, errors.guard)
+        sources += [Source(x, is_recording, number) for x, is_recording in found]
     return sources, streams
 
 

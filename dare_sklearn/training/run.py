@@ -29,9 +29,9 @@ from .memory import fit_or_name_batch_size
 from .net import check_finite_weights, make_callbacks
 from .pretrain import PretrainNet
 from .processes import Ranks, SharedStop, find_ranks
-from .reading import How, find_sources, is_path, is_stream, tell_skipped
+from .reading import How, OnError, find_sources, is_path, is_stream, tell_skipped
 from .seeds import draw_seeds, torch_seed
-from .stop_signals import StopSignals
+from .stop_signals import StopSignals, unwinding
 from .threads import compute_threads, n_threads_of
 from .windows import Prepared, WindowStore, describe, find_prepared, prepare
 
@@ -89,6 +89,7 @@ def pretrain(
         )
     device = ranks.device or resolve_device(recipe.device)
     with ExitStack() as stack:
+        stack.enter_context(unwinding())
         folder = _enter_folder(recipe.checkpoint_dir, owner, ranks, stack)
         checkpoint = ranks.first(folder.latest if folder else lambda: None)
         seeds = draw_seeds(recipe.random_state, 3)
@@ -200,14 +201,10 @@ def _read(
 
     Files are read by the first process, for all; what is in memory, every process has itself.
     """
-    sources, given = find_sources(items)
+    errors = OnError(recipe.on_error)
+    sources, given = find_sources(items, errors)
     streams = [Stream(stream, config, number) for stream, number in given]
     how = How(recipe.ch_names, recipe.sfreq, recipe.unit, recipe.robust_scale, config)
-    params = {
-        "window_s": recipe.window_s,
-        "unknown": recipe.unknown_channels,
-        "on_error": recipe.on_error,
-    }
     members = [x for item in items for x in (item if isinstance(item, list | tuple) else [item])]
     members = [x for x in members if not is_stream(x)]
     paths = [str(Path(x).absolute()) for x in members if is_path(x)]
@@ -215,13 +212,25 @@ def _read(
     made_of = None
     if folder is not None and paths and len(paths) == len(members):
         numbers = [source.number for source in sources]
+        params = {
+            "window_s": recipe.window_s,
+            "unknown": recipe.unknown_channels,
+            "on_error": recipe.on_error,
+        }
         how_read = [*how[:-1], config.patch_size, config.sfreq, params]
         made_of = plain([paths, numbers, stamps(paths), how_read])
 
     def make() -> Prepared:
         found = None if made_of is None else find_prepared(folder.windows, made_of)
         return found or prepare(
-            sources, how, **params, store=store, n_workers=recipe.n_workers, verbose=recipe.verbose
+            sources,
+            how,
+            window_s=recipe.window_s,
+            unknown=recipe.unknown_channels,
+            errors=errors,
+            store=store,
+            n_workers=recipe.n_workers,
+            verbose=recipe.verbose,
         )
 
     prepared = ranks.first(make) if paths else make()

@@ -215,7 +215,7 @@ def prepare(
     *,
     window_s: float | Sequence[float],
     unknown: str,
-    on_error: str,
+    errors: OnError,
     store: WindowStore,
     n_workers: int = 0,
     verbose: int = 0,
@@ -232,7 +232,7 @@ def prepare(
         If a part cannot be brought there (unless it may be left out), or none gives windows.
     """
     lengths = [_window_length(seconds, how.config) for seconds in np.atleast_1d(window_s)]
-    done, errors, digest = Prepared(), OnError(on_error), xxh3_128()
+    done, digest = Prepared(), xxh3_128()
     layouts = set()
     parts = read_sources(sources, how, errors, n_workers=n_workers, verbose=verbose)
     for at, part in parts:

@@ -201,6 +201,12 @@ def bad_inputs():
         "text": ("epochs", {}, TypeError, "cannot read a str"),
         "nothing": (None, {}, TypeError, "cannot read a NoneType"),
         "mapping": ({"x": x}, {}, TypeError, "cannot read a dict"),
+        "data frames": (
+            [pd.DataFrame(epoch.T, columns=NAMES) for epoch in x],
+            {},
+            TypeError,
+            "a list of data frames, .* pass an array",
+        ),
         "torch data set": (
             torch.utils.data.TensorDataset(torch.zeros(3)),
             {},

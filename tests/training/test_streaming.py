@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import threading
+import time
 import warnings
 
 import mne
@@ -25,6 +27,7 @@ from dare_sklearn.signals.resampling import resample
 from dare_sklearn.signals.sources import Defaults, find_sources
 from dare_sklearn.signals.windows import cut_windows
 from dare_sklearn.training import reading
+from dare_sklearn.training.pretrain import PretrainNet
 from dare_sklearn.training.reading import How
 from dare_sklearn.training.windows import WindowStore, prepare
 
@@ -85,12 +88,13 @@ def load(path, preload=True):
 
 def windows_of(X, window_s=0.5, robust_scale=None):
     """Windows of a corpus, per montage; whether they lie on disk; how many were left out."""
-    sources, _ = reading.find_sources([X])
+    errors = reading.OnError("raise")
+    sources, _ = reading.find_sources([X], errors)
     store = WindowStore(None)
     try:
         done = prepare(
             sources, How(None, None, "V", robust_scale, get_config("nano")), window_s=window_s,
-            unknown="interpolate", on_error="raise", store=store,
+            unknown="interpolate", errors=errors, store=store,
         )  # fmt: skip
         its = [montage.windows for montage in done.montages]
         its = [windows[np.arange(len(windows))] for windows in its]
@@ -594,6 +598,46 @@ def test_epochs_of_a_folder_are_read_too(tmp_path):
     make_raw(1, 256.0, 8).save(tmp_path / "b_raw.fif", verbose="error")
     (both,), *_ = windows_of(tmp_path, window_s=4.0)
     assert len(both) == 7
+
+
+@pytest.mark.parametrize("at", ["reading", "training"])
+def test_sigterm_leaves_no_temporary_files(folder, tmp_path, monkeypatch, at):
+    place = temporary(monkeypatch, tmp_path)
+    where, name = (WindowStore, "montages") if at == "reading" else (PretrainNet, "train_step")
+    seen = []
+
+    def terminate(*args):
+        seen.extend(place.iterdir())
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(10)  # the handler interrupts it
+
+    monkeypatch.setattr(where, name, terminate)
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    try:
+        with pytest.raises(SystemExit, match="143"):
+            DAREPretrainer(**PARAMS).fit(folder)
+        assert len(seen) == 1 and not list(place.iterdir())
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_damaged_epochs_are_named_or_skipped(tmp_path):
+    whole, damaged = tmp_path / "a-epo.fif", tmp_path / "b-epo.fif"
+    for path in (whole, damaged):
+        epochs = mne.make_fixed_length_epochs(make_raw(0, 256.0, 20), 4.0, verbose="error")
+        epochs.save(path, verbose="error")
+    damaged.write_bytes(damaged.read_bytes()[:9000])
+    with pytest.raises(
+        ValueError, match=r"cannot use the recording .*b-epo\.fif: .*on_error='skip'"
+    ):
+        DAREPretrainer(**PARAMS).fit(tmp_path)
+    pretrainer = DAREPretrainer(**PARAMS, on_error="skip")
+    with pytest.warns(UserWarning, match=r"left out 1 recording\(s\) .*b-epo\.fif"):
+        pretrainer.fit(tmp_path)
+    assert list(pretrainer.skipped_) == [str(damaged)] and pretrainer.n_windows_ == 40
+    with pytest.raises(ValueError, match="could use none of the recordings"):
+        DAREPretrainer(**PARAMS, on_error="skip").fit(damaged)
 
 
 def test_compressed_files_are_unpacked_once(tmp_path):
