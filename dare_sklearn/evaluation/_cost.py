@@ -6,17 +6,14 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-import numpy as np
-
 _STATUS, _RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
 class Growth:
     """By how many megabytes the process grows at its largest, from here on.
 
-    Linux reports the peak of the resident memory since a reset. Elsewhere only the peak since the
-    start of the process is known, so that growth shows beyond what was reached before; on Windows
-    memory is NaN. A process that reuses memory it holds already does not grow, and threads of one
+    Linux reports the peak since a reset. Elsewhere it is that since the start of the process, so
+    that growth shows beyond what was reached before; on Windows memory is NaN. Threads of one
     process cannot be told apart.
     """
 
@@ -27,14 +24,13 @@ class Growth:
 
     def megabytes(self) -> float:
         """The growth so far."""
-        return float(np.maximum(_resident("VmHWM:") - self._before, 0.0))
+        return max(_resident("VmHWM:") - self._before, 0.0)
 
 
 def _resident(field: str) -> float:
     """Megabytes, in that field of Linux' report; elsewhere the largest so far."""
     if _STATUS.exists():
-        lines = _STATUS.read_text().splitlines()
-        return next(int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith(field))
+        return int(_STATUS.read_text().split(field)[1].split()[0]) * 1024 / 1e6
     try:
         import resource
     except ImportError:

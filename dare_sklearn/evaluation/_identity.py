@@ -6,6 +6,7 @@ through `sklearn.base.clone`; an encoder on disk by the content of its files.
 
 from __future__ import annotations
 
+import ast
 import inspect
 import sys
 from collections.abc import Callable, Iterator
@@ -19,7 +20,7 @@ import joblib
 import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator
-from xxhash import xxh3_128
+from xxhash import xxh3_128_hexdigest
 
 from ..base.input import SignalInputMixin
 
@@ -28,13 +29,17 @@ _NO_RESULT = {"verbose", "n_jobs", "cache", "cache_mb", "memory"}
 _WEIGHTS = {"encoder", "weights"}
 _BLOCK = 256
 _PACKAGE, _STANDARD = Path(__file__).parents[1], Path(inspect.__file__).parent
+# rooms and files of this library that only judge or show results
+_SHOW = {
+    "cli", "viz", "inspection", "report.py", "verdict.py", "statistics.py", "intervals.py",
+}  # fmt: skip
 _LIBRARIES = ("dare-sklearn", "scikit-learn", "numpy", "scipy", "mne", "pyriemann", "torch",
               "braindecode")  # fmt: skip
 
 
 def digest(*parts: Any) -> str:
     """32 hexadecimal digits of the text of all parts."""
-    return xxh3_128("\n".join(str(part) for part in parts).encode()).hexdigest()
+    return xxh3_128_hexdigest("\n".join(map(str, parts)).encode())
 
 
 def versions() -> dict[str, str]:
@@ -47,7 +52,7 @@ def versions() -> dict[str, str]:
 
 
 def code_of(pipeline: Any) -> str:
-    """Hash of the source that no version stands for: this library's, and that of own classes."""
+    """Hash of the code that no version stands for: this library's, and that of own classes."""
     params = pipeline.get_params(deep=True).values() if hasattr(pipeline, "get_params") else ()
     sources = set()
     for kind in {type(value) for value in (pipeline, *params)}:
@@ -61,10 +66,18 @@ def code_of(pipeline: Any) -> str:
 
 @cache
 def _own_code() -> str:
-    """Hash of the library's files, but for those that only show results."""
-    files = sorted(_PACKAGE.rglob("*.py"))
-    files = [file for file in files if file.relative_to(_PACKAGE).parts[0] not in ("cli", "viz")]
-    return digest(*(xxh3_128(file.read_bytes()).hexdigest() for file in files))
+    """Hash of the library's code; an edit of its words or figures computes nothing anew."""
+    files = [file.relative_to(_PACKAGE) for file in sorted(_PACKAGE.rglob("*.py"))]
+    return digest(*(_statements(_PACKAGE / file) for file in files if not _SHOW & set(file.parts)))
+
+
+def _statements(file: Path) -> str:
+    """The code of a file without comments, layout and docstrings."""
+    tree = ast.parse(file.read_bytes())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            node.value.value = None
+    return ast.dump(tree)
 
 
 def describe(value: Any) -> str:
@@ -76,7 +89,7 @@ def describe(value: Any) -> str:
     ):
         return repr(value)
     if isinstance(value, np.ndarray) and not value.dtype.hasobject:
-        content = xxh3_128(np.ascontiguousarray(value).tobytes()).hexdigest()
+        content = xxh3_128_hexdigest(np.ascontiguousarray(value).tobytes())
         return f"array({value.dtype.str}, {value.shape}, {content})"
     if isinstance(value, list | tuple | set | frozenset | dict):
         parts = map(describe, value.items() if isinstance(value, dict) else value)
@@ -88,6 +101,9 @@ def describe(value: Any) -> str:
         return f"partial[{describe([value.func, value.args, value.keywords])}]"
     if inspect.isroutine(value):
         return _function(value)
+    if hasattr(value, "_score_func"):  # a scorer of scikit-learn
+        held = {k: v for k, v in vars(value).items() if k != "_metadata_request"}
+        return f"{describe(type(value))}({describe(held)})"
     if hasattr(value, "get_params"):
         return _estimator(value)
     return f"{type(value).__qualname__}({joblib.hash(value)})"
@@ -112,12 +128,9 @@ def _function(function: Any) -> str:
     carried = [getattr(function, part, None) for part in ("__defaults__", "__kwdefaults__")]
     if inspect.ismethod(function):
         carried.append(function.__self__)
-    try:
-        closed = inspect.getclosurevars(function).nonlocals
-        source = digest(inspect.getsource(function))
-    except (OSError, TypeError):  # compiled, or typed at a prompt
-        closed, source = {}, ""
-    return f"{name}({source}, {describe([carried, closed])})"
+    with suppress(OSError, TypeError):  # compiled, or typed at a prompt
+        carried += [inspect.getclosurevars(function).nonlocals, inspect.getsource(function)]
+    return f"{name}({digest(describe(carried))})"
 
 
 def _estimator(estimator: Any) -> str:
@@ -147,8 +160,8 @@ def _weights(source: Any) -> str:
 
     shipped = SHIPPED_FOLDER / str(source)
     path = shipped if shipped.exists() else Path(source)
-    files = sorted(p for p in path.rglob("*") if p.suffix != ".md") if path.is_dir() else [path]
-    content = [xxh3_128(file.read_bytes()).hexdigest() for file in files if file.is_file()]
+    files = [path, *sorted(p for p in path.rglob("*") if p.suffix != ".md")]
+    content = [xxh3_128_hexdigest(file.read_bytes()) for file in files if file.is_file()]
     return f"{str(source)!r} {content}"
 
 
@@ -164,8 +177,6 @@ def _parts(X: Any) -> Iterator[str]:
         yield from _blocks(len(X), lambda i: X.get_data(item=i, copy=False, verbose="error"))
     elif torch is not None and isinstance(X, torch.Tensor):
         yield describe(X.detach().cpu().numpy())
-    elif isinstance(X, pd.DataFrame | pd.Series):
-        yield joblib.hash(X)
     elif isinstance(X, list | tuple):
         yield f"{len(X)} parts"
         for part in X:
@@ -181,7 +192,7 @@ def _parts(X: Any) -> Iterator[str]:
             read = getattr(source.data, "read", source.data.__getitem__)
             yield from _blocks(len(source.data), read)
     else:
-        yield describe(X)
+        yield joblib.hash(X) if isinstance(X, pd.DataFrame | pd.Series) else describe(X)
 
 
 def _blocks(n_epochs: int, read: Callable[[np.ndarray], Any]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Finished cells on disk: one small JSON file each, written in one step."""
+"""Finished cells on disk."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from ._identity import versions
 
 
 def plain(value: Any) -> Any:
@@ -21,24 +23,29 @@ def plain(value: Any) -> Any:
     return value if value is None or isinstance(value, bool | int | float | str) else repr(value)
 
 
-def cell_path(folder: Path, dataset: str, pipeline: str, key: str) -> Path:
-    """The file of a cell: names for people, the key of the content for the program."""
-    names = re.sub(r"[^\w-]+", "-", f"{dataset}_{pipeline}")[:80]
-    return folder / f"{names}_{key}.json"
+class Finished:
+    """The row of a cell in a small JSON file, which is there or not, but never half.
 
+    Its name is `name` for people and `key` for the program; `pipeline` is written beside the row.
+    """
 
-def read_cell(path: Path) -> dict[str, Any] | None:
-    """The row of a finished cell, or None where there is none that can be read."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))["row"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+    def __init__(self, folder: Path, name: str, key: str, pipeline: str) -> None:
+        label = re.sub(r"[^\w-]+", "-", name)[:80]
+        self.path = folder / f"{label}_{key}.json"
+        self.pipeline = pipeline
 
+    def read(self) -> dict[str, Any] | None:
+        """The row, or None where there is none that can be read."""
+        try:
+            return dict(json.loads(self.path.read_text(encoding="utf-8"))["row"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
 
-def write_cell(path: Path, row: dict[str, Any], about: dict[str, Any]) -> None:
-    """Write a row and what it is about; a killed process leaves no half a file under this name."""
-    from ..weights.files import in_place_of
+    def write(self, row: dict[str, Any]) -> None:
+        """Write the row in one step."""
+        from ..weights.files import in_place_of
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with in_place_of(path) as part:
-        part.write_text(json.dumps({"row": row, "about": about}, indent=1), encoding="utf-8")
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        content = {"row": row, "about": {"pipeline": self.pipeline, "versions": versions()}}
+        with in_place_of(self.path) as part:
+            part.write_text(json.dumps(content, indent=1), encoding="utf-8")

@@ -51,8 +51,7 @@ class Data:
 class _Rows(TransformerMixin, BaseEstimator):
     """Turns numbers of epochs into the epochs.
 
-    scikit-learn's searches cut `X` epoch by epoch where it is not an array, which takes much longer
-    than what they do with it: they cut numbers in place of it.
+    scikit-learn's searches would cut mne.Epochs one by one, which takes longer than the search.
     """
 
     def __init__(self, X: Any) -> None:
@@ -90,8 +89,7 @@ class Answers:
             if name not in self._known:
                 start = time.perf_counter()
                 self._known[name] = value(X)
-                if self.seconds is None:
-                    self.seconds = time.perf_counter() - start
+                self.seconds = self.seconds or time.perf_counter() - start
             return self._known[name]
 
         answer.__name__ = name  # by which scikit-learn's metrics know what they got
@@ -105,8 +103,9 @@ def run_cell(
     """Fit on the training epochs only, score the test epochs, and measure the cost."""
     train, test = data.take(fold.train), data.take(fold.test)
     model = seeded(clone(pipeline), random_state)
-    best = None
-    with _quiet_mne():
+    best, mne = None, sys.modules.get("mne")
+    # MNE tells every covariance and rank by default; its warnings still come through
+    with nullcontext() if mne is None else mne.use_log_level("warning"):
         memory = Growth()
         start = time.perf_counter()
         if grid is None:
@@ -118,7 +117,7 @@ def run_cell(
         answers = Answers(model, test.X)
         start = time.perf_counter()
         scores = {name: _score(name, scorer, answers, test) for name, scorer in scorers.items()}
-        answering = time.perf_counter() - start if answers.seconds is None else answers.seconds
+        answering = answers.seconds or time.perf_counter() - start
         grown = memory.megabytes()
     # of the test epochs, not of the fold's number: equal cells get equal permutations
     seed = None if random_state is None else [random_state, int(digest(describe(fold.test)), 16)]
@@ -180,17 +179,13 @@ def permuted(y: np.ndarray, groups: np.ndarray | None, rng: np.random.Generator)
 
 def _score(name: str, scorer: Callable, answers: Answers, test: Data) -> float:
     score = scorer(answers, test.X, test.y)
-    try:
-        score = float(score)
-    except (TypeError, ValueError):
-        raise ValueError(f"the metric {name!r} gave no number, but {score!r}") from None
-    if not np.isfinite(score):
+    if not np.isscalar(score) or not np.isfinite(score):
         raise ValueError(
             f"the metric {name!r} is {score} on these {len(test.y)} test epochs (labels: "
             f"{np.unique(test.y).tolist()[:6]}); a metric that needs several classes needs them in "
             "every test fold"
         )
-    return score
+    return float(score)
 
 
 def _chance(
@@ -202,17 +197,13 @@ def _chance(
         return {}
     if len(np.unique(test.y)) == 1:  # every order of the labels is the same
         return {k: v for m in scorers for k, v in ((f"chance_{m}", np.nan), (f"p_{m}", 1.0))}
-    rng = np.random.default_rng(seed)
-    null = {name: [] for name in scorers}
-    for _ in range(n_permutations):
-        shuffled = Data(test.X, permuted(test.y, test.groups, rng), test.groups)
-        for name, scorer in scorers.items():
-            null[name].append(_score(name, scorer, answers, shuffled))
-    found = {}
-    for name, values in null.items():
-        found[f"chance_{name}"] = float(np.mean(values))
-        as_high = np.sum(np.array(values) >= scores[name] - TIE)
-        found[f"p_{name}"] = float((1 + as_high) / (1 + n_permutations))
+    rng, found = np.random.default_rng(seed), {}
+    orders = [permuted(test.y, test.groups, rng) for _ in range(n_permutations)]
+    for name, scorer in scorers.items():
+        null = [_score(name, scorer, answers, Data(test.X, y, test.groups)) for y in orders]
+        found[f"chance_{name}"] = float(np.mean(null))
+        as_high = int(np.sum(np.array(null) >= scores[name] - TIE))
+        found[f"p_{name}"] = (1 + as_high) / (1 + n_permutations)
     return found
 
 
@@ -249,9 +240,3 @@ def is_epochs(X: Any) -> bool:
 
 def _is_epochs_list(X: Any) -> bool:
     return isinstance(X, list) and len(X) > 0 and all(map(is_epochs, X))
-
-
-def _quiet_mne() -> Any:
-    """MNE tells every covariance and rank by default; its warnings still come through."""
-    mne = sys.modules.get("mne")
-    return nullcontext() if mne is None else mne.use_log_level("warning")

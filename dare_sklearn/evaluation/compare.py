@@ -18,9 +18,8 @@ from sklearn.model_selection import GroupKFold, ParameterGrid, StratifiedGroupKF
 from sklearn.utils._param_validation import Interval, StrOptions, validate_params
 
 from ._identity import code_of, describe, digest, digest_signals, versions
-from ._store import cell_path, plain, read_cell, write_cell
-from ._warnings import tell_again, told
-from .cells import Data, Fold, is_epochs, n_rows, run_cell
+from ._store import Finished, plain
+from .cells import Data, Fold, n_rows, run_cell
 
 WHICH = ("dataset", "pipeline", "fold", "subject", "n_subjects", "n_train", "n_test")
 COSTS = ("fit_seconds", "predict_seconds", "peak_memory_mb", "best_params")
@@ -87,11 +86,10 @@ def compare(
     dataset : str, default="data"
         Name of the data in the table.
     cache_dir : path or None, default=None
-        Folder for finished cells, a file each that is there or not (never half). A later call with
-        the same content takes them from there: pipeline (parameters, kept weights and files of
-        weights, the source of its classes and of this library), data, labels, groups, fold,
-        metrics, seeds, and versions of the libraries. What your own classes import is not part of
-        that: empty the folder after changing it.
+        Folder for finished cells, a file each. A later call takes them from there if everything is
+        the same: pipeline (parameters, weights, the code of its classes and of this library), data,
+        labels, groups, fold, metrics, seeds, and versions of the libraries. What your own classes
+        import is not part of that: empty the folder after changing it.
     n_permutations : int, default=0
         Permutations of the test labels for the chance level (see Notes).
     on_error : {"raise", "warn"}, default="raise"
@@ -158,73 +156,75 @@ def compare(
     pipelines, grids = _check_pipelines(pipelines, param_grids)
     data = _check_data(X, y, groups)
     scorers = check_scorers(pipelines, scoring)
-    stratify = all(is_classifier(p) for p in pipelines.values())
+    stratify = all(map(is_classifier, pipelines.values()))
     folds = _folds(cv, data.y, data.groups, stratify, "cv")
     if grids:
         _add_inner_folds(folds, data, inner_cv, stratify)
-
+    cells: list[tuple[str, Fold, Finished | None]] = []
     common = None if cache_dir is None else digest(
-        digest_signals(data.X), describe([data.y, data.groups, _plain_scoring(scorers)]),
-        random_state, n_permutations, versions(),
+        digest_signals(data.X), describe([data.y, data.groups, scorers]), random_state,
+        n_permutations, versions(),
     )  # fmt: skip
-    cells = []
     for name, pipeline in pipelines.items():
-        text = code = path = None
+        text = code = ""
         if common is not None:
             text, code = describe([pipeline, grids.get(name)]), code_of(pipeline)
         for fold in folds:
+            finished = None
             if common is not None:
-                inner = fold.inner if name in grids else None
                 # without a seed, equal folds may differ
                 number = fold.number if random_state is None else None
-                key = digest(common, text, code, describe([fold.train, fold.test, inner, number]))
-                path = cell_path(Path(cache_dir), dataset, name, key)
-            cells.append((name, fold, path, text))
-
+                rows = [fold.train, fold.test, fold.inner if name in grids else None, number]
+                key = digest(common, text, code, describe(rows))
+                finished = Finished(Path(cache_dir), f"{dataset}_{name}", key, text)
+            cells.append((name, fold, finished))
     here = os.getpid()
 
-    def finish(number: int) -> tuple[int, dict[str, Any] | str, list]:
+    def work(number: int) -> tuple[int, dict[str, Any] | str, list[tuple]]:
         """Number and row of a cell (in place of the row what went wrong), and warnings."""
         if os.getpid() == here:
-            return *compute(number), []
+            return number, row_of(*cells[number]), []
         # those of a worker would be lost with it
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            return *compute(number), list(dict.fromkeys(told(w) for w in caught))
+            row = row_of(*cells[number])
+        told = [(w.category, str(w.message), w.filename, w.lineno) for w in caught]
+        return number, row, list(dict.fromkeys(told))
 
-    def compute(number: int) -> tuple[int, dict[str, Any] | str]:
-        name, fold, path, text = cells[number]
-        found = None if path is None else read_cell(path)
-        if found is not None:
-            return number, {**found, "dataset": dataset, "pipeline": name, "fold": fold.number}
-        try:
-            measured = run_cell(
-                pipelines[name], data, fold, scorers, grids.get(name), random_state, n_permutations
-            )
-        except Exception as error:
-            message = (
-                f"Pipeline {name!r} failed in fold {fold.number} of {dataset!r}: "
-                f"{type(error).__name__}: {error}"
-            )
-            if on_error == "raise":
-                raise RuntimeError(message) from error
-            return number, message
-        row = plain({**_which(dataset, name, fold, data.groups), **measured})
-        if path is not None:
-            write_cell(path, row, {"pipeline": text, "versions": versions()})
-        return number, row
+    def row_of(name: str, fold: Fold, finished: Finished | None) -> dict[str, Any] | str:
+        row = None if finished is None else finished.read()
+        if row is None:
+            try:
+                row = run_cell(
+                    pipelines[name], data, fold, scorers, grids.get(name), random_state,
+                    n_permutations,
+                )  # fmt: skip
+            except Exception as error:
+                message = (
+                    f"Pipeline {name!r} failed in fold {fold.number} of {dataset!r}: "
+                    f"{type(error).__name__}: {error}"
+                )
+                if on_error == "raise":
+                    raise RuntimeError(message) from error
+                return message
+            who = {"dataset": dataset, "pipeline": name, **_sizes(fold, data.groups)}
+            row = plain({**who, **row})
+            if finished is not None:
+                finished.write(row)
+        return {**row, "dataset": dataset, "pipeline": name, "fold": fold.number}
 
-    tasks = (delayed(finish)(number) for number in range(len(cells)))
-    found = Parallel(n_jobs, return_as="generator_unordered")(tasks)
+    found = Parallel(n_jobs, return_as="generator_unordered")(
+        delayed(work)(number) for number in range(len(cells))
+    )
     if verbose:
         from tqdm.auto import tqdm
 
         found = tqdm(found, total=len(cells), unit="cell", desc="compare")
     rows: dict[int, dict[str, Any] | str] = {}
-    for number, row, caught in found:
+    for number, row, told in found:
         rows[number] = row
-        for warning in caught:
-            tell_again(*warning)
+        for warning in told:
+            _tell_again(*warning)
     for _, row in sorted(rows.items()):
         if isinstance(row, str):
             warnings.warn(f"{row} Its row is left out.", UserWarning, stacklevel=2)
@@ -235,7 +235,16 @@ def compare(
     return table
 
 
-def _check_pipelines(pipelines: Any, grids: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+def _tell_again(kind: type[Warning], text: str, file: str, line: int) -> None:
+    """Warn as if from where a worker was first told."""
+    try:
+        message = kind(text)
+    except TypeError:  # made from something else than a text
+        message = UserWarning(f"{kind.__name__}: {text}")
+    warnings.warn_explicit(message, None, file, line)
+
+
+def _check_pipelines(pipelines: Any, grids: Any = None) -> tuple[dict[str, Any], dict[str, Any]]:
     if not isinstance(pipelines, Mapping) or not pipelines:
         raise TypeError(
             "compare takes pipelines as a dict, name to estimator, with one or more of them, got "
@@ -247,9 +256,7 @@ def _check_pipelines(pipelines: Any, grids: Any) -> tuple[dict[str, Any], dict[s
                 f"pipelines[{name!r}] must be an estimator (an object, not its class) under a "
                 f"string, got {pipeline!r}."
             )
-        _check_devices(name, pipeline)
-    grids = dict(grids or {})
-    for name, grid in grids.items():
+    for name, grid in (grids or {}).items():
         if name not in pipelines:
             names = ", ".join(map(repr, pipelines))
             raise ValueError(f"param_grids names {name!r}, but the pipelines are {names}.")
@@ -257,38 +264,39 @@ def _check_pipelines(pipelines: Any, grids: Any) -> tuple[dict[str, Any], dict[s
         for param in {key for part in ParameterGrid(grid).param_grid for key in part}:
             if param not in known and "__" not in param:
                 raise ValueError(f"param_grids[{name!r}] names the unknown parameter {param!r}.")
-    return dict(pipelines), grids
-
-
-def _check_devices(name: str, pipeline: Any) -> None:
-    """Refuse a device that this machine lacks before the first cell, not in each of them."""
-    params = pipeline.get_params(deep=True) if hasattr(pipeline, "get_params") else {}
-    devices = {v for k, v in params.items() if k.split("__")[-1] == "device" and isinstance(v, str)}
-    if not devices - {"auto", "cpu"}:
-        return
-    from ..training.device import resolve_device
-
-    for device in sorted(devices):
-        try:
-            resolve_device(device)
-        except ValueError as error:
-            raise ValueError(f"pipelines[{name!r}]: {error}") from None
+    return dict(pipelines), dict(grids or {})
 
 
 def check_folds(
     pipelines: Any, X: Any, y: Any, options: Mapping[str, Any]
 ) -> tuple[Data, list[Fold]]:
     """The data and folds of a call of `compare` with these options."""
-    known, _ = _check_pipelines(pipelines, None)
+    known, _ = _check_pipelines(pipelines)
     data = _check_data(X, y, options.get("groups"))
-    stratify = all(is_classifier(p) for p in known.values())
+    stratify = all(map(is_classifier, known.values()))
     return data, _folds(options.get("cv", 5), data.y, data.groups, stratify, "cv")
 
 
 def check_scorers(pipelines: Any, scoring: Any) -> dict[str, Callable]:
     """Metrics by the name of their column; the default of the pipelines for None."""
-    pipelines, _ = _check_pipelines(pipelines, None)
-    return _scorers(_default_scoring(pipelines) if scoring is None else scoring, pipelines)
+    known = list(_check_pipelines(pipelines)[0].values())
+    if scoring is None:
+        kinds = {"accuracy": is_classifier, "r2": is_regressor}
+        scoring = next((name for name, kind in kinds.items() if all(map(kind, known))), None)
+        if scoring is None:
+            raise ValueError("compare cannot tell which metric suits all pipelines: pass scoring=.")
+    if isinstance(scoring, str):
+        scoring = [scoring]
+    elif callable(scoring):
+        scoring = {getattr(scoring, "__name__", "score"): scoring}
+    if isinstance(scoring, Iterable) and not isinstance(scoring, Mapping):
+        scoring = {name: name for name in scoring if isinstance(name, str)}
+    if not isinstance(scoring, Mapping) or not scoring:
+        raise ValueError(f"scoring must be a name, a callable, a list or dict, got {scoring!r}.")
+    for name in scoring:
+        if name in (*WHICH, *COSTS) or str(name).startswith(("chance_", "p_")):
+            raise ValueError(f"A metric cannot be called {name!r}: that is a column of the table.")
+    return {name: check_scoring(known[0], scoring=metric) for name, metric in scoring.items()}
 
 
 def scorer_name(scorer: Any) -> str:
@@ -302,7 +310,7 @@ def _check_data(X: Any, y: Any, groups: Any) -> Data:
     from ..base.columns import read_column
     from ..signals.mne_objects import settle
 
-    X = settle(X) if isinstance(X, list) or is_epochs(X) else X
+    X = settle(X)
     try:
         n_epochs = n_rows(X)
     except (TypeError, IndexError):
@@ -316,44 +324,6 @@ def _check_data(X: Any, y: Any, groups: Any) -> Data:
     return Data(X, columns["y"], columns.get("groups"))
 
 
-def _default_scoring(pipelines: dict[str, Any]) -> str:
-    if all(is_classifier(p) for p in pipelines.values()):
-        return "accuracy"
-    if all(is_regressor(p) for p in pipelines.values()):
-        return "r2"
-    raise ValueError("compare cannot tell which metric suits all these pipelines: pass scoring=.")
-
-
-def _scorers(scoring: Any, pipelines: dict[str, Any]) -> dict[str, Callable]:
-    """Metrics by the name of their column."""
-    if isinstance(scoring, str):
-        named = {scoring: scoring}
-    elif callable(scoring):
-        named = {getattr(scoring, "__name__", "score"): scoring}
-    elif isinstance(scoring, Mapping):
-        named = dict(scoring)
-    elif isinstance(scoring, Iterable) and all(isinstance(name, str) for name in scoring):
-        named = {name: name for name in scoring}
-    else:
-        named = {}
-    if not named:
-        raise ValueError(f"scoring must be a name, a callable, a list or dict, got {scoring!r}.")
-    for name in named:
-        if name in (*WHICH, *COSTS) or str(name).startswith(("chance_", "p_")):
-            raise ValueError(f"A metric cannot be called {name!r}: that is a column of the table.")
-    first = next(iter(pipelines.values()))
-    return {name: check_scoring(first, scoring=metric) for name, metric in named.items()}
-
-
-def _plain_scoring(scoring: Any) -> Any:
-    """Metrics as content: scikit-learn's scorer objects by the function that they hold."""
-    if isinstance(scoring, Mapping):
-        return {name: _plain_scoring(metric) for name, metric in scoring.items()}
-    if hasattr(scoring, "_score_func"):
-        return [type(scoring), {k: v for k, v in vars(scoring).items() if k != "_metadata_request"}]
-    return scoring if isinstance(scoring, str) or callable(scoring) else list(scoring)
-
-
 def _folds(
     cv: Any, y: np.ndarray, groups: np.ndarray | None, stratify: bool, name: str
 ) -> list[Fold]:
@@ -365,13 +335,9 @@ def _folds(
                 f"{name}={cv} needs from 2 to as many folds as there are groups to hold out, and "
                 f"there are {n_groups}: pass another number, or a splitter."
             )
-        splitter = StratifiedGroupKFold(cv) if stratify else GroupKFold(cv)
-    else:
-        try:
-            splitter = check_cv(cv, y, classifier=stratify)
-        except ValueError as error:
-            raise ValueError(f"{name} of compare: {error}") from None
+        cv = StratifiedGroupKFold(cv) if stratify else GroupKFold(cv)
     try:
+        splitter = check_cv(cv, y, classifier=stratify)
         pairs = list(splitter.split(np.zeros((len(y), 1)), y, groups))
     except ValueError as error:
         raise ValueError(f"{name} of compare does not fit these epochs: {error}") from error
@@ -398,8 +364,9 @@ def _add_inner_folds(folds: list[Fold], data: Data, inner_cv: Any, stratify: boo
         fold.inner = [(part.train, part.test) for part in inner]
 
 
-def _which(dataset: str, name: str, fold: Fold, groups: np.ndarray | None) -> dict[str, Any]:
+def _sizes(fold: Fold, groups: np.ndarray | None) -> dict[str, Any]:
+    """Who is tested, and how many epochs there are."""
     tested = [] if groups is None else np.unique(groups[fold.test]).tolist()
     subject = " + ".join(map(str, tested)) if len(tested) > 1 else (tested or [None])[0]
-    sizes = len(tested), len(fold.train), len(fold.test)
-    return dict(zip(WHICH, (dataset, name, fold.number, subject, *sizes), strict=True))
+    sizes = {"n_train": len(fold.train), "n_test": len(fold.test)}
+    return {"subject": subject, "n_subjects": len(tested), **sizes}
