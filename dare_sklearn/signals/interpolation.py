@@ -128,7 +128,7 @@ def _on_template_head(own: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
             tell("the positions of the montage are not places on a head, and are not used.")
         return {}
     xyz = xyz * unit
-    centre, radius = _sphere(xyz)
+    centre, radius = head_sphere(xyz)
     away = xyz - centre
     placed = dict(zip(names, _CENTRE + away * (HEAD_RADIUS / radius), strict=True))
     template = template_positions()
@@ -152,7 +152,7 @@ def _on_template_head(own: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     return placed
 
 
-def _sphere(xyz: np.ndarray) -> tuple[np.ndarray, float]:
+def head_sphere(xyz: np.ndarray) -> tuple[np.ndarray, float]:
     """Centre and radius of the head under electrodes in metres."""
     if len(xyz) >= 8:
         design = np.c_[2.0 * xyz, np.ones(len(xyz))]
@@ -178,7 +178,7 @@ def _distances(
     if not shared:
         return {}
     everywhere = np.stack(list(template.values()))
-    centre, _ = _sphere(everywhere)
+    centre, _ = head_sphere(everywhere)
     there = np.stack([template[name] for name in shared]) - centre
     there /= np.linalg.norm(there, axis=1, keepdims=True)
     here = directions(np.stack([own[name] for name in shared]))

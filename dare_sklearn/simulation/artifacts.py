@@ -1,6 +1,6 @@
 """What is not brain: eyes, muscles, drifts, the amplifier's noise and the power line.
 
-Every function returns µV, shape (n_chans, n_times), float32. Positions are in head coordinates
+Public functions return µV, shape (n_chans, n_times), float32. Positions are in head coordinates
 (m): x to the right, y to the front, z up.
 """
 
@@ -29,7 +29,7 @@ _MUSCLES = (
 
 
 def _eye_potential(positions: np.ndarray, moments: np.ndarray) -> np.ndarray:
-    """Potential of one current dipole in each eye, in an unbounded medium (arbitrary unit)."""
+    """Potential of a dipole in each eye, in an unbounded medium (arbitrary unit)."""
     offset = positions[:, None] - EYES  # (n_chans, 2, 3)
     distance = np.maximum(np.linalg.norm(offset, axis=-1), 0.02)
     return ((offset * moments).sum(axis=-1) / distance**3).sum(axis=1)
@@ -86,9 +86,7 @@ def muscles(
 ) -> np.ndarray:
     """Muscle activity of 20 to 100 Hz: a permanent tone, and bursts near the temples and brow."""
     top = min(100.0, 0.42 * sfreq)
-    centres = np.array([muscle[0] for muscle in _MUSCLES])
-    shares = np.array([muscle[1] for muscle in _MUSCLES])
-    reach = np.array([muscle[2] for muscle in _MUSCLES])
+    centres, shares, reach = (np.array(column) for column in zip(*_MUSCLES, strict=True))
     # Three groups of fibres per muscle, so that one muscle is not one spatial pattern.
     n_groups = 3
     group_centres = np.repeat(centres, n_groups, axis=0) + rng.normal(
@@ -117,7 +115,7 @@ def instrument(
     rng: np.random.Generator, head: Head, traits: Traits, n_times: int, sfreq: float
 ) -> np.ndarray:
     """Slow drifts of skin and electrodes, white sensor noise and what is left of the line."""
-    n_chans = len(head.ch_names)
+    n_chans = len(head.positions)
 
     def slow(freqs: np.ndarray) -> np.ndarray:
         power = 1.0 / (0.15**2 + freqs**2)

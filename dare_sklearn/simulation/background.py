@@ -1,4 +1,7 @@
-"""Ongoing brain activity: aperiodic background and the rhythms of the waking brain."""
+"""Ongoing brain activity: aperiodic background and the rhythms of the waking brain.
+
+Every function returns µV, shape (n_chans, n_times), float32.
+"""
 
 from __future__ import annotations
 
@@ -18,17 +21,9 @@ HANDS = ("hand_left", "hand_right", "foot")
 def aperiodic_background(
     rng: np.random.Generator, head: Head, traits: Traits, n_times: int, sfreq: float
 ) -> np.ndarray:
-    """Sum of cortical dipoles with 1/f activity.
-
-    Each dipole has its own exponent, which varies smoothly over the cortex.
-
-    Returns
-    -------
-    x : ndarray of float32, shape (n_chans, n_times)
-        In µV.
-    """
+    """Sum of cortical dipoles with 1/f activity, whose exponent varies smoothly over the cortex."""
     exponents = traits.exponent + head.cortex_directions @ traits.exponent_gradient
-    x = np.zeros((len(head.ch_names), n_times), dtype=np.float32)
+    x = np.zeros((len(head.positions), n_times), dtype=np.float32)
     for start in range(0, len(exponents), _ROWS_AT_ONCE):
         rows = slice(start, start + _ROWS_AT_ONCE)
         beta = exponents[rows, None]
@@ -48,20 +43,9 @@ def alpha_and_theta(
     traits: Traits,
     n_times: int,
     sfreq: float,
-    alpha: float = 1.0,
+    alpha: float,
 ) -> np.ndarray:
-    """Posterior alpha and frontal midline theta.
-
-    Parameters
-    ----------
-    alpha : float, default=1.0
-        Amplitude of alpha relative to rest; looking at something lowers it.
-
-    Returns
-    -------
-    x : ndarray of float32, shape (n_chans, n_times)
-        In µV.
-    """
+    """Posterior alpha, of an amplitude relative to rest, and frontal midline theta."""
     half = 0.5 * traits.alpha_asymmetry
     # Power adds up over the three regions.
     strengths = {"alpha_left": 0.7 * np.exp(-half), "alpha_right": 0.7 * np.exp(half)}
@@ -87,20 +71,12 @@ def sensorimotor_rhythms(
     traits: Traits,
     n_times: int,
     sfreq: float,
-    gains: dict[str, np.ndarray] | None = None,
+    gains: dict[str, np.ndarray] | None,
 ) -> np.ndarray:
     """Mu and beta over the hand and foot areas.
 
-    Parameters
-    ----------
-    gains : dict of str to ndarray, shape (2, n_times), default=None
-        Amplitude of mu (row 0) and beta (row 1) over time for each of `HANDS`, 1 being rest;
-        None leaves them at rest.
-
-    Returns
-    -------
-    x : ndarray of float32, shape (n_chans, n_times)
-        In µV.
+    `gains` holds the amplitude of mu (row 0) and beta (row 1) over time for each of `HANDS`, 1
+    being rest, ``(2, n_times)``; None leaves them at rest.
     """
     half = 0.5 * traits.mu_asymmetry
     sides = {"hand_left": np.exp(-half), "hand_right": np.exp(half), "foot": 0.6}
@@ -108,24 +84,12 @@ def sensorimotor_rhythms(
     for name in HANDS:
         gain = head.regions[name]
         n_sources = gain.shape[1]
-        mu = rhythm(
-            rng,
-            traits.mu_frequency + rng.normal(0.0, 0.2, n_sources),
-            n_times,
-            sfreq,
-            bandwidth=1.1,
-            burstiness=0.3,
-            coherence=0.3,
-        )
-        beta = rhythm(
-            rng,
-            traits.beta_frequency + rng.normal(0.0, 1.0, n_sources),
-            n_times,
-            sfreq,
-            bandwidth=2.6,
-            burstiness=0.4,
-            coherence=0.3,
-        )
+        frequencies = traits.mu_frequency + rng.normal(0.0, 0.2, n_sources)
+        bursts = {"bandwidth": 1.1, "burstiness": 0.3, "coherence": 0.3}
+        mu = rhythm(rng, frequencies, n_times, sfreq, **bursts)
+        frequencies = traits.beta_frequency + rng.normal(0.0, 1.0, n_sources)
+        bursts = {"bandwidth": 2.6, "burstiness": 0.4, "coherence": 0.3}
+        beta = rhythm(rng, frequencies, n_times, sfreq, **bursts)
         waves = [
             np.float32(traits.mu_amplitude) * arched(mu, 0.2),
             np.float32(traits.beta_amplitude) * beta.real,

@@ -8,7 +8,8 @@ from functools import lru_cache
 import mne
 import numpy as np
 
-from ..signals.interpolation import template_montage
+from ..signals.electrodes import electrode_name
+from ..signals.interpolation import head_sphere, template_montage, template_positions
 
 # Electrodes that every forward solution holds besides the requested ones: the 10-20 system, on
 # which amplitudes are defined, so that a source is as strong whatever montage is asked for.
@@ -22,24 +23,18 @@ SCALE_NAMES = (
 
 N_CORTEX = 220  # dipoles of the background
 CORTEX_DEPTH = (0.70, 0.88)  # distance from the centre relative to the head's radius
+SPREAD = 0.006  # standard deviation (m) of a region's place over people
 SMOOTHNESS = 0.014  # standard deviation (m) of the activity shared by neighbouring dipoles
 
 
 @dataclass(frozen=True)
 class Region:
-    """Cortex that carries one rhythm or evoked component.
+    """Cortex that carries one rhythm or evoked component."""
 
-    `under` names the electrodes that the sources lie under, one source each. `spread` (m) is how
-    far people differ in the place, `depth` the distance from the centre relative to the radius,
-    `tilt` (radians) the typical angle to the radial direction. Sources of a `coherent` region
-    act as one.
-    """
-
-    under: tuple[str, ...]
-    depth: float = 0.82
-    tilt: float = 0.4
-    spread: float = 0.006
-    coherent: bool = False
+    under: tuple[str, ...]  # electrodes that the sources lie under, one source each
+    depth: float  # distance from the centre relative to the radius
+    tilt: float  # radians, the typical angle to the radial direction
+    coherent: bool = False  # whether its sources act as one
 
 
 REGIONS: dict[str, Region] = {
@@ -63,43 +58,22 @@ REGIONS: dict[str, Region] = {
 
 @dataclass(frozen=True)
 class Head:
-    """One person's head as seen by the electrodes.
+    """One person's head as seen by the electrodes."""
 
-    Attributes
-    ----------
-    ch_names : tuple of str
-        The electrodes, in the order of the rows below.
-    positions : ndarray, shape (n_chans, 3)
-        Where they sit, in head coordinates (m).
-    cortex : ndarray of float32, shape (n_chans, N_CORTEX)
-        Background: µV per unit of activity, the potential's mean power over the scalp being 1.
-    cortex_directions : ndarray, shape (N_CORTEX, 3)
-        Unit vectors from the head's centre to the dipoles.
-    regions : dict of str to ndarray of float32, shape (n_chans, n_sources)
-        Potential of each source, 1 µV at the electrode that sees the region best.
-    """
-
-    ch_names: tuple[str, ...]
-    positions: np.ndarray
+    positions: np.ndarray  # (n_chans, 3), in head coordinates (m)
+    # Background, (n_chans, N_CORTEX): µV per unit of activity, of mean power 1 over the scalp.
     cortex: np.ndarray
-    cortex_directions: np.ndarray
+    cortex_directions: np.ndarray  # (N_CORTEX, 3), unit vectors from the centre to the dipoles
+    # Potentials (n_chans, n_sources) of the sources, 1 µV at the electrode that sees a region best.
     regions: dict[str, np.ndarray]
 
 
 @lru_cache(maxsize=1)
 def _template() -> tuple[tuple[str, ...], np.ndarray, np.ndarray, float]:
     """Names, positions in head coordinates (m), and the sphere (centre, radius) through them."""
-    montage = template_montage()
-    info = mne.create_info(montage.ch_names, 256.0, "eeg", verbose="error")
-    info.set_montage(montage, verbose="error")
-    positions = np.array([ch["loc"][:3] for ch in info["chs"]])
-    design = np.c_[2.0 * positions, np.ones(len(positions))]
-    solution = np.linalg.lstsq(design, (positions**2).sum(axis=1), rcond=None)[0]
-    centre = solution[:3]
-    radius = float(np.sqrt(solution[3] + centre @ centre))
-    for array in (positions, centre):
-        array.setflags(write=False)
-    return tuple(info["ch_names"]), positions, centre, radius
+    names, known = tuple(template_montage().ch_names), template_positions()
+    positions = np.array([known[electrode_name(name)] for name in names])
+    return names, positions, *head_sphere(positions)
 
 
 def electrode_names() -> tuple[str, ...]:
@@ -147,7 +121,7 @@ def _leadfield(
     dipoles: np.ndarray,
     orientations: np.ndarray,
 ) -> np.ndarray:
-    """Potentials (n_chans, n_dipoles) of unit dipoles in a four-shell sphere (mne)."""
+    """Potentials (n_chans, n_dipoles) of unit dipoles in MNE's four-shell sphere."""
     info = mne.create_info(list(ch_names), 256.0, "eeg", verbose="error")
     montage = mne.channels.make_dig_montage(
         dict(zip(ch_names, positions, strict=True)), coord_frame="head"
@@ -165,11 +139,9 @@ def _leadfield(
 
 
 def make_head(rng: np.random.Generator, ch_names: tuple[str, ...]) -> Head:
-    """Draw one person's head and cap, and compute its forward solution.
+    """Draw one person's head and cap, and compute the forward solution to these electrodes.
 
-    Head size and proportions, the sphere's centre, the tilt of the cap, the place of each
-    electrode and each dipole's place and orientation are all individual. The electrodes are
-    `ch_names`; the drawn numbers do not depend on them.
+    The drawn numbers do not depend on which electrodes these are.
     """
     names, template, template_centre, template_radius = _template()
     # The head: its size, proportions and centre.
@@ -189,8 +161,8 @@ def make_head(rng: np.random.Generator, ch_names: tuple[str, ...]) -> Head:
     index = {name: i for i, name in enumerate(names)}
     for region in REGIONS.values():
         above = offsets[[index[name] for name in region.under]]
-        shift = rng.normal(0.0, region.spread, 3)  # the whole region, and each source in it
-        jitter = rng.normal(0.0, 0.5 * region.spread, above.shape)
+        shift = rng.normal(0.0, SPREAD, 3)  # the whole region, and each source in it
+        jitter = rng.normal(0.0, 0.5 * SPREAD, above.shape)
         direction = _unit(above + shift + jitter)
         places.append(centre + radius * region.depth * direction)
         orientations.append(_tilted(rng, direction, region.tilt))
@@ -221,10 +193,4 @@ def make_head(rng: np.random.Generator, ch_names: tuple[str, ...]) -> Head:
             gain = gain.mean(axis=1, keepdims=True)
         peak = np.sqrt((gain[scale_rows] ** 2).sum(axis=1).max())
         regions[name] = (gain[rows] / peak).astype(np.float32)
-    return Head(
-        ch_names=tuple(ch_names),
-        positions=positions[rows],
-        cortex=cortex[rows].astype(np.float32),
-        cortex_directions=radial,
-        regions=regions,
-    )
+    return Head(positions[rows], cortex[rows].astype(np.float32), radial, regions)

@@ -1,6 +1,7 @@
 """Random signals with a given spectrum: aperiodic noise, narrow-band rhythms, slow gains.
 
-Pure functions of a generator; rows are signals, time is the last axis. A leaf module.
+Pure functions of a generator, in single precision; rows are signals, time is the last axis. A leaf
+module.
 """
 
 from __future__ import annotations
@@ -22,30 +23,22 @@ def fft_length(n_times: int, sfreq: float) -> int:
 
 
 def _complex_normal(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    """Circular complex normal numbers, each part of unit variance, in single precision."""
+    """Circular complex normal numbers, each part of unit variance."""
     pairs = rng.standard_normal((*shape, 2), dtype=np.float32)
     return pairs.view(np.complex64)[..., 0]
+
+
+def _of_unit_power(power: np.ndarray, freqs: np.ndarray) -> np.ndarray:
+    return power / (power.sum() * (freqs[1] - freqs[0]))
 
 
 def coloured_noise(
     rng: np.random.Generator, n_rows: int, n_times: int, sfreq: float, density: Density
 ) -> np.ndarray:
-    """Independent Gaussian signals with a given power spectral density.
+    """Independent Gaussian signals ``(n_rows, n_times)`` of a given spectrum.
 
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-    n_rows, n_times : int
-        Shape of the result.
-    sfreq : float
-        Sampling frequency (Hz).
-    density : callable
-        One-sided power spectral density (unit²/Hz) of frequencies ``(n_freqs,)`` in Hz, zero
-        excluded; returns ``(n_freqs,)`` or ``(n_rows, n_freqs)``.
-
-    Returns
-    -------
-    x : ndarray of float32, shape (n_rows, n_times)
+    `density` gives the one-sided power spectral density (unit²/Hz) at frequencies ``(n_freqs,)``
+    above zero: ``(n_freqs,)``, or ``(n_rows, n_freqs)``.
     """
     n_fft = fft_length(n_times, sfreq)
     freqs = fft.rfftfreq(n_fft, 1.0 / sfreq)
@@ -63,7 +56,7 @@ def band_noise(
 
     def density(freqs: np.ndarray) -> np.ndarray:
         power = 1.0 / (1.0 + (low / freqs) ** 6) / (1.0 + (freqs / high) ** 6)
-        return power / (power.sum() * (freqs[1] - freqs[0]))
+        return _of_unit_power(power, freqs)
 
     return coloured_noise(rng, n_rows, n_times, sfreq, density)
 
@@ -76,23 +69,13 @@ def slow_gain(
     cutoff: float,
     spread: float,
 ) -> np.ndarray:
-    """Positive gains that wander slowly around a root mean square of 1.
+    """Positive gains ``(n_rows, n_times)`` that wander around a root mean square of 1.
 
-    Parameters
-    ----------
-    cutoff : float
-        Fastest changes (Hz).
-    spread : float
-        Standard deviation of the gain's logarithm.
-
-    Returns
-    -------
-    gain : ndarray of float32, shape (n_rows, n_times)
+    `cutoff` (Hz) bounds how fast they change, `spread` is the deviation of their logarithm.
     """
 
     def density(freqs: np.ndarray) -> np.ndarray:
-        power = np.exp(-((freqs / cutoff) ** 2))
-        return power / (power.sum() * (freqs[1] - freqs[0]))
+        return _of_unit_power(np.exp(-((freqs / cutoff) ** 2)), freqs)
 
     slow = coloured_noise(rng, n_rows, n_times, sfreq, density)
     return np.exp(np.float32(spread) * slow - np.float32(spread**2))
@@ -108,10 +91,11 @@ def rhythm(
     burstiness: float,
     coherence: float = 0.0,
 ) -> np.ndarray:
-    """Bursting oscillations as analytic signals, one per source.
+    """Bursting oscillations as analytic signals ``(n_sources, n_times)``, one per frequency.
 
     Narrow-band complex noise (its envelope waxes and wanes within 1 / `bandwidth` seconds) times
-    a slower lognormal gain, so that bursts stand out as they do in alpha and beta rhythms.
+    a slower lognormal gain, so that bursts stand out as they do in alpha and beta rhythms. The real
+    part is the signal, with a root mean square near 1.
 
     Parameters
     ----------
@@ -123,11 +107,6 @@ def rhythm(
         Spread of the slow gain, shared by the sources of one rhythm.
     coherence : float
         Share of the power that the sources have in common, in [0, 1].
-
-    Returns
-    -------
-    z : ndarray of complex64, shape (n_sources, n_times)
-        The real part is the signal, with a root mean square near 1.
     """
     n_fft = fft_length(n_times, sfreq)
     freqs = fft.rfftfreq(n_fft, 1.0 / sfreq)
@@ -135,27 +114,14 @@ def rhythm(
     power[:, 0] = 0.0
     amplitude = np.sqrt(power / power.sum(axis=1, keepdims=True)).astype(np.float32)
     draws = _complex_normal(rng, (len(frequencies) + 1, len(freqs)))
+    own, common = np.float32(np.sqrt(1.0 - coherence)), np.float32(np.sqrt(coherence))
     spectrum = np.zeros((len(frequencies), n_fft), dtype=np.complex64)
-    spectrum[:, : len(freqs)] = (
-        amplitude
-        * n_fft
-        * (
-            np.float32(np.sqrt(1.0 - coherence)) * draws[1:]
-            + np.float32(np.sqrt(coherence)) * draws[0]
-        )
-    )
+    spectrum[:, : len(freqs)] = amplitude * n_fft * (own * draws[1:] + common * draws[0])
     z = fft.ifft(spectrum, axis=-1)[:, :n_times]
     return z * slow_gain(rng, 1, n_times, sfreq, 0.4, burstiness)
 
 
 def arched(z: np.ndarray, harmonic: float) -> np.ndarray:
-    """Real waveform of analytic signals, with a phase-locked second harmonic (arch shape).
-
-    Parameters
-    ----------
-    z : ndarray of complex, shape (n_sources, n_times)
-    harmonic : float
-        Amplitude of the second harmonic relative to the first.
-    """
+    """Real waveforms of analytic signals, plus a phase-locked second harmonic (arch shape)."""
     envelope = np.maximum(np.abs(z), np.float32(1e-6))
     return z.real + np.float32(harmonic) * (z * z).real / envelope

@@ -2,7 +2,8 @@
 
 A class effect is the same in kind for everyone and individual in size, place and timing, so that
 it transfers between people, but not for free. `effect` scales only what differs between classes:
-the drawn numbers, and hence everything else in the signal, do not depend on it.
+the drawn numbers, and hence everything else in the signal, do not depend on it. `simulate_epochs`
+lists the literature.
 """
 
 from __future__ import annotations
@@ -45,10 +46,9 @@ _HARMONICS = ((1, 2.0), (2, 1.0), (3, 0.5))
 def draw_labels(
     rng: np.random.Generator, paradigm: str, n_epochs: int, target_fraction: float
 ) -> np.ndarray:
-    """Class indices of one person's trials, in random order.
+    """Class indices of one person's trials, in random order and as balanced as can be.
 
-    Classes are as balanced as `n_epochs` allows; in 'erp' the share of targets is
-    `target_fraction`, with at least one trial of each class where `n_epochs` is above 1.
+    Of "erp", `target_fraction` are targets, and at least one trial of two or more is of each class.
     """
     n_classes = len(CLASSES[paradigm])
     if paradigm == "erp":
@@ -71,17 +71,8 @@ def motor_gains(
 ) -> dict[str, np.ndarray]:
     """Amplitude of mu and beta over the hand and foot areas during left or right hand movement.
 
-    The event-related desynchronisation [1]_ sets in after a fraction of a second; its depth varies
-    from trial to trial, and so does the rhythm itself.
-
-    Returns
-    -------
-    gains : dict of str to ndarray of float32, shape (2, n_epochs * n_times)
-
-    References
-    ----------
-    .. [1] Pfurtscheller & Lopes da Silva (1999). Event-related EEG/MEG synchronization and
-       desynchronization: basic principles. Clinical Neurophysiology, 110, 1842-1857.
+    The event-related desynchronisation sets in after a fraction of a second; its depth varies from
+    trial to trial, and so does the rhythm itself. By area, ``(2, n_epochs * n_times)``.
     """
     n_epochs = len(labels)
     onset = rng.uniform(0.05, 0.25, (n_epochs, 1))
@@ -110,23 +101,13 @@ def evoked_responses(
     epoch_times: np.ndarray,
     effect: float,
 ) -> np.ndarray:
-    """Responses to standard and target stimuli: P1, N1, P2, N2 and P3b [1]_.
+    """Responses to standard and target stimuli, in µV, ``(n_chans, n_epochs * n_times)``.
 
     Targets add to the N2 and above all to the P3b. Latencies and amplitudes are individual and
     jitter from trial to trial.
-
-    Returns
-    -------
-    x : ndarray of float32, shape (n_chans, n_epochs * n_times)
-        In µV.
-
-    References
-    ----------
-    .. [1] Polich (2007). Updating P300: an integrative theory of P3a and P3b. Clinical
-       Neurophysiology, 118, 2128-2148.
     """
     n_epochs = len(labels)
-    x = np.zeros((len(head.ch_names), n_epochs * len(epoch_times)), dtype=np.float32)
+    x = np.zeros((len(head.positions), n_epochs * len(epoch_times)), dtype=np.float32)
     for name, (regions, latency, width, common, extra) in _COMPONENTS.items():
         late = name == "p3"
         centre = traits.p3_latency if late else latency + traits.erp_delay
@@ -151,20 +132,12 @@ def steady_responses(
     traits: Traits,
     labels: np.ndarray,
     epoch_times: np.ndarray,
-    sfreq: float,
     effect: float,
+    sfreq: float,
 ) -> np.ndarray:
-    """Phase-locked responses of the visual cortex to a flicker, with harmonics [1]_.
+    """Responses of the visual cortex that are locked to a flicker and its harmonics.
 
-    Returns
-    -------
-    x : ndarray of float32, shape (n_chans, n_epochs * n_times)
-        In µV.
-
-    References
-    ----------
-    .. [1] Norcia et al. (2015). The steady-state visual evoked potential in vision research: a
-       review. Journal of Vision, 15(6), 4.
+    In µV, ``(n_chans, n_epochs * n_times)``.
     """
     gain = head.regions["steady"]
     n_epochs, n_sources = len(labels), gain.shape[1]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any
 
@@ -14,25 +14,13 @@ from threadpoolctl import threadpool_limits
 
 from ..signals.electrodes import ELECTRODES
 from ..signals.interpolation import template_montage
-from . import artifacts as artefact
-from .background import (
-    alpha_and_theta,
-    aperiodic_background,
-    sensorimotor_rhythms,
-)
+from .artifacts import blinks, instrument, muscles, saccades
+from .background import alpha_and_theta, aperiodic_background, sensorimotor_rhythms
 from .head import electrode_names, make_head
-from .paradigms import (
-    CLASSES,
-    draw_labels,
-    evoked_responses,
-    motor_gains,
-    steady_responses,
-)
-from .subjects import draw_traits
-from .validation import check_names, root_entropy
+from .paradigms import CLASSES, draw_labels, evoked_responses, motor_gains, steady_responses
+from .subjects import Traits
 
-_MASTOIDS = ("M1", "M2")
-_DRAWN_REFERENCES: tuple[tuple[str, ...], ...] = ((), _MASTOIDS, ("M1",), ("FCCz",))
+_DRAWN_REFERENCES = ((), ("M1", "M2"), ("M1",), ("FCCz",))  # (): the average
 _EPOCHS_PER_RUN = 50
 _ALPHA = {"motor": 1.0, "erp": 0.75, "steady_state": 0.75}  # people watch in the latter two
 
@@ -166,30 +154,20 @@ def simulate_epochs(
     >>> sorted(epochs.metadata["label"].unique())
     ['left_hand', 'right_hand']
     """
-    known = electrode_names()
-    names = check_names(ELECTRODES if ch_names is None else ch_names, "ch_names", known)
-    against = _check_reference(reference, known)
-    entropy = root_entropy(random_state)
-
-    n_times = round(duration * sfreq)
-    classes = CLASSES[paradigm]
+    known = {name.lower(): name for name in electrode_names()}
+    names = _spelled(ELECTRODES if ch_names is None else ch_names, "ch_names", known)
+    if isinstance(reference, str) and reference not in ("average", "random"):
+        reference = [reference]
+    if reference is not None and not isinstance(reference, str):
+        reference = _spelled(reference, "reference", known)
+    n_times, classes = round(duration * sfreq), CLASSES[paradigm]
+    task = (paradigm, names, n_epochs, n_times, sfreq, effect, artifacts, target_fraction)
+    entropy = _root_entropy(random_state)
     data = np.empty((n_subjects * n_epochs, len(names), n_times))
     labels = np.empty(n_subjects * n_epochs, dtype=int)
     for subject in range(n_subjects):
         rows = slice(subject * n_epochs, (subject + 1) * n_epochs)
-        data[rows], labels[rows] = _simulate_subject(
-            entropy,
-            subject,
-            paradigm,
-            names,
-            n_epochs=n_epochs,
-            n_times=n_times,
-            sfreq=sfreq,
-            effect=effect,
-            rate=artifacts,
-            target_fraction=target_fraction,
-            against=against,
-        )
+        data[rows], labels[rows] = _simulate_subject((entropy, subject), *task, reference)
 
     trial = np.tile(np.arange(n_epochs), n_subjects)
     metadata = pd.DataFrame(
@@ -200,44 +178,49 @@ def simulate_epochs(
             "label": np.array(classes)[labels],
         }
     )
-    events = np.c_[np.arange(len(labels)) * n_times, np.zeros(len(labels), dtype=int), labels + 1]
-    return mne.EpochsArray(
+    info = mne.create_info(list(names), sfreq, "eeg", verbose="error")
+    info.set_montage(template_montage(), verbose="error")
+    epochs = mne.EpochsArray(
         data,
-        _make_info(names, sfreq, against),
-        events=events,
-        tmin=0.0,
+        info,
+        events=np.c_[np.arange(len(labels)) * n_times, np.zeros_like(labels), labels + 1],
         event_id={name: i + 1 for i, name in enumerate(classes) if (labels == i).any()},
         metadata=metadata,
         verbose="error",
     )
+    if reference is not None:
+        epochs.set_eeg_reference([], verbose="error")  # marks them; "average" would round again
+    return epochs
 
 
-def _check_reference(reference: Any, known: Sequence[str]) -> str | tuple[str, ...] | None:
-    """One of "average", "random", None, or the names of the reference electrodes."""
-    if reference is None or (isinstance(reference, str) and reference in ("average", "random")):
-        return reference
-    return check_names([reference] if isinstance(reference, str) else reference, "reference", known)
+def _spelled(names: Sequence[str], what: str, known: Mapping[str, str]) -> tuple[str, ...]:
+    """Electrode names in mne's spelling, whatever their case."""
+    wanted = [str(name).lower() for name in names]
+    unknown = [str(name) for name in names if str(name).lower() not in known]
+    repeated = sorted({name for name in wanted if wanted.count(name) > 1})
+    if not wanted or unknown or repeated:
+        raise ValueError(
+            f"{what} of simulate_epochs must hold electrodes of mne's 10-05 montage (in any case), "
+            f"each once; it is empty, or has the unknown {unknown} or the repeated {repeated}."
+        )
+    return tuple(known[name] for name in wanted)
 
 
-def _make_info(
-    names: tuple[str, ...], sfreq: float, against: str | tuple[str, ...] | None
-) -> mne.Info:
-    """Measurement info with the template montage that tells mne of the reference."""
-    info = mne.create_info(list(names), sfreq, "eeg", verbose="error")
-    info.set_montage(template_montage(), verbose="error")
-    if against is None:
-        return info
-    silent = mne.EvokedArray(np.zeros((len(names), 2)), info, verbose="error")
-    channels = "average" if against == "average" else []  # []: referenced, mne need not know how
-    return mne.set_eeg_reference(silent, channels, copy=False, verbose="error")[0].info
+def _root_entropy(random_state: Any) -> int:
+    """One integer from which every generator of a simulation is derived."""
+    if random_state is None:
+        return int(np.random.SeedSequence().entropy)
+    if isinstance(random_state, np.random.Generator):
+        return int(random_state.integers(2**63 - 1))
+    if isinstance(random_state, np.random.RandomState):
+        return int(random_state.randint(2**31 - 1))
+    return int(random_state)
 
 
 def _simulate_subject(
-    entropy: int,
-    subject: int,
+    seed: tuple[int, int],
     paradigm: str,
     names: tuple[str, ...],
-    *,
     n_epochs: int,
     n_times: int,
     sfreq: float,
@@ -247,11 +230,12 @@ def _simulate_subject(
     against: str | tuple[str, ...] | None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """One person's epochs (n_epochs, n_chans, n_times) in volts, and their class indices."""
+    entropy, subject = seed
 
     def generator(*key: int) -> np.random.Generator:
         return np.random.default_rng(np.random.SeedSequence(entropy, spawn_key=(subject, *key)))
 
-    traits = draw_traits(generator(0))
+    traits = Traits(generator(0))
     if against == "random":
         choice = int(generator(1).integers(len(_DRAWN_REFERENCES)))
         against = _DRAWN_REFERENCES[choice] or "average"
@@ -261,25 +245,24 @@ def _simulate_subject(
 
     # One generator per ingredient: (subject, 3 + paradigm, ingredient).
     session = 3 + list(CLASSES).index(paradigm)
-    n_total = n_epochs * n_times
-    times = np.arange(n_times) / sfreq
     labels = draw_labels(generator(session, 0), paradigm, n_epochs, target_fraction)
-    gains = None
+    person, length = (head, traits), (n_epochs * n_times, sfreq)
+    trials = labels, np.arange(n_times) / sfreq, effect
+    rng, gains = generator(session, 1), None
     if paradigm == "motor":
-        gains = motor_gains(generator(session, 1), traits, labels, times, effect)
-
-    x = aperiodic_background(generator(session, 2), head, traits, n_total, sfreq)
-    x += alpha_and_theta(generator(session, 3), head, traits, n_total, sfreq, _ALPHA[paradigm])
-    x += sensorimotor_rhythms(generator(session, 4), head, traits, n_total, sfreq, gains)
+        gains = motor_gains(rng, traits, *trials)
+    x = aperiodic_background(generator(session, 2), *person, *length)
+    x += alpha_and_theta(generator(session, 3), *person, *length, _ALPHA[paradigm])
+    x += sensorimotor_rhythms(generator(session, 4), *person, *length, gains)
     if paradigm == "erp":
-        x += evoked_responses(generator(session, 1), head, traits, labels, times, effect)
+        x += evoked_responses(rng, *person, *trials)
     elif paradigm == "steady_state":
-        x += steady_responses(generator(session, 1), head, traits, labels, times, sfreq, effect)
+        x += steady_responses(rng, *person, *trials, sfreq)
     x *= np.float32(traits.scale)
     if rate > 0:
-        for ingredient, add in enumerate((artefact.blinks, artefact.saccades, artefact.muscles), 5):
-            x += add(generator(session, ingredient), head, traits, n_total, sfreq, rate)
-    x += artefact.instrument(generator(session, 8), head, traits, n_total, sfreq)
+        for ingredient, add in enumerate((blinks, saccades, muscles), 5):
+            x += add(generator(session, ingredient), *person, *length, rate)
+    x += instrument(generator(session, 8), *person, *length)
 
     if against == "average":
         x -= x.mean(axis=0)

@@ -53,6 +53,24 @@ def test_random_state():
     np.testing.assert_array_equal(np.random.get_state()[1], state)
 
 
+@pytest.mark.parametrize(
+    ("paradigm", "microvolts"),
+    [
+        ("motor", [-4.829, 9.3259, -7.5207]),
+        ("erp", [-21.1437, 15.8846, -12.7999]),
+        ("steady_state", [-11.9483, -23.7787, 9.3804]),
+    ],
+)
+def test_a_seed_gives_the_same_signals_in_every_version(paradigm, microvolts):
+    """The shipped encoders can be trained again only if it does."""
+    epochs = simulate_epochs(
+        paradigm, n_subjects=2, n_epochs=2, ch_names=["Fp1", "C4", "Oz"], reference="random",
+        random_state=5,
+    )  # fmt: skip
+    found = epochs.get_data(units="uV")[[0, 1, 3], [0, 1, 2], [9, 99, 199]]
+    np.testing.assert_allclose(found, microvolts, atol=2e-3)
+
+
 def test_any_montage_rate_and_length():
     epochs = simulate_epochs(
         n_subjects=1, n_epochs=3, ch_names=["tp9", "AF7", "af8", "TP10"], sfreq=160.0,
