@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import re
+import warnings
 from inspect import signature
 from numbers import Integral, Real
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,18 +17,24 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import Tags
-from sklearn.utils._param_validation import Interval
+from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-# Rate that each was published for, and its shape. EEGPT is brought to the size of DARE's nano: its
-# own (25 million parameters) has no use for a few hundred epochs without pretraining.
+LAST = "final_layer"  # of all models of braindecode
+# Rate in Hz that each was published for, and microvolts of one unit where that is known.
+RATES: dict[str, tuple[float, float | None]] = {
+    "eegnet": (128.0, None), "shallowfbcspnet": (250.0, None), "atcnet": (250.0, None),
+    "eegpt": (256.0, 1000.0), "labram": (200.0, 100.0), "cbramod": (200.0, 100.0),
+    "biot": (200.0, None), "signaljepa": (128.0, None), "reve": (200.0, None),
+    "luna": (256.0, None),
+}  # fmt: skip
+# EEGPT is brought to the size of DARE's nano: its own (25 million parameters) has no use for a few
+# hundred epochs without pretraining.
 _SMALL = {"embed_num": 1, "embed_dim": 64, "depth": 2, "num_heads": 4, "patch_stride": 64}
-RIVALS: dict[str, tuple[float, dict[str, Any]]] = {
-    "EEGNet": (128.0, {"final_layer_with_constraint": True}),
-    "ShallowFBCSPNet": (250.0, {}),
-    "EEGPT": (256.0, _SMALL),
-}
+RIVALS: dict[str, dict[str, Any]] = {
+    "EEGNet": {"final_layer_with_constraint": True}, "ShallowFBCSPNet": {}, "EEGPT": _SMALL,
+}  # fmt: skip
 _POSITIVE = Interval(Real, 0, None, closed="neither")
 _WHOLE = Interval(Integral, 1, None, closed="left")
 
@@ -32,7 +42,7 @@ _WHOLE = Interval(Integral, 1, None, closed="left")
 class BraindecodeClassifier(ClassifierMixin, BaseEstimator):
     """A network of braindecode: trained from scratch, fine-tuned, or frozen before a classifier.
 
-    Reads arrays; put `SignalArray` in front (as `deep_pipelines` does) for every other input.
+    Reads arrays; `rival` puts `SignalArray` in front, for every other input.
 
     Parameters
     ----------
@@ -40,11 +50,17 @@ class BraindecodeClassifier(ClassifierMixin, BaseEstimator):
         Name of a class in ``braindecode.models``.
     weights : str or None, default=None
         Hugging Face repository, or folder of the model's ``save_pretrained``; None draws them.
+        The network is built for the layout of `X`, and takes all weights that fit.
     frozen : bool, default=False
-        Train nothing of the network: its features (the mean over tokens), standardised, go into a
-        logistic regression. For models that offer features: LaBraM, EEGPT, BIOT, CBraMod, ...
+        Train nothing of the network: its features, standardised, go into a logistic regression.
+        Features are the tokens of models that offer them (``return_features``: LaBraM, EEGPT, BIOT,
+        CBraMod, ...), and of any other what its ``final_layer`` reads.
+    pooling : {"mean", "flatten"}, default="mean"
+        Of the tokens of a frozen network, as in `DAREEmbedder`.
+    C : float, default=1.0
+        Inverse regularisation of the classifier behind a frozen network.
     model_params : dict or None, default=None
-        Further arguments of the model's class.
+        Further arguments of the model's class, in place of those that were saved with `weights`.
     ch_names : sequence of str or None, default=None
         Names of the channels, for models that ask which electrodes they see.
     sfreq : float or None, default=None
@@ -76,7 +92,8 @@ class BraindecodeClassifier(ClassifierMixin, BaseEstimator):
     Raises
     ------
     ValueError
-        If braindecode has no such model, the model offers no features, or epochs are too short.
+        If braindecode has no such model, the model has no features, epochs are too short, or
+        `weights` lack a part of a frozen network.
 
     Examples
     --------
@@ -92,6 +109,7 @@ class BraindecodeClassifier(ClassifierMixin, BaseEstimator):
 
     _parameter_constraints: dict = {
         "model": [str], "weights": [str, None], "frozen": ["boolean"], "model_params": [dict, None],
+        "pooling": [StrOptions({"mean", "flatten"})], "C": [_POSITIVE],
         "ch_names": ["array-like", None], "sfreq": [_POSITIVE, None], "scale": [_POSITIVE, None],
         "max_epochs": [_WHOLE], "batch_size": [_WHOLE], "lr": [_POSITIVE], "device": [str],
         "weight_decay": [Interval(Real, 0, None, closed="left")], "random_state": ["random_state"],
@@ -103,6 +121,8 @@ class BraindecodeClassifier(ClassifierMixin, BaseEstimator):
         *,
         weights: str | None = None,
         frozen: bool = False,
+        pooling: str = "mean",
+        C: float = 1.0,
         model_params: dict[str, Any] | None = None,
         ch_names=None,
         sfreq: float | None = None,
@@ -117,6 +137,8 @@ class BraindecodeClassifier(ClassifierMixin, BaseEstimator):
         self.model = model
         self.weights = weights
         self.frozen = frozen
+        self.pooling = pooling
+        self.C = C
         self.model_params = model_params
         self.ch_names = ch_names
         self.sfreq = sfreq
@@ -154,7 +176,8 @@ class BraindecodeClassifier(ClassifierMixin, BaseEstimator):
             self.net_ = self._net(self._build(), drop_last=len(X) % self.batch_size == 1)
             if self.frozen:
                 self.net_.initialize()
-                self.head_ = make_pipeline(StandardScaler(), LogisticRegression(max_iter=5_000))
+                classifier = LogisticRegression(C=self.C, max_iter=5_000)
+                self.head_ = make_pipeline(StandardScaler(), classifier)
                 self.head_.fit(self._forward(X), y)
             else:
                 self.net_.fit(self._scaled(X), targets.astype(np.int64))
@@ -202,7 +225,7 @@ class BraindecodeClassifier(ClassifierMixin, BaseEstimator):
 
             config, weights = state["net_"]
             with torch.random.fork_rng(devices=[]):  # construction draws initial weights
-                module = getattr(_braindecode().models, self.model).from_config(config)
+                module = _from_config(getattr(_braindecode().models, self.model), config)
             module.load_state_dict({k: torch.from_numpy(v.copy()) for k, v in weights.items()})
             self.net_ = self._net(module).initialize()
 
@@ -226,39 +249,81 @@ class BraindecodeClassifier(ClassifierMixin, BaseEstimator):
         network = getattr(_braindecode().models, self.model, None)
         if not isinstance(network, type):
             raise ValueError(f"braindecode.models has no class {self.model!r}.")
-        if self.frozen and "return_features" not in signature(network.forward).parameters:
-            raise ValueError(f"{self.model} of braindecode offers no features: use frozen=False.")
-        known = {"n_outputs": len(self.classes_), **(self.model_params or {})}
-        if self.weights is not None:
-            return network.from_pretrained(self.weights, **known)
+        shape = {"n_chans": self.n_chans_in_, "n_times": self.n_times_in_, "sfreq": self.sfreq}
+        known = {**shape, "n_outputs": len(self.classes_), **(self.model_params or {})}
         if self.ch_names is not None:
             info = mne.create_info(list(self.ch_names), 1.0, "eeg")
             info.set_montage("colin27_1005", match_case=False, on_missing="ignore")
             known["chs_info"] = info["chs"]
-        shape = {"n_chans": self.n_chans_in_, "n_times": self.n_times_in_, "sfreq": self.sfreq}
-        return network(**shape, **known)
+        module = network(**known) if self.weights is None else self._pretrained(network, known)
+        if self.frozen and not (_takes(network, "return_features") or hasattr(module, LAST)):
+            raise ValueError(f"{self.model} of braindecode has no features: use frozen=False.")
+        return module
+
+    def _pretrained(self, network: type, known: dict[str, Any]) -> Any:
+        """The network for the layout of X with the saved weights that fit it."""
+        from ..weights.files import CONFIG_NAME, WEIGHTS_NAME, read_tensors
+        from ..weights.hub import download
+
+        folder = Path(self.weights) if Path(self.weights).is_dir() else download(self.weights)
+        path = folder / CONFIG_NAME
+        config = json.loads(path.read_text()) if path.exists() else {}
+        layout = {"chs_info": None, "input_window_seconds": None}  # the saved one
+        try:
+            module = _from_config(network, {**config, **layout, **known})
+        except TypeError as error:
+            raise ValueError(f"weights={self.weights!r} are of another model: {error}.") from error
+        saved, own = read_tensors(folder / WEIGHTS_NAME), module.state_dict()
+        saved = {(module.mapping or {}).get(name, name): value for name, value in saved.items()}
+        fits = {k: v for k, v in saved.items() if k in own and v.shape == own[k].shape}
+        parts = [name for name, _ in module.named_parameters() if LAST not in name]
+        lacking = [name for name in parts if name not in fits]
+        if lacking and (self.frozen or len(lacking) == len(parts)):
+            raise ValueError(
+                f"weights={self.weights!r} hold nothing that fits {', '.join(lacking[:5])} of "
+                f"{self.model} for {self.n_chans_in_} channels and {self.n_times_in_} samples: "
+                "take epochs like those of its pretraining (length, rate, channels), a class of "
+                "braindecode that interpolates channels, or model_params."
+            )
+        if lacking:
+            warnings.warn(
+                f"These parts of {self.model} are not in its weights, and start at random: "
+                f"{', '.join(lacking)}.",
+                UserWarning,
+                stacklevel=4,
+            )
+        module.load_state_dict(fits, strict=False)
+        return module
 
     def _forward(self, X: np.ndarray) -> np.ndarray:
-        """Features (their mean over tokens) of a frozen network, outputs of a trained one.
+        """Features of a frozen network, outputs of a trained one.
 
         skorch's own loop would draw from torch's generator.
         """
         import torch
 
         module, found = self.net_.module_.eval(), []
-        options: dict[str, Any] = {"return_features": True} if self.frozen else {}
-        takes_names = "ch_names" in signature(module.forward).parameters
-        if self.frozen and takes_names and self.ch_names is not None:
-            options["ch_names"] = list(self.ch_names)
+        run = self._features if self.frozen else module
         with torch.inference_mode():
             for start in range(0, len(X), self.batch_size):
                 batch = torch.from_numpy(self._scaled(X[start : start + self.batch_size]))
-                answer = module(batch.to(self.net_.device), **options)
-                if self.frozen:
-                    tokens = answer["features"]
-                    answer = tokens.reshape(len(batch), -1, tokens.shape[-1]).mean(dim=1)
-                found.append(answer.cpu().numpy())
+                found.append(run(batch.to(self.net_.device)).cpu().numpy())
         return np.concatenate(found)
+
+    def _features(self, batch: Any) -> Any:
+        """Pooled tokens ``(n_epochs, n_features)``, or what the network's last layer reads."""
+        module, read = self.net_.module_, []
+        if not _takes(type(module), "return_features"):
+            last = getattr(module, LAST)
+            with last.register_forward_pre_hook(lambda _, x: read.append(x[0])):
+                module(batch)
+            return read[0].flatten(1)
+        names = {}
+        if self.ch_names is not None and "ch_names" in signature(module.forward).parameters:
+            names["ch_names"] = list(self.ch_names)
+        tokens = module(batch, return_features=True, **names)["features"]
+        tokens = tokens.reshape(len(batch), -1, tokens.shape[-1])
+        return tokens.mean(dim=1) if self.pooling == "mean" else tokens.flatten(1)
 
     def _scaled(self, X: np.ndarray) -> np.ndarray:
         """Offsets of the epochs removed, in units of `scale_`."""
@@ -272,6 +337,75 @@ def _braindecode() -> Any:
     with mne.use_log_level("error"):
         import braindecode.models
     return braindecode
+
+
+def _from_config(network: type, config: dict[str, Any]) -> Any:
+    """An untrained network; no file has anything imported but classes of torch and braindecode."""
+    from braindecode.models.util import resolve_type_kwargs
+
+    for name, value in config.items():
+        path = isinstance(value, str) and re.fullmatch(r"\w+(\.[^\W\d]\w*)+", value)
+        if path and not value.startswith(("torch.nn.", "braindecode.")):
+            raise ValueError(f"{name}={value!r} of a configuration is not a class of torch.nn.")
+    for base in network.__mro__[:2]:  # classes that interpolate hide the arguments of theirs
+        resolve_type_kwargs(base, config)
+    return network.from_config(config)
+
+
+def _takes(network: type, name: str) -> bool:
+    """Whether the class, or the one that it interpolates for, has this argument of forward."""
+    own = [vars(base)["forward"] for base in network.__mro__ if "forward" in vars(base)]
+    return any(name in signature(forward).parameters for forward in own)
+
+
+def rival(
+    model: str,
+    *,
+    rate: float | None = None,
+    scale: float | None = None,
+    ch_names: Any = None,
+    sfreq: float | None = None,
+    unit: str = "auto",
+    **params: Any,
+) -> Pipeline:
+    """Unfitted pipeline of any network of braindecode, for any input of the library.
+
+    Parameters
+    ----------
+    model : str
+        Name of a class in ``braindecode.models``.
+    rate, scale : float or None, default=None
+        Sampling rate (Hz) that the signals are brought to, and the microvolts of one unit. None
+        takes what the network was published for (`RATES`); of a network that is not listed, the
+        rate of the signals and their standard deviation.
+    ch_names, sfreq, unit
+        Layout of arrays. mne.Epochs know their own; pass their names too where the network asks
+        which electrodes it sees.
+    **params
+        Of `BraindecodeClassifier`: ``weights``, ``frozen``, ``pooling``, ``max_epochs``, ...
+
+    Examples
+    --------
+    Is DARE better than EEGPT on these epochs? (``weights`` would name a folder, or a repository of
+    the Hugging Face Hub.)
+
+    >>> from dare_sklearn import DAREClassifier, simulate_epochs
+    >>> from dare_sklearn.evaluation import compare, rival
+    >>> epochs = simulate_epochs("motor", n_subjects=2, n_epochs=8, random_state=0)
+    >>> small = {"embed_dim": 32, "depth": 1, "num_heads": 2}
+    >>> eegpt = rival("EEGPT", ch_names=epochs.ch_names, frozen=True, model_params=small)
+    >>> pipelines = {"DARE": DAREClassifier("nano", adaptation="linear"), "EEGPT": eegpt}
+    >>> table = compare(pipelines, epochs, epochs.metadata["label"], cv=2)
+    >>> sorted(set(table["pipeline"]))
+    ['DARE', 'EEGPT']
+    """
+    from ..transformers.classical import SignalArray
+
+    published = RATES.get(model.removeprefix("Interpolated").lower(), (None, None))
+    rate, scale = rate or published[0], scale or published[1]
+    signals = SignalArray(ch_names=ch_names, sfreq=sfreq, unit=unit, resample=rate)
+    net = BraindecodeClassifier(model, ch_names=ch_names, sfreq=rate, scale=scale, **params)
+    return Pipeline([("signals", signals), ("net", net)])
 
 
 def deep_pipelines(
@@ -314,15 +448,14 @@ def deep_pipelines(
     >>> list(deep_pipelines())
     ['EEGNet', 'ShallowFBCSPNet', 'EEGPT (untrained)']
     """
-    from ..transformers.classical import SignalArray
-
-    pipelines = {}
-    for model, (rate, params) in RIVALS.items():
-        signals = SignalArray(ch_names=ch_names, sfreq=sfreq, unit=unit, resample=rate)
-        net = BraindecodeClassifier(
-            model, model_params=dict(params), sfreq=rate, max_epochs=max_epochs,
-            batch_size=batch_size, device=device, random_state=random_state,
-        )  # fmt: skip
-        name = f"{model} (untrained)" if model == "EEGPT" else model
-        pipelines[name] = Pipeline([("signals", signals), ("net", net)])
-    return pipelines
+    layout = {"ch_names": ch_names, "sfreq": sfreq, "unit": unit}
+    training = {
+        "max_epochs": max_epochs, "batch_size": batch_size, "device": device,
+        "random_state": random_state,
+    }  # fmt: skip
+    return {
+        f"{model} (untrained)" if model == "EEGPT" else model: rival(
+            model, model_params=dict(params), **layout, **training
+        )
+        for model, params in RIVALS.items()
+    }

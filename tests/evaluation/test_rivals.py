@@ -11,7 +11,7 @@ import torch
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 
-from dare_sklearn.evaluation import BraindecodeClassifier, compare, deep_pipelines
+from dare_sklearn.evaluation import BraindecodeClassifier, compare, deep_pipelines, rival
 from dare_sklearn.evaluation.rivals import RIVALS
 
 NAMES, SFREQ = ["C3", "Cz", "C4"], 128.0
@@ -31,7 +31,7 @@ def task(n_epochs=40, n_chans=3, n_times=128, seed=0):
 
 def eegnet(**params):
     params = {"max_epochs": 1, "batch_size": 8, "random_state": 0, **params}
-    return BraindecodeClassifier("EEGNet", model_params=RIVALS["EEGNet"][1], **params)
+    return BraindecodeClassifier("EEGNet", model_params=RIVALS["EEGNet"], **params)
 
 
 @pytest.mark.parametrize("name", deep_pipelines())
@@ -56,7 +56,7 @@ def test_pipelines(name):
 def test_they_learn(model, lr):
     X, y = task(60)
     net = BraindecodeClassifier(
-        model, model_params=RIVALS[model][1], max_epochs=25, batch_size=16, lr=lr, random_state=0
+        model, model_params=RIVALS[model], max_epochs=25, batch_size=16, lr=lr, random_state=0
     )
     assert net.fit(X[:40], y[:40]).score(X[40:], y[40:]) > 0.8
 
@@ -74,7 +74,7 @@ def test_training_is_that_of_braindecodes_own_classifier():
     scaled /= scaled.std()
     with torch_seed(draw_seeds(0, 1)[0]):
         theirs = EEGClassifier(
-            EEGNet(n_chans=3, n_outputs=2, n_times=128, **RIVALS["EEGNet"][1]),
+            EEGNet(n_chans=3, n_outputs=2, n_times=128, **RIVALS["EEGNet"]),
             optimizer=torch.optim.AdamW, lr=1e-3, optimizer__weight_decay=1e-2, max_epochs=2,
             batch_size=8, iterator_train__drop_last=False, train_split=None, verbose=0,
         ).fit(scaled, (y == "hands").astype(np.int64))  # fmt: skip
@@ -120,16 +120,31 @@ def test_grid_search_and_compare():
     np.testing.assert_array_equal(found["roc_auc"], again["roc_auc"])
 
 
+# Every model of the installed braindecode that has features, as small as it can be made, for
+# electrodes that it knows. REVE, STEEGFormer (tables from the Hub) and ZUNA (its length is a
+# multiple of 32, fitted to 256 Hz) are left out.
 TINY = {"embed_num": 1, "embed_dim": 32, "depth": 1, "num_heads": 2}
+FROZEN = {
+    "EEGPT": TINY,
+    "BIOT": {"num_layers": 1, "embed_dim": 32, "num_heads": 2},
+    "CBraMod": {"n_layer": 1},
+    "CodeBrain": {"num_res_layers": 1},
+    "EEGDINO": {"n_layer": 1},
+    "Labram": {"num_layers": 1},
+    "LUNA": {"depth": 1},
+    "SignalJEPA": {},
+    "InterpolatedEEGPT": TINY,
+    "InterpolatedLaBraM": {"num_layers": 1},
+    "InterpolatedSignalJEPA": {},
+}
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize(
-    ("model", "params"), [("EEGPT", TINY), ("BIOT", {"num_layers": 1}), ("CBraMod", {"n_layer": 1})]
-)
-def test_frozen_networks_are_read_not_trained(model, params):
-    X, y = task(16, n_times=400)
-    options = {"frozen": True, "model_params": params, "ch_names": NAMES, "sfreq": 200.0}
+@pytest.mark.parametrize("model", FROZEN)
+def test_frozen_networks_are_read_not_trained(model, tmp_path):
+    names = [*NAMES, "Pz", "Fz", "Oz"]
+    X, y = task(16, n_chans=6, n_times=400)
+    options = {"frozen": True, "ch_names": names, "sfreq": 200.0, "model_params": FROZEN[model]}
     net = BraindecodeClassifier(model, random_state=0, batch_size=5, **options).fit(X, y)
     again = clone(net).set_params(max_epochs=7, batch_size=16).fit(X[::-1], y[::-1])
     for first, second in zip(
@@ -140,6 +155,30 @@ def test_frozen_networks_are_read_not_trained(model, params):
     np.testing.assert_allclose(proba.sum(axis=1), 1, rtol=1e-5)
     assert net.score(X, y) > 0.9
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(net)).predict_proba(X), proba)
+    net.net_.module_.save_pretrained(tmp_path)
+    loaded = clone(net).set_params(weights=str(tmp_path), random_state=5).fit(X, y)
+    np.testing.assert_allclose(loaded.predict_proba(X), proba, atol=1e-4)
+    flat = clone(net).set_params(pooling="flatten").fit(X, y)
+    assert flat.head_[0].n_features_in_ >= net.head_[0].n_features_in_
+
+
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")
+@pytest.mark.parametrize("model", ["EEGNet", "ShallowFBCSPNet", "ATCNet"])
+def test_networks_from_scratch(model):
+    X, y = task(8, n_times=768)
+    options = {"max_epochs": 1, "random_state": 0, "model_params": RIVALS.get(model)}
+    pipeline = rival(model, **{**LAYOUT, "sfreq": 256.0}, **options).fit(X, y)
+    assert pipeline[0].sfreq_out_ == pipeline[1].sfreq == {"EEGNet": 128.0}.get(model, 250.0)
+    assert pipeline.predict_proba(X).shape == (8, 2)
+
+
+def test_a_rival_by_name_brings_signals_to_its_rate_and_unit():
+    pipeline = rival("InterpolatedLaBraM", frozen=True, ch_names=NAMES, **LAYOUT)
+    assert pipeline[0].resample == pipeline[1].sfreq == 200.0 and pipeline[1].scale == 100.0
+    own = rival("EEGPT", rate=128.0, scale=1.0, **LAYOUT)
+    assert own[0].resample == 128.0 and own[1].scale == 1.0
+    other = rival("TCN", **LAYOUT)
+    assert other[0].resample is None and other[1].scale is None
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -156,12 +195,42 @@ def test_weights_of_a_saved_folder(tmp_path):
     assert tuned.predict_proba(X).shape == (16, 2)
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_weights_of_another_layout_are_taken_where_they_fit(tmp_path):
+    X, y = task(8, n_chans=4, n_times=400)
+    options = {"ch_names": [*NAMES, "Pz"], "sfreq": 200.0, "model_params": FROZEN["Labram"]}
+    # its temporal embedding has the length of the epochs
+    saved = BraindecodeClassifier("Labram", frozen=True, random_state=0, **options)
+    saved.fit(np.concatenate([X, X], axis=-1), y).net_.module_.save_pretrained(tmp_path)
+    own = {**options, "weights": str(tmp_path)}
+    own["ch_names"] = ["F3", "Fz", "F4", "Oz"]
+    wrong = r"fits temporal_embedding of Interpolated\w+ for 4 channels and 400 samples"
+    with pytest.raises(ValueError, match=wrong):
+        BraindecodeClassifier("InterpolatedLaBraM", frozen=True, **own).fit(X, y)
+    net = BraindecodeClassifier("InterpolatedLaBraM", lr=1e-9, max_epochs=1, **own)
+    with pytest.warns(UserWarning, match=r"LaBraM are not in its weights.*: temporal_embedding\."):
+        net.fit(X, y)
+    before, after = (m.net_.module_.state_dict() for m in (saved, net))
+    name = "blocks.0.mlp.0.weight"
+    torch.testing.assert_close(after[name], before[name], atol=1e-6, rtol=0)
+    with pytest.raises(ValueError, match="are of another model"):
+        BraindecodeClassifier("EEGPT", **own | {"model_params": TINY}).fit(X, y)
+    # a configuration that would have something else imported
+    config = tmp_path / "config.json"
+    config.write_text(config.read_text().replace("torch.nn.modules.activation.GELU", "os.system"))
+    with pytest.raises(ValueError, match="'os.system' of a configuration is not a class of torch"):
+        BraindecodeClassifier("Labram", frozen=True, **own).fit(X, y)
+    config.unlink()  # some repositories have none, and another network takes nothing
+    with pytest.raises(ValueError, match="hold nothing that fits"):
+        BraindecodeClassifier("EEGPT", **own | {"model_params": TINY}).fit(X, y)
+
+
 def test_wrong_arguments():
     X, y = task(8)
     with pytest.raises(ValueError, match="no class 'EEGNot'"):
         BraindecodeClassifier("EEGNot").fit(X, y)
-    with pytest.raises(ValueError, match="EEGNet of braindecode offers no features"):
-        eegnet(frozen=True).fit(X, y)
+    with pytest.raises(ValueError, match="no class 'DeepSleepNetX'"):
+        BraindecodeClassifier("DeepSleepNetX", frozen=True).fit(X, y)
     with pytest.raises(ValueError, match="put SignalArray in front"):
         eegnet().fit(X[:, 0], y)
     with pytest.raises(ValueError, match="two or more classes"):
