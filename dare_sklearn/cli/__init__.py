@@ -10,11 +10,12 @@ import os
 import shlex
 import sys
 import warnings
+from collections import Counter
 from collections.abc import Sequence
 
 from .. import __version__
 from . import benchmark, embed, info, pretrain
-from ._options import FAILURE, INTERRUPTED, OK, USAGE, Parser, UsageError, path
+from ._options import FAILURE, INTERRUPTED, OK, USAGE, UsageError, path
 from ._say import Warnings, say
 
 COMMANDS = (benchmark, pretrain, embed, info)
@@ -33,18 +34,20 @@ exit codes: 0 done, 1 failed, 2 wrong usage, 130 stopped with Ctrl-C
 
 def make_parser() -> argparse.ArgumentParser:
     """The parser of all commands."""
-    parser = Parser(
-        prog="dare-sklearn",
+    how = {"formatter_class": argparse.RawDescriptionHelpFormatter, "allow_abbrev": False}
+    parser = argparse.ArgumentParser(
+        "dare-sklearn",
         description="The DARE-EEG foundation model: benchmark it, pretrain it, embed with it.",
         epilog=_EPILOG,
+        **how,
     )
     parser.add_argument("--version", action="version", version=f"dare-sklearn {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for command in COMMANDS:
-        name = command.__name__.rsplit(".", 1)[-1]
         sub = commands.add_parser(
-            name, help=command.HELP, description=command.DESCRIPTION, epilog=command.EPILOG
-        )
+            command.__name__.rsplit(".", 1)[-1], help=command.HELP, epilog=command.EPILOG,
+            description=command.DESCRIPTION, **how,
+        )  # fmt: skip
         command.add_arguments(sub)
         sub.add_argument("--debug", action="store_true", help="show the traceback of an error")
         sub.set_defaults(run=command.run)
@@ -58,17 +61,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     argv = list(sys.argv[1:] if argv is None else argv)
     try:
-        parser = make_parser()
-        args, rest = parser.parse_known_args(argv)
-        # before Python 3.13, argparse takes an optional list of files to be empty where an option
-        # comes first
-        if rest and args.command == "benchmark" and not any(word.startswith("-") for word in rest):
-            args.files = [*args.files, *map(path, rest)]
-        elif rest:
-            parser.error(f"unrecognized arguments: {' '.join(rest)}")
+        args = _parse(argv)
     except SystemExit as stop:  # argparse has said what is wrong
         return int(stop.code or 0)
-    args.command_line = shlex.join(["dare-sklearn", *argv])
     os.environ.setdefault("MPLBACKEND", "agg")
     with warnings.catch_warnings():
         args.warnings = Warnings()
@@ -89,6 +84,23 @@ def main(argv: Sequence[str] | None = None) -> int:
             return USAGE if isinstance(error, UsageError | FileNotFoundError) else FAILURE
         finally:
             args.warnings.finish()
+
+
+def _parse(argv: list[str]) -> argparse.Namespace:
+    """The arguments, with the options that the user gave in ``given``."""
+    parser = make_parser()
+    args, rest = parser.parse_known_args(argv)
+    # before Python 3.13, argparse takes an optional list of files to be empty where an option comes
+    # first
+    if rest and args.command == "benchmark" and not any(word.startswith("-") for word in rest):
+        args.files = [*args.files, *map(path, rest)]
+    elif rest:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    args.given = Counter(word.split("=")[0] for word in argv if word.startswith("--"))
+    if twice := [option for option, count in args.given.items() if count > 1]:
+        parser.error(f"argument {twice[0]}: it was given twice")
+    args.command_line = shlex.join(["dare-sklearn", *argv])
+    return args
 
 
 def _explain(error: Exception) -> str:

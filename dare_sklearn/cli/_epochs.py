@@ -45,32 +45,32 @@ def from_files(args: Any) -> Data:
     """The epochs of all files together."""
     import mne
 
-    parts, labels, groups, near = [], [], [], 0
-    first: tuple[str, Any] | None = None
+    parts: list[tuple[str, Any]] = []
+    values, labels, groups, near = [], [], [], 0
     for path, name in name_files(args.files, only_epochs=True).items():
         epochs = _read(path)
-        labels_here = _column(epochs, args.label, "label", name)
-        groups_here = _column(epochs, args.groups, "groups", name) if args.groups else labels_here
+        ours = _column(epochs, args.label, "label", name)
+        people = _column(epochs, args.groups, "groups", name) if args.groups else ours
         epochs = pick_and_filter(epochs, path, args)
-        first = first or (name, epochs)
-        _check_layout(name, epochs, *first)
-        keep = [i for i, label in enumerate(labels_here) if label in (args.classes or labels_here)]
-        parts.append(epochs.get_data(item=keep, copy=False, verbose="error"))
+        parts.append((name, epochs))
+        _check_layout(*parts[-1], *parts[0])
+        keep = [i for i, label in enumerate(ours) if label in (args.classes or ours)]
+        values.append(epochs.get_data(item=keep, copy=False, verbose="error"))
         near += _count_overlapping(epochs[keep])
-        labels += [labels_here[i] for i in keep]
-        groups += [groups_here[i] for i in keep]
-    values = np.concatenate(parts)
-    single = _without_copies(values)
+        labels += [ours[i] for i in keep]
+        groups += [people[i] for i in keep]
+    joined = np.concatenate(values)
+    single = _without_copies(joined)
     y = np.array(labels, dtype=str)[single]
     _check_labels(y, args)
-    name, epochs = first
+    name, epochs = parts[0]
     info = mne.pick_info(epochs.info, range(len(epochs.ch_names)))
-    joined = mne.EpochsArray(values[single], info, tmin=epochs.tmin, verbose="error")
     title = f"{args.label} in {name if len(parts) == 1 else f'{len(parts)} files'}"
-    data = Data(title, joined, y, np.array(groups, dtype=str)[single] if args.groups else None)
-    if copies := len(values) - len(single):
+    array = mne.EpochsArray(joined[single], info, tmin=epochs.tmin, verbose="error")
+    data = Data(title, array, y, np.array(groups, dtype=str)[single] if args.groups else None)
+    if copies := len(joined) - len(single):
         data.notes.append(
-            f"{copies} of {len(values)} epochs are exact copies of others and are left out: a copy "
+            f"{copies} of {len(joined)} epochs are exact copies of others and are left out: a copy "
             "among the training epochs gives its test epoch away."
         )
     if near and args.groups is None:
@@ -89,14 +89,13 @@ def with_positions(epochs: Any) -> Any:
 
     if epochs.get_montage() is not None:
         return epochs
-    places = template_positions()
-    strange = [name for name in epochs.ch_names if electrode_name(name) not in places]
-    if strange:
+    places, names = template_positions(), {n: electrode_name(n) for n in epochs.ch_names}
+    if strange := [name for name, electrode in names.items() if electrode not in places]:
         raise UsageError(
             f"--lost interpolates electrodes, and {', '.join(strange[:5])} have no positions: set "
             "a montage on the epochs before you save them."
         )
-    where = {name: places[electrode_name(name)] for name in epochs.ch_names}
+    where = {name: places[electrode] for name, electrode in names.items()}
     montage = mne.channels.make_dig_montage(where, coord_frame="head")
     return epochs.copy().set_montage(montage, verbose="error")
 
@@ -142,15 +141,15 @@ def _column(epochs: Any, name: str, option: str, file: str) -> list[str]:
                 "(In Python, evaluation.compare takes DARERegressor for them.)"
             )
         return values.astype(str).tolist()
+    events = event_labels(epochs)
     if option == "label" and name == EVENT:
-        return event_labels(epochs)
+        return events
     if option == "groups" and name == FILE:
         return [file] * len(epochs)
     there = "no metadata" if table is None else f"the columns {', '.join(map(str, table))}"
-    events = ", ".join(sorted(set(event_labels(epochs)))[:8])
     other = f"'{FILE}' takes every file as a group"
     if option == "label":
-        other = f"'{EVENT}' takes its event names ({events})"
+        other = f"'{EVENT}' takes its event names ({', '.join(sorted(set(events))[:8])})"
     raise UsageError(f"--{option} {name}: {file} has {there}; {other}.")
 
 
@@ -187,12 +186,10 @@ def _check_labels(y: np.ndarray, args: Any) -> None:
 
 def _without_copies(values: np.ndarray) -> np.ndarray:
     """Numbers of the epochs that are the first of their content."""
-    from xxhash import xxh3_128
+    from xxhash import xxh3_128_hexdigest
 
-    first: dict[bytes, int] = {}
-    for i, epoch in enumerate(values):
-        first.setdefault(xxh3_128(np.ascontiguousarray(epoch)).digest(), i)
-    return np.array(list(first.values()), dtype=int)
+    keys = [xxh3_128_hexdigest(np.ascontiguousarray(epoch)) for epoch in values]
+    return np.sort(np.unique(keys, return_index=True)[1])
 
 
 def _count_overlapping(epochs: Any) -> int:

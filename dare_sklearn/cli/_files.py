@@ -30,10 +30,9 @@ def add_file_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def name_files(sources: Sequence[Path], *, only_epochs: bool = False) -> dict[Path, str]:
-    """All files among files and folders, and a name of each.
+    """All files among files and folders, by names relative to the folder that was searched.
 
-    Names are relative to the folder that was searched; where two would be the same, they are paths
-    as the user wrote them.
+    Where two names would be the same, they are paths as the user wrote them.
     """
     from ..signals.files import find_files, holds_epochs
 
@@ -64,17 +63,14 @@ def find(args: Any) -> dict[Path, str]:
     from ..signals.files import holds_epochs
 
     found = name_files(args.files)
-    epochs = [name for file, name in found.items() if holds_epochs(file)]
-    if epochs:
-        refuse(args, ["band"], f"on epochs, which are too short to filter ({epochs[0]})")
+    for file, name in found.items():
+        if holds_epochs(file):
+            refuse(args, ["band"], f"on epochs, which are too short to filter ({name})")
     return found
 
 
 def open_recording(file: Path, args: Any, *, keep: bool = False) -> Any:
-    """A recording or epochs (on disk, unless they are filtered) with the channels asked for.
-
-    With `keep` they keep all their channels.
-    """
+    """A recording or epochs (on disk, unless filtered), with `keep` with all their channels."""
     from ..signals.files import explain, holds_epochs, open_file, read_epochs
 
     if holds_epochs(file):

@@ -16,58 +16,21 @@ class UsageError(ValueError):
     """Something that the user has to say differently."""
 
 
-class _Once:
-    """Notes that the user gave the option, and refuses a second one."""
-
-    def __call__(self, parser, namespace, values, option_string=None) -> None:
-        given = vars(namespace).setdefault("given", {})
-        if option_string is not None and self.dest in given:
-            parser.error(f"argument {option_string}: it was given twice")
-        given[self.dest] = option_string
-        super().__call__(parser, namespace, values, option_string)
-
-
-class _Store(_Once, argparse._StoreAction):
-    pass
-
-
-class _StoreTrue(_Once, argparse._StoreTrueAction):
-    pass
-
-
-class Parser(argparse.ArgumentParser):
-    """An ArgumentParser that takes every option once and in full.
-
-    The parsed arguments have the attribute ``given``: the options that the user gave, by ``dest``.
-    """
-
-    def __init__(self, **params: Any) -> None:
-        params.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
-        super().__init__(allow_abbrev=False, **params)
-        self.register("action", None, _Store)
-        self.register("action", "store", _Store)
-        self.register("action", "store_true", _StoreTrue)
-        self.set_defaults(given={})
-
-    def error(self, message: str) -> None:
-        """One line, and where to read more."""
-        self.exit(2, f"{self.prog}: error: {message}\nSee {self.prog} --help.\n")
-
-
 def refuse(args: Any, names: Iterable[str], why: str) -> None:
     """Refuse options that were given and have no effect here."""
-    given = [args.given[name] for name in names if name in args.given]
+    options = [f"--{name.replace('_', '-')}" for name in names]
+    given = [option for option in options if option in args.given]
     if given:
         verb, them = ("has", "it") if len(given) == 1 else ("have", "them")
         raise UsageError(f"{' and '.join(given)} {verb} no effect {why}: leave {them} out.")
 
 
-def _real(what: str, fits: Callable[[float], bool] = math.isfinite) -> Callable[[str], float]:
+def _checked(what: str, kind: Callable, fits: Callable) -> Callable[[str], Any]:
     """Finite numbers that fit."""
 
-    def check(text: str) -> float:
+    def check(text: str) -> Any:
         try:
-            value = float(text)
+            value = kind(text)
         except ValueError:
             value = math.nan
         if not math.isfinite(value) or not fits(value):
@@ -77,10 +40,10 @@ def _real(what: str, fits: Callable[[float], bool] = math.isfinite) -> Callable[
     return check
 
 
-number = _real("a finite number")
-positive = _real("a finite number above 0", lambda value: value > 0)
-share = _real("a number between 0 and 1", lambda value: 0 < value < 1)
-length = _real(f"{PATCH} s (one patch) or more", lambda seconds: seconds >= PATCH)
+number = _checked("a finite number", float, math.isfinite)
+positive = _checked("a finite number above 0", float, lambda value: value > 0)
+share = _checked("a number between 0 and 1", float, lambda value: 0 < value < 1)
+length = _checked(f"{PATCH} s (one patch) or more", float, lambda seconds: seconds >= PATCH)
 
 
 def edge(text: str) -> float | None:
@@ -90,17 +53,7 @@ def edge(text: str) -> float | None:
 
 def whole(low: int, high: int = 2**32 - 1) -> Callable[[str], int]:
     """Integers from `low` to `high`."""
-
-    def check(text: str) -> int:
-        try:
-            value = int(text)
-        except ValueError:
-            raise argparse.ArgumentTypeError(f"{text!r} is not an integer") from None
-        if not low <= value <= high:
-            raise argparse.ArgumentTypeError(f"must be {low} or more (to {high}), got {text}")
-        return value
-
-    return check
+    return _checked(f"an integer from {low} to {high}", int, lambda value: low <= value <= high)
 
 
 def text(value: str) -> str:
@@ -116,8 +69,8 @@ def path(value: str) -> Path:
 
 
 def folder(value: str) -> Path:
-    """A path that is no file."""
-    if path(value).exists() and not path(value).is_dir():
+    """A path that is not a file."""
+    if path(value).is_file():
         raise argparse.ArgumentTypeError(f"{value!r} is a file, not a folder")
     return path(value)
 

@@ -16,7 +16,6 @@ def say(text: str) -> None:
         bars.tqdm.write(text, file=sys.stderr)
     else:
         print(text, file=sys.stderr)
-    sys.stderr.flush()
 
 
 def doing(text: str) -> None:
@@ -27,11 +26,11 @@ def doing(text: str) -> None:
 class Warnings:
     """Warnings of this library and of the user's data as lines; deprecations are left out.
 
-    The same text is shown once, with the file that it is about; `finish` lists the other files.
+    The same text is shown once, with the file that it is about; `finish` counts the other files.
     """
 
     def __init__(self) -> None:
-        self._files: dict[str, list[str]] = {}
+        self.files: dict[str, set[str]] = {}  # by text
         self._file = ""
 
     def install(self) -> None:
@@ -50,24 +49,16 @@ class Warnings:
         finally:
             self._file = ""
 
-    def texts(self) -> list[str]:
-        """Everything that was warned of so far."""
-        return list(self._files)
-
     def finish(self) -> None:
-        """Say which other files had a warning that was shown already."""
-        for text, files in self._files.items():
-            others = list(dict.fromkeys(files))[1:]
-            if others:
-                shown = ", ".join(others[:3]) + (f" and {len(others) - 3} more" * (len(others) > 3))
-                start = text if len(text) < 60 else text[:57] + "..."
-                say(f"warning: the same for {shown}: {start}")
+        """Say how many other files had a warning that was shown already."""
+        for text, files in self.files.items():
+            if len(files) > 1:
+                say(f"warning: the same in {len(files) - 1} other file(s): {text:.57}...")
 
     def _show(self, message, category, filename, lineno, file=None, line=None) -> None:
         text = " ".join(str(message).split())
         if self._file:
             text = text.replace(f"{Path(self._file).name}: ", "")
-        files = self._files.setdefault(text, [])
-        if not files:
+        if text not in self.files:
             say(f"warning: {self._file}: {text}" if self._file else f"warning: {text}")
-        files.append(self._file)
+        self.files.setdefault(text, set()).add(self._file)

@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 import argparse
+import platform
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from ._options import UsageError, check_device, folder, path, refuse, share, text, whole
-from ._pipelines import DARE, DEFAULT, KNOWN, TORCH, TRAINED, candidate, choose, rivals
+from ._pipelines import (
+    DARE,
+    DEFAULT,
+    KNOWN,
+    TORCH,
+    TRAINED,
+    about,
+    build,
+    candidate,
+    choose,
+    grids,
+    rivals,
+)  # fmt: skip
 from ._say import doing, say
 
 HELP = "compare DARE with classical EEG pipelines, and write a report"
@@ -26,7 +40,6 @@ SIZES = (16, 32, 64)
 FOLDS = 5  # of trials, without groups
 N_PERMUTATIONS = 100
 _OF_FILES = ("label", "groups", "classes", "channels", "lost")
-_OF_CURVES = ("sizes", "no_curve")
 
 
 class _Narrow(argparse.RawDescriptionHelpFormatter):
@@ -68,7 +81,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--device", type=text, default="auto", metavar="D", help="auto, cpu, cuda, cuda:1, mps")
     add("--jobs", type=whole(1), default=1, metavar="N", help="folds at once (1)")
     add("--seed", type=whole(0), default=0, metavar="N", help="of folds and networks (0)")
-    add("--out", type=folder, metavar="DIR", help="folder of results (benchmark_results)")
+    add("--out", type=folder, default=Path("benchmark_results"), metavar="DIR",
+        help="folder of results (benchmark_results)")  # fmt: skip
     add("-q", "--quiet", action="store_true", help="no progress bars")
     parser.set_defaults(band=None)
 
@@ -84,31 +98,36 @@ def _cv(value: str) -> int | str:
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
     if args.pipelines == ["list"]:
-        refuse(args, sorted(set(args.given) - {"pipelines", "files"}), "with --pipelines list")
+        refuse(
+            args, sorted({word[2:] for word in args.given} - {"pipelines"}), "with --pipelines list"
+        )
         print("Pipelines that --pipelines can name (* are compared by default):")
         for name in KNOWN:
             print(f"{'*' if name in DEFAULT else ' '} {name}")
         return 0
     names = choose(args.pipelines, args.encoder)
     _check_effect(args, names)
-    out = args.out or Path("benchmark_results")
     what = ", ".join(args.moabb or ()) or ", ".join(map(str, args.files)) or "simulated EEG"
     doing(f"Comparing {len(names)} pipelines on {what}")
     check_device(args.device)
+    args.about_encoder = about(args.encoder)
     args.after_stop = " The same command continues from what is finished."
     import mne
 
+    found = Found()
     with mne.use_log_level("error"):
-        found = _of_moabb(args, names, out) if args.moabb else _of_epochs(args, names, out)
-    return _write(args, names, out, *found)
+        (_of_moabb if args.moabb else _of_epochs)(args, names, found)
+    return _write(args, names, found)
 
 
 def _check_effect(args: argparse.Namespace, names: list[str]) -> None:
     """Refuse what is missing, and options that would be ignored."""
     if args.files and args.moabb:
         raise UsageError("--moabb and files are two comparisons: run one of them.")
+    if args.files and args.label is None:
+        raise UsageError("--label: say which metadata column holds the labels, or 'event'.")
     if args.moabb:
-        refuse(args, (*_OF_FILES, *_OF_CURVES), "on --moabb")
+        refuse(args, (*_OF_FILES, "sizes", "no_curve"), "on --moabb")
         if args.cv is not None and (isinstance(args.cv, int) or args.cv == "leave-one-out"):
             raise UsageError(f"--cv {args.cv}: with --moabb pass within-session, cross-session or "
                              "cross-subject.")  # fmt: skip
@@ -116,8 +135,6 @@ def _check_effect(args: argparse.Namespace, names: list[str]) -> None:
         refuse(args, ["subjects"], "without --moabb")
         if isinstance(args.cv, str) and args.cv != "leave-one-out":
             raise UsageError(f"--cv {args.cv} needs --moabb: pass a number or leave-one-out.")
-    if args.files and args.label is None:
-        raise UsageError("--label: say which metadata column holds the labels, or 'event'.")
     if not args.files:
         refuse(args, _OF_FILES, "without files of epochs")
     elif args.cv == "leave-one-out" and args.groups is None:
@@ -130,71 +147,71 @@ def _check_effect(args: argparse.Namespace, names: list[str]) -> None:
         refuse(args, ["encoder"], "without a pipeline of DARE that uses it")
 
 
-def _of_moabb(args: argparse.Namespace, names: list[str], out: Path) -> tuple:
-    """Scores, no curves, facts and failures of public data sets."""
-    import pandas as pd
+class Found:
+    """What a run has found: tables, facts about the data, and what failed."""
 
+    def __init__(self) -> None:
+        self.scores: list[Any] = []
+        self.curve: list[Any] = []
+        self.lost: list[Any] = []
+        self.facts: dict[str, Any] = {}
+        self.failures: list[str] = []
+
+    def complete(self, table: Any, what: str, names: Iterable[str], n_rows: int) -> Any:
+        """Rows of the pipelines that have all their scores, as statistics need; others failed."""
+        counts = table["pipeline"].value_counts()
+        failed = [name for name in names if counts.get(name, 0) < n_rows]
+        self.failures += [f"{what}: {name} failed and is left out." for name in failed]
+        return table[~table["pipeline"].isin(failed)]
+
+
+def _of_moabb(args: argparse.Namespace, names: list[str], found: Found) -> None:
+    """Scores of public data sets."""
     from .. import __version__
     from ..evaluation._identity import digest
     from . import _moabb
-    from ._pipelines import about
 
-    suffix = digest(about(args.encoder), __version__)
+    suffix = digest(args.about_encoder, __version__)
     for name in args.moabb:  # what is wrong is told before anything is downloaded
         _moabb.find(name, args.cv)
-    tables, facts, failures = [], {}, []
     for name in dict.fromkeys(args.moabb):
         doing(f"{name}: MOABB loads and scores it")
         try:
-            table = _moabb.evaluate(name, names, args, out / "moabb", suffix)
+            table = _moabb.evaluate(name, names, args, args.out / "moabb", suffix)
         except Exception as error:  # a download, a pipeline: the other data sets continue
             if len(args.moabb) == 1:
                 raise
-            failures.append(f"{name}: {type(error).__name__}: {error}")
-            say(f"failed: {failures[-1]}")
+            found.failures.append(f"{name}: {type(error).__name__}: {error}")
             continue
-        tables.append(table)
-        facts[f"data: {name}"] = f"{table['subject'].nunique()} people, {table.attrs['how']}"
-    if not tables:
-        raise ValueError(f"Nothing could be scored. {failures[0]}")
-    return pd.concat(tables, ignore_index=True), None, None, facts, failures
+        found.scores.append(table)
+        found.facts[f"data: {name}"] = f"{table['subject'].nunique()} people, {table.attrs['how']}"
+    if not found.scores:
+        raise ValueError(f"Nothing could be scored. {found.failures[0]}")
 
 
-def _of_epochs(args: argparse.Namespace, names: list[str], out: Path) -> tuple:
-    """Scores, curves, facts and failures of files or simulated epochs."""
-    import pandas as pd
-
+def _of_epochs(args: argparse.Namespace, names: list[str], found: Found) -> None:
+    """Scores and curves of files or simulated epochs."""
     from ._epochs import from_files, simulated
-    from ._pipelines import about
 
-    about(args.encoder)
-    parts: dict[str, list] = {"scores": [], "curve": [], "lost": []}
-    facts: dict[str, Any] = {}
-    failures: list[str] = []
     for data in [from_files(args)] if args.files else simulated():
-        facts[f"data: {data.name}"] = [data.facts(), *data.notes]
+        found.facts[f"data: {data.name}"] = [data.facts(), *data.notes]
         for note in data.notes:
             say(f"note: {note}")
-        _score(data, args, names, out, parts, failures)
-    joined = [pd.concat(p, ignore_index=True) if p else None for p in parts.values()]
-    return *joined, facts, failures
+        _score(data, args, names, found)
 
 
-def _score(
-    data: Any, args: Any, names: list[str], out: Path, parts: dict[str, list], failures: list[str]
-) -> None:
+def _score(data: Any, args: Any, names: list[str], found: Found) -> None:
     """All cells of one data set."""
     from ..evaluation import compare, learning_curve, lost_electrodes
     from ..evaluation.folds import InnerFolds
     from ._epochs import with_positions
-    from ._pipelines import build, grids
 
     folds = _folds(data, args)
     sizes = _sizes(data, folds, args)
     options = {
         "groups": data.groups, "cv": folds, "scoring": _metrics(data.y, folds), "on_error": "warn",
         "inner_cv": InnerFolds(), "n_jobs": args.jobs, "random_state": args.seed,
-        "dataset": data.name, "cache_dir": out / "cells", "verbose": 0 if args.quiet else 1,
+        "dataset": data.name, "cache_dir": args.out / "cells", "verbose": 0 if args.quiet else 1,
     }  # fmt: skip
     pipelines = build(names, args.encoder, args.device)
     doing(f"{data.name}: {len(folds)} folds of {data.facts()}")
@@ -202,28 +219,25 @@ def _score(
         pipelines, data.epochs, data.y, param_grids=grids(names), n_permutations=N_PERMUTATIONS,
         **options,
     )  # fmt: skip
-    whole_ones, table = _complete(table, data.name, names, len(folds), failures)
-    if not whole_ones:
+    table = found.complete(table, data.name, names, len(folds))
+    if not len(table):
         raise ValueError(f"Every pipeline failed on {data.name}: see the warnings above.")
-    parts["scores"].append(table)
+    found.scores.append(table)
+    some = {name: pipelines[name] for name in table["pipeline"].unique()}
     if args.lost:
         doing(f"{data.name}: with lost electrodes")
-        some = {name: pipelines[name] for name in whole_ones}
-        epochs = with_positions(data.epochs)
-        shares = [0.0, *args.lost]
+        epochs, shares = with_positions(data.epochs), [0.0, *args.lost]
         lost = lost_electrodes(some, epochs, data.y, shares, param_grids=grids(some), **options)
         n_rows = len(folds) * len(shares)
-        parts["lost"].append(_complete(lost, f"{data.name}, lost", some, n_rows, failures)[1])
-    cheap = {name: pipelines[name] for name in whole_ones if name not in TRAINED}
+        found.lost.append(found.complete(lost, f"{data.name}, lost", some, n_rows))
+    cheap = {name: pipeline for name, pipeline in some.items() if name not in TRAINED}
     if sizes and cheap:
         doing(f"{data.name}: learning curve at {', '.join(map(str, sizes))} epochs")
-        curve = learning_curve(
-            cheap, data.epochs, data.y, sizes, param_grids=grids(cheap), **options
-        )
-        n_rows = len(folds) * len(sizes)
-        there, curve = _complete(curve, f"{data.name}, curve", cheap, n_rows, failures)
-        full = table[table["pipeline"].isin(there)]
-        parts["curve"] += [curve, full.assign(n_labels=round(full["n_train"].mean()))]
+        how = {"param_grids": grids(cheap), **options}
+        curve = learning_curve(cheap, data.epochs, data.y, sizes, **how)
+        curve = found.complete(curve, f"{data.name}, curve", cheap, len(folds) * len(sizes))
+        whole = table[table["pipeline"].isin(curve["pipeline"])]
+        found.curve += [curve, whole.assign(n_labels=round(whole["n_train"].mean()))]
 
 
 def _sizes(data: Any, folds: list, args: Any) -> list[int]:
@@ -243,25 +257,21 @@ def _folds(data: Any, args: Any) -> list:
     import numpy as np
     from sklearn.model_selection import LeaveOneGroupOut, StratifiedGroupKFold, StratifiedKFold
 
-    n_splits = args.cv
+    how = {"shuffle": True, "random_state": args.seed}
     if data.groups is None:
-        n_splits = n_splits or FOLDS
-        splitter: Any = StratifiedKFold(n_splits, shuffle=True, random_state=args.seed)
-        fewest = int(np.unique(data.y, return_counts=True)[1].min())
-        if fewest < n_splits:
-            raise UsageError(f"--cv {n_splits}: a label has {fewest} epochs only.")
+        splitter: Any = StratifiedKFold(args.cv or FOLDS, **how)
+    elif args.cv in (None, "leave-one-out"):
+        splitter = LeaveOneGroupOut()
     else:
-        n_groups = len(np.unique(data.groups))
-        if n_groups < 2:
-            raise UsageError(f"--groups {args.groups}: all epochs are of one group; leave it out "
-                             "for folds of trials.")  # fmt: skip
-        if n_splits in (None, "leave-one-out"):
-            splitter = LeaveOneGroupOut()
-        elif n_splits > n_groups:
-            raise UsageError(f"--cv {n_splits}: there are {n_groups} groups only.")
-        else:
-            splitter = StratifiedGroupKFold(n_splits, shuffle=True, random_state=args.seed)
-    folds = list(splitter.split(np.zeros(len(data.y)), data.y, data.groups))
+        splitter = StratifiedGroupKFold(args.cv, **how)
+    try:
+        with warnings.catch_warnings():
+            if data.groups is None:  # a label that is rarer than there are folds
+                warnings.simplefilter("error")
+            folds = list(splitter.split(np.zeros(len(data.y)), data.y, data.groups))
+    except (ValueError, UserWarning) as error:
+        option = "--cv" if data.groups is None else "--groups and --cv"
+        raise UsageError(f"{option} do not fit these epochs: {error}") from None
     for number, (train, _) in enumerate(folds):
         if missing := set(data.y) - set(data.y[train]):
             raise UsageError(f"The training epochs of fold {number} have no {sorted(missing)[0]!r}:"
@@ -277,49 +287,41 @@ def _metrics(y: Any, folds: list) -> list[str]:
     return ["balanced_accuracy", *(["roc_auc"] if n_classes == 2 else [])]
 
 
-def _complete(
-    table: Any, what: str, names: Iterable[str], n_rows: int, failures: list[str]
-) -> tuple[list[str], Any]:
-    """Pipelines that have all their scores, as statistics need, and their rows."""
-    counts = table["pipeline"].value_counts()
-    there = [name for name in names if counts.get(name, 0) == n_rows]
-    failures += [f"{what}: {name} failed and is left out." for name in names if name not in there]
-    return there, table[table["pipeline"].isin(there)]
-
-
-def _write(args: Any, names: list[str], out: Path, *found: Any) -> int:
+def _write(args: Any, names: list[str], found: Found) -> int:
     """The report, and its gist on standard output."""
+    import pandas as pd
+
     from ..evaluation import report, summarize
     from ..evaluation.verdict import judge, sentence
 
-    scores, curve, lost, facts, failures = found
+    scores, curve, lost = (
+        pd.concat(some, ignore_index=True) if some else None
+        for some in (found.scores, found.curve, found.lost)
+    )
     there = [name for name in names if name in set(scores["pipeline"])]
     what = "public data sets" if args.moabb else "your epochs" if args.files else "simulated EEG"
+    who = {"candidate": candidate(there), "rivals": rivals(there)}
     page = report(
-        scores, out, title=f"DARE and classical EEG pipelines on {what}", rivals=rivals(there),
-        candidate=candidate(there), learning_curve=curve, lost_electrodes=lost,
-        context=_context(args, facts, failures),
+        scores, args.out, title=f"DARE and classical EEG pipelines on {what}", learning_curve=curve,
+        lost_electrodes=lost, context=_context(args, found), **who,
     )  # fmt: skip
     gist = summarize(scores)[["dataset", "pipeline", "metric", "mean", "low", "high"]]
     print(f"\n{gist.to_string(index=False, float_format='%.3f')}\n")
-    print(f"{sentence(judge(scores, candidate(there), rivals(there)))}\n")
-    for failure in failures:
+    print(f"{sentence(judge(scores, **who))}\n")
+    for failure in found.failures:
         say(f"failed: {failure}")
     print(f"Report: {page}")
-    return 1 if failures else 0
+    return 1 if found.failures else 0
 
 
-def _context(args: Any, facts: dict[str, Any], failures: list[str]) -> dict[str, Any]:
-    import platform
-
+def _context(args: Any, found: Found) -> dict[str, Any]:
     from ..evaluation._identity import versions
-    from ._pipelines import about
 
     context = {
-        "command": args.command_line, **facts, "encoder": about(args.encoder), "seed": args.seed,
-        "device": args.device,
+        "command": args.command_line, **found.facts, "encoder": args.about_encoder,
+        "seed": args.seed, "device": args.device,
         "machine": f"{platform.platform(terse=True)}, Python {platform.python_version()}",
-        "versions": versions(), "failures": failures, "warnings": args.warnings.texts(),
+        "versions": versions(), "failures": found.failures, "warnings": list(args.warnings.files),
     }  # fmt: skip
     if not args.files and not args.moabb:
         context["mind"] = (

@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections import Counter
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -45,13 +46,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="shipped name, folder, .ckpt, Hub id, or 'untrained' (%(default)s)")  # fmt: skip
     cut = parser.add_mutually_exclusive_group().add_argument
     cut("--window", type=opt.length, metavar="S", help="seconds of a window (4)")
-    cut(
-        "--around",
-        nargs=2,
-        type=opt.number,
-        metavar=("START", "STOP"),
-        help="seconds around events",
-    )
+    cut("--around", nargs=2, type=opt.number, metavar=("START", "STOP"),
+        help="seconds around events")  # fmt: skip
     add("--labels", nargs="+", type=opt.text, metavar="NAME", help="only events of these labels")
     add("--pooling", choices=("mean", "mean_std", "flatten"), default="mean",
         help="over the patches of 250 ms of an epoch (%(default)s)")  # fmt: skip
@@ -71,7 +67,6 @@ def run(args: argparse.Namespace) -> int:
     _check_out(args.out)
     files = find(args)
     _check_effect(args, files)
-    args.labels_found = set()
     doing(f"Embedding {len(files)} file{'s' * (len(files) > 1)} with {args.encoder}")
     check_device(args.device)
     if args.encoder != "untrained":
@@ -87,7 +82,8 @@ def run(args: argparse.Namespace) -> int:
         "unknown_channels": args.unknown_channels, "batch_size": args.batch_size,
         "cache": args.cache and str(args.cache), "device": args.device, "random_state": 0,
     }  # fmt: skip
-    tables = []
+    tables: list[Any] = []
+    args.labels_found = set()
     for file, name in tqdm(files.items(), unit="file", disable=args.quiet, file=sys.stderr):
         try:
             with args.warnings.about(name), mne.use_log_level("error"):
@@ -95,38 +91,34 @@ def run(args: argparse.Namespace) -> int:
                 tables.append(_embed(DAREEmbedder(**how), file, name, args))
         except _NoEpochs as reason:  # the file is left out, and never silently
             say(f"{name} is left out: {reason}")
+        except UsageError:
+            raise
         except (ValueError, OSError, RuntimeError) as error:
-            if isinstance(error, UsageError):
-                raise
-            told = str(error) if name in str(error) else f"{name}: {error}"
             if args.on_error == "raise":
-                raise ValueError(f"{told.rstrip('.')}. (--on-error skip leaves it out.)") from error
+                what = f"{name}: {error}".rstrip(".")
+                raise ValueError(f"{what}. (--on-error skip leaves the file out.)") from error
             say(f"{name} is left out: {error}")
     if lacking := [label for label in args.labels or () if label not in args.labels_found]:
-        raise UsageError(
-            f"--labels: no file has an event {', '.join(lacking)}; there are "
-            f"{', '.join(sorted(args.labels_found)) or 'none'}."
-        )
+        found = ", ".join(sorted(args.labels_found)) or "none"
+        raise UsageError(f"--labels: no file has an event {', '.join(lacking)}; there are {found}.")
     if not tables:
         raise ValueError("No epochs were found in any file.")
-    whole_table = pd.concat(tables, ignore_index=True)
-    features = [name for name in whole_table if name.startswith("dare_")]
-    if whole_table[features].isna().to_numpy().any():
+    table = pd.concat(tables, ignore_index=True)
+    features = [name for name in table if name.startswith("dare_")]
+    if table[features].isna().to_numpy().any():
         raise ValueError("Epochs differ in length, and so do --pooling flatten's: use --window.")
-    whole_table = whole_table[[*(n for n in whole_table if n not in features), *features]]
-    _write(whole_table, args.out)
-    print(f"{args.out}: {len(whole_table)} epochs of {len(tables)} files, {len(features)} features")
+    _write(table[[*(name for name in table if name not in features), *features]], args.out)
+    print(f"{args.out}: {len(table)} epochs of {len(tables)} files, {len(features)} features")
     return 0
 
 
 def _check_out(out: Path) -> None:
-    from importlib.util import find_spec
-
+    """Tell what cannot be written before the work."""
     if out.suffix not in _FORMATS:
         raise UsageError(f"--out must end with {' or '.join(_FORMATS)}, got {out.name!r}.")
     if out.suffix == ".parquet" and find_spec("pyarrow") is None:
         raise ImportError("Parquet needs pyarrow: pip install pyarrow, or write a .csv instead.")
-    try:  # what cannot be written is told before the work
+    try:
         out.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"--out: the folder {str(out.parent)!r} cannot be made: {error}") from None
@@ -138,12 +130,11 @@ def _check_effect(args: argparse.Namespace, files: dict[Path, str]) -> None:
     """Refuse options that would be ignored for a file."""
     from ..signals.files import holds_epochs
 
-    epochs = [name for file, name in files.items() if holds_epochs(file)]
-    recordings = [name for name in files.values() if name not in epochs]
-    if epochs:
-        refuse(args, ["window"], f"on epochs, which are cut already ({epochs[0]})")
-    if recordings and args.around is None:
-        refuse(args, ["labels"], f"on a recording without --around START STOP ({recordings[0]})")
+    for file, name in files.items():
+        if holds_epochs(file):
+            refuse(args, ["window"], f"on epochs, which are cut already ({name})")
+        elif args.around is None:
+            refuse(args, ["labels"], f"on a recording without --around START STOP ({name})")
 
 
 def _embed(embedder: Any, file: Path, name: str, args: argparse.Namespace) -> Any:
@@ -161,8 +152,7 @@ def _embed(embedder: Any, file: Path, name: str, args: argparse.Namespace) -> An
     if epochs.metadata is not None:
         extra = epochs.metadata.reset_index(drop=True)
         table = table.join(extra[[name for name in extra if name not in table]])
-    features = pd.DataFrame(values, columns=embedder.get_feature_names_out())
-    return pd.concat([table, features], axis=1)
+    return table.join(pd.DataFrame(values, columns=embedder.get_feature_names_out()))
 
 
 def _from_epochs(file: Path, name: str, args: argparse.Namespace) -> tuple[Any, list[str], Any]:
@@ -180,9 +170,7 @@ def _from_epochs(file: Path, name: str, args: argparse.Namespace) -> tuple[Any, 
             raise UsageError(f"--around {start:g} {stop:g}: {held}.")
         epochs.load_data()
         epochs.crop(max(start, epochs.tmin), min(stop, last) - period / 2, verbose="error")
-    labels = event_labels(epochs)
-    epochs = epochs[_wanted(labels, args)]
-    epochs.drop_bad(verbose="error")
+    epochs = epochs[_wanted(event_labels(epochs), args)].drop_bad(verbose="error")
     if not len(epochs):
         raise _NoEpochs("all its epochs are rejected.")
     return epochs, event_labels(epochs), epochs.events[:, 0] / epochs.info["sfreq"]
@@ -198,22 +186,22 @@ def _from_recording(file: Path, name: str, args: argparse.Namespace) -> tuple[An
     # events are found before channels are picked, among which may be that of the events
     found = None if args.around is None else find_events(raw, file)
     raw = pick_and_filter(raw, file, args)
+    sfreq = raw.info["sfreq"]
     if found is None:
         seconds = args.window or 4.0
-        if raw.n_times < round(seconds * raw.info["sfreq"]):
-            length = raw.n_times / raw.info["sfreq"]
+        if raw.n_times < round(seconds * sfreq):
+            length = raw.n_times / sfreq
             raise _NoEpochs(f"it lasts {length:.3g} s, and --window is {seconds:g} s.")
         epochs = mne.make_fixed_length_epochs(raw, seconds, preload=False, verbose="error")
         labels = [""] * len(epochs.events)
     else:
         events, labels = found
         rows = _wanted(labels, args)
-        start, stop = args.around
+        labels = [labels[i] for i in rows]
         epochs = mne.Epochs(
-            raw, events[rows], tmin=start, tmax=stop - 1 / raw.info["sfreq"], baseline=None,
+            raw, events[rows], tmin=args.around[0], tmax=args.around[1] - 1 / sfreq, baseline=None,
             event_repeated="drop", preload=False, verbose="error",
         )  # fmt: skip
-        labels = [labels[i] for i in rows]
     epochs.drop_bad(verbose="error")
     lost = Counter(why[0] for why in epochs.drop_log if why and why[0] != "IGNORED")
     reasons = ", ".join(f"{count} {why}" for why, count in lost.items())
@@ -222,7 +210,7 @@ def _from_recording(file: Path, name: str, args: argparse.Namespace) -> tuple[An
     if lost:
         n_all = len(epochs) + lost.total()
         say(f"{name}: {lost.total()} of {n_all} epochs are left out ({reasons}).")
-    onsets = (epochs.events[:, 0] - raw.first_samp) / raw.info["sfreq"]
+    onsets = (epochs.events[:, 0] - raw.first_samp) / sfreq
     return epochs, [labels[i] for i in epochs.selection], onsets
 
 

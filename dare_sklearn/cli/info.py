@@ -95,8 +95,6 @@ def _encoder(source: str) -> list[tuple[str, str]]:
         told["kind"] = config.get("kind", "encoder")
         told["values in the file"] = f"{sum(tensor.numel() for tensor in tensors.values()):,}"
         told["configuration"] = path / CONFIG_NAME
-        if (path / "README.md").is_file():
-            told["model card"] = path / "README.md"
     n_parameters = sum(parameter.numel() for parameter in encoder.parameters())
     told["parameters of the encoder"] = f"{n_parameters:,}"
     told["size of the file"] = f"{weights.stat().st_size / 1e6:.1f} MB"
