@@ -15,6 +15,7 @@ from .modules.config import DAREConfig, get_config
 from .modules.encoder import Encoder
 from .modules.layers import init_weights
 from .modules.probe import LinearHead, build_probe, project_max_norm
+from .signals.channels import plan_channels
 from .signals.electrodes import canonical_names, electrode_index, target_electrodes
 from .signals.errors import about
 from .signals.interpolation import info_positions, spline_start
@@ -24,7 +25,8 @@ from .weights.load import load_encoder
 
 __all__ = ["DAREModel"]
 
-Adaptation = Literal["conv-linear", "finetune"]
+Adaptation = Literal["conv-linear", "finetune", "linear"]
+Views = Literal["joint", "electrodes"]
 SpatialInit = Literal["spline", "random"]
 Unit = Literal["uV", "V"]
 
@@ -61,8 +63,13 @@ class DAREModel(EEGModuleMixin, nn.Module):
     size : str or dict, default="nano"
         Size of an untrained encoder: "nano", "light", "small", "base", "deep", or its whole
         configuration. Not used with `encoder`.
-    adaptation : {"conv-linear", "finetune"}, default="conv-linear"
-        Whether the encoder stays frozen and in evaluation mode, or is trained too.
+    adaptation : {"conv-linear", "finetune", "linear"}, default="conv-linear"
+        "conv-linear" keeps the encoder frozen and in evaluation mode behind trained adapters, and
+        "finetune" trains it too. "linear" has no adapters: the encoder reads the channels that
+        `chs_info` names (those outside its table are interpolated), and only the head is trained.
+        Its weights fit every montage, rate and length.
+    views : {"joint", "electrodes"}, default="joint"
+        Tokens of all electrodes together, or with "linear" those of every electrode alone.
     target_channels : list of str or None, default=None
         Electrodes that the spatial convolution leads to; None is the 19 of the 10-20 system.
     spatial_init : {"spline", "random"}, default="spline"
@@ -120,6 +127,7 @@ class DAREModel(EEGModuleMixin, nn.Module):
         encoder: str | Path | None = None,
         size: str | dict[str, Any] = "nano",
         adaptation: Adaptation = "conv-linear",
+        views: Views = "joint",
         target_channels: list[str] | None = None,
         spatial_init: SpatialInit = "spline",
         spatial_layers: int = 1,
@@ -138,6 +146,7 @@ class DAREModel(EEGModuleMixin, nn.Module):
         )
         del n_outputs, n_chans, chs_info, n_times, input_window_seconds, sfreq
         _check_choice("adaptation", adaptation, Adaptation)
+        _check_choice("views", views, Views)
         _check_choice("spatial_init", spatial_init, SpatialInit)
         _check_choice("unit", unit, Unit)
         if spatial_layers < 1:
@@ -147,6 +156,8 @@ class DAREModel(EEGModuleMixin, nn.Module):
                 f"temporal_kernel of DAREModel must be odd and positive, or None, got "
                 f"{temporal_kernel}."
             )
+        if views == "electrodes" and adaptation != "linear":
+            raise ValueError("views='electrodes' of DAREModel needs adaptation='linear'.")
         self.drop_prob = drop_prob
         self.unit = unit
         self._scale_checked = False
@@ -160,10 +171,6 @@ class DAREModel(EEGModuleMixin, nn.Module):
                 if saved is not None:
                     saved.update(encoder=None, size=config.to_dict())
 
-        targets = target_electrodes(target_channels)
-        start = None
-        if spatial_init == "spline" and spatial_layers == 1 and self._chs_info is not None:
-            start = _spatial_start(self._chs_info, targets)
         self.n_samples = whole_patches(
             resampled_length(self.n_times, self.sfreq, config.sfreq),
             config.patch_size,
@@ -175,37 +182,56 @@ class DAREModel(EEGModuleMixin, nn.Module):
             _resampling_matrix(self.n_times, self.sfreq, config.sfreq, self.n_samples),
             persistent=False,
         )
-        probe = build_probe(
-            network,
-            n_chans=self.n_chans,
-            targets=[electrode_index(name) for name in targets],
-            n_patches=self.n_samples // config.patch_size,
-            n_outputs=self.n_outputs,
-            spatial_layers=spatial_layers,
-            spatial_start=start,
-            temporal_kernel=temporal_kernel,
-            adapter_dropout=adapter_dropout,
-            dropout=drop_prob,
-            train_encoder=adaptation == "finetune",
-        )
+        self._n_tokens = self.n_samples // config.patch_size
+        if adaptation == "linear":
+            self.backbone = _FrozenReading(network, self._chs_info, views)
+            self._n_tokens *= len(self.backbone.rows) if views == "electrodes" else 1
+        else:
+            targets = target_electrodes(target_channels)
+            start = None
+            if spatial_init == "spline" and spatial_layers == 1 and self._chs_info is not None:
+                start = _spatial_start(self._chs_info, targets)
+            self.backbone = build_probe(
+                network,
+                n_chans=self.n_chans,
+                targets=[electrode_index(name) for name in targets],
+                n_patches=self._n_tokens,
+                n_outputs=self.n_outputs,
+                spatial_layers=spatial_layers,
+                spatial_start=start,
+                temporal_kernel=temporal_kernel,
+                adapter_dropout=adapter_dropout,
+                dropout=drop_prob,
+                train_encoder=adaptation == "finetune",
+            )
+            self.backbone.head = nn.Identity()
         # braindecode finds the head of every model under the name final_layer
-        head, probe.head = probe.head, nn.Identity()
-        self.backbone = probe
-        self.final_layer = head
+        self.reset_head(self.n_outputs)
         self.train()
 
     def reset_head(self, n_outputs: int) -> None:
         """Replace the head by a fresh one for another number of outputs."""
         self._set_n_outputs(n_outputs)
-        config, weight = self.backbone.encoder.config, self.final_layer.output.weight
-        head = LinearHead(
-            self.n_samples // config.patch_size,
-            config.embed_num * config.embed_dim,
-            n_outputs,
-            dropout=self.drop_prob,
-        )
+        config, weight = self.backbone.encoder.config, self.backbone.encoder.norm.weight
+        width = config.embed_num * config.embed_dim
+        head = LinearHead(self._n_tokens, width, n_outputs, dropout=self.drop_prob)
         project_max_norm(head)
         self.final_layer = head.to(weight.device, weight.dtype).train(self.training)
+
+    def load_state_dict(self, state_dict: Any, strict: bool = True, **options: Any) -> Any:
+        """As torch does; without `strict`, a head that was made for other windows is left out."""
+        own, head = self.state_dict(), "final_layer."
+        saved = {k: v for k, v in state_dict.items() if k.startswith(head) and k in own}
+        other = any(own[k].shape != value.shape for k, value in saved.items())
+        if other and not strict:
+            warnings.warn(
+                "The head of DAREModel starts anew: the saved one is for windows of another "
+                "length, another montage, or other outputs.",
+                UserWarning,
+                stacklevel=2,
+            )
+            state_dict = {k: v for k, v in state_dict.items() if not k.startswith(head)}
+        return super().load_state_dict(state_dict, strict, **options)
 
     def train(self, mode: bool = True) -> DAREModel:
         project_max_norm(self)  # after the last optimizer step, before the model is used
@@ -226,8 +252,9 @@ class DAREModel(EEGModuleMixin, nn.Module):
         Returns
         -------
         Tensor, shape (batch, n_outputs)
-            Scores; or a dictionary of "features", shape (batch, n_patches, embed_num * embed_dim),
-            and "cls_token", which is None.
+            Scores; or a dictionary of "features", shape (batch, n_tokens, embed_num * embed_dim),
+            and "cls_token", which is None. A token is a patch, or with ``views="electrodes"`` a
+            patch of one electrode.
         """
         if x.ndim != 3 or x.shape[1:] != self.input_shape[1:]:
             raise ValueError(
@@ -249,6 +276,33 @@ class DAREModel(EEGModuleMixin, nn.Module):
         if return_features:
             return {"features": tokens.flatten(2), "cls_token": None}
         return self.final_layer(tokens)
+
+
+class _FrozenReading(nn.Module):
+    """An encoder on the electrodes of its own table, which a montage is brought to."""
+
+    def __init__(self, encoder: Encoder, chs_info: list[dict[str, Any]] | None, views: Views):
+        super().__init__()
+        if chs_info is None:
+            raise ValueError("adaptation='linear' of DAREModel needs the channels: pass chs_info.")
+        names = canonical_names([channel["ch_name"] for channel in chs_info], "chs_info")
+        with about("DAREModel"):
+            plan = plan_channels(names, positions=info_positions(chs_info))
+        self.encoder, self.views = encoder.requires_grad_(False), views
+        matrix = None if plan.matrix is None else torch.from_numpy(plan.matrix)
+        self.register_buffer("matrix", matrix, persistent=False)
+        self.register_buffer("rows", torch.from_numpy(plan.index), persistent=False)
+
+    def train(self, mode: bool = True) -> _FrozenReading:
+        super().train(mode)
+        self.encoder.eval()
+        return self
+
+    def forward(self, x: Tensor) -> Tensor:  # (B, C, T) -> (B, N, E, D) or (B, C * N, E, D)
+        x = self.encoder.normalize(x if self.matrix is None else self.matrix @ x)
+        if self.views == "joint":
+            return self.encoder(x, self.rows)
+        return self.encoder.forward_electrodes(x, self.rows).flatten(1, 2)
 
 
 def _spatial_start(chs_info: list[dict[str, Any]], targets: tuple[str, ...]) -> Tensor | None:

@@ -20,7 +20,7 @@ from braindecode.models.util import (
 from sklearn.base import clone
 from torch.nn import functional as F
 
-from dare_sklearn import DAREClassifier, simulate_epochs
+from dare_sklearn import DAREClassifier, DAREEmbedder, simulate_epochs
 from dare_sklearn.models import DAREModel
 from dare_sklearn.modules.config import DAREConfig
 from dare_sklearn.modules.encoder import Encoder
@@ -132,7 +132,10 @@ def test_missing_parameters(missing):
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ({"adaptation": "linear"}, "adaptation of DAREModel must be one of"),
+        ({"adaptation": "frozen"}, "adaptation of DAREModel must be one of"),
+        ({"adaptation": "linear"}, "needs the channels: pass chs_info"),
+        ({"views": "all"}, "views of DAREModel must be one of"),
+        ({"views": "electrodes"}, "needs adaptation='linear'"),
         ({"spatial_init": "zeros"}, "spatial_init of DAREModel must be one of"),
         ({"unit": "mV"}, "unit of DAREModel must be one of"),
         ({"size": "huge"}, "size must be one of"),
@@ -227,6 +230,60 @@ def test_features_and_head():
     assert model.final_layer is not old and not model.final_layer.training
     assert not changed(before, model.backbone)
     assert within_bounds(model)
+
+
+# the linear adaptation ---------------------------------------------------------------------------
+
+
+def linear_model(names=("C3", "Cz", "TP9"), **params):
+    return make(**{"n_chans": None, "chs_info": channels(list(names)), "adaptation": "linear"}
+                | params)  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore:.*channels that the encoder does not know are interpolated")
+@pytest.mark.parametrize("views", ["joint", "electrodes"])
+def test_linear_reads_what_the_embedder_reads(folder, views):
+    names = ["C3", "Cz", "TP9"]
+    model = linear_model(names, encoder=folder, views=views).eval()
+    x = signals()
+    features = model(x, return_features=True)["features"]
+    embedder = DAREEmbedder(
+        folder, views=views, pooling="flatten", ch_names=names, sfreq=128.0, unit="uV"
+    )
+    expected = embedder.fit_transform(x.numpy())
+    np.testing.assert_allclose(features.flatten(1).numpy(), expected, atol=1e-4)
+    assert model(x).shape == (4, 2) and model.get_output_shape() == (1, 2)
+
+
+def test_linear_trains_the_head_and_nothing_else():
+    model = linear_model(["C3", "Cz", "C4"]).train()
+    assert not model.backbone.encoder.training
+    assert {name.split(".")[0] for name, p in model.named_parameters() if p.requires_grad} == {
+        "final_layer"
+    }
+    before = weights(model)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.01)
+    F.cross_entropy(model(signals()), torch.tensor([0, 1, 0, 1])).backward()
+    optimizer.step()
+    assert all(name.startswith("final_layer.") for name in changed(before, model))
+
+
+@pytest.mark.filterwarnings("ignore:Modifying chs_info argument")
+def test_weights_fit_another_montage_rate_and_length(folder, tmp_path):
+    pytest.importorskip("huggingface_hub", reason="pip install huggingface_hub")
+    model = linear_model(["C3", "Cz", "C4"], encoder=folder, views="electrodes")
+    model.save_pretrained(tmp_path)  # the layout of the Hub
+    same = DAREModel.from_pretrained(tmp_path).eval()
+    torch.testing.assert_close(same(signals()), model.eval()(signals()), rtol=0, atol=0)
+    three = DAREModel.from_pretrained(tmp_path, n_outputs=3)
+    assert three(signals()).shape == (4, 3)
+    layout = {"chs_info": channels(["Fz", "Oz"]), "n_chans": 2, "sfreq": 100.0, "n_times": 200}
+    with pytest.warns(UserWarning, match="head of DAREModel starts anew"):
+        other = DAREModel.from_pretrained(tmp_path, n_outputs=5, **layout)
+    assert other(torch.randn(1, 2, 200)).shape == (1, 5)
+    assert not changed(weights(other.backbone.encoder), model.backbone.encoder)
+    with pytest.raises(RuntimeError, match="size mismatch"):
+        other.load_state_dict(model.state_dict())
 
 
 # the start of the spatial convolution ----------------------------------------------------------
@@ -429,7 +486,7 @@ def test_braindecode_configuration_class(monkeypatch):
         model = config.create_instance()
         assert isinstance(model, DAREModel) and model.backbone.train_encoder
     with pytest.raises(ValueError, match="adaptation"):
-        model_config(**SIGNAL, adaptation="linear")
+        model_config(**SIGNAL, adaptation="frozen")
 
 
 # braindecode's trainers --------------------------------------------------------------------------
