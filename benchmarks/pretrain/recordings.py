@@ -18,6 +18,8 @@ from pathlib import Path
 import mne
 import numpy as np
 import pandas as pd
+import torch
+from torch import Tensor
 
 from dare_sklearn.signals.electrodes import electrode_index
 
@@ -81,7 +83,7 @@ class Recording:
     """One prepared recording."""
 
     subject: str
-    x: np.ndarray  # (n_chans, n_times), on disk
+    x: Tensor  # (n_chans, n_times)
     index: np.ndarray
     bad: np.ndarray  # of every second
 
@@ -106,6 +108,9 @@ class RecordingStream:
         People in a batch.
     min_chans, full_montage, amplitude_spread
         As in `CorpusConfig`.
+    device : str or None, default=None
+        Where batches are made: on a GPU, which holds all recordings then. None reads them from
+        disk.
     """
 
     def __init__(
@@ -120,6 +125,7 @@ class RecordingStream:
         min_chans: int = 8,
         full_montage: float = 0.4,
         amplitude_spread: float = 0.5,
+        device: str | None = None,
     ) -> None:
         self.batch_size, self.length, self.n_steps = batch_size, 64 * n_patches, n_steps
         self.seed, self.n_people = seed, n_people
@@ -129,7 +135,8 @@ class RecordingStream:
         table = pd.read_csv(folder / "recordings.csv", dtype={"subject": str})
         for name, subject, stem in table[["set", "subject", "recording"]].values:
             about = np.load(folder / f"{stem}.npz")
-            x = np.load(folder / f"{stem}.npy", mmap_mode="r")
+            # "c": torch wants arrays that could be written
+            x = torch.from_numpy(np.load(folder / f"{stem}.npy", mmap_mode="c")).to(device)
             if x.shape[1] > self.length:
                 person = self.sets.setdefault(name, {}).setdefault(subject, [])
                 person.append(Recording(subject, x, about["index"], about["bad"]))
@@ -140,7 +147,7 @@ class RecordingStream:
     def __len__(self) -> int:
         return self.n_steps
 
-    def batch(self, step: int) -> tuple[np.ndarray, np.ndarray]:
+    def batch(self, step: int) -> tuple[Tensor, np.ndarray]:
         """Microvolts ``(batch_size, n_chans, n_times)``, and rows of the table of electrodes."""
         rng = np.random.default_rng([self.seed, 2, step])
         people = self.sets[list(self.sets)[rng.choice(len(self.sets), p=self.weights)]]
@@ -152,20 +159,20 @@ class RecordingStream:
         index = np.array(sorted(set.intersection(*(set(one.index.tolist()) for one in chosen))))
         counts = np.full(n_people, self.batch_size // n_people)
         counts[: self.batch_size % n_people] += 1
-        x = np.stack(
-            [
-                one.x[np.searchsorted(one.index, index)[:, None], np.arange(at, at + self.length)]
-                for one, count in zip(chosen, counts, strict=True)
-                for at in self._starts(one, count, rng)
+        windows = []
+        for one, count in zip(chosen, counts, strict=True):
+            rows = torch.from_numpy(np.searchsorted(one.index, index)).to(one.x.device)
+            windows += [
+                one.x[:, at : at + self.length][rows] for at in self._starts(one, count, rng)
             ]
-        )
+        x = torch.stack(windows)
         x, index = self._reference(x, index, rng)
         if rng.random() >= self.full_montage and len(index) > self.min_chans:
             n_chans = int(rng.integers(self.min_chans, len(index)))
             kept = np.sort(rng.choice(len(index), n_chans, replace=False))
             x, index = x[:, kept], index[kept]
         gain = np.exp(rng.uniform(-self.amplitude_spread, self.amplitude_spread, (len(x), 1, 1)))
-        return np.clip(x * gain, -CLIP_UV, CLIP_UV).astype(np.float32), index
+        return (x * torch.tensor(gain, dtype=x.dtype).to(x.device)).clip(-CLIP_UV, CLIP_UV), index
 
     def _starts(self, one: Recording, count: int, rng: np.random.Generator) -> list[int]:
         """First samples of windows without a bad second; any windows where there is none."""
@@ -178,11 +185,11 @@ class RecordingStream:
 
     @staticmethod
     def _reference(
-        x: np.ndarray, index: np.ndarray, rng: np.random.Generator
-    ) -> tuple[np.ndarray, np.ndarray]:
+        x: Tensor, index: np.ndarray, rng: np.random.Generator
+    ) -> tuple[Tensor, np.ndarray]:
         reference = REFERENCES[rng.integers(len(REFERENCES))]
         if reference == "average":
-            return x - x.mean(axis=1, keepdims=True), index
+            return x - x.mean(dim=1, keepdim=True), index
         if reference == "one electrode":
             one = int(rng.integers(len(index)))
             others = np.arange(len(index)) != one

@@ -23,6 +23,7 @@ from benchmarks.pretrain.corpus import CorpusConfig, Stream
 from benchmarks.pretrain.recordings import RecordingStream
 from dare_sklearn import DAREPretrainer
 from dare_sklearn.pretraining.masks import VISIBLE_SHARE
+from dare_sklearn.training.device import resolve_device
 from dare_sklearn.training.net import history_frame
 from dare_sklearn.training.run import TERMS
 from dare_sklearn.weights.load import save_pretraining_model
@@ -104,7 +105,16 @@ def pretrain(
     if n_real:
         if recordings is None:
             raise SystemExit(f"real_share is {config.real_share:g}: pass --recordings FOLDER.")
-        real = RecordingStream(recordings, corpus.batch_size, corpus.n_patches, n_real, config.seed)
+        device = resolve_device("auto")
+        real = RecordingStream(
+            recordings,
+            corpus.batch_size,
+            corpus.n_patches,
+            n_real,
+            config.seed,
+            # a GPU holds the corpus and makes its batches, unless other processes do
+            device=str(device) if device.type == "cuda" and not workers else None,
+        )
         X = [X, real] if n_real < config.epoch_steps else real
     save = SaveResult(out, config.epoch_steps)
     pretrainer(config, out / "run", n_workers=workers, verbose=1, callbacks=[save]).fit(X)

@@ -88,9 +88,9 @@ class Corpus(Dataset):
         x, channels = self.streams[source - len(self.montages)].read(windows)
         if share:  # rank and number of the processes, where several train together
             rank, n_ranks = share
-            mine = np.array_split(x, n_ranks)[rank]
+            mine = torch.tensor_split(x, n_ranks)[rank]
             x, share = mine if len(mine) else x[:1], [(len(mine), len(x))]
-        return torch.from_numpy(x), torch.from_numpy(channels), *share
+        return x, torch.from_numpy(channels), *share
 
 
 class Stream:
@@ -100,7 +100,8 @@ class Stream:
     ----------
     given : object
         ``batch(step)`` gives microvolts ``(n_windows, n_chans, n_times)`` at the encoder's rate and
-        the rows of the channels in the table of electrodes; ``len`` is the steps of an epoch.
+        the rows of the channels in the table of electrodes; ``len`` is the steps of an epoch. A
+        batch may be a tensor, also one that lies on the device already.
     config : DAREConfig
     source : int, default=0
     """
@@ -111,7 +112,7 @@ class Stream:
     def __len__(self) -> int:
         return len(self.given)
 
-    def read(self, step: int) -> tuple[np.ndarray, np.ndarray]:
+    def read(self, step: int) -> tuple[torch.Tensor, np.ndarray]:
         """Batch number `step`.
 
         Raises
@@ -120,15 +121,18 @@ class Stream:
             If it is not such a batch.
         """
         x, channels = self.given.batch(step)
-        x, channels = np.ascontiguousarray(x, np.float32), np.asarray(channels, np.int64)
+        if not isinstance(x, torch.Tensor):
+            x = torch.from_numpy(np.ascontiguousarray(x, np.float32))
+        x, channels = x.float(), np.asarray(channels, np.int64)
         patch = self.config.patch_size
         if x.ndim != 3 or not len(x) or x.shape[2] % patch or not x.shape[2]:
             raise SignalError(
-                f"batch({step}) of the stream has the shape {x.shape}: give (n_windows, n_chans, "
-                f"n_times) in whole patches of {patch} samples at {self.config.sfreq:g} Hz."
+                f"batch({step}) of the stream has the shape {tuple(x.shape)}: give (n_windows, "
+                f"n_chans, n_times) in whole patches of {patch} samples at "
+                f"{self.config.sfreq:g} Hz."
             )
         if (
-            channels.shape != x.shape[1:2]
+            channels.shape != tuple(x.shape[1:2])
             or len(np.unique(channels)) != len(channels)
             or not np.isin(channels, np.arange(len(ELECTRODES))).all()
         ):
@@ -136,6 +140,6 @@ class Stream:
                 f"batch({step}) of the stream has {x.shape[1]} channels and the rows {channels}: "
                 f"give each channel another row of the {len(ELECTRODES)} electrodes."
             )
-        if not np.isfinite(x).all():
+        if not torch.isfinite(x).all():
             raise SignalError(f"batch({step}) of the stream holds NaN or infinite values.")
         return x, channels

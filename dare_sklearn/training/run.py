@@ -268,6 +268,7 @@ def _sees(prepared: Prepared) -> bool:
 def _layout_of(stream: Stream) -> Signals:
     """The first batch of a stream, as signals of its electrodes."""
     x, channels = stream.read(0)
+    x = x.cpu().numpy()
     return Signals(x, tuple(ELECTRODES[i] for i in channels), stream.config.sfreq, unit="uV")
 
 

@@ -293,7 +293,7 @@ def describe(prepared: Prepared, streams: Sequence[Stream]) -> str:
     for stream in streams:
         x, channels = stream.read(0)
         digest.update(repr((len(stream), stream.source)).encode() + channels.tobytes())
-        digest.update(x)
+        digest.update(x.cpu().numpy())
     shapes = [montage.windows.shape for montage in prepared.montages]
     layouts = [f"{n} of {n_chans} channels x {n_times} samples" for n, n_chans, n_times in shapes]
     layouts += [f"a stream of {len(stream)} batches" for stream in streams]
