@@ -10,10 +10,7 @@ import pandas as pd
 
 
 def check_table(table: Any, columns: Sequence[str], numbers: Sequence[str]) -> None:
-    """Refuse what is no table, is empty, or lacks a column.
-
-    Columns of `numbers` must hold numbers, of which some may be missing, but not all.
-    """
+    """Refuse what is not a table, is empty, or lacks a column; `numbers` hold one finite number."""
     if not isinstance(table, pd.DataFrame):
         raise TypeError(f"The table must be a pandas DataFrame, got a {type(table).__name__}.")
     missing = [name for name in columns if name not in table.columns]
@@ -27,20 +24,7 @@ def check_table(table: Any, columns: Sequence[str], numbers: Sequence[str]) -> N
     for name in numbers:
         if not pd.api.types.is_numeric_dtype(table[name]):
             raise ValueError(f"The column {name} of the table must hold numbers.")
-        if np.isinf(table[name].to_numpy(dtype=float)).any():
-            raise ValueError(f"The column {name} of the table holds infinite values.")
-        if table[name].isna().all():
-            raise ValueError(f"The column {name} of the table holds nothing but missing values.")
-
-
-def choose_dataset(table: pd.DataFrame, dataset: Any) -> pd.DataFrame:
-    """Rows of one data set, or all of them for None."""
-    if dataset is None:
-        return table
-    rows = table[table["dataset"] == dataset]
-    if rows.empty:
-        raise ValueError(
-            f"The table has no results of dataset={dataset!r}, only of "
-            f"{', '.join(map(str, table['dataset'].unique()))}."
-        )
-    return rows
+        values = table[name].to_numpy(dtype=float)
+        if np.isinf(values).any() or np.isnan(values).all():
+            what = "infinite values" if np.isinf(values).any() else "nothing but missing values"
+            raise ValueError(f"The column {name} of the table holds {what}.")

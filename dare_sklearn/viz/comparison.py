@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ._axes import GREY, add_legend, color, get_axes, marker, panels, spelled, tidy, wrap
-from ._tables import check_table, choose_dataset
+from ._tables import check_table
 
 _KEYS = ["dataset", "pipeline", "fold"]
 _SUMMARY = ["dataset", "pipeline", "metric", "mean", "low", "high"]
@@ -22,7 +22,6 @@ def plot_scores(
     metric: str,
     summary: pd.DataFrame | None = None,
     *,
-    dataset: Any = None,
     chance: float | None = None,
     ax: Axes | None = None,
 ) -> Figure:
@@ -31,15 +30,13 @@ def plot_scores(
     Parameters
     ----------
     results : DataFrame
-        Of `dare_sklearn.evaluation.compare`, several data sets stacked: columns ``dataset``,
-        ``pipeline``, ``fold`` and `metric`. The label of a pipeline says which folds it lacks.
+        Of `dare_sklearn.evaluation.compare`: columns ``dataset``, ``pipeline``, ``fold`` and
+        `metric`. Each data set gets its own axes. Labels say how many folds a pipeline lacks.
     metric : str
         Column of the score.
     summary : DataFrame or None, default=None
         Of `dare_sklearn.evaluation.summarize`, with means and intervals. None draws the mean of the
         folds, without an interval.
-    dataset : str or None, default=None
-        Data set to draw; None draws all, each in its own axes.
     chance : float or None, default=None
         Level of chance, a dashed line; None takes the mean of ``chance_<metric>``, if it is there.
     ax : Axes or None, default=None
@@ -52,7 +49,7 @@ def plot_scores(
     Raises
     ------
     TypeError, ValueError
-        If the table lacks a column or the data set, or `ax` is passed for several data sets.
+        If the table lacks a column, or `ax` is passed for several data sets.
 
     Examples
     --------
@@ -68,7 +65,6 @@ def plot_scores(
     if summary is not None:
         check_table(summary, _SUMMARY, ["mean"])
         summary = summary[summary["metric"] == metric]
-    results = choose_dataset(results, dataset)
     datasets = results["dataset"].unique()
     pipelines = results["pipeline"].unique().tolist()
     if ax is None:
@@ -76,7 +72,7 @@ def plot_scores(
         height = 1.0 + 0.36 * n_lines
         axes = panels(len(datasets), 2.8, height, most=3, beside=2.4, sharey=True, sharex=True)
     elif len(datasets) > 1:
-        raise ValueError(f"There are {len(datasets)} data sets and one ax: pass dataset=.")
+        raise ValueError(f"There are {len(datasets)} data sets and one ax: pass rows of one.")
     else:
         axes = [get_axes(ax)]
     for panel, name in zip(axes, datasets, strict=True):
@@ -159,20 +155,16 @@ def plot_paired(
     return ax.figure
 
 
-def plot_cost(
-    summary: pd.DataFrame, metric: str, *, dataset: Any = None, ax: Axes | None = None
-) -> Figure:
+def plot_cost(summary: pd.DataFrame, metric: str, *, ax: Axes | None = None) -> Figure:
     """Score against the seconds that a fold takes, to fit and to predict.
 
     Parameters
     ----------
     summary : DataFrame
-        Of `dare_sklearn.evaluation.summarize`: ``dataset``, ``pipeline``, ``metric``, ``mean``,
-        ``low``, ``high``, ``fit_seconds`` and ``predict_seconds``.
+        Of `dare_sklearn.evaluation.summarize`, one data set: ``dataset``, ``pipeline``, ``metric``,
+        ``mean``, ``low``, ``high``, ``fit_seconds`` and ``predict_seconds``.
     metric : str
         The score to draw.
-    dataset : str or None, default=None
-        Data set to draw; None where the table holds a single one.
     ax : Axes or None, default=None
         Where to draw; None makes a figure.
 
@@ -199,9 +191,8 @@ def plot_cost(
     """
     seconds = ["fit_seconds", "predict_seconds"]
     check_table(summary, [*_SUMMARY, *seconds], ["mean", *seconds])
-    summary = choose_dataset(summary, dataset)
     if summary["dataset"].nunique() > 1:
-        raise ValueError("The table holds several data sets: pass dataset=.")
+        raise ValueError("The table holds several data sets: pass rows of one.")
     summary = summary[summary["metric"] == metric]
     if summary.empty:
         raise ValueError(f"The table has no rows of metric={metric!r}.")

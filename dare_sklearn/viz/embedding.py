@@ -13,12 +13,11 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from ._axes import MARKERS, PALETTE, POSITIVE, add_legend, color, get_axes, marker, tidy, wrap
+from ._axes import MARKERS, PALETTE, POSITIVE, add_legend, get_axes, marker, tidy, wrap
 
 METHODS = ("auto", "umap", "tsne", "pca")
 TINY = 10  # epochs, below which neighbourhoods mean nothing
 MOST_FEATURES = 50  # that t-SNE gets; more are brought down by PCA first, as is usual
-MOST_COLORS = len(PALETTE)
 
 
 def plot_embedding_map(
@@ -41,7 +40,7 @@ def plot_embedding_map(
         Embeddings, or a fitted transformer and the signals that it is to embed.
     labels : array-like, shape (n_epochs,)
         Class, subject or number of each epoch: floats, and integers of more than seven values, get
-        a scale of colours. Beyond seven classes, colours repeat with other markers.
+        a scale of colours. Beyond seven classes, colours are shades of one scale.
     subjects : array-like, shape (n_epochs,), or None, default=None
         One marker per subject, up to ten of them. Pass more as `labels`.
     method : {"auto", "umap", "tsne", "pca"}, default="auto"
@@ -80,11 +79,8 @@ def plot_embedding_map(
     labels = _column(labels, len(Z), "labels")
     subjects = None if subjects is None else _column(subjects, len(Z), "subjects")
     n_subjects = 0 if subjects is None else len(np.unique(subjects))
-    if n_subjects > len(MARKERS):
-        most = len(MARKERS)
-        raise ValueError(
-            f"There are markers for {most} subjects, got {n_subjects}: pass some only."
-        )
+    if n_subjects > (most := len(MARKERS)):
+        raise ValueError(f"There are markers for {most} subjects, got {n_subjects}: pass fewer.")
     points, name, x_label, y_label = _reduce(Z, method, random_state)
 
     ax = get_axes(ax, 6.0, 4.4)
@@ -119,9 +115,8 @@ def _embeddings(Z: Any) -> np.ndarray:
 def _column(values: Any, n_epochs: int, name: str) -> np.ndarray:
     values = np.asarray(values)
     if values.shape != (n_epochs,):
-        raise ValueError(
-            f"{name} must be one value per epoch ({n_epochs}), got shape {values.shape}."
-        )
+        shape = values.shape
+        raise ValueError(f"{name} must be one value per epoch ({n_epochs}), got shape {shape}.")
     if pd.isna(values).any():
         raise ValueError(f"{name} has missing values: leave these epochs out.")
     return values.astype(str) if values.dtype.kind == "O" else values
@@ -131,23 +126,18 @@ def _styles(
     labels: np.ndarray, subjects: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray, list[Line2D], dict[str, Any]]:
     """Colour (or number) and marker of each epoch, entries of the legend, scale of numbers."""
-    few = len(np.unique(labels)) <= MOST_COLORS
-    entries, scale = [], {}
-    if labels.dtype.kind == "f" or (labels.dtype.kind in "iu" and not few):
-        shades, symbols = labels, np.full(len(labels), MARKERS[0])
+    classes, which = np.unique(labels, return_inverse=True)
+    many, kind = len(classes) > len(PALETTE), labels.dtype.kind
+    symbols, scale = np.full(len(labels), MARKERS[0]), {}
+    if kind == "f" or (kind in "iu" and many):
+        shades, entries = labels, []
         scale = {"cmap": POSITIVE, "vmin": labels.min(), "vmax": labels.max()}
     else:
-        classes, which = np.unique(labels, return_inverse=True)
-        numbers = np.arange(len(classes))
-        if few or subjects is None:  # colours that come again get another marker
-            colors = [color(number) for number in numbers]
-            markers = [marker(number // MOST_COLORS) for number in numbers]
-        else:
-            steps = np.linspace(0.0, 0.95, len(classes))
-            colors = [to_hex(shade) for shade in colormaps[POSITIVE](steps)]
-            markers = [MARKERS[0]] * len(classes)
-        shades, symbols = np.array(colors)[which], np.array(markers)[which]
-        entries = [_entry(*entry) for entry in zip(classes, markers, colors, strict=True)]
+        colors = list(PALETTE)
+        if many:
+            colors = [to_hex(c) for c in colormaps[POSITIVE](np.linspace(0, 0.95, len(classes)))]
+        shades = np.array(colors)[which]
+        entries = [_entry(c, MARKERS[0], shade) for c, shade in zip(classes, colors, strict=False)]
     if subjects is not None:
         names, which = np.unique(subjects, return_inverse=True)
         symbols = np.array(MARKERS)[which]
@@ -179,9 +169,8 @@ def _reduce(Z: np.ndarray, method: str, random_state: Any) -> tuple[np.ndarray, 
         try:
             from umap import UMAP
         except ImportError:
-            raise ImportError(
-                "method='umap' needs umap-learn: run pip install umap-learn."
-            ) from None
+            message = "method='umap' needs umap-learn: run pip install umap-learn."
+            raise ImportError(message) from None
         model = UMAP(n_neighbors=min(15, len(Z) - 1), random_state=random_state, n_jobs=1)
         return model.fit_transform(Z), "UMAP", "dimension 1", "dimension 2"
     from sklearn.manifold import TSNE

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from sklearn.utils._param_validation import Interval, validate_params
 from sklearn.utils.validation import check_is_fitted
 
 from ..signals.electrodes import ELECTRODES, electrode_name
@@ -16,6 +18,9 @@ from ._scalp import many_maps, own_positions, place_electrodes, spelled_electrod
 BATCH = 64  # epochs that are read at once
 
 
+@validate_params(
+    {"n_maps": [Interval(Integral, 1, None, closed="left")]}, prefer_skip_nested_validation=False
+)
 def plot_spatial_filters(
     probe: Any,
     X: Any = None,
@@ -77,7 +82,10 @@ def plot_spatial_filters(
     module = _fitted_module(probe)
     names, own = _channels(probe, info)
     if X is None:
-        maps, label, what = _filters(module), "weight", "Spatial filters"
+        layers, label, what = module.spatial.layers, "weight", "Spatial filters"
+        if (n := len(layers)) > 1:
+            raise ValueError(f"Filters of spatial_layers={n} are not a single matrix: pass X.")
+        maps = layers[0].weight.detach().cpu().numpy()[:, :, 0].astype(float)
     else:
         maps, positions = _patterns(probe, module, X)
         own = {**positions, **own}
@@ -104,7 +112,7 @@ def _fitted_module(probe: Any) -> Any:
         )
     if not hasattr(probe.module_.spatial, "layers"):
         raise ValueError(
-            f"The filters of spatial_init={probe.spatial_init!r} are no electrodes: plot those of "
+            f"Filters of spatial_init={probe.spatial_init!r} are not electrodes: plot those of "
             "spatial_init='spline' or 'random'."
         )
     return probe.module_
@@ -120,15 +128,6 @@ def _channels(probe: Any, info: Any) -> tuple[list[str], dict[str, np.ndarray]]:
             "pass info= with the names of these channels in order, or fit it with ch_names."
         )
     return [electrode_name(name) for name in info.ch_names], own
-
-
-def _filters(module: Any) -> np.ndarray:
-    """Weights ``(n_targets, n_chans)``."""
-    layers = module.spatial.layers
-    if len(layers) > 1:
-        n = len(layers)
-        raise ValueError(f"Filters of spatial_layers={n} are not a single matrix: pass X.")
-    return layers[0].weight.detach().cpu().numpy()[:, :, 0].astype(float)
 
 
 def _patterns(probe: Any, module: Any, X: Any) -> tuple[np.ndarray, dict[str, np.ndarray]]:
@@ -155,8 +154,6 @@ def _patterns(probe: Any, module: Any, X: Any) -> tuple[np.ndarray, dict[str, np
 def _choose(electrodes: list[str], maps: np.ndarray, targets: Any, n_maps: int) -> list[int]:
     """Rows of the maps to draw."""
     if targets is None:
-        if isinstance(n_maps, bool) or not isinstance(n_maps, int | np.integer) or n_maps < 1:
-            raise ValueError(f"n_maps must be a positive integer, got {n_maps!r}.")
         # filters at their bound differ in norm by rounding alone: those keep their order
         norms = np.linalg.norm(maps, axis=1).round(5)
         return np.argsort(-norms, kind="stable")[:n_maps].tolist()

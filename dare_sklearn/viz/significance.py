@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 from matplotlib import colormaps
@@ -13,14 +11,13 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from ._axes import PALE, SIGNED, get_axes, p_text, spelled, symmetric_limits, wrap
-from ._tables import check_table, choose_dataset
+from ._tables import check_table
 
 
 def plot_significance(
     table: pd.DataFrame,
     *,
     value: str = "difference",
-    dataset: Any = None,
     alpha: float = 0.05,
     ax: Axes | None = None,
 ) -> Figure:
@@ -29,12 +26,10 @@ def plot_significance(
     Parameters
     ----------
     table : DataFrame
-        Of `dare_sklearn.evaluation.pairwise` or `combine_datasets`: one row per pair, with
-        ``pipeline_a``, ``pipeline_b``, `value`, and the corrected ``p_holm`` or ``p_corrected``.
+        Of `dare_sklearn.evaluation.pairwise` (one data set) or `combine_datasets`: one row per
+        pair, with ``pipeline_a``, ``pipeline_b``, `value`, and the corrected ``p_holm``.
     value : str, default="difference"
         Column to draw, the first pipeline minus the second; "effect_size" of `combine_datasets`.
-    dataset : str or None, default=None
-        Data set to draw; None where the table holds a single one.
     alpha : float, default=0.05
         Level of significance; differences above it stay grey.
     ax : Axes or None, default=None
@@ -61,9 +56,7 @@ def plot_significance(
     """
     if not isinstance(alpha, float) or not 0 < alpha < 1:
         raise ValueError(f"alpha must be a number between 0 and 1, got {alpha!r}.")
-    corrected = "p_corrected" if "p_corrected" in getattr(table, "columns", ()) else "p_holm"
-    check_table(table, ["pipeline_a", "pipeline_b", value, corrected], [corrected])
-    table = choose_dataset(table, dataset)
+    check_table(table, ["pipeline_a", "pipeline_b", value, "p_holm"], ["p_holm"])
     names = list(dict.fromkeys([*table["pipeline_a"], *table["pipeline_b"]]))
     row = table["pipeline_a"].map(names.index).to_numpy()
     column = table["pipeline_b"].map(names.index).to_numpy()
@@ -71,12 +64,12 @@ def plot_significance(
     if len(pairs) < len(table) or any(len(pair) < 2 for pair in pairs):
         raise ValueError(
             "The table must hold one row per pair of pipelines, and has a pair twice or a pipeline "
-            "against itself: pass the rows of one data set (dataset=)."
+            "against itself: pass the rows of one data set."
         )
     difference = np.full((len(names), len(names)), np.nan)
     p = difference.copy()
     both = np.r_[row, column], np.r_[column, row]
-    values, p_values = (table[name].to_numpy(dtype=float) for name in (value, corrected))
+    values, p_values = (table[name].to_numpy(dtype=float) for name in (value, "p_holm"))
     difference[both], p[both] = np.r_[values, -values], np.r_[p_values, p_values]
 
     side = 0.62 * len(names)

@@ -14,19 +14,16 @@ from ._axes import add_legend, color, get_axes, line, spelled, tidy
 from ._tables import check_table
 
 NO_LOSS = {"epoch", "lr", "seconds"}
-# From this ratio of the largest to the smallest value on, the axis is logarithmic.
-LOG_FROM = 20.0
+LOG_FROM = 20.0  # ratio of the largest to the smallest value
 
 
-def plot_losses(history: Any, *, log: bool | None = None, ax: Axes | None = None) -> Figure:
-    """Every loss term over the epochs of a training.
+def plot_losses(history: Any, *, ax: Axes | None = None) -> Figure:
+    """Every loss term over the epochs of a training, logarithmic where they differ by 20 or more.
 
     Parameters
     ----------
     history : DataFrame or fitted estimator
         The table ``history_`` of a pretrainer or probe, or the estimator itself.
-    log : bool or None, default=None
-        Logarithmic axis of the loss; None where the terms differ by a factor of 20 or more.
     ax : Axes or None, default=None
         Where to draw; None makes a figure.
 
@@ -62,11 +59,7 @@ def plot_losses(history: Any, *, log: bool | None = None, ax: Axes | None = None
     check_table(table, ["epoch", *terms], ["epoch", *terms])
     values = table[terms].to_numpy(dtype=float)
     values = values[np.isfinite(values)]
-    if log is None:
-        log = bool(values.min() > 0 and values.max() >= LOG_FROM * values.min())
-    elif log and values.min() <= 0:
-        raise ValueError("plot_losses cannot draw losses of zero and below with log=True.")
-
+    log = values.min() > 0 and values.max() >= LOG_FROM * values.min()
     ax = get_axes(ax, 6.4, 3.8)
     for number, name in enumerate(terms):
         main = name in ("total", "loss")  # what was minimised

@@ -40,7 +40,7 @@ def pairs():
 def test_significance_matrix(look):
     table = pd.DataFrame(
         [("A", "B", 0.1, 0.01), ("A", "C", -0.2, 0.04), ("B", "C", 0.003, 0.6)],
-        columns=["pipeline_a", "pipeline_b", "difference", "p_corrected"],
+        columns=["pipeline_a", "pipeline_b", "difference", "p_holm"],
     )
     fig = plot_significance(table)
     look(fig)
@@ -59,7 +59,7 @@ def test_significance_matrix(look):
 
 
 def test_significance_of_pairwise_and_combined(look, pairs):
-    fig = plot_significance(pairs, dataset="erp")
+    fig = plot_significance(pairs[pairs.dataset == "erp"])
     look(fig)
     ax = fig.axes[0]
     row = pairs[(pairs.dataset == "erp") & (pairs.pipeline_b == "EEGNet")].iloc[0]
@@ -88,7 +88,7 @@ def test_significance_of_two_and_of_many(look):
 
 def test_ax_is_used(look, own_axes, pairs):
     ax = own_axes()
-    assert plot_significance(pairs, dataset="erp", ax=ax) is ax.figure
+    assert plot_significance(pairs[pairs.dataset == "erp"], ax=ax) is ax.figure
     assert ax.has_data()
     look(ax.figure)
 
@@ -102,4 +102,4 @@ def test_bad_input(pairs):
         plot_significance(pairs[:1].assign(pipeline_b="CSP"))
     for alpha in (0.0, 1.5, "0.05", None):
         with pytest.raises(ValueError, match="alpha must be a number between 0 and 1"):
-            plot_significance(pairs, dataset="erp", alpha=alpha)
+            plot_significance(pairs[pairs.dataset == "erp"], alpha=alpha)
