@@ -259,12 +259,12 @@ def test_divergence_in_the_last_step(X):
         X, np.arange(12) % 2
     )
     pretrainer = DAREPretrainer(max_epochs=1, random_state=0, **PARAMS).fit(X)
-    check_finite_weights(clf.module_, "it")
+    check_finite_weights(clf.module_)
     with torch.no_grad():
         clf.module_.head.output.weight[0, 0] = torch.inf
         pretrainer.encoder_.norm.weight[0] = torch.nan
     with pytest.raises(FloatingPointError, match="training diverged. Lower lr"):
-        check_finite_weights(clf.module_, "it")
+        check_finite_weights(clf.module_)
     with pytest.raises(FloatingPointError, match="NaN or infinite scores: .*lower lr"):
         clf.predict(X)
     with pytest.raises(FloatingPointError, match="NaN or infinite embeddings: .*lower lr"):

@@ -86,7 +86,7 @@ class _Network:
         here = next(encoder.parameters()).device == self.device
         self.encoder = encoder if here else copy.deepcopy(encoder).to(self.device)
         compiled = getattr(estimator, "compile", False)  # the probes have no such parameter
-        self.forward = Compiled(self.encoder, self.owner) if compiled else self.encoder
+        self.forward = Compiled(self.encoder) if compiled else self.encoder
         # a pretrainer of several layouts has no electrodes that epochs could lack
         fills = self.reading.electrodes and hasattr(estimator, "electrodes_")
         self.fill = _fill(estimator, rows, self.device) if fills else None

@@ -263,12 +263,10 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
                 verbose=self.verbose,
             )
             data = ProbeData(x, targets, weight, train)
-            fit_or_name_batch_size(
-                lambda: net.fit(data, None), self.batch_size, len(data), type(self).__name__
-            )
+            fit_or_name_batch_size(lambda: net.fit(data, None), self.batch_size, len(data))
             if virtual:
                 keep_if_better(net, start, ProbeData(x, targets, weight, valid))
-        check_finite_weights(net.module_, type(self).__name__)
+        check_finite_weights(net.module_)
         net.train_split = None  # it holds the validation epochs, which no saved model should
         net.set_params(device="cpu")  # a model that was fitted on a GPU loads on any machine
         self.module_ = net.module_.to("cpu").eval()
@@ -443,7 +441,7 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
                 return module(batch).float().cpu()
 
         with self._asking(), compute_threads(n_threads_of(self.encoder_.config)):
-            scores = torch.cat(run_in_batches(score, len(windows), self.batch_size, owner))
+            scores = torch.cat(run_in_batches(score, len(windows), self.batch_size))
         if not torch.isfinite(scores).all():
             raise FloatingPointError(
                 f"The probe of {owner} gives NaN or infinite scores: its training diverged "

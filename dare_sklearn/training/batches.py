@@ -16,9 +16,9 @@ from .reading import worker_options
 class MontageBatches(Sampler):
     """Shuffled batches, each within one montage; their number is the same in every epoch.
 
-    Where several processes train together, each gets its share of every batch, and with it how
-    many windows of the batch are its own and how many there are. One that gets none (of a montage
-    with fewer windows than processes) gets one that does not count.
+    Where several processes train together, each gets its share of every batch, with the numbers of
+    windows that are its own and that there are. A process that gets none (of a montage with fewer
+    windows than processes) gets a window that does not count.
 
     Parameters
     ----------
@@ -28,9 +28,9 @@ class MontageBatches(Sampler):
         Windows in a batch of all processes together.
     rng : numpy.random.Generator
     rank, n_ranks : int, default=0, 1
-    streams : list of int, default=()
+    streams : sequence of int, default=()
         Batches of each stream in an epoch. A stream is asked for the number of the step in the run.
-    sources : list of int or None, default=None
+    sources : sequence of int or None, default=None
         The item of X that each montage, and each stream, comes from.
     shares : sequence of float or None, default=None
         Share of each item in the batches, which are drawn then; windows come again where an item
@@ -50,13 +50,10 @@ class MontageBatches(Sampler):
         sources: Sequence[int] | None = None,
         shares: Sequence[float] | None = None,
     ) -> None:
-        self.sizes = sizes
-        self.counts = [-(-size // batch_size) for size in sizes]
-        self.rng = rng
+        self.sizes, self.streams, self.rng = sizes, streams, rng
+        self.counts = [*(-(-size // batch_size) for size in sizes), *streams]
         self.rank, self.n_ranks = rank, n_ranks
-        self.streams = list(streams)
-        self.sources = sources
-        self.shares = shares
+        self.sources, self.shares = sources, shares
         self.n_skipped, self.n_epochs = 0, 0
 
     @property
@@ -70,7 +67,7 @@ class MontageBatches(Sampler):
         self.n_skipped, self.n_epochs = n_done, n_epochs
 
     def __len__(self) -> int:
-        return sum(self.counts) + sum(self.streams)
+        return sum(self.counts)
 
     def __iter__(self) -> Iterator[tuple]:
         order = self._mixed() if self.shares is not None else self._once()
@@ -82,43 +79,35 @@ class MontageBatches(Sampler):
             if windows is None:
                 share = () if self.n_ranks == 1 else (self.rank, self.n_ranks)
                 yield source, begin + number, *share
+            elif self.n_ranks == 1:
+                yield source, windows
             else:
-                one = self.n_ranks == 1
-                yield (source, windows) if one else self._share(source, windows)
+                mine = np.array_split(windows, self.n_ranks)[self.rank]
+                yield source, mine if len(mine) else windows[:1], (len(mine), len(windows))
 
-    def _batches(self, montage: int) -> list[tuple]:
-        """All windows of a montage, in a random order."""
-        # of even sizes, so that no batch is left with a single window and nothing to contrast
-        order = self.rng.permutation(self.sizes[montage])
-        return [(montage, windows) for windows in np.array_split(order, self.counts[montage])]
+    def _batches(self, numbers: Sequence[int]) -> list[tuple]:
+        """All batches of some montages and streams, in a random order."""
+        batches: list[tuple] = []
+        for number in numbers:
+            count = self.counts[number]
+            if number >= len(self.sizes):
+                batches += [(number, None)] * count
+                continue
+            # of even sizes, so that no batch is left with a single window and nothing to contrast
+            order = self.rng.permutation(self.sizes[number])
+            batches += [(number, windows) for windows in np.array_split(order, count)]
+        return [batches[i] for i in self.rng.permutation(len(batches))]
 
     def _once(self) -> list[tuple]:
-        batches = [batch for montage in range(len(self.sizes)) for batch in self._batches(montage)]
-        for number, count in enumerate(self.streams, len(self.sizes)):
-            batches += [(number, None)] * count
-        return [batches[i] for i in self.rng.permutation(len(batches))]
+        return self._batches(range(len(self.counts)))
 
     def _mixed(self) -> Iterator[tuple]:
         members = [np.flatnonzero(np.equal(self.sources, i)) for i in range(len(self.shares))]
         waiting: list[list[tuple]] = [[] for _ in members]
         for item in self.rng.choice(len(members), len(self), p=self.shares):
             if not waiting[item]:
-                its = [
-                    batch
-                    for number in members[item]
-                    for batch in (
-                        self._batches(number)
-                        if number < len(self.sizes)
-                        else [(number, None)] * self.streams[number - len(self.sizes)]
-                    )
-                ]
-                waiting[item] = [its[i] for i in self.rng.permutation(len(its))]
+                waiting[item] = self._batches(members[item])
             yield waiting[item].pop()
-
-    def _share(self, montage: int, windows: np.ndarray) -> tuple:
-        mine = np.array_split(windows, self.n_ranks)[self.rank]
-        read = mine if len(mine) else windows[:1]
-        return montage, read, (len(mine), len(windows))
 
 
 def make_loader(
@@ -128,10 +117,9 @@ def make_loader(
     *,
     shares: Sequence[float] | None = None,
     n_workers: int = 0,
-    ranks: Ranks | None = None,
+    ranks: Ranks,
 ) -> DataLoader:
     """Loader of (x, channels) batches; workers where streams make them."""
-    ranks = ranks or Ranks()
     sampler = MontageBatches(
         corpus.sizes,
         batch_size * ranks.size,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import torch
 from torch.utils.data import Dataset
 
 from ..modules.config import DAREConfig
+from ..signals.container import Signals
 from ..signals.electrodes import ELECTRODES
 from ..signals.errors import SignalError
 
@@ -60,12 +61,88 @@ class Montage:
     source: int = 0
 
 
-class Corpus(Dataset):
-    """All windows, and streams of more; an item is asked for as `MontageBatches` gives it."""
+class Stream:
+    """Batches that an object of the user makes, checked.
 
-    def __init__(self, montages: Sequence[Montage], streams: Sequence[Stream] = ()) -> None:
-        self.montages, self.streams = list(montages), list(streams)
-        self.channels = [torch.tensor(montage.rows) for montage in self.montages]
+    Parameters
+    ----------
+    given : object
+        ``batch(step)`` gives microvolts ``(n_windows, n_chans, n_times)`` at the encoder's rate and
+        the rows of the channels in the table of electrodes; ``len`` is the steps of an epoch. A
+        batch may be a tensor, also one that lies on the device already.
+    config : DAREConfig
+    source : int, default=0
+        Number of the item of X.
+    """
+
+    def __init__(self, given: Any, config: DAREConfig, source: int = 0) -> None:
+        self.given, self.config, self.source = given, config, source
+
+    def __len__(self) -> int:
+        return len(self.given)
+
+    def read(self, step: int) -> tuple[torch.Tensor, np.ndarray]:
+        """Batch number `step`; a SignalError if it is not such a batch."""
+        x, channels = self.given.batch(step)
+        if not isinstance(x, torch.Tensor):
+            x = torch.from_numpy(np.ascontiguousarray(x, np.float32))
+        x, channels = x.float(), np.asarray(channels, np.int64)
+        patch, wrong = self.config.patch_size, None
+        if x.ndim != 3 or not len(x) or x.shape[2] % patch or not x.shape[2]:
+            wrong = (
+                f"has the shape {tuple(x.shape)}: give (n_windows, n_chans, n_times) in whole patches of "
+                f"{patch} samples at {self.config.sfreq:g} Hz"
+            )
+        elif (
+            channels.shape != tuple(x.shape[1:2])
+            or len(np.unique(channels)) != len(channels)
+            or not np.isin(channels, np.arange(len(ELECTRODES))).all()
+        ):
+            wrong = (
+                f"has {x.shape[1]} channels and the rows {channels}: give each channel another row "
+                f"of the {len(ELECTRODES)} electrodes"
+            )
+        elif not torch.isfinite(x).all():
+            wrong = "holds NaN or infinite values"
+        if wrong:
+            raise SignalError(f"batch({step}) of the stream {wrong}.")
+        return x, channels
+
+    def layout(self) -> Signals:
+        """The first batch, as signals of its electrodes."""
+        x, channels = self.read(0)
+        x = x.cpu().numpy()
+        return Signals(x, tuple(ELECTRODES[i] for i in channels), self.config.sfreq, unit="uV")
+
+
+@dataclass
+class Corpus(Dataset):
+    """All windows, and streams of more; an item is asked for as `MontageBatches` gives it.
+
+    Attributes
+    ----------
+    montages : list of Montage
+    streams : list of Stream
+    layout : Signals or None
+        Of the first part, without its values.
+    mixed : bool
+        Whether there are continuous recordings, streams or several layouts.
+    content : str
+        Hash of all signals.
+    n_parts, n_bad : int
+        Parts that were used, and windows that were left out for bad segments.
+    skipped : dict of str to str
+        Recordings that were left out, and why.
+    """
+
+    montages: list[Montage] = field(default_factory=list)
+    streams: Sequence[Stream] = ()
+    layout: Signals | None = None
+    mixed: bool = False
+    content: str = ""
+    n_parts: int = 0
+    n_bad: int = 0
+    skipped: dict[str, str] = field(default_factory=dict)
 
     @property
     def sizes(self) -> list[int]:
@@ -83,63 +160,11 @@ class Corpus(Dataset):
     def __getitem__(self, key: tuple) -> tuple:
         source, windows, *share = key
         if source < len(self.montages):
-            x, channels = self.montages[source].windows[windows], self.channels[source]
-            return torch.from_numpy(x), channels, *share
+            montage = self.montages[source]
+            return torch.from_numpy(montage.windows[windows]), torch.tensor(montage.rows), *share
         x, channels = self.streams[source - len(self.montages)].read(windows)
         if share:  # rank and number of the processes, where several train together
             rank, n_ranks = share
             mine = torch.tensor_split(x, n_ranks)[rank]
             x, share = mine if len(mine) else x[:1], [(len(mine), len(x))]
         return x, torch.from_numpy(channels), *share
-
-
-class Stream:
-    """Batches that an object of the user makes, checked.
-
-    Parameters
-    ----------
-    given : object
-        ``batch(step)`` gives microvolts ``(n_windows, n_chans, n_times)`` at the encoder's rate and
-        the rows of the channels in the table of electrodes; ``len`` is the steps of an epoch. A
-        batch may be a tensor, also one that lies on the device already.
-    config : DAREConfig
-    source : int, default=0
-    """
-
-    def __init__(self, given: Any, config: DAREConfig, source: int = 0) -> None:
-        self.given, self.config, self.source = given, config, source
-
-    def __len__(self) -> int:
-        return len(self.given)
-
-    def read(self, step: int) -> tuple[torch.Tensor, np.ndarray]:
-        """Batch number `step`.
-
-        Raises
-        ------
-        SignalError
-            If it is not such a batch.
-        """
-        x, channels = self.given.batch(step)
-        if not isinstance(x, torch.Tensor):
-            x = torch.from_numpy(np.ascontiguousarray(x, np.float32))
-        x, channels = x.float(), np.asarray(channels, np.int64)
-        patch = self.config.patch_size
-        if x.ndim != 3 or not len(x) or x.shape[2] % patch or not x.shape[2]:
-            raise SignalError(
-                f"batch({step}) of the stream has the shape {tuple(x.shape)}: give (n_windows, "
-                f"n_chans, n_times) in whole patches of {patch} samples at "
-                f"{self.config.sfreq:g} Hz."
-            )
-        if (
-            channels.shape != tuple(x.shape[1:2])
-            or len(np.unique(channels)) != len(channels)
-            or not np.isin(channels, np.arange(len(ELECTRODES))).all()
-        ):
-            raise SignalError(
-                f"batch({step}) of the stream has {x.shape[1]} channels and the rows {channels}: "
-                f"give each channel another row of the {len(ELECTRODES)} electrodes."
-            )
-        if not torch.isfinite(x).all():
-            raise SignalError(f"batch({step}) of the stream holds NaN or infinite values.")
-        return x, channels

@@ -1,10 +1,15 @@
-"""Where and in which precision networks run."""
+"""Where, in which precision and whether compiled networks run."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
+from torch import nn
+
+from ..signals.errors import tell
 
 PRECISIONS = ("auto", "float32", "bfloat16")
 
@@ -15,7 +20,7 @@ def resolve_device(device: str) -> torch.device:
     Raises
     ------
     ValueError
-        If the device is not a device of torch, or this machine lacks it.
+        If torch knows no such device, or this machine lacks it.
     """
     if device == "auto":
         if torch.cuda.is_available():
@@ -27,20 +32,15 @@ def resolve_device(device: str) -> torch.device:
         raise ValueError(
             f"device must be 'auto', 'cpu', 'cuda', 'cuda:<n>' or 'mps', got {device!r}."
         ) from None
-    available = {
-        "cpu": True,
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-    }
-    missing = not available.get(resolved.type, False)
-    if resolved.type == "cuda" and not missing:
-        missing = (resolved.index or 0) >= torch.cuda.device_count()
-    if missing:
-        raise ValueError(f"device={device!r} is not available on this machine: pass device='auto'.")
-    if resolved.type == "cuda" and (resolved.index or 0) >= torch.cuda.device_count():
+    n_devices = {
+        "cpu": 1,
+        "cuda": torch.cuda.device_count() if torch.cuda.is_available() else 0,
+        "mps": int(torch.backends.mps.is_available()),
+    }.get(resolved.type, 0)
+    if (resolved.index or 0) >= n_devices:
         raise ValueError(
-            f"device={device!r} is not available: this machine has {torch.cuda.device_count()} "
-            "CUDA device(s), counted from 0."
+            f"device={device!r} is not available on this machine, which has {n_devices} of that "
+            "kind, counted from 0: pass device='auto'."
         )
     return resolved
 
@@ -61,3 +61,26 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager:
     if resolve_precision(precision, device) == "bfloat16":
         return torch.autocast(device.type, dtype=torch.bfloat16)
     return nullcontext()
+
+
+class Compiled:
+    """A network run through ``torch.compile``; from the first failure on, as it is, with a warning.
+
+    Compilation happens in the first call and takes from seconds to minutes.
+    """
+
+    def __init__(self, module: nn.Module, **options: Any) -> None:
+        self.module = module
+        self.run: Callable = torch.compile(module, **options)
+
+    def __call__(self, *args: Any) -> Any:
+        try:
+            return self.run(*args)
+        except torch._dynamo.exc.TorchDynamoException as error:
+            tell(
+                f"torch.compile failed here ({str(error).splitlines()[0]}), so the network runs "
+                "uncompiled. It needs a C++ compiler (on GPUs, triton); pass compile=False to "
+                "silence this."
+            )
+            self.run = self.module
+            return self.module(*args)

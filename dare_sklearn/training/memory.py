@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import gc
-import warnings
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import torch
+
+from ..signals.errors import tell
 
 Part = TypeVar("Part")
 
@@ -21,87 +22,7 @@ _PHRASES = (
     "could not create a primitive",
     "could not create a memory",
 )
-
-_ADVICE = "free memory, cut shorter epochs, or take a smaller encoder or another device."
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory ran out: of the machine (torch, numpy) or of a GPU."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    return isinstance(error, RuntimeError) and any(words in str(error) for words in _PHRASES)
-
-
-def run_in_batches(
-    run: Callable[[int, int], Part], n_epochs: int, batch_size: int, owner: str
-) -> list[Part]:
-    """``run(start, stop)`` for all epochs; batches are halved where memory runs out.
-
-    Parameters
-    ----------
-    run : callable
-        Gives the result of epochs `start` to `stop`, and may be called again after a failure.
-    n_epochs, batch_size : int
-    owner : str
-        Name used in error messages.
-
-    Returns
-    -------
-    list
-        The results, in order.
-
-    Raises
-    ------
-    MemoryError
-        If a single epoch is too much.
-    """
-    size = max(min(batch_size, n_epochs), 1)
-    fits, done, start = size, [], 0
-    while start < n_epochs:
-        part = attempt(run, start, min(start + size, n_epochs))
-        if not isinstance(part, TooLarge):
-            done.append(part)
-            start += size
-        elif size == 1:
-            raise MemoryError(
-                f"{owner} ran out of memory with a single epoch ({part.reason}): {_ADVICE}"
-            ) from part.error
-        else:
-            size //= 2
-    if size < fits:
-        warnings.warn(
-            f"{owner} ran out of memory with batch_size={batch_size} and continued with {size}: "
-            f"pass batch_size={size}.",
-            UserWarning,
-            stacklevel=4,
-        )
-    return done
-
-
-def fit_or_name_batch_size(
-    fit: Callable[[], Part], batch_size: int, n_epochs: int, owner: str
-) -> Part:
-    """Run `fit`; where memory runs out, name a batch size to try.
-
-    Parameters
-    ----------
-    fit : callable
-    batch_size, n_epochs : int
-    owner : str
-        Name used in error messages.
-
-    Raises
-    ------
-    MemoryError
-    """
-    result = attempt(fit)
-    if not isinstance(result, TooLarge):
-        return result
-    size = min(batch_size, n_epochs)
-    hint = f"try batch_size={size // 2}" if size > 1 else _ADVICE.rstrip(".")
-    raise MemoryError(
-        f"{owner} ran out of memory in fit with batch_size={batch_size} ({result.reason}): {hint}."
-    ) from result.error
+_ADVICE = "free memory, cut shorter epochs, or take a smaller encoder or another device"
 
 
 class TooLarge:
@@ -110,6 +31,13 @@ class TooLarge:
     def __init__(self, error: BaseException) -> None:
         self.error = error.with_traceback(None)
         self.reason = (str(error).splitlines() or [""])[0].rstrip(".") or type(error).__name__
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out: of the machine (torch, numpy) or of a GPU."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in _PHRASES)
 
 
 def attempt(run: Callable[..., Part], *args: Any) -> Part | TooLarge:
@@ -124,3 +52,44 @@ def attempt(run: Callable[..., Part], *args: Any) -> Part | TooLarge:
     if torch.cuda.is_initialized():
         torch.cuda.empty_cache()
     return failure
+
+
+def run_in_batches(run: Callable[[int, int], Part], n_epochs: int, batch_size: int) -> list[Part]:
+    """``run(start, stop)`` for all epochs in order; batches are halved where memory runs out.
+
+    Raises
+    ------
+    MemoryError
+        If a single epoch is too much.
+    """
+    size = fits = max(min(batch_size, n_epochs), 1)
+    done, start = [], 0
+    while start < n_epochs:
+        part = attempt(run, start, min(start + size, n_epochs))
+        if not isinstance(part, TooLarge):
+            done.append(part)
+            start += size
+        elif size > 1:
+            size //= 2
+        else:
+            raise MemoryError(
+                f"Memory ran out with a single epoch ({part.reason}): {_ADVICE}."
+            ) from part.error
+    if size < fits:
+        tell(
+            f"memory ran out with batch_size={batch_size}, so the work continued with {size}: "
+            f"pass batch_size={size}."
+        )
+    return done
+
+
+def fit_or_name_batch_size(fit: Callable[[], Part], batch_size: int, n_epochs: int) -> Part:
+    """Run `fit`; where memory runs out, raise a MemoryError that names a batch size to try."""
+    result = attempt(fit)
+    if not isinstance(result, TooLarge):
+        return result
+    size = min(batch_size, n_epochs)
+    hint = f"try batch_size={size // 2}" if size > 1 else _ADVICE
+    raise MemoryError(
+        f"Memory ran out in fit with batch_size={batch_size} ({result.reason}): {hint}."
+    ) from result.error

@@ -1,4 +1,4 @@
-"""What the skorch nets of this library share: the course of the learning rate, and their bars."""
+"""What the skorch nets of this library share: the course of the learning rate, and callbacks."""
 
 from __future__ import annotations
 
@@ -8,8 +8,23 @@ from functools import partial
 
 import pandas as pd
 import torch
+from skorch import NeuralNet
 from skorch.callbacks import Callback, EpochTimer, PassthroughScoring, PrintLog, ProgressBar
 from torch import nn
+
+
+class Net(NeuralNet):
+    """A net that AdamW trains, with no callbacks but those that it is given."""
+
+    _default_callbacks: list = []
+
+    def initialize_optimizer(self, *args, **kwargs):
+        self.optimizer_ = torch.optim.AdamW(self.groups(), lr=self.lr, fused=True)
+        return self
+
+    def groups(self) -> list[dict]:
+        """Parameter groups of the optimizer."""
+        return param_groups(self.module_, self.lr, self.weight_decay)
 
 
 class StepSchedule(Callback):
@@ -19,7 +34,7 @@ class StepSchedule(Callback):
         self.factor = factor
 
     def on_train_begin(self, net, **kwargs) -> None:
-        self.step_ = getattr(net, "n_steps_done_", 0)  # of a run that goes on
+        self.step_ = getattr(net, "n_steps_done_", 0)  # of a run that continues
         self.peaks_ = [group["lr"] for group in net.optimizer_.param_groups]
 
     def on_batch_begin(self, net, training=False, **kwargs) -> None:
@@ -28,14 +43,11 @@ class StepSchedule(Callback):
             for group, peak in zip(net.optimizer_.param_groups, self.peaks_, strict=True):
                 group["lr"] = peak * factor
             net.history.record_batch("lr", max(g["lr"] for g in net.optimizer_.param_groups))
-
-    def on_batch_end(self, net, training=False, **kwargs) -> None:
-        if training:
             self.step_ += 1
 
 
 class BatchMean(PassthroughScoring):
-    """Mean of what each batch recorded; a run that goes on knows its best one from the history."""
+    """Mean of what each batch recorded; a run that continues finds its best one in the history."""
 
     def on_train_begin(self, net, **kwargs) -> None:
         best = [row[self.name] for row in net.history if row.get(f"{self.name}_best")]
@@ -47,26 +59,22 @@ def make_callbacks(
     schedule: partial,
     terms: Iterable[str],
     verbose: int,
-    own: Iterable | None,
+    own: Iterable,
     n_batches: int,
     *,
     valid: bool = False,
 ) -> list[tuple[str, Callback]]:
     """Callbacks of a fit: the schedule, the mean of each loss term, time, progress, the user's."""
+    means = ["lr", "train_loss", *(["valid_loss"] if valid else []), *terms]
     callbacks: list[tuple[str, Callback]] = [
         ("schedule", StepSchedule(schedule)),
         ("epoch_timer", EpochTimer()),
-        ("lr", BatchMean("lr", on_train=True)),
+        *((name, BatchMean(name, on_train=name != "valid_loss")) for name in means),
     ]
-    losses = [("train_loss", True), ("valid_loss", False)][: 1 + valid]
-    callbacks += [(name, BatchMean(name, on_train=train)) for name, train in losses]
-    callbacks += [(term, BatchMean(term, on_train=True)) for term in terms]
     if verbose:
-        callbacks += [
-            ("progress", ProgressBar(batches_per_epoch=n_batches)),
-            ("print_log", PrintLog()),
-        ]
-    for number, callback in enumerate(own or ()):
+        progress = ProgressBar(batches_per_epoch=n_batches)
+        callbacks += [("progress", progress), ("print_log", PrintLog())]
+    for number, callback in enumerate(own):
         named = callback if isinstance(callback, tuple) else (f"user_{number}", callback)
         if len(named) != 2 or not isinstance(named[1], Callback):
             raise ValueError(
@@ -80,41 +88,33 @@ def make_callbacks(
 
 def param_groups(module: nn.Module, lr: float, weight_decay: float) -> list[dict]:
     """AdamW groups of the trainable parameters: no decay on biases and other 1-D parameters."""
-    trainable = [(name, p) for name, p in module.named_parameters() if p.requires_grad]
-    decayed = [p for name, p in trainable if p.ndim > 1]
-    plain = [p for name, p in trainable if p.ndim <= 1]
-    return [
-        {"params": params, "lr": lr, "weight_decay": decay}
-        for params, decay in ((decayed, weight_decay), (plain, 0.0))
-        if params
+    trainable = [p for p in module.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in trainable if p.ndim > 1], "lr": lr, "weight_decay": weight_decay},
+        {"params": [p for p in trainable if p.ndim <= 1], "lr": lr, "weight_decay": 0.0},
     ]
+    return [group for group in groups if group["params"]]
 
 
 def history_frame(history, renames: dict[str, str]) -> pd.DataFrame:
     """One row per finished epoch: epoch, each loss term, lr, seconds."""
     columns = {"epoch": "epoch", **renames, "lr": "lr", "dur": "seconds"}
     done = [row for row in history if "dur" in row]
-    return pd.DataFrame(
-        {
-            new: [row[old] for row in done]
-            for old, new in columns.items()
-            if all(old in r for r in done)
-        }
-        if done
-        else {new: [] for new in columns.values()}
-    )
+    # a term that is switched off has no column
+    found = {new: [row.get(old) for row in done] for old, new in columns.items()}
+    return pd.DataFrame({new: rows for new, rows in found.items() if None not in rows})
 
 
-def check_finite_weights(module: nn.Module, owner: str) -> None:
+def check_finite_weights(module: nn.Module) -> None:
     """Raise if the last update made a weight non-finite (the loss cannot show it)."""
     if not all(torch.isfinite(p).all() for p in module.parameters()):
-        check_finite(math.nan, owner)
+        check_finite(math.nan)
 
 
-def check_finite(loss: float, owner: str) -> None:
+def check_finite(loss: float) -> None:
     """Stop at once where training has diverged."""
     if not math.isfinite(loss):
         raise FloatingPointError(
-            f"The loss of {owner} is {loss}: training diverged. Lower lr, or look for "
-            "artefacts of extreme amplitude in X."
+            f"The loss is {loss}: training diverged. Lower lr, or look for artefacts of extreme "
+            "amplitude in X."
         )

@@ -5,23 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from skorch import NeuralNet
 from skorch.history import History
 from skorch.utils import TeeGenerator
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from ..pretraining.masks import VISIBLE_SHARE, Masks, draw_masks
-from ..weights.files import load_strict, with_prefix
-from .checkpoint import Checkpoint
-from .compile import Compiled
-from .device import autocast
-from .net import check_finite, param_groups
+from ..pretraining.masks import Masks, draw_masks
+from ..weights.files import WEIGHTS_NAME, load_strict, read_tensors, with_prefix
+from .checkpoint import TENSORS_NAME, Checkpoint
+from .device import Compiled, autocast
+from .net import Net, check_finite
 from .processes import Ranks, SharedStop, Together
 from .seeds import torch_generator
 
 
-class PretrainNet(NeuralNet):
+class PretrainNet(Net):
     """Pretrain a `PretrainingModel`; `train` takes a loader of (x, channels) batches.
 
     Where several processes train together, a batch also tells how many of its windows are this
@@ -33,9 +31,7 @@ class PretrainNet(NeuralNet):
         *args,
         weight_decay=1e-6,
         momentum=None,
-        mask_seed=0,
-        visible_share=VISIBLE_SHARE,
-        hidden_target_share=1.0,
+        masks=None,
         precision="auto",
         compiled=False,
         ranks=None,
@@ -43,24 +39,11 @@ class PretrainNet(NeuralNet):
         **kwargs,
     ):
         self.weight_decay = weight_decay
-        self.momentum = momentum  # a function of the step
-        self.mask_seed = mask_seed
-        self.visible_share = visible_share
-        self.hidden_target_share = hidden_target_share
-        self.precision = precision
-        self.compiled = compiled
+        self.momentum, self.masks = momentum, masks  # functions of the step
+        self.precision, self.compiled = precision, compiled
         self.ranks = ranks or Ranks()
         self.stop: SharedStop | None = stop  # what several processes agree on
         super().__init__(*args, **kwargs)
-
-    @property
-    def _default_callbacks(self):
-        return []  # ours are all explicit
-
-    def initialize_optimizer(self, *args, **kwargs):
-        groups = param_groups(self.module_, self.lr, self.weight_decay)
-        self.optimizer_ = torch.optim.AdamW(groups, lr=self.lr, fused=True)
-        return self
 
     def get_iterator(self, dataset: Any, training: bool = False) -> DataLoader:
         return self.loader_
@@ -100,9 +83,12 @@ class PretrainNet(NeuralNet):
         return {name: value.detach().cpu().clone() for name, value in tensors.items()}
 
     def _restore(self, checkpoint: Checkpoint, loader: DataLoader) -> None:
+        folder = checkpoint.folder
         # only the first process is sure to see the files
-        weights, tensors = self.ranks.first(lambda: (checkpoint.model(), checkpoint.tensors()))
-        load_strict(self.module_, weights, str(checkpoint.folder))
+        weights, tensors = self.ranks.first(
+            lambda: [read_tensors(folder / name) for name in (WEIGHTS_NAME, TENSORS_NAME)]
+        )
+        load_strict(self.module_, weights, str(folder))
         # the groups stay as they are: the schedule takes the peak of the learning rate from them
         optimizer = self.optimizer_.state_dict()
         for name, value in with_prefix(tensors, "optimizer").items():
@@ -123,10 +109,9 @@ class PretrainNet(NeuralNet):
         self.in_step_ = False
         self.together_ = Together(self.module_, self.ranks) if self.ranks.size > 1 else None
         module = self.together_.module if self.together_ else self.module_
-        # the number of visible channels and targets differs from step to step
-        options = {"owner": "DAREPretrainer", "dynamic": True}
-        # skorch takes no further modules as attributes
-        self.run_ = Compiled(module, **options) if self.compiled else module.__call__
+        # skorch takes no further modules as attributes. Compiled for any number of visible channels
+        # and targets, which differs from step to step
+        self.run_ = Compiled(module, dynamic=True) if self.compiled else module.__call__
 
     def on_train_end(self, net, X=None, y=None, **kwargs) -> None:
         if self.together_ is not None:
@@ -148,20 +133,23 @@ class PretrainNet(NeuralNet):
         self.in_step_ = True  # an interrupt now may leave the networks half updated
         self._set_training(True)
         x, channels = (tensor.to(self.device, non_blocking=True) for tensor in batch[:2])
-        masks = self.masks(*x.shape[1:])
+        _, n_chans, n_times = x.shape
+        n_patches = n_times // self.module_.config.patch_size
+        masks = self.masks(self.n_steps_done_, n_patches, n_chans).to(self.device)
         together = self.together_
-        share = together.share(*batch[2]) if together else 1.0
+        if together:
+            together.begin(*batch[2])
         self.optimizer_.zero_grad()
         with autocast(torch.device(self.device), self.precision):
             terms = self.run_(x, channels, masks)
-        (together.loss(terms, share) if together else terms["loss"]).backward()
+        (together.loss(terms) if together else terms["loss"]).backward()
         # one transfer from the device for all terms
         values = torch.stack([term.detach().float() for term in terms.values()]).tolist()
         values = dict(zip(terms, values, strict=True))
         if together:
-            values = together.values(values, share, self.stop)
+            values = together.values(values, self.stop)
         loss = values.pop("loss")
-        check_finite(loss, "DAREPretrainer")
+        check_finite(loss)
         for name, value in values.items():
             self.history.record_batch(name, value)
         named = TeeGenerator(self.get_all_learnable_params())
@@ -172,17 +160,15 @@ class PretrainNet(NeuralNet):
         self.in_step_ = False
         return {"loss": torch.tensor(loss), "y_pred": None}
 
-    def masks(self, n_chans: int, n_times: int) -> Masks:
-        """Of this step: a function of the seed and the number of the step, as streams are."""
-        return draw_masks(
-            n_times // self.module_.config.patch_size,
-            n_chans,
-            torch_generator(self.mask_seed * 1_000_003 + self.n_steps_done_),
-            visible_share=self.visible_share,
-            hidden_target_share=self.hidden_target_share,
-        ).to(self.device)
-
     def on_batch_end(self, net, batch=None, training=False, **kwargs) -> None:
         super().on_batch_end(net, batch=batch, training=training, **kwargs)
         if self.together_ is not None:  # skorch counts this process's windows
             self.history.record_batch("train_batch_size", int(batch[2][1]))
+
+
+def masks_of_step(step: int, n_patches: int, n_chans: int, *, seed: int, **shares: Any) -> Masks:
+    """Masks as a function of the seed and the number of the step, so that a run resumes anywhere.
+
+    `shares` are those of `draw_masks`.
+    """
+    return draw_masks(n_patches, n_chans, torch_generator(seed * 1_000_003 + step), **shares)

@@ -9,14 +9,13 @@ from typing import Any
 import numpy as np
 import torch
 from sklearn.model_selection import GroupShuffleSplit
-from skorch import NeuralNet
 from skorch.callbacks import EarlyStopping
 from torch import nn
 from torch.utils.data import Dataset
 
 from ..modules.probe import project_max_norm
 from .device import autocast
-from .net import check_finite, param_groups
+from .net import Net, check_finite
 
 GROUP_DRAWS = 20  # until every class keeps training epochs
 
@@ -55,7 +54,7 @@ class KeepBest(EarlyStopping):
             net.module_.load_state_dict(self.best_model_weights_)
 
 
-class ProbeNet(NeuralNet):
+class ProbeNet(Net):
     """Train a `ConvLinearProbe`; inputs are dictionaries of ``x`` and per-epoch ``weight``."""
 
     def __init__(self, *args, weight_decay=0.01, layer_decay=None, precision="auto", **kwargs):
@@ -64,17 +63,10 @@ class ProbeNet(NeuralNet):
         self.precision = precision
         super().__init__(*args, **kwargs)
 
-    @property
-    def _default_callbacks(self):
-        return []  # ours are all explicit
-
-    def initialize_optimizer(self, *args, **kwargs):
+    def groups(self) -> list[dict]:
         if self.layer_decay is None:
-            groups = param_groups(self.module_, self.lr, self.weight_decay)
-        else:
-            groups = layerwise_groups(self.module_, self.lr, self.weight_decay, self.layer_decay)
-        self.optimizer_ = torch.optim.AdamW(groups, lr=self.lr, fused=True)
-        return self
+            return super().groups()
+        return layerwise_groups(self.module_, self.lr, self.weight_decay, self.layer_decay)
 
     def infer(self, x: dict[str, torch.Tensor], **fit_params) -> torch.Tensor:
         with autocast(torch.device(self.device), self.precision):
@@ -83,7 +75,7 @@ class ProbeNet(NeuralNet):
     def get_loss(self, y_pred, y_true, X=None, training=False) -> torch.Tensor:
         losses = self.criterion_(y_pred, y_true.to(self.device))
         loss = (losses * X["weight"].to(self.device)).mean()
-        check_finite(loss.item(), "the probe")
+        check_finite(loss.item())
         return loss
 
     def train_step(self, batch: Any, **fit_params) -> dict[str, Any]:

@@ -24,18 +24,14 @@ from .device import resolve_device
 from .stop_signals import StopSignals
 
 Result = TypeVar("Result")
-_YES = {"1", "true", "yes"}
+MASK = "mask_alignment"  # the term that every process computes of the whole batch
 
 
 class Ranks:
     """The processes that train together; with one process, every method is a no-op.
 
-    Attributes
-    ----------
-    rank, size : int
-        Number of this process, and of all.
-    device : torch.device or None
-        This one's device; None alone.
+    `rank` and `size` are the number of this process and of all, and `device` is this one's (None
+    with one process).
     """
 
     def __init__(self, rank: int = 0, size: int = 1, device: torch.device | None = None) -> None:
@@ -50,7 +46,7 @@ class Ranks:
         return values
 
     def first(self, call: Callable[[], Result]) -> Result:
-        """What a call gives in the first process, which alone makes it; its error, in all."""
+        """The result of a call that only the first process makes, or its error, in all."""
         if self.size == 1:
             return call()
         outcome: list[Any] = [None, None]
@@ -66,21 +62,13 @@ class Ranks:
 
     def sum(self, values: list[float]) -> list[float]:
         """Sums over the processes."""
-        if self.size == 1:
-            return values
         # MPS and some backends lack float64; the terms are float32 anyway
         tensor = torch.tensor(values, dtype=torch.float32, device=self.device)
         dist.all_reduce(tensor)
         return tensor.tolist()
 
     def check_same(self, value: Any, what: str) -> None:
-        """Refuse what differs between the processes.
-
-        Raises
-        ------
-        ValueError
-            In all of them.
-        """
+        """Raise a ValueError in all processes if they have different values."""
         values = self.gather(value)
         if any(other != values[0] for other in values):
             listed = "; ".join(f"process {rank}: {value}" for rank, value in enumerate(values))
@@ -91,12 +79,7 @@ class Ranks:
 
 
 def find_ranks(device: str) -> Ranks:
-    """The processes that a launcher has started with this one, joined.
-
-    Parameters
-    ----------
-    device : str
-        The estimator's parameter.
+    """The processes that a launcher has started with this one, joined; `device` is the parameter.
 
     Raises
     ------
@@ -121,8 +104,8 @@ def find_ranks(device: str) -> Ranks:
             f"device={device!r} would be one for all processes that train together: pass 'auto', "
             "which gives each its own."
         )
-    told = device == "auto" and os.environ.get("ACCELERATE_USE_CPU", "").lower() in _YES
-    on_cpu = told or resolve_device(device).type == "cpu"
+    use_cpu = os.environ.get("ACCELERATE_USE_CPU", "").lower() in ("1", "true", "yes")
+    on_cpu = (device == "auto" and use_cpu) or resolve_device(device).type == "cpu"
     state = PartialState(cpu=on_cpu)
     if state.num_processes == 1 and started:
         raise RuntimeError(
@@ -142,16 +125,12 @@ def is_first() -> bool:
 class Together:
     """A model that several processes train: its losses are those of the whole batch.
 
-    Parameters
-    ----------
-    model : PretrainingModel
-        On this process's device. All processes get the weights of the first.
-    ranks : Ranks
+    The model lies on this process's device. All processes get the weights of the first.
     """
 
     def __init__(self, model: PretrainingModel, ranks: Ranks) -> None:
         self.ranks, self.weights = ranks, model.weights
-        self.counts = [0] * ranks.size
+        self.counts, self.share = [0] * ranks.size, 1.0
         # the head gives the vectors of the whole batch, so that its loss is that of all
         self._hook = model.projection.register_forward_hook(self._gather)
         self.module = DistributedDataParallel(
@@ -162,35 +141,34 @@ class Together:
         )
 
     def close(self) -> None:
-        """Make the model one that is on its own again."""
+        """Leave the model as one that a single process trains."""
         self._hook.remove()
 
-    def share(self, n_own: int, n_all: int) -> float:
-        """Tell how many windows of the batch are this process's; answers which share that is."""
+    def begin(self, n_own: int, n_all: int) -> None:
+        """Say how many windows of the next batch are this process's, and how many there are."""
         # as numpy.array_split cuts them
         each, more = divmod(n_all, self.ranks.size)
         self.counts = [each + (rank < more) for rank in range(self.ranks.size)]
-        return n_own / n_all
+        self.share = n_own / n_all
 
-    def loss(self, terms: dict[str, Tensor], share: float) -> Tensor:
+    def loss(self, terms: dict[str, Tensor]) -> Tensor:
         """The loss to back-propagate.
 
         DDP averages gradients over the processes; we need their sum, so multiply by their number.
+        Mask alignment is that of the whole batch already, and goes back to its own part.
         """
-        whole = "mask_alignment"  # of the whole batch already, and each goes back to its own part
-        parts = [
-            self.weights[name] * value * (1.0 if name == whole else share)
+        parts = (
+            self.weights[name] * value * (1.0 if name == MASK else self.share)
             for name, value in terms.items()
             if name != "loss"
-        ]
+        )
         return self.ranks.size * sum(parts)
 
-    def values(self, terms: dict[str, float], share: float, stop: SharedStop) -> dict[str, float]:
-        """Terms of the whole batch; what was received by any process is told on the way."""
+    def values(self, terms: dict[str, float], stop: SharedStop) -> dict[str, float]:
+        """Terms of the whole batch; the processes agree on the way on signals that came to any."""
         names = [name for name in terms if name != "loss"]
         weighed = [
-            terms[name] * (1 / self.ranks.size if name == "mask_alignment" else share)
-            for name in names
+            terms[name] * (1 / self.ranks.size if name == MASK else self.share) for name in names
         ]
         *summed, interrupted, terminated = self.ranks.sum([*weighed, *stop.flags()])
         stop.agree(interrupted > 0, terminated > 0)
@@ -201,7 +179,7 @@ class Together:
     def _gather(self, module: nn.Module, args: tuple, own: Tensor) -> Tensor:
         """Everyone's rows, in the order of the batch; gradients flow to this process's own.
 
-        Every process computes the same loss of all rows, and goes back to its own rows from there:
+        Every process computes the same loss of all rows, and back-propagates it to its own rows:
         summed over the processes, that is the whole gradient.
         """
         rank, most = self.ranks.rank, max(self.counts)
@@ -218,20 +196,10 @@ class Together:
 class SharedStop(StopSignals):
     """Signals that reach any of the processes end the training of all, after the same step.
 
-    What this process receives counts when all know of it; `received` is what they agreed on.
+    What this process has got (`own`) counts when all know of it: `received` is what they agree on.
     """
 
-    def __init__(self) -> None:
-        self.agreed: int | None = None
-        super().__init__()
-
-    @property
-    def received(self) -> int | None:
-        return self.agreed
-
-    @received.setter
-    def received(self, number: int | None) -> None:
-        self.own = number
+    own: int | None = None
 
     def _receive(self, number: int, frame: object) -> None:
         if number == signal.SIGINT and self.own is not None:
@@ -239,7 +207,7 @@ class SharedStop(StopSignals):
         self.own = number
 
     def __exit__(self, *error: object) -> None:
-        self.agreed = self.agreed or self.own  # one that came after the last step
+        self.received = self.received or self.own  # one that came after the last step
         super().__exit__(*error)
 
     def flags(self) -> list[float]:
@@ -249,6 +217,6 @@ class SharedStop(StopSignals):
     def agree(self, interrupted: bool, terminated: bool) -> None:
         # a process that handles no SIGTERM does not exit by it, but ends its training
         if terminated and signal.SIGTERM in self._before:
-            self.agreed = signal.SIGTERM
+            self.received = signal.SIGTERM
         elif interrupted or terminated:
-            self.agreed = signal.SIGINT
+            self.received = signal.SIGINT

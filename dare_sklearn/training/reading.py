@@ -24,7 +24,6 @@ from ..signals.files import explain
 from ..signals.lazy import LazyEpochs
 from ..signals.readers import read_parts
 from ..signals.recordings import Contents, LazyRecording, read_whole, whole_on_grid
-from ..signals.validation import Summary
 
 N_NAMED = 10  # files in a message
 
@@ -37,6 +36,11 @@ class How(NamedTuple):
     unit: str
     robust_scale: float | None
     config: DAREConfig
+
+    def read(self, item: Any, **params: Any) -> Iterator[Signals]:
+        """The parts of an item of X."""
+        given = {"ch_names": self.ch_names, "sfreq": self.sfreq, "unit": self.unit}
+        return read_parts(item, **given, **params)
 
 
 class Source(NamedTuple):
@@ -78,12 +82,9 @@ class Part:
 
 
 class OnError:
-    """What becomes of a recording that cannot be used: an error that names it, or left out.
+    """How to handle a recording that cannot be used: raise an error, or leave it out.
 
-    Attributes
-    ----------
-    skipped : dict of str to str
-        Names of the recordings that were left out, and why.
+    `skipped` holds the names of the recordings that were left out, and why.
     """
 
     def __init__(self, action: str) -> None:
@@ -91,12 +92,7 @@ class OnError:
         self.skipped: dict[str, str] = {}
 
     def note(self, name: str, reason: str, cause: BaseException | None = None) -> None:
-        """Raise, or remember.
-
-        Raises
-        ------
-        SignalError
-        """
+        """Raise a SignalError, or remember."""
         if self.action == "raise":
             raise SignalError(
                 f"cannot use the recording {name}: {reason.rstrip('.')}. Pass on_error='skip' to "
@@ -106,7 +102,7 @@ class OnError:
 
     @contextmanager
     def guard(self, name: str | None) -> Iterator[None]:
-        """What fails inside is held against the recording of that name; None is no recording."""
+        """Note errors inside against the recording of that name; None is not a recording."""
         try:
             yield
         except Exception as error:
@@ -116,37 +112,30 @@ class OnError:
 
 
 def tell_skipped(skipped: dict[str, str], n_used: int) -> None:
-    """Warn of the recordings that were left out.
-
-    Raises
-    ------
-    SignalError
-        If nothing is left.
-    """
-    if skipped:
-        listed = _list([f"{name} ({reason})" for name, reason in skipped.items()])
-        if not n_used:
-            raise SignalError(f"could use none of the recordings: {listed}.")
-        tell(
-            f"left out {len(skipped)} recording(s) that it could not use, of "
-            f"{len(skipped) + n_used}: {listed}. The attribute skipped_ names them all."
-        )
+    """Warn of the recordings that were left out; a SignalError if nothing is left."""
+    if not skipped:
+        return
+    listed = _list([f"{name} ({reason})" for name, reason in skipped.items()])
+    if not n_used:
+        raise SignalError(f"could use none of the recordings: {listed}.")
+    tell(
+        f"left out {len(skipped)} recording(s) that it could not use, of "
+        f"{len(skipped) + n_used}: {listed}. The attribute skipped_ names them all."
+    )
 
 
 def find_sources(items: list[Any], errors: OnError) -> tuple[list[Source], list[tuple[Any, int]]]:
-    """What several corpora hold in order: signals; and streams, with the number of their item."""
+    """The signals that items of X hold, in order; and the streams, each with its item's number."""
     sources, streams = [], []
     for number, item in enumerate(items):
         members = item if isinstance(item, list | tuple) else [item]
-        its_streams = [x for x in members if is_stream(x)]
-        streams += [(stream, number) for stream in its_streams]
-        rest = [x for x in members if not is_stream(x)] if its_streams else item
-        if its_streams and len(rest) < 2:
-            if not rest:
-                continue
-            (rest,) = rest
-        found = split_corpus(rest, errors.guard)
-        sources += [Source(x, is_recording, number) for x, is_recording in found]
+        rest = [x for x in members if not is_stream(x)]
+        streams += [(x, number) for x in members if is_stream(x)]
+        if len(rest) < len(members):  # an item of signals alone is read as it came
+            item = rest[0] if len(rest) == 1 else rest
+        if rest or not members:
+            found = split_corpus(item, errors.guard)
+            sources += [Source(x, is_recording, number) for x, is_recording in found]
     return sources, streams
 
 
@@ -174,15 +163,16 @@ def read_sources(
     outcomes = _read_files(paths, how, n_workers, verbose)
     remarks = []
     for at, (item, is_recording, number) in enumerate(sources):
+        parts = []
         if is_path(item):
-            outcome = next(outcomes)
-            if outcome.remarks:
-                remarks.append(f"{outcome.name} ({'; '.join(dict.fromkeys(outcome.remarks))})")
-            if outcome.reason is not None:
-                errors.note(outcome.name, outcome.reason)
-            parts = [] if outcome.part is None else [replace(outcome.part, on_disk=True)]
+            name, part, reason, its_remarks = next(outcomes)
+            if its_remarks:
+                remarks.append(f"{name} ({'; '.join(dict.fromkeys(its_remarks))})")
+            if reason is not None:
+                errors.note(name, reason)
+            if part is not None:
+                parts = [replace(part, on_disk=True)]
         elif is_recording:
-            parts = []
             with errors.guard(_name(item, at)):
                 parts = [read_recording(item, how)]
         else:
@@ -201,7 +191,7 @@ def _read_epochs(item: Any, how: How) -> Iterator[Part]:
             "leave robust_scale=None."
         )
     item, n_bad = without_bad_windows(item)
-    for signals in _read(item, how):
+    for signals in how.read(item):
         yield Part(signals, signals, signals.lazy, n_bad=n_bad)
         n_bad = 0
 
@@ -210,12 +200,12 @@ def read_recording(item: Any, how: How) -> Part:
     """A continuous recording: all of it, scaled, and brought to the encoder's rate."""
     seen: list[tuple[LazyRecording, Contents]] = []
 
-    def look(recording: LazyRecording) -> Summary:
+    def look(recording: LazyRecording) -> Contents:
         contents = read_whole(recording, quartiles=how.robust_scale is not None)
         seen.append((recording, contents))
         return contents
 
-    (signals,) = _read(item, how, summary_of=look)
+    (signals,) = how.read(item, summary_of=look)
     ((recording, contents),) = seen
     values, factor = contents.values, 1.0 if signals.unit == "V" else 1e-6
     if factor != 1.0:
@@ -229,10 +219,10 @@ def read_recording(item: Any, how: How) -> Part:
         values -= middle[:, None].astype(np.float32)
         values *= np.float32(how.robust_scale / spread)
     data = whole_on_grid(values, signals.sfreq, how.config)[None]
-    gone = LazyEpochs((), (1,), signals.n_chans, signals.n_times)
     whole = replace(
         signals, data=data, ch_names=recording.ch_names, sfreq=float(how.config.sfreq)
     ).reorder(signals.ch_names)
+    gone = LazyEpochs((), (1,), signals.n_chans, signals.n_times)
     return Part(
         whole,
         replace(signals, data=gone),
@@ -243,21 +233,8 @@ def read_recording(item: Any, how: How) -> Part:
     )
 
 
-def _read(item: Any, how: How, **params: Any) -> Iterator[Signals]:
-    return read_parts(item, ch_names=how.ch_names, sfreq=how.sfreq, unit=how.unit, **params)
-
-
-class _Outcome(NamedTuple):
-    """What came of a file."""
-
-    name: str
-    part: Part | None
-    reason: str | None
-    remarks: list[str]
-
-
 class _Files(Dataset):
-    """Recordings that are read when they are asked for."""
+    """Recordings that are read when they are asked for: name, part or reason, MNE's remarks."""
 
     def __init__(self, paths: list[Any], how: How) -> None:
         self.paths, self.how = paths, how
@@ -265,7 +242,7 @@ class _Files(Dataset):
     def __len__(self) -> int:
         return len(self.paths)
 
-    def __getitem__(self, number: int) -> _Outcome:
+    def __getitem__(self, number: int) -> tuple[str, Part | None, str | None, list[str]]:
         name, part, reason = os.path.abspath(self.paths[number]), None, None
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
@@ -275,11 +252,11 @@ class _Files(Dataset):
                 raise
             except Exception as error:
                 reason = explain(error)
-        return _Outcome(name, part, reason, [str(warning.message) for warning in caught])
+        return name, part, reason, [str(warning.message) for warning in caught]
 
 
-def _read_files(paths: list[Any], how: How, n_workers: int, verbose: int) -> Iterator[_Outcome]:
-    """What came of every file in order; each worker has one recording in its memory."""
+def _read_files(paths: list[Any], how: How, n_workers: int, verbose: int) -> Iterator[tuple]:
+    """What `_Files` gives of every file in order; each worker has one recording in its memory."""
     options = worker_options(n_workers if paths else 0)
     if "num_workers" in options:
         options["prefetch_factor"] = 1
@@ -318,8 +295,7 @@ def _leave_signals_alone(number: int) -> None:
 
 def _name(item: Any, number: int) -> str:
     """Of a recording that is an object: its file where it has one."""
-    raw = getattr(item, "raw", item)
-    file = next((str(file) for file in raw.filenames if file), None)
+    file = next((str(file) for file in getattr(item, "raw", item).filenames if file), None)
     return f"number {number} of X" if file is None else file
 
 

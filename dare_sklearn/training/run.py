@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack, closing, nullcontext
-from dataclasses import dataclass
 from functools import partial
 from numbers import Integral, Real
 from pathlib import Path
@@ -16,8 +15,6 @@ import torch
 from ..modules.config import DAREConfig
 from ..pretraining.objective import PretrainingModel
 from ..pretraining.schedules import linear, one_cycle, restarted
-from ..signals.container import Signals
-from ..signals.electrodes import ELECTRODES
 from ..signals.errors import SignalError, tell
 from ..signals.files import stamps
 from ..signals.readers import tell_ignored
@@ -27,37 +24,15 @@ from .corpus import Corpus, MappedWindows, Stream
 from .device import resolve_device
 from .memory import fit_or_name_batch_size
 from .net import check_finite_weights, make_callbacks
-from .pretrain import PretrainNet
+from .pretrain import PretrainNet, masks_of_step
 from .processes import Ranks, SharedStop, find_ranks
 from .reading import How, OnError, find_sources, is_path, is_stream, tell_skipped
 from .seeds import draw_seeds, torch_seed
 from .stop_signals import StopSignals, unwinding
 from .threads import compute_threads, n_threads_of
-from .windows import Prepared, WindowStore, describe, find_prepared, prepare
+from .windows import WindowStore, describe, find_prepared, prepare
 
 TERMS = ("reconstruction", "anchor_alignment", "mask_alignment", "activation_penalty")
-
-
-@dataclass
-class Pretrained:
-    """What a run gives.
-
-    Attributes
-    ----------
-    net : PretrainNet
-    layout : Signals
-        Of the first part of the corpus, without its values.
-    mixed : bool
-        Whether the corpus has several layouts, recordings or streams.
-    n_windows : int
-    prepared : Prepared
-    """
-
-    net: PretrainNet
-    layout: Signals
-    mixed: bool
-    n_windows: int
-    prepared: Prepared
 
 
 def pretrain(
@@ -65,7 +40,7 @@ def pretrain(
     X: Any,
     make_model: Callable[[], PretrainingModel],
     params_of: Callable[[PretrainingModel, torch.device], dict[str, Any]],
-) -> Pretrained:
+) -> tuple[PretrainNet, Corpus]:
     """Train the networks of a `DAREPretrainer` on `X`.
 
     Parameters
@@ -79,7 +54,6 @@ def pretrain(
     params_of : callable
         Gives the parameters that decide what is learned, of networks on a device.
     """
-    owner = type(recipe).__name__
     momentum, shares = check_params(recipe), check_shares(recipe.shares, X)
     ranks = find_ranks(recipe.device)
     if ranks.size > 1 and recipe.reconstruction_target == "bands":
@@ -90,7 +64,7 @@ def pretrain(
     device = ranks.device or resolve_device(recipe.device)
     with ExitStack() as stack:
         stack.enter_context(unwinding())
-        folder = _enter_folder(recipe.checkpoint_dir, owner, ranks, stack)
+        folder = _enter_folder(recipe.checkpoint_dir, ranks, stack)
         checkpoint = ranks.first(folder.latest if folder else lambda: None)
         seeds = draw_seeds(recipe.random_state, 3)
         seeds = ranks.first(lambda: seeds) if checkpoint is None else checkpoint.run["seeds"]
@@ -101,12 +75,12 @@ def pretrain(
         stack.enter_context(compute_threads(n_threads))
         store = stack.enter_context(closing(WindowStore(folder and folder.inside)))
         items = [X] if shares is None else list(X)
-        corpus, prepared, made_of = _read(recipe, items, model.config, ranks, store, folder)
+        corpus, made_of = _read(recipe, items, model.config, ranks, store, folder)
         if recipe.verbose:
             print(
-                f"{owner}: {corpus.n_windows} windows of {prepared.n_parts} part(s) of X; "
-                f"{prepared.n_bad} window(s) left out for bad segments, {len(prepared.skipped)} "
-                "recording(s) that cannot be used"
+                f"{corpus.n_windows} windows of {corpus.n_parts} part(s) of X; {corpus.n_bad} "
+                f"window(s) left out for bad segments, {len(corpus.skipped)} recording(s) that "
+                "cannot be used"
             )
         loader = make_loader(
             corpus,
@@ -118,49 +92,46 @@ def pretrain(
         )
 
         def describe_run() -> dict[str, Any]:
-            run = {
-                "params": params_of(model, device),
-                "corpus": describe(prepared, corpus.streams),
-                "seeds": seeds,
-                "rounding": {
-                    "device": device.type,
-                    "threads": n_threads,
-                    "torch": torch.__version__,
-                    "compile": recipe.compile,
-                },
+            rounding = {
+                "device": device.type,
+                "threads": n_threads,
+                "torch": torch.__version__,
+                "compile": recipe.compile,
             }
+            params = params_of(model, device)
             if ranks.size > 1:
-                run["params"]["n_processes"] = ranks.size
+                params["n_processes"] = ranks.size
+            run = {"params": params, "corpus": describe(corpus), "seeds": seeds}
+            run["rounding"] = rounding
             if checkpoint is not None:
                 folder.check_same_run(checkpoint.run, run)
             if made_of is not None and store.folder is not None:
-                store.keep(folder.windows, prepared, made_of)
+                store.keep(folder.windows, corpus, made_of)
             return run
 
-        callbacks, stop, run = list(recipe.callbacks or ()), nullcontext(), {}
+        callbacks, stop = list(recipe.callbacks or ()), nullcontext()
         saves = recipe.checkpoint_dir is not None
-        if saves:
-            run = ranks.first(describe_run)
         if saves or ranks.size > 1:
+            run = ranks.first(describe_run) if saves else {}
             stop = SharedStop() if ranks.size > 1 else StopSignals()
             saver = SaveCheckpoints(folder, run, loader.sampler, recipe.checkpoint_every, stop)
             callbacks.append(("checkpoints", saver))
         verbose = recipe.verbose if ranks.rank == 0 else 0
         borders = [len(loader) * epoch for epoch in (0, *recipe.restarts, recipe.max_epochs)]
+        rise = partial(linear, first=momentum[0], last=momentum[1])
         net = PretrainNet(
             model,
             criterion=torch.nn.Identity,
             max_epochs=recipe.max_epochs,
             lr=recipe.lr,
             weight_decay=recipe.weight_decay,
-            momentum=partial(
-                restarted,
-                schedule=partial(linear, first=momentum[0], last=momentum[1]),
-                borders=borders,
+            momentum=partial(restarted, schedule=rise, borders=borders),
+            masks=partial(
+                masks_of_step,
+                seed=mask_seed,
+                visible_share=recipe.visible_share,
+                hidden_target_share=recipe.hidden_target_share,
             ),
-            mask_seed=mask_seed,
-            visible_share=recipe.visible_share,
-            hidden_target_share=recipe.hidden_target_share,
             precision=recipe.precision,
             compiled=recipe.compile,
             ranks=ranks,
@@ -176,17 +147,13 @@ def pretrain(
             ),
             verbose=verbose,
         )
+        largest = max(corpus.sizes, default=recipe.batch_size)
         with stop:
             fit_or_name_batch_size(
-                lambda: net.train(loader, checkpoint),
-                recipe.batch_size,
-                max(corpus.sizes, default=recipe.batch_size),
-                owner,
+                lambda: net.train(loader, checkpoint), recipe.batch_size, largest
             )
-    check_finite_weights(net.module_, owner)
-    layout = prepared.layout or _layout_of(corpus.streams[0])
-    mixed = prepared.mixed or bool(corpus.streams)
-    return Pretrained(net, layout, mixed, corpus.n_windows, prepared)
+    check_finite_weights(net.module_)
+    return net, corpus
 
 
 def _read(
@@ -196,15 +163,15 @@ def _read(
     ranks: Ranks,
     store: WindowStore,
     folder: CheckpointFolder | None,
-) -> tuple[Corpus, Prepared, Any]:
-    """The corpus, what is told of it, and the files that it was made of, if of nothing else.
+) -> tuple[Corpus, Any]:
+    """The corpus, and the files that it was made of, if of nothing else.
 
-    Files are read by the first process, for all; what is in memory, every process has itself.
+    The first process reads files, for all; every process has what is in memory itself.
     """
     errors = OnError(recipe.on_error)
     sources, given = find_sources(items, errors)
-    streams = [Stream(stream, config, number) for stream, number in given]
     how = How(recipe.ch_names, recipe.sfreq, recipe.unit, recipe.robust_scale, config)
+    params = {"window_s": recipe.window_s, "unknown": recipe.unknown_channels}
     members = [x for item in items for x in (item if isinstance(item, list | tuple) else [item])]
     members = [x for x in members if not is_stream(x)]
     paths = [str(Path(x).absolute()) for x in members if is_path(x)]
@@ -212,52 +179,48 @@ def _read(
     made_of = None
     if folder is not None and paths and len(paths) == len(members):
         numbers = [source.number for source in sources]
-        params = {
-            "window_s": recipe.window_s,
-            "unknown": recipe.unknown_channels,
-            "on_error": recipe.on_error,
-        }
-        how_read = [*how[:-1], config.patch_size, config.sfreq, params]
+        how_read = [*how[:-1], config.patch_size, config.sfreq, params, recipe.on_error]
         made_of = plain([paths, numbers, stamps(paths), how_read])
 
-    def make() -> Prepared:
+    def make() -> Corpus:
         found = None if made_of is None else find_prepared(folder.windows, made_of)
         return found or prepare(
             sources,
             how,
-            window_s=recipe.window_s,
-            unknown=recipe.unknown_channels,
+            **params,
             errors=errors,
             store=store,
             n_workers=recipe.n_workers,
             verbose=recipe.verbose,
         )
 
-    prepared = ranks.first(make) if paths else make()
-    tell_skipped(prepared.skipped, prepared.n_parts)
-    if not prepared.montages and not streams:
+    corpus = ranks.first(make) if paths else make()
+    corpus.streams = [Stream(stream, config, number) for stream, number in given]
+    tell_skipped(corpus.skipped, corpus.n_parts)
+    if not corpus.montages and not given:
         raise SignalError("X has 0 sample(s), and at least 1 is required.")
-    if prepared.layout is not None:
-        tell_ignored(prepared.layout)
-    if not all(ranks.gather(_sees(prepared))):
+    if corpus.layout is not None:
+        tell_ignored(corpus.layout)
+    if given:
+        corpus.layout, corpus.mixed = corpus.layout or corpus.streams[0].layout(), True
+    if not all(ranks.gather(_sees(corpus))):
         raise SignalError(
             "some of the processes that train together do not see the windows that the first one "
             "has written: pass a checkpoint_dir on a drive that all machines share."
         )
-    corpus = Corpus(prepared.montages, streams)
     ranks.check_same(corpus.sizes, "The number of windows of X")
     if corpus.n_windows == 1:
         tell(
             "X is a single window: mask alignment has nothing to contrast it with. Pass more "
             "epochs, or a smaller window_s."
         )
-    return corpus, prepared, made_of
+    return corpus, made_of
 
 
-def _sees(prepared: Prepared) -> bool:
+def _sees(corpus: Corpus) -> bool:
     """Map all files, before the first process renames their folder."""
     try:
-        for montage in prepared.montages:
+        for montage in corpus.montages:
             if isinstance(montage.windows, MappedWindows):
                 montage.windows.data  # noqa: B018
     except FileNotFoundError:
@@ -265,73 +228,59 @@ def _sees(prepared: Prepared) -> bool:
     return True
 
 
-def _layout_of(stream: Stream) -> Signals:
-    """The first batch of a stream, as signals of its electrodes."""
-    x, channels = stream.read(0)
-    x = x.cpu().numpy()
-    return Signals(x, tuple(ELECTRODES[i] for i in channels), stream.config.sfreq, unit="uV")
-
-
-def _enter_folder(
-    checkpoint_dir: Any, owner: str, ranks: Ranks, stack: ExitStack
-) -> CheckpointFolder | None:
+def _enter_folder(checkpoint_dir: Any, ranks: Ranks, stack: ExitStack) -> CheckpointFolder | None:
     """The folder of checkpoints, in the process that writes."""
     if checkpoint_dir is None:
         return None
-    folder = CheckpointFolder(Path(checkpoint_dir).absolute(), owner)
+    folder = CheckpointFolder(Path(checkpoint_dir).absolute())
     ranks.first(lambda: stack.enter_context(folder) and None)
     return folder if ranks.rank == 0 else None
 
 
 def check_params(recipe: Any) -> tuple[float, float]:
-    """Check what scikit-learn's constraints cannot say; gives the momentum.
-
-    Raises
-    ------
-    ValueError
-    """
-
-    def refuse(name: str, allowed: str) -> None:
-        raise ValueError(
-            f"The {name!r} parameter of {type(recipe).__name__} must {allowed}, got "
-            f"{getattr(recipe, name)!r} instead."
-        )
-
+    """Check what scikit-learn's constraints cannot say; gives the momentum."""
     if recipe.checkpoint_dir is not None and not str(recipe.checkpoint_dir):
         raise ValueError("checkpoint_dir='' names no folder: pass a folder, or None.")
-    momentum, restarts = tuple(recipe.momentum), list(recipe.restarts)
-    if len(momentum) != 2 or not all(_is_share(m) for m in momentum):
-        refuse("momentum", "be two numbers from 0 to 1 (first and last)")
-    visible = recipe.visible_share
-    if isinstance(visible, list | tuple) and (
-        len(visible) != 2 or not all(_is_share(v) for v in visible) or visible[0] > visible[1]
-    ):
-        refuse("visible_share", "be a number from 0 to 1, or the lowest and the highest one")
-    borders = [0, *restarts, recipe.max_epochs]
-    if restarts and (
-        not all(isinstance(r, Integral) for r in restarts) or sorted(set(borders)) != borders
-    ):
-        last = recipe.max_epochs
-        refuse("restarts", f"hold rising numbers of epochs between 0 and max_epochs={last}")
+    momentum, visible, last = tuple(recipe.momentum), recipe.visible_share, recipe.max_epochs
+    borders = [0, *recipe.restarts, last]
+    rising = all(isinstance(r, Integral) for r in borders) and sorted(set(borders)) == borders
     windows = np.atleast_1d(np.asarray(recipe.window_s, dtype=object))
-    if not len(windows) or not all(isinstance(w, Real) and 0 < w <= 1e9 for w in windows):
-        refuse("window_s", "be a number of seconds, or several")
-    shares = recipe.shares
-    if shares is not None and (
-        not len(shares) or not all(isinstance(s, Real) and 0 < s < np.inf for s in shares)
-    ):
-        refuse("shares", "hold positive numbers")
+    shares = () if recipe.shares is None else recipe.shares
+    rules = {
+        "momentum": (
+            len(momentum) == 2 and all(map(_is_share, momentum)),
+            "be two numbers from 0 to 1 (first and last)",
+        ),
+        "visible_share": (
+            not isinstance(visible, list | tuple)
+            or (len(visible) == 2 and all(map(_is_share, visible)) and visible[0] <= visible[1]),
+            "be a number from 0 to 1, or the lowest and the highest one",
+        ),
+        "restarts": (
+            rising or not len(recipe.restarts),
+            f"hold rising numbers of epochs between 0 and max_epochs={last}",
+        ),
+        "window_s": (
+            len(windows) and all(isinstance(w, Real) and 0 < w <= 1e9 for w in windows),
+            "be a number of seconds, or several",
+        ),
+        "shares": (
+            (recipe.shares is None or len(shares))
+            and all(isinstance(s, Real) and 0 < s < np.inf for s in shares),
+            "hold positive numbers",
+        ),
+    }
+    for name, (is_right, allowed) in rules.items():
+        if not is_right:
+            raise ValueError(
+                f"The {name!r} parameter of {type(recipe).__name__} must {allowed}, got "
+                f"{getattr(recipe, name)!r} instead."
+            )
     return momentum
 
 
 def check_shares(shares: Any, X: Any) -> np.ndarray | None:
-    """Shares that add up to 1, one for each item of `X`.
-
-    Raises
-    ------
-    ValueError
-        If there are not as many.
-    """
+    """Shares that add up to 1, one for each item of `X`; a ValueError if there are not as many."""
     if shares is None:
         return None
     if not isinstance(X, list | tuple) or len(X) != len(shares):

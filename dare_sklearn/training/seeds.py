@@ -11,6 +11,9 @@ from typing import Any
 import torch
 from sklearn.utils import check_random_state
 
+# torch draws initial weights and dropout from generators that all threads share
+_LOCK = threading.RLock()
+
 
 def draw_seeds(random_state: Any, n_seeds: int) -> list[int]:
     """Seeds of `n_seeds` streams; a generator passed as `random_state` moves on."""
@@ -18,8 +21,9 @@ def draw_seeds(random_state: Any, n_seeds: int) -> list[int]:
     return [int(seed) for seed in rng.randint(2**31 - 1, size=n_seeds)]
 
 
-# torch draws initial weights and dropout from generators that all threads share
-_LOCK = threading.RLock()
+def torch_generator(seed: int) -> torch.Generator:
+    """A generator of its own on the CPU."""
+    return torch.Generator().manual_seed(seed)
 
 
 @contextmanager
@@ -34,7 +38,7 @@ def torch_seed(seed: int) -> Iterator[None]:
 
 
 def _after_fork() -> None:
-    """In a forked process, where only the thread that forked goes on.
+    """In a forked process, only the thread that forked continues.
 
     torch's own threads are gone, and it would wait for them forever; so is a thread that may have
     held the lock.
@@ -46,8 +50,3 @@ def _after_fork() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
-
-
-def torch_generator(seed: int) -> torch.Generator:
-    """A generator of its own on the CPU."""
-    return torch.Generator().manual_seed(seed)

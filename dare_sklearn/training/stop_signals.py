@@ -31,12 +31,8 @@ class StopSignals:
     """Hold SIGTERM and Ctrl-C back until the step that runs is done, so that it can be saved.
 
     SIGTERM then ends the process (exit code 143), and Ctrl-C the training; a second Ctrl-C does so
-    at once. Only the main thread may do this: in others, signals are left as they are.
-
-    Attributes
-    ----------
-    received : int or None
-        The signal that came.
+    at once. Only the main thread may do this: in others, signals are left as they are. `received`
+    is the signal that came, or None.
     """
 
     def __init__(self) -> None:
@@ -49,14 +45,13 @@ class StopSignals:
             raise KeyboardInterrupt
 
     def __enter__(self) -> StopSignals:
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                before = signal.getsignal(number)
-                # who ignores a signal, or handles Ctrl-C otherwise, means it
-                if before in (None, signal.SIG_IGN) or (
-                    number == signal.SIGINT and before is not signal.default_int_handler
-                ):
-                    continue
+        if threading.current_thread() is not threading.main_thread():
+            return self
+        for number in (signal.SIGINT, signal.SIGTERM):
+            before = signal.getsignal(number)
+            # a user who ignores a signal, or handles Ctrl-C otherwise, means it
+            ours = (signal.default_int_handler,) if number == signal.SIGINT else (before,)
+            if before in ours and before not in (None, signal.SIG_IGN):
                 self._before[number] = signal.signal(number, self._receive)
         return self
 

@@ -31,11 +31,11 @@ def n_threads_of(config: DAREConfig) -> int:
 
 @contextmanager
 def compute_threads(n_threads: int) -> Iterator[None]:
-    """Compute with this many threads in torch and BLAS inside the block.
+    """Compute with this many threads in torch and BLAS, and restore the user's numbers afterwards.
 
-    The user's numbers are restored afterwards. A block within another one changes nothing. BLAS
-    has one number for the whole process, and torch one for each Python thread, where a new thread
-    begins with the number that was set last: blocks that overlap all restore what the first found.
+    A block within another one changes nothing. BLAS has one number for the whole process, and torch
+    one for each Python thread, where a new thread begins with the number that was set last: blocks
+    that overlap all restore what the first found.
     """
     global _running, _before
     if getattr(_here, "inside", False):

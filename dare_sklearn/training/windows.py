@@ -8,7 +8,6 @@ import os
 import shutil
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,41 +20,14 @@ from ..signals.errors import SignalError
 from ..signals.grid import Grid
 from ..signals.lazy import LazyEpochs
 from ..signals.windows import cut_windows
-from .corpus import MappedWindows, Montage, Stream
+from .corpus import Corpus, MappedWindows, Montage
 from .reading import How, OnError, Source, read_sources
 
 BLOCK = 64  # epochs on disk that are read together
-PART = ".part-"  # begins the name of a folder that is being written
 MANIFEST = "windows.json"
+_OF_LAYOUT = ("ch_names", "sfreq", "unit", "ignored", "typical")
+_OF_CORPUS = ("mixed", "content", "n_parts", "n_bad", "skipped")
 _NO_ROOM = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
-
-
-@dataclass
-class Prepared:
-    """All windows of a corpus, and what is told of them.
-
-    Attributes
-    ----------
-    montages : list of Montage
-    layout : Signals or None
-        Of the first part, without its values.
-    mixed : bool
-        Whether there are continuous recordings or several layouts.
-    content : str
-        Hash of all signals.
-    n_parts, n_bad : int
-        Parts that were used, and windows that were left out for bad segments.
-    skipped : dict of str to str
-        Recordings that were left out, and why.
-    """
-
-    montages: list[Montage] = field(default_factory=list)
-    layout: Signals | None = None
-    mixed: bool = False
-    content: str = ""
-    n_parts: int = 0
-    n_bad: int = 0
-    skipped: dict[str, str] = field(default_factory=dict)
 
 
 class WindowStore:
@@ -69,7 +41,7 @@ class WindowStore:
     Attributes
     ----------
     folder : Path or None
-        Of the files; it is gone when the store is closed, unless it was kept.
+        Of the files; it is removed when the store is closed, unless it was kept.
     """
 
     def __init__(self, parent: Path | None) -> None:
@@ -90,35 +62,27 @@ class WindowStore:
             Whether they lay on disk.
         share : float
             Share of the corpus that is done with these, for the message that the disk is full.
-
-        Raises
-        ------
-        SignalError
-            If the disk is full.
         """
         if not windows:
             return
-        waiting = {key: [np.stack(windows)]} if self.folder is None and not on_disk else {}
-        if self.folder is None and on_disk:
-            self.folder = Path(tempfile.mkdtemp(prefix=PART, dir=self.parent))
-            waiting, self.blocks = self.blocks, {}
         self.counts[key] = self.counts.get(key, 0) + len(windows)
+        if self.folder is None and not on_disk:
+            self.blocks.setdefault(key, []).append(np.stack(windows))
+            return
         try:
             if self.folder is None:
-                self.blocks.setdefault(key, []).extend(waiting[key])
-                return
-            for other, blocks in waiting.items():
-                self._write(other, [window for block in blocks for window in block])
+                self.folder = Path(tempfile.mkdtemp(prefix=".part-", dir=self.parent))
+            while self.blocks:
+                other, blocks = self.blocks.popitem()
+                self._write(other, np.concatenate(blocks))
             self._write(key, windows)
         except OSError as error:
             if error.errno not in _NO_ROOM:
                 raise
-            needed = sum(
-                4 * n * len(rows) * n_times for (_, rows, n_times), n in self.counts.items()
-            )
+            n_values = sum(n * len(rows) * length for (_, rows, length), n in self.counts.items())
             raise SignalError(
                 f"the disk of {str(self.folder.parent)!r} is full ({error.strerror}): the windows "
-                f"of X need about {needed / share / 1e9:.2g} GB there. Make room, or pass a "
+                f"of X need about {4 * n_values / share / 1e9:.2g} GB there. Make room, or pass a "
                 "checkpoint_dir on a larger disk."
             ) from error
 
@@ -146,22 +110,19 @@ class WindowStore:
             done.append(Montage(windows, rows, source))
         return done
 
-    def keep(self, target: Path, prepared: Prepared, made_of: Any) -> None:
+    def keep(self, target: Path, corpus: Corpus, made_of: Any) -> None:
         """Leave the files in a folder where `find_prepared` finds them again."""
-        layout = prepared.layout
+        layout = {name: getattr(corpus.layout, name) for name in _OF_LAYOUT}
+        digests = [self.digests[key].hexdigest() for key in self.counts]
         manifest = {
             "made_of": made_of,
-            "layout": {
-                "ch_names": layout.ch_names, "sfreq": layout.sfreq, "unit": layout.unit,
-                "ignored": layout.ignored, "typical": layout.typical, "shape": layout.data.shape,
-            },
+            "layout": {**layout, "shape": corpus.layout.data.shape},
             "montages": [
-                {"source": source, "rows": rows, "shape": [count, len(rows), n_times],
-                 "digest": self.digests[source, rows, n_times].hexdigest()}
-                for (source, rows, n_times), count in self.counts.items()
+                {"source": m.source, "rows": m.rows, "shape": m.windows.shape, "digest": digest}
+                for m, digest in zip(corpus.montages, digests, strict=True)
             ],
-            **{name: getattr(prepared, name) for name in _PLAIN},
-        }  # fmt: skip
+            **{name: getattr(corpus, name) for name in _OF_CORPUS},
+        }
         text = json.dumps(manifest, default=lambda number: number.item())
         shutil.rmtree(target, ignore_errors=True)
         try:
@@ -169,7 +130,7 @@ class WindowStore:
             os.replace(self.folder, target)
         except OSError:  # Windows renames no folder of files that are mapped; the disk may be full
             return
-        for number, montage in enumerate(prepared.montages):
+        for number, montage in enumerate(corpus.montages):
             montage.windows.file = _file_name(target, number)
 
     def close(self) -> None:
@@ -178,14 +139,18 @@ class WindowStore:
             shutil.rmtree(self.folder, ignore_errors=True)
 
 
-_PLAIN = ("mixed", "content", "n_parts", "n_bad", "skipped")
-
-
 def _file_name(folder: Path, number: int) -> Path:
     return folder / f"{number}.f32"
 
 
-def find_prepared(folder: Path, made_of: Any) -> Prepared | None:
+def _without_values(signals: Signals) -> Signals:
+    """The layout of signals, without their values."""
+    n_epochs, n_chans, n_times = signals.data.shape
+    gone = LazyEpochs((), (n_epochs,), n_chans, n_times)
+    return Signals(**{**vars(signals), "data": gone})
+
+
+def find_prepared(folder: Path, made_of: Any) -> Corpus | None:
     """Windows that an earlier run has kept, if they are of these files, and whole."""
     try:
         found = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
@@ -200,11 +165,10 @@ def find_prepared(folder: Path, made_of: Any) -> Prepared | None:
             if digest.hexdigest() != its["digest"]:
                 return None
             montages.append(Montage(windows, tuple(its["rows"]), its["source"]))
-        layout = found["layout"]
-        n_epochs, n_chans, n_times = layout.pop("shape")
-        layout = {k: tuple(v) if isinstance(v, list) else v for k, v in layout.items()}
-        layout = Signals(LazyEpochs((), (n_epochs,), n_chans, n_times), **layout)
-        return Prepared(montages, layout, **{name: found[name] for name in _PLAIN})
+        layout = {k: tuple(v) if isinstance(v, list) else v for k, v in found["layout"].items()}
+        n_epochs, *size = layout.pop("shape")
+        layout = Signals(LazyEpochs((), (n_epochs,), *size), **layout)
+        return Corpus(montages, layout=layout, **{name: found[name] for name in _OF_CORPUS})
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
 
@@ -219,7 +183,7 @@ def prepare(
     store: WindowStore,
     n_workers: int = 0,
     verbose: int = 0,
-) -> Prepared:
+) -> Corpus:
     """Bring every part onto the encoder's grid and cut it into windows, which are stored.
 
     Several lengths of windows cut each part once per length. One recording after the other is in
@@ -232,30 +196,27 @@ def prepare(
         If a part cannot be brought there (unless it may be left out), or none gives windows.
     """
     lengths = [_window_length(seconds, how.config) for seconds in np.atleast_1d(window_s)]
-    done, digest = Prepared(), xxh3_128()
-    layouts = set()
-    parts = read_sources(sources, how, errors, n_workers=n_workers, verbose=verbose)
-    for at, part in parts:
+    done, digest, layouts = Corpus(), xxh3_128(), set()
+    for at, part in read_sources(sources, how, errors, n_workers=n_workers, verbose=verbose):
         layout = part.layout
-        its_layout = layout.layout()
-        layouts.add(its_layout)
-        done.mixed |= part.name is not None
+        layouts.add(layout.layout())
+        done.mixed |= part.name is not None or len(layouts) > 1
         if done.layout is None:
-            n_epochs, n_chans, n_times = layout.data.shape
-            gone = LazyEpochs((), (n_epochs,), n_chans, n_times)
-            done.layout = Signals(**{**vars(layout), "data": gone})
+            done.layout = _without_values(layout)
         positions = sorted((name, list(map(float, p))) for name, p in layout.positions.items())
-        digest.update(repr((its_layout, positions)).encode())
+        digest.update(repr((layout.layout(), positions)).encode())
         if part.digest is not None:
             digest.update(repr((layout.unit, part.bad)).encode() + part.digest)
+        done.n_bad += part.n_bad
         grid = None
         with errors.guard(part.name):
             grid = Grid(part.signals, how.config, unknown=unknown)
-            done.n_parts += 1
-        done.n_bad += part.n_bad
-        data, rows = part.signals.data, None if grid is None else tuple(grid.index.tolist())
+        if grid is None:
+            continue
+        done.n_parts += 1
+        data, rows = part.signals.data, tuple(grid.index.tolist())
         step = BLOCK if isinstance(data, LazyEpochs) else len(data)
-        for start in range(0, len(data) if grid else 0, step):
+        for start in range(0, len(data), step):
             block = data[start : start + step]
             if part.digest is None:
                 digest.update(np.ascontiguousarray(block, dtype=np.float32))
@@ -267,7 +228,6 @@ def prepare(
                 key = part.number, rows, length
                 store.add(key, windows, part.on_disk, (at + 1) / len(sources))
     done.montages, done.skipped, done.content = store.montages(), errors.skipped, digest.hexdigest()
-    done.mixed |= len(layouts) > 1
     if not done.montages and done.n_bad:
         raise SignalError(
             f"X has no window that is free of segments annotated as bad ({done.n_bad} are not): "
@@ -280,24 +240,21 @@ def _window_length(seconds: float, config: DAREConfig) -> int:
     """Samples of a window, in whole patches."""
     length = round(seconds * config.sfreq) // config.patch_size * config.patch_size
     if length < config.patch_size:
-        raise SignalError(
-            f"window_s={seconds:g} is shorter than one patch of "
-            f"{config.patch_size / config.sfreq:g} s."
-        )
+        patch = config.patch_size / config.sfreq
+        raise SignalError(f"window_s={seconds:g} is shorter than one patch of {patch:g} s.")
     return length
 
 
-def describe(prepared: Prepared, streams: Sequence[Stream]) -> str:
+def describe(corpus: Corpus) -> str:
     """What tells one corpus from another: windows and their layouts, a hash of all signals."""
-    digest = xxh3_128(prepared.content.encode())
-    for stream in streams:
+    digest = xxh3_128(corpus.content.encode())
+    for stream in corpus.streams:
         x, channels = stream.read(0)
         digest.update(repr((len(stream), stream.source)).encode() + channels.tobytes())
         digest.update(x.cpu().numpy())
-    shapes = [montage.windows.shape for montage in prepared.montages]
+    shapes = [montage.windows.shape for montage in corpus.montages]
     layouts = [f"{n} of {n_chans} channels x {n_times} samples" for n, n_chans, n_times in shapes]
-    layouts += [f"a stream of {len(stream)} batches" for stream in streams]
+    layouts += [f"a stream of {len(stream)} batches" for stream in corpus.streams]
     listed = ", ".join(layouts[:3]) + (", ..." if len(layouts) > 3 else "")
-    total = sum(n for n, *_ in shapes)
-    content = digest.hexdigest() if streams else prepared.content
-    return f"{total} windows ({listed}), content {content}"
+    content = digest.hexdigest() if corpus.streams else corpus.content
+    return f"{sum(corpus.sizes)} windows ({listed}), content {content}"

@@ -372,16 +372,16 @@ class DAREPretrainer(EmbeddingMixin, BaseEstimator):
         self._validate_params()
         self._check_table(X, reset=True)
         with self._asking():
-            done = pretrain(self, X, self._make_model, self._run_params)
-            self._store_layout(done.layout)
+            net, corpus = pretrain(self, X, self._make_model, self._run_params)
+            self._store_layout(corpus.layout)
         if not self._fitted_on_table:
             self.n_features_in_ = self.n_chans_in_
         # neither recordings nor a corpus of several layouts are a template for `transform`
-        self._mixed, self.n_windows_ = done.mixed, done.n_windows
-        self.n_bad_windows_, self.skipped_ = done.prepared.n_bad, done.prepared.skipped
-        self._store_result(done.net)
+        self._mixed, self.n_windows_ = corpus.mixed, corpus.n_windows
+        self.n_bad_windows_, self.skipped_ = corpus.n_bad, corpus.skipped
+        self._store_result(net)
         if not self._mixed:
-            (montage, *_) = done.prepared.montages
+            (montage, *_) = corpus.montages
             self.electrodes_ = tuple(ELECTRODES[row] for row in montage.rows)
             if self._learned_params():
                 ((epochs, _),) = split_corpus(X)  # opens files of epochs

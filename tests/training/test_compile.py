@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from dare_sklearn import DAREEmbedder, DAREPretrainer
-from dare_sklearn.training.compile import Compiled
+from dare_sklearn.training.device import Compiled
 
 # torch's compiler warns of its own parts
 pytestmark = [
@@ -37,7 +37,7 @@ def no_compiler():
 
 def test_embedder_goes_on_without_a_compiler(x, no_compiler):
     plain = DAREEmbedder(None, random_state=0, **LAYOUT).fit_transform(x)
-    with pytest.warns(UserWarning, match="DAREEmbedder runs without torch.compile.*compiler"):
+    with pytest.warns(UserWarning, match="DAREEmbedder: torch.compile failed here.*compiler"):
         fallen = DAREEmbedder(None, random_state=0, compile=True, **LAYOUT).fit_transform(x)
     assert np.array_equal(plain, fallen)
 
@@ -52,13 +52,13 @@ def test_pretrainer_goes_on_where_compilation_fails(x, monkeypatch):
     with pytest.warns(UserWarning) as caught:
         fallen = DAREPretrainer(compile=True, **params).fit(x)
     # once, not once per step
-    assert ["DAREPretrainer runs without torch.compile" in str(w.message) for w in caught] == [True]
+    assert ["DAREPretrainer: torch.compile failed" in str(w.message) for w in caught] == [True]
     for one, other in zip(plain.model_.parameters(), fallen.model_.parameters(), strict=True):
         assert torch.equal(one, other)
 
 
 def test_other_errors_are_not_swallowed():
-    run = Compiled(torch.nn.Linear(3, 2), "here", backend="eager")
+    run = Compiled(torch.nn.Linear(3, 2), backend="eager")
     with pytest.raises(RuntimeError), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         run(torch.zeros(1, 5))

@@ -242,9 +242,7 @@ def test_a_corpus_without_a_good_window():
 def test_what_was_used_is_told(capsys, folder):
     DAREPretrainer(verbose=1, **PARAMS).fit([folder / "a_raw.fif", folder / "sub/f_raw.fif"])
     line = capsys.readouterr().out.splitlines()[0]
-    assert line.startswith(
-        "DAREPretrainer: 15 windows of 2 part(s) of X; 3 window(s) left out for bad segments"
-    )
+    assert line.startswith("15 windows of 2 part(s) of X; 3 window(s) left out for bad segments")
 
 
 # --- scale
