@@ -16,8 +16,7 @@ from ..signals.electrodes import ELECTRODES, electrode_index
 from ..signals.interpolation import spline_matrix, template_positions
 from ..signals.lazy import digest_epochs
 from ..signals.resampling import resampled_length
-from ..training.compile import Compiled
-from ..training.device import autocast, resolve_device, resolve_precision
+from ..training.device import Compiled, autocast, resolve_device, resolve_precision
 from ..training.memory import run_in_batches
 from ..training.threads import compute_threads, n_threads_of
 from .cache import EpochCache, encoder_digest, open_cache
@@ -59,7 +58,7 @@ def embed_each(estimator: Any, signals: Signals, work: Callable[[np.ndarray], An
         return work(known.rows())
 
     with estimator._asking(), compute_threads(n_threads_of(estimator.encoder_.config)):
-        return run_in_batches(embed, len(windows), estimator.batch_size, type(estimator).__name__)
+        return run_in_batches(embed, len(windows), estimator.batch_size)
 
 
 def _cache_of(estimator: Any) -> EpochCache | None:
