@@ -287,7 +287,7 @@ def test_a_saved_pretrainer_reads_arrays(X, tmp_path):
     )
     with pytest.warns(UserWarning, match=r"read the values as uV \(unit='auto'\)"):
         assert loaded.transform(X).shape == (12, 128)
-    with pytest.raises(ValueError, match="depends on the length of the epochs"):
+    with pytest.raises(ValueError, match="depends on the electrodes and the length of the epochs"):
         loaded.get_feature_names_out()
     with pytest.raises(ValueError, match="without names: pass ch_names"):
         loaded.set_params(ch_names=None, unit="uV").transform(X)
