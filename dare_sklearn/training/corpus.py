@@ -90,8 +90,8 @@ class Stream:
         patch, wrong = self.config.patch_size, None
         if x.ndim != 3 or not len(x) or x.shape[2] % patch or not x.shape[2]:
             wrong = (
-                f"has the shape {tuple(x.shape)}: give (n_windows, n_chans, n_times) in whole patches of "
-                f"{patch} samples at {self.config.sfreq:g} Hz"
+                f"has the shape {tuple(x.shape)}: give (n_windows, n_chans, n_times) in whole "
+                f"patches of {patch} samples at {self.config.sfreq:g} Hz"
             )
         elif (
             channels.shape != tuple(x.shape[1:2])
