@@ -286,6 +286,26 @@ def test_weights_fit_another_montage_rate_and_length(folder, tmp_path):
         other.load_state_dict(model.state_dict())
 
 
+@pytest.mark.parametrize("views", ["joint", "electrodes"])
+def test_a_frozen_model_as_benchmarks_use_it(folder, views):
+    """OpenEEG-Bench's steps: weights where names and shapes agree, then a head of its own."""
+    published = linear_model(["C3", "Cz", "C4"], encoder=folder, views=views).state_dict()
+    model = linear_model(["Fz", "Oz"], size=TINY.to_dict(), views=views, n_times=256)
+    own = model.state_dict()
+    fits = {k: v for k, v in published.items() if k in own and own[k].shape == v.shape}
+    missing = model.load_state_dict(fits, strict=False).missing_keys
+    assert all(name.startswith("final_layer.") for name in missing)
+    assert not changed(weights(model.backbone.encoder), load_encoder(folder))
+    model.final_layer = torch.nn.Flatten(1)
+    x = signals(n_chans=2, n_times=256)
+    features = model.train()(x)
+    n_tokens = 8 if views == "joint" else 16
+    assert features.shape == (4, n_tokens * 32)
+    torch.testing.assert_close(model.eval()(x), features)
+    model.final_layer = torch.nn.Sequential(torch.nn.Flatten(1), torch.nn.LazyLinear(3))
+    assert model(x).shape == (4, 3)
+
+
 # the start of the spatial convolution ----------------------------------------------------------
 
 
