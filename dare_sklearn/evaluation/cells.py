@@ -21,6 +21,7 @@ from ._cost import Growth
 from ._identity import describe, digest, keeps_its_fit
 
 TIE = 1e-12  # scores that differ by rounding are equal
+_BINS = 10
 _RESPONSES = ("predict", "predict_proba", "predict_log_proba", "decision_function")
 
 
@@ -119,11 +120,12 @@ def run_cell(
         scores = {name: _score(name, scorer, answers, test) for name, scorer in scorers.items()}
         answering = answers.seconds or time.perf_counter() - start
         grown = memory.megabytes()
+        calibrated = _calibration(answers, test)
     # of the test epochs, not of the fold's number: equal cells get equal permutations
     seed = None if random_state is None else [random_state, int(digest(describe(fold.test)), 16)]
     chance = _chance(scorers, scores, answers, test, n_permutations, seed)
     return {
-        **scores, **chance, "fit_seconds": fitting, "predict_seconds": answering,
+        **scores, **chance, **calibrated, "fit_seconds": fitting, "predict_seconds": answering,
         "peak_memory_mb": grown, "best_params": best,
     }  # fmt: skip
 
@@ -205,6 +207,18 @@ def _chance(
         as_high = int(np.sum(np.array(null) >= scores[name] - TIE))
         found[f"p_{name}"] = (1 + as_high) / (1 + n_permutations)
     return found
+
+
+def _calibration(answers: Answers, test: Data) -> dict[str, float]:
+    """Whether probabilities can be believed; nothing without any."""
+    if not hasattr(answers, "predict_proba"):
+        return {}
+    proba, hit = np.asarray(answers.predict_proba(test.X)), test.y[:, None] == answers.classes_
+    brier = ((proba - hit) ** 2).sum(axis=1).mean() / (2 if len(answers.classes_) == 2 else 1)
+    sure, right = proba.max(axis=1), hit[np.arange(len(hit)), proba.argmax(axis=1)]
+    bins = np.minimum((_BINS * sure).astype(int), _BINS - 1)
+    gaps = np.bincount(bins, weights=right - sure)  # of a bin: the epochs in it times their gap
+    return {"brier": float(brier), "calibration_error": float(np.abs(gaps).sum() / len(hit))}
 
 
 def _groups_of_fit(model: Any, groups: np.ndarray | None) -> dict[str, np.ndarray]:

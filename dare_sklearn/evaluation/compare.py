@@ -22,8 +22,8 @@ from ._store import Finished, plain
 from .cells import Data, Fold, n_rows, run_cell
 
 WHICH = ("dataset", "pipeline", "fold", "subject", "n_subjects", "n_train", "n_test")
+CALIBRATION = ("brier", "calibration_error")
 COSTS = ("fit_seconds", "predict_seconds", "peak_memory_mb", "best_params")
-
 _COUNT = Interval(Integral, 0, None, closed="left")
 
 
@@ -104,7 +104,8 @@ def compare(
         One row per pipeline and fold: ``dataset, pipeline, fold``; ``subject``, the group of the
         test epochs (several are joined by " + ", None without `groups`), and ``n_subjects``;
         ``n_train, n_test``, epochs; one column per metric, and with permutations
-        ``chance_<metric>`` and ``p_<metric>``; ``fit_seconds`` (with the search),
+        ``chance_<metric>`` and ``p_<metric>``; ``brier`` and ``calibration_error`` of classifiers
+        with ``predict_proba``, NaN for others (see Notes); ``fit_seconds`` (with the search),
         ``predict_seconds`` (one answer for all test epochs), ``peak_memory_mb`` (megabytes of
         resident memory by which the process grew, not that of a GPU; outside Linux only growth
         beyond the earlier peak shows); ``best_params``, a dict, None without a search.
@@ -129,12 +130,19 @@ def compare(
     chance; where each group has one label, labels of whole groups change places. A fold whose test
     epochs all have one label cannot be tested: its chance level is NaN and its p 1.
 
+    **Calibration.** ``brier`` is the mean squared distance of the probabilities from the truth
+    (halved for two classes, as in `sklearn.metrics.brier_score_loss`). ``calibration_error`` is the
+    expected calibration error [2]_: how far the probability of the predicted class is from the
+    share of right answers, the mean over ten bins of that probability. Few test epochs make it too
+    large. Both are 0 at best.
+
     **The first cells** also pay for libraries that load when they are first used: compare medians.
 
     References
     ----------
     .. [1] Ojala, Garriga (2010). Permutation tests for studying classifier performance. Journal of
        Machine Learning Research 11.
+    .. [2] Guo et al. (2017). On calibration of modern neural networks. ICML.
 
     Examples
     --------
@@ -230,7 +238,7 @@ def compare(
             warnings.warn(f"{row} Its row is left out.", UserWarning, stacklevel=2)
     done = [row for _, row in sorted(rows.items()) if not isinstance(row, str)]
     chance = [f"{kind}_{m}" for m in scorers for kind in ("chance", "p")] if n_permutations else []
-    table = pd.DataFrame(done, columns=[*WHICH, *scorers, *chance, *COSTS])
+    table = pd.DataFrame(done, columns=[*WHICH, *scorers, *chance, *CALIBRATION, *COSTS])
     table.attrs["scores"] = {name: scorer_name(scorer) for name, scorer in scorers.items()}
     return table
 
@@ -294,7 +302,7 @@ def check_scorers(pipelines: Any, scoring: Any) -> dict[str, Callable]:
     if not isinstance(scoring, Mapping) or not scoring:
         raise ValueError(f"scoring must be a name, a callable, a list or dict, got {scoring!r}.")
     for name in scoring:
-        if name in (*WHICH, *COSTS) or str(name).startswith(("chance_", "p_")):
+        if name in (*WHICH, *CALIBRATION, *COSTS) or str(name).startswith(("chance_", "p_")):
             raise ValueError(f"A metric cannot be called {name!r}: that is a column of the table.")
     return {name: check_scoring(known[0], scoring=metric) for name, metric in scoring.items()}
 

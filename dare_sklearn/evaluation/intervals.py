@@ -19,11 +19,14 @@ import pandas as pd
 from scipy import stats
 from sklearn.utils._param_validation import Interval, validate_params
 
-from .compare import COSTS, WHICH
+from .compare import CALIBRATION, COSTS, WHICH
 
 TIE = 1e-9  # scores are ratios of counts: equal ones differ by rounding only
-_KEYS = {*WHICH, *COSTS, "n_labels", "share"}  # columns that are not scores
-_SUMMARY_OF_COSTS = {"fit_seconds": "median", "predict_seconds": "median", "peak_memory_mb": "max"}
+_KEYS = {*WHICH, *CALIBRATION, *COSTS, "n_labels", "share"}  # columns that are not scores
+_BESIDE = {
+    **dict.fromkeys(CALIBRATION, "mean"),
+    "fit_seconds": "median", "predict_seconds": "median", "peak_memory_mb": "max",
+}  # fmt: skip
 # What a score can be at least and at most, by a word of its name.
 _BOUNDS = {
     **dict.fromkeys(
@@ -67,9 +70,9 @@ def summarize(
     pandas.DataFrame
         One row per data set, pipeline and metric (and ``n_labels`` or ``share``): ``dataset,
         pipeline, metric, mean, low, high, std, n, unit`` ("subject" or "fold"), ``chance`` (the
-        mean level, NaN where a fold has none), the medians of ``fit_seconds`` and
-        ``predict_seconds``, and the largest ``peak_memory_mb``. A single observation has no
-        interval and no spread (NaN).
+        mean level, NaN where a fold has none), the means of ``brier`` and ``calibration_error``,
+        the medians of ``fit_seconds`` and ``predict_seconds``, and the largest ``peak_memory_mb``.
+        A single observation has no interval and no spread (NaN).
 
     Raises
     ------
@@ -106,7 +109,7 @@ def summarize(
                     **which, "metric": metric, "mean": values.mean(), "low": low, "high": high,
                     "std": values.std(ddof=1) if len(values) > 1 else np.nan, "n": len(values),
                     "unit": unit,
-                    **{c: part[c].agg(how) for c, how in _SUMMARY_OF_COSTS.items() if c in part},
+                    **{c: part[c].agg(how) for c, how in _BESIDE.items() if c in part},
                     "chance": part[chance].mean(skipna=False) if chance in part else np.nan,
                 }
             )  # fmt: skip
@@ -164,14 +167,11 @@ def mean_interval(
 ) -> tuple[float, float]:
     """Confidence interval of the mean score, within the bounds of the metric.
 
-    Without bounds it is Student's, with the variance of the mean enlarged by `ratio` (Nadeau and
-    Bengio). The variance of a bounded score is taken as proportional to its distance to each bound:
-    for a share this is Wilson's interval [1]_, with as many trials as the observed variance is
-    worth. It never leaves the bounds. In simulations of 5 to 20 subjects it covered a mean of 0.5
-    to 0.95 in 92 to 99 % of cases and one of 0.99 in 86 to 98 %, Student's in 57 to 87 %.
-
-    Where scores vary less than coin tosses would (all are 1.0, say), the interval is that of a
-    share of `n_tested` independent trials.
+    It is Student's, with the variance of the mean enlarged by `ratio` (Nadeau and Bengio), and cut
+    at a single bound. Between two bounds it is Wilson's interval of a share [1]_, with as many
+    trials as the observed variance is worth, but no more than `n_tested` (scores may all be 1.0).
+    In simulations of 5 to 20 subjects it covered a mean of 0.5 to 0.95 in 92 to 99 % of cases and
+    one of 0.99 in 86 to 98 %, Student's in 57 to 87 %.
 
     `ratio` are test epochs per training epoch where observations are folds, 0 for subjects;
     `n_tested` the epochs that all scores together are computed from. A single observation has no
@@ -202,16 +202,8 @@ def mean_interval(
         half = np.sqrt(added * spread + added**2 / 4) / (1 + added)
         edges = low + width * np.clip([middle - half, middle + half], 0, 1)
         return float(edges[0]), float(edges[1])
-    if np.isfinite(high) and mean < high:  # the mirror image of a score that is bounded below
-        below, above = mean_interval(-values, ratio, (-high, np.inf), n_tested, confidence)
-        return -above, -below
-    if np.isfinite(low) and mean > low:
-        distance = mean - low
-        added = t2 * variance / distance
-        middle, half = distance + added / 2, np.sqrt(added * distance + added**2 / 4)
-        return low + max(0.0, middle - half), low + middle + half
     half = np.sqrt(t2 * variance)
-    return mean - half, mean + half
+    return max(mean - half, low), min(mean + half, high)
 
 
 def bounds_of(metric: str, results: pd.DataFrame | None = None) -> tuple[float, float]:

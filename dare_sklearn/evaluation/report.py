@@ -6,7 +6,7 @@ import base64
 import io
 import re
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,17 @@ from .statistics import pairwise
 from .verdict import judge, main_metric, sentence
 
 # text as paths: the same on every machine, whatever fonts it has; no date: equal runs, equal files
-_SVG = {"svg.fonttype": "path", "svg.hashsalt": "dare_sklearn", "figure.facecolor": "white"}
+_SVG = {"svg.fonttype": "path", "svg.hashsalt": "dare_sklearn"}
+_CURVES = {
+    "learning_curve": ("Fewer labelled epochs", "n_labels"),
+    "lost_electrodes": ("Lost electrodes", "share"),
+}
+# what stands beside the scores: a heading, and digits
+_BESIDE = {
+    "brier": ("Brier score", 3), "calibration_error": ("calibration error", 3),
+    "fit_seconds": ("fit (s)", 2), "predict_seconds": ("predict (s)", 2),
+    "peak_memory_mb": ("memory (MB)", 0),
+}  # fmt: skip
 
 
 def report(
@@ -29,6 +39,7 @@ def report(
     rivals: Sequence[str] | None = None,
     learning_curve: pd.DataFrame | None = None,
     lost_electrodes: pd.DataFrame | None = None,
+    figures: Iterable[tuple[str, Any, str]] = (),
     context: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write a report of a comparison: one HTML file that needs no other, and tables as CSV.
@@ -46,6 +57,8 @@ def report(
         The pipelines that the candidate is judged against; None takes all others.
     learning_curve, lost_electrodes : DataFrame or None, default=None
         Of the functions of these names.
+    figures : iterable of (str, Figure, str), default=()
+        Further figures with a title and a sentence.
     context : mapping of str to object, or None, default=None
         Facts that the report lists under "What was run": data, versions, the command, notes.
 
@@ -67,6 +80,8 @@ def report(
     'report.html'
     """
     from jinja2 import Environment, FileSystemLoader
+
+    from ..weights.files import in_place_of
 
     if not isinstance(table, pd.DataFrame) or not len(table):
         raise TypeError(f"table of report must be a table of compare, got {type(table).__name__}.")
@@ -94,15 +109,13 @@ def report(
         rivals=[n for n in table["pipeline"].unique() if rivals is None or n in rivals],
         verdicts=verdicts.to_dict("records"),
         datasets=datasets,
+        figures=[_drawn(*figure) for figure in figures],
         context=dict(context or {}),
         files=list(tables),
     )
-    from ..weights.files import in_place_of
-
-    path = folder / "report.html"
-    with in_place_of(path) as part:
+    with in_place_of(folder / "report.html") as part:
         part.write_text(page, encoding="utf-8")
-    return path
+    return folder / "report.html"
 
 
 def write_csv(table: pd.DataFrame, path: Any) -> None:
@@ -130,18 +143,22 @@ def _dataset(table: pd.DataFrame, verdicts: pd.DataFrame, extra: dict[str, Any])
     pairs = [pairwise(table, metric) for metric in metrics] if several else []
     by_metric = {m: part.set_index("pipeline") for m, part in summary.groupby("metric", sort=False)}
     order = by_metric[main].sort_values("mean", ascending=False)
+    beside = [name for name in _BESIDE if name in summary and summary[name].notna().any()]
     return {
-        "name": table["dataset"].iloc[0], "facts": _facts(table), "summary": summary,
+        "name": table["dataset"].iloc[0],
+        "facts": _facts(table),
+        "summary": summary,
         "metrics": [
             {"words": spelled(m), "chance": by_metric[m]["chance"].notna().any()} for m in metrics
         ],
+        "beside": [(name, *_BESIDE[name]) for name in beside],
         "rows": [
             {**row, "pipeline": name, "scores": [by_metric[m].loc[name].to_dict() for m in metrics]}
             for name, row in order.iterrows()
         ],
-        "figures": list(_figures(table, main, summary, pairs, verdicts, extra)),
+        "figures": [_drawn(*f) for f in _figures(table, main, summary, pairs, verdicts, extra)],
         "pairs": pd.concat(pairs) if pairs else pd.DataFrame(),
-    }  # fmt: skip
+    }
 
 
 def _facts(table: pd.DataFrame) -> str:
@@ -160,72 +177,57 @@ def _facts(table: pd.DataFrame) -> str:
 def _figures(
     table: pd.DataFrame, metric: str, summary: pd.DataFrame, pairs: list[pd.DataFrame],
     verdicts: pd.DataFrame, extra: dict[str, pd.DataFrame],
-) -> Iterator[dict[str, Any]]:  # fmt: skip
+) -> Iterator[tuple[str, Any, str]]:  # fmt: skip
+    """Title, figure, and what it shows, of the figures of a data set."""
     from .. import viz
     from ..viz._axes import spelled
 
     dataset, words = table["dataset"].iloc[0], spelled(metric)
-    yield _drawn(
-        "Scores",
-        lambda: viz.plot_scores(table, metric, summary),
-        f"{words} of every pipeline on {dataset}",
-        "Dots are folds, diamonds are means with their 95 % interval.",
-    )
+    yield (
+        "Scores", viz.plot_scores(table, metric, summary),
+        f"{words} of every pipeline: dots are folds, diamonds are means with their 95 % interval.",
+    )  # fmt: skip
     scores, unit, _ = observations(table, metric)
     judged = verdicts[verdicts["dataset"] == dataset] if len(verdicts) else verdicts
     for a, b in zip(judged.get("rival", ()), judged.get("candidate", ()), strict=True):
-        yield _drawn(
-            f"{b} beside its best rival",
-            lambda a=a, b=b: viz.plot_paired(scores, a, b, metric=metric, unit=unit),
-            f"{words} of {a} and {b}, one line per {unit}",
-        )
+        yield (
+            f"{b} beside its best rival", viz.plot_paired(scores, a, b, metric=metric, unit=unit),
+            f"{words} of {a} and {b}, one line per {unit}.",
+        )  # fmt: skip
     if pairs and table["pipeline"].nunique() > 2:
-        yield _drawn(
-            "All pairs",
-            lambda: viz.plot_significance(pairs[0]),
-            f"Differences in {words} between all pipelines on {dataset}",
-            "Score of the row minus that of the column, and its p-value, corrected for the number "
-            "of pairs.",
-        )
-    titles = {
-        "learning_curve": ("Fewer labelled epochs", "n_labels"),
-        "lost_electrodes": ("Lost electrodes", "share"),
-    }
-    for name, long in extra.items():
-        title, x = titles[name]
-        part = long[long["dataset"] == dataset]
-        if metric not in part or part[x].nunique() < 2:
-            continue
-        points = summarize(part, metric).rename(columns={"mean": metric})
-        yield _drawn(
-            title,
-            lambda points=points, x=x: viz.plot_curve(points, x, metric, log_x=x == "n_labels"),
-            f"{words} against {spelled(x)}",
-            "Bands are 95 % intervals of the mean.",
-        )
+        yield (
+            "All pairs", viz.plot_significance(pairs[0]),
+            f"{words} of the row minus that of the column, and the p-value, corrected for the "
+            "number of pairs.",
+        )  # fmt: skip
+    for name, part in extra.items():
+        title, x = _CURVES[name]
+        part = part[part["dataset"] == dataset]
+        if metric in part and part[x].nunique() > 1:
+            points = summarize(part, metric).rename(columns={"mean": metric})
+            yield (
+                title, viz.plot_curve(points, x, metric, log_x=x == "n_labels"),
+                f"{words} against {spelled(x)}: bands are 95 % intervals of the mean.",
+            )  # fmt: skip
     if {"fit_seconds", "predict_seconds"} <= set(summary):
-        yield _drawn(
-            "Cost",
-            lambda: viz.plot_cost(summary, metric),
-            f"{words} against seconds per fold of every pipeline on {dataset}",
-        )
+        yield (
+            "Cost", viz.plot_cost(summary, metric),
+            f"{words} against seconds per fold of every pipeline.",
+        )  # fmt: skip
 
 
-def _drawn(title: str, draw: Callable[[], Any], alt: str, note: str = "") -> dict[str, Any]:
+def _drawn(title: str, figure: Any, words: str) -> dict[str, Any]:
     """A figure as SVG that asks nothing of the network."""
     import matplotlib
 
     buffer = io.BytesIO()
     with matplotlib.rc_context(_SVG), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of layouts
-        draw().savefig(
-            buffer, format="svg", bbox_inches="tight", pad_inches=0.1, metadata={"Date": None}
-        )
+        figure.savefig(
+            buffer, format="svg", bbox_inches="tight", pad_inches=0.1, metadata={"Date": None},
+            facecolor="white",
+        )  # fmt: skip
     svg = buffer.getvalue()
-    return {
-        "title": title,
-        "alt": alt,
-        "note": note,
-        "width": round(float(svg.split(b'width="', 1)[1].split(b"pt", 1)[0]) * 4 / 3),
-        "data": base64.b64encode(svg).decode("ascii"),
-    }
+    width = round(float(svg.split(b'width="', 1)[1].split(b"pt", 1)[0]) * 4 / 3)
+    data = base64.b64encode(svg).decode("ascii")
+    return {"title": title, "words": words[0].upper() + words[1:], "width": width, "data": data}

@@ -96,8 +96,10 @@ def main_metric(table: pd.DataFrame) -> str:
 
 
 def _about_one(row: pd.Series) -> str:
-    ours, theirs = f"{row.candidate} ({row['mean']:.3f})", f"{row.rival} ({row.rival_mean:.3f})"
-    start = f"On {row.dataset}, "
+    from ..viz._axes import spelled
+
+    ours = f"{row.candidate} ({spelled(row.metric)} {row['mean']:.3f})"
+    theirs, start = f"{row.rival} ({row.rival_mean:.3f})", f"On {row.dataset}, "
     if row.verdict == BETTER:
         return f"{start}{ours} is better than every rival; the best of them is {theirs}."
     if row.verdict == WORSE:

@@ -200,7 +200,7 @@ def plot_cost(summary: pd.DataFrame, metric: str, *, ax: Axes | None = None) -> 
     if not (cost.dropna() > 0).all():
         raise ValueError("Seconds of fit and predict must be positive in sum.")
 
-    ax = get_axes(ax, 6.4, 3.8)
+    ax = get_axes(ax, 5.2, 3.6 + 0.13 * len(summary))
     for number, (row, x) in enumerate(zip(summary.itertuples(), cost, strict=True)):
         if np.isnan(x) or np.isnan(row.mean):
             continue
@@ -214,7 +214,7 @@ def plot_cost(summary: pd.DataFrame, metric: str, *, ax: Axes | None = None) -> 
         ax.set_xlim(min(low, middle / 10), max(high, middle * 10))
     ax.set(xlabel="seconds per fold (fit + predict)", ylabel=spelled(metric), title="Cost")
     tidy(ax, "both")
-    add_legend(ax)
+    add_legend(ax, below=True)
     return ax.figure
 
 

@@ -77,7 +77,7 @@ def plot_curve(
     if log_x and not (table[x] > 0).all():
         raise ValueError(f"The column {x} must hold positive numbers for a logarithmic axis.")
     names = [None] if hue is None else table[hue].unique()
-    ax = get_axes(ax, 6.4 if hue is not None else 5.4, 3.8)
+    ax = get_axes(ax, 5.2, 3.6 + 0.13 * len(names))
     for number, name in enumerate(names):
         rows = table if name is None else table[table[hue] == name]
         shown = {"color": color(number), "linestyle": line(number), "marker": marker(number)}
@@ -99,7 +99,7 @@ def plot_curve(
     ax.set(xlabel=spelled(x), ylabel=spelled(y))
     tidy(ax)
     if hue is not None or chance is not None:
-        add_legend(ax)
+        add_legend(ax, below=True)
     return ax.figure
 
 
@@ -107,7 +107,7 @@ def plot_mask_invariance(table: pd.DataFrame, ax: Sequence[Axes] | None = None) 
     """How alike two masked views of an epoch are embedded, against how much the views share.
 
     Left: cosine similarity of two views of one epoch (positive pairs) and of two epochs (negative
-    pairs). Right: retrieval@1, the share of first views whose nearest second view is their own.
+    pairs). Right: retrieval, the share of first views whose nearest second view is their own.
 
     Parameters
     ----------
@@ -134,7 +134,7 @@ def plot_mask_invariance(table: pd.DataFrame, ax: Sequence[Axes] | None = None) 
     ...     "positive_cosine": [0.6, 0.9], "negative_cosine": [0.1, 0.2]})
     >>> fig = plot_mask_invariance(table)
     >>> [ax.get_ylabel() for ax in fig.axes]
-    ['cosine similarity', 'retrieval@1']
+    ['cosine similarity', 'found at once']
     """
     numbers = ["overlap", "positive_cosine", "negative_cosine", "retrieval"]
     check_table(table, numbers, numbers)
@@ -159,7 +159,7 @@ def plot_mask_invariance(table: pd.DataFrame, ax: Sequence[Axes] | None = None) 
     left.plot([], [], ":", color=GREY, label="different epochs")
     left.legend(frameon=False, fontsize="small")
     left.set(ylabel="cosine similarity", title="Pairs of masked views")
-    right.set(ylabel="retrieval@1", title="Finding the other view (± SD)", ylim=(-0.02, 1.02))
+    right.set(ylabel="found at once", title="Finding the other view (± SD)", ylim=(-0.02, 1.02))
     right.yaxis.set_major_formatter(PercentFormatter(1.0))
     for half in (left, right):
         half.xaxis.set_major_formatter(PercentFormatter(1.0))

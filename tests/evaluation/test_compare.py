@@ -17,7 +17,7 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.feature_selection import SelectKBest, f_classif
 from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.metrics import accuracy_score, f1_score, make_scorer
+from sklearn.metrics import accuracy_score, brier_score_loss, f1_score, make_scorer
 from sklearn.model_selection import (
     GridSearchCV,
     GroupKFold,
@@ -75,6 +75,12 @@ class Spy(ClassifierMixin, BaseEstimator):
         return self.classes_[(X[:, 1] > self.depth).astype(int)]
 
 
+class Mute(LinearDiscriminantAnalysis):
+    """Has no probabilities."""
+
+    predict_proba = property()
+
+
 class Failing(ClassifierMixin, BaseEstimator):
     def fit(self, X, y):
         raise ValueError("no luck")
@@ -102,7 +108,7 @@ def test_the_table(table):
     )
     columns = (
         "dataset pipeline fold subject n_subjects n_train n_test accuracy chance_accuracy p_accuracy "
-        "fit_seconds predict_seconds peak_memory_mb best_params"
+        "brier calibration_error fit_seconds predict_seconds peak_memory_mb best_params"
     )
     assert list(found) == columns.split()
     assert found["pipeline"].tolist() == ["lr"] * 4 + ["chance"] * 4
@@ -112,6 +118,40 @@ def test_the_table(table):
     assert (found["dataset"] == "toy").all() and found["best_params"].isna().all()
     assert (found[["fit_seconds", "predict_seconds"]] > 0).all(axis=None)
     assert (found["peak_memory_mb"] >= 0).all()
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_calibration(n_classes):
+    """The Brier score is scikit-learn's; the calibration error is counted bin by bin."""
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(90, 4)), np.array(["a", "b", "c"])[np.arange(90) % n_classes]
+    X[:, 0] += (y == "a") + 2 * (y == "b")
+    fold = (np.arange(45), np.arange(45, 90))
+    found = compare({"lr": LogisticRegression(), "lda": Mute()}, X, y, cv=[fold]).iloc[0]
+    proba = LogisticRegression().fit(X[:45], y[:45]).predict_proba(X[45:])
+    truth = y[45:]
+    target = proba[:, 1] if n_classes == 2 else proba
+    how = {"pos_label": "b"} if n_classes == 2 else {"labels": ["a", "b", "c"]}
+    assert found["brier"] == pytest.approx(brier_score_loss(truth, target, **how))
+    sure, right = proba.max(axis=1), np.unique(y)[proba.argmax(axis=1)] == truth
+    error = 0.0
+    for low in np.arange(10) / 10:
+        inside = (sure >= low) & (sure < low + 0.1)
+        if inside.any():
+            error += inside.mean() * abs(right[inside].mean() - sure[inside].mean())
+    assert found["calibration_error"] == pytest.approx(error)
+    assert 0 < error < 0.5
+
+
+def test_calibration_of_what_has_no_probabilities(table):
+    X, y = table
+    found = compare({"lr": LogisticRegression(), "mute": Mute()}, X, y, cv=2)
+    missing = found[["brier", "calibration_error"]].isna()
+    assert missing.iloc[2:].all(axis=None) and not missing.iloc[:2].any(axis=None)
+    always = compare({"half": DummyClassifier(strategy="uniform")}, X, y, cv=2, random_state=0)
+    np.testing.assert_allclose(always["brier"], 0.25)
+    ridge = compare({"ridge": Ridge()}, X, X[:, 0], cv=2)
+    assert ridge["brier"].isna().all()
 
 
 def test_several_subjects_in_a_fold_and_none(table):

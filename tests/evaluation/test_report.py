@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
 from dare_sklearn.evaluation import report
 from dare_sklearn.evaluation.report import write_csv
@@ -47,9 +48,19 @@ LOW = {"DARE": people(0.6), "CSP": people(0.7), "power": people(0.5)}
 @pytest.mark.parametrize(
     ("scores", "kind", "rival", "words"),
     [
-        (FAR, BETTER, "CSP", "On eeg, DARE (0.800) is better than every rival; the best of them"),
-        (LOW, WORSE, "CSP", "On eeg, a rival is better than DARE (0.600); the best is CSP (0.700)"),
-        (NEAR, OPEN, "CSP", "the scores do not show whether DARE (0.700) or CSP"),
+        (
+            FAR,
+            BETTER,
+            "CSP",
+            "On eeg, DARE (accuracy 0.800) is better than every rival; the best of them",
+        ),
+        (
+            LOW,
+            WORSE,
+            "CSP",
+            "a rival is better than DARE (accuracy 0.600); the best is CSP (0.700)",
+        ),
+        (NEAR, OPEN, "CSP", "the scores do not show whether DARE (accuracy 0.700) or CSP"),
         ({k: v[:1] for k, v in FAR.items()}, UNTESTED, "CSP", "a single fold cannot tell DARE"),
         ({k: v[:4] for k, v in FAR.items()}, OPEN, "CSP", "4 subjects are too few to show it"),
     ],
@@ -162,6 +173,24 @@ def test_tables_beside_the_page(page):
     names = {"scores", "summary", "pairs", "verdicts", "learning_curve", "lost_electrodes"}
     assert {path.stem for path in folder.glob("*.csv")} == names
     assert "'=second" in set(summary["dataset"])  # not a formula
+
+
+def test_calibration_and_further_figures(tmp_path):
+    table = made_up(eeg=FAR)
+    assert "Brier" not in report_text(table, tmp_path).split("<h2>")[1]
+    figure = Figure()
+    figure.subplots().plot([0, 1])
+    text = report_text(
+        table.assign(brier=0.123, calibration_error=0.0456),
+        tmp_path,
+        figures=[("Own", figure, "a line")],
+    )
+    assert "Brier score</th>" in text and ">0.123</td>" in text and ">0.046</td>" in text
+    assert "<h3>Own</h3>" in text and "<figcaption>A line</figcaption>" in text
+
+
+def report_text(*args, **options):
+    return report(*args, **options).read_text(encoding="utf-8")
 
 
 def test_equal_tables_give_equal_pages(page, tmp_path):
