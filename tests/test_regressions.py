@@ -160,7 +160,7 @@ def test_odd_containers(X):
 
 
 def test_validation_that_cannot_be_split(X):
-    with pytest.raises(ValueError, match="validation_fraction=0.05 of DAREClassifier"):
+    with pytest.raises(ValueError, match="validation_fraction=0.05 cannot split 12 epochs"):
         clf = DAREClassifier(None, validation_fraction=0.05, **PARAMS)
         clf.fit(X, np.arange(12) % 2, groups=np.ones(12))
 

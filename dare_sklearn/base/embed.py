@@ -1,4 +1,4 @@
-"""From signals on the encoder's grid to pooled embeddings."""
+"""From windows on the encoder's grid to pooled embeddings."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import torch
 from sklearn.decomposition import PCA
 from xxhash import xxh3_128
 
-from ..signals.container import Signals
-from ..signals.electrodes import ELECTRODES, electrode_index
+from ..signals.electrodes import ELECTRODES, known_electrodes
+from ..signals.grid import Windows
 from ..signals.interpolation import spline_matrix, template_positions
 from ..signals.lazy import digest_epochs
 from ..signals.resampling import resampled_length
@@ -23,61 +23,48 @@ from .cache import EpochCache, encoder_digest, open_cache
 from .pooling import Reading, TokenTangentSpace, feature_names, read_rows
 
 
-def embed_signals(estimator: Any, signals: Signals) -> np.ndarray:
-    """Rows ``(n_epochs, ...)`` of a fitted estimator's reading; see `pooling.read_rows`.
-
-    Windows are read and embedded batch by batch: memory does not grow with their number, and
-    batches are halved where it runs out. With a ``cache``, epochs that were embedded before are not
-    embedded again.
-    """
+def embed_windows(estimator: Any, windows: Windows) -> np.ndarray:
+    """Rows ``(n_epochs, ...)`` of a fitted estimator's reading; see `pooling.read_rows`."""
     rows, done = None, 0
 
     def keep(block: np.ndarray) -> None:
         nonlocal rows, done
         if rows is None:  # a list of blocks would be there twice in the end
-            rows = np.empty((signals.n_epochs, *block.shape[1:]), block.dtype)
+            rows = np.empty((len(windows), *block.shape[1:]), block.dtype)
         rows[done : done + len(block)] = block
         done += len(block)
 
-    embed_each(estimator, signals, keep)
+    embed_each(estimator, windows, keep)
     return rows
 
 
-def embed_each(estimator: Any, signals: Signals, work: Callable[[np.ndarray], Any]) -> list:
-    """What `work` makes of the rows of every batch of epochs, in order; rows are not kept."""
-    windows, cache = estimator._windows(signals), _cache_of(estimator)
+def embed_each(estimator: Any, windows: Windows, work: Callable[[np.ndarray], Any]) -> list:
+    """What `work` makes of the rows of every batch of epochs, in order; rows are not kept.
+
+    Windows are read and embedded batch by batch: memory does not grow with their number, and
+    batches are halved where it runs out. With a ``cache``, epochs that were embedded before are not
+    embedded again.
+    """
     network = _Network(estimator, windows.rows)
+    params = vars(estimator)  # not every estimator has a cache
+    cache = open_cache(params["cache"], params["cache_mb"]) if "cache" in params else None
 
     def embed(start: int, stop: int) -> Any:
         block = windows[start:stop]
-        if cache is None:
-            return work(network.run(block))
-        known = _Known(cache, [digest + network.settings for digest in digest_epochs(block)])
-        if known.missing:
-            known.add(known.missing, network.run(block[known.missing]))
-        return work(known.rows())
+        return work(network.run(block) if cache is None else _through(cache, network, block))
 
     with estimator._asking(), compute_threads(n_threads_of(estimator.encoder_.config)):
         return run_in_batches(embed, len(windows), estimator.batch_size)
 
 
-def _cache_of(estimator: Any) -> EpochCache | None:
-    """The cache of an estimator that has the parameter."""
-    params = vars(estimator)
-    return open_cache(params["cache"], params["cache_mb"]) if "cache" in params else None
-
-
 class _Network:
     """The encoder of an estimator, on its device: windows in, features out.
 
-    Attributes
-    ----------
-    settings : bytes
-        Hash of everything but the windows that an embedding depends on.
+    `settings` is a hash of everything but the windows that an embedding depends on.
     """
 
     def __init__(self, estimator: Any, rows: np.ndarray) -> None:
-        self.owner, self.reading = type(estimator).__name__, Reading.of(estimator)
+        self.reading = Reading.of(estimator)
         encoder, self.device = estimator.encoder_, resolve_device(estimator.device)
         self.precision = resolve_precision(estimator.precision, self.device)
         self.channels = torch.from_numpy(rows).to(self.device)
@@ -87,9 +74,9 @@ class _Network:
         compiled = getattr(estimator, "compile", False)  # the probes have no such parameter
         self.forward = Compiled(self.encoder) if compiled else self.encoder
         # a pretrainer of several layouts has no electrodes that epochs could lack
-        fills = self.reading.electrodes and hasattr(estimator, "electrodes_")
-        self.fill = _fill(estimator, rows, self.device) if fills else None
-        fitted = None if self.fill is None else estimator.electrodes_
+        fitted = vars(estimator).get("electrodes_") if self.reading.electrodes else None
+        fitted = None if fitted == electrodes_of(rows) else fitted
+        self.fill = None if fitted is None else _fill(electrodes_of(rows), fitted, self.device)
         how = (rows.tolist(), fitted, self.reading, self.precision, compiled, str(self.device))
         self.settings = xxh3_128(repr((encoder_digest(encoder), how)).encode()).digest()
 
@@ -102,54 +89,45 @@ class _Network:
             )
         if not np.isfinite(rows).all():
             raise FloatingPointError(
-                f"The encoder of {self.owner} gives NaN or infinite embeddings: its training "
-                "diverged (lower lr), or X holds values of extreme size."
+                "The encoder gives NaN or infinite embeddings: its training diverged (lower lr), "
+                "or X holds values of extreme size."
             )
         return rows
 
 
-class _Known:
-    """Rows from the cache; those that it lacks are added, and put there.
+def _through(cache: EpochCache, network: _Network, block: np.ndarray) -> np.ndarray:
+    """Rows of epochs: from the cache, or computed and put there."""
+    keys = [digest + network.settings for digest in digest_epochs(block)]
+    found = cache.get(keys)
+    # an epoch may stand there twice (sampling with replacement), and is computed once
+    absent = {key: i for i, key in enumerate(keys) if found[i] is None}
+    new: dict[bytes, np.ndarray] = {}
+    if absent:
+        rows = network.run(block[list(absent.values())])
+        cache.put(list(absent), rows)
+        new = dict(zip(absent, rows, strict=True))
+    pairs = zip(keys, found, strict=True)
+    return np.array([new[key] if row is None else row for key, row in pairs])
 
-    Attributes
-    ----------
-    missing : list of int
-        Numbers of the epochs to compute: the same one may stand there twice (sampling with
-        replacement), and is computed once.
-    """
 
-    def __init__(self, cache: EpochCache, keys: list[bytes]) -> None:
-        self.cache, self.keys, self.found = cache, keys, cache.get(keys)
-        self.new: dict[bytes, np.ndarray] = {}
-        absent = {keys[i]: i for i, row in enumerate(self.found) if row is None}
-        self.missing = list(absent.values())
-
-    def add(self, numbers: list[int], rows: np.ndarray) -> None:
-        keys = [self.keys[i] for i in numbers]
-        self.cache.put(keys, rows)
-        self.new.update(zip(keys, rows, strict=True))
-
-    def rows(self) -> np.ndarray:
-        pairs = zip(self.keys, self.found, strict=True)
-        return np.array([self.new[key] if row is None else row for key, row in pairs])
+def electrodes_of(rows: np.ndarray) -> tuple[str, ...]:
+    """Names of the electrodes in these rows of the table."""
+    return tuple(ELECTRODES[row] for row in rows)
 
 
 def _fill(
-    estimator: Any, index: np.ndarray, device: torch.device
-) -> tuple[torch.Tensor, torch.Tensor] | None:
-    """Interpolation of the fitted electrodes that the signals lack, and the rows of all of them."""
-    fitted, names = estimator.electrodes_, tuple(ELECTRODES[row] for row in index)
-    if fitted == names:
-        return None
+    names: tuple[str, ...], fitted: tuple[str, ...], device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Interpolation of the fitted electrodes that epochs lack, and the rows of all of them."""
     template = template_positions()
     matrix = spline_matrix(
         {name: template[name] for name in names}, {name: template[name] for name in fitted}
     )
-    rows = torch.tensor([electrode_index(name) for name in fitted])
+    rows = torch.tensor(list(known_electrodes(fitted).values()))
     return torch.from_numpy(matrix).to(device), rows.to(device)
 
 
-def fit_features(estimator: Any, signals: Signals) -> np.ndarray:
+def fit_features(estimator: Any, windows: Windows) -> np.ndarray:
     """Features of the training epochs, and what is learned on the way.
 
     Stores ``space_`` (for "covariance": the mean token and the reference of the tangent space) and
@@ -159,10 +137,10 @@ def fit_features(estimator: Any, signals: Signals) -> np.ndarray:
         vars(estimator).pop(name, None)
     if estimator.pooling == "covariance":
         space = TokenTangentSpace()
-        features = space.fit_transform(lambda work: embed_each(estimator, signals, work))
+        features = space.fit_transform(lambda work: embed_each(estimator, windows, work))
         estimator.space_ = space
     else:
-        features = embed_signals(estimator, signals)
+        features = embed_windows(estimator, windows)
     n_components = getattr(estimator, "n_components", None)
     if n_components is None:
         return features
@@ -175,21 +153,15 @@ def fit_features(estimator: Any, signals: Signals) -> np.ndarray:
     return estimator.pca_.fit_transform(features).astype(np.float32)
 
 
-def features_of(estimator: Any, signals: Signals) -> np.ndarray:
+def features_of(estimator: Any, windows: Windows) -> np.ndarray:
     """Features of any epochs, as a fitted estimator makes them."""
     if estimator.pooling == "covariance":
-        parts = embed_each(estimator, signals, estimator.space_.transform)
-        features = np.concatenate(parts)
+        features = np.concatenate(embed_each(estimator, windows, estimator.space_.transform))
     else:
-        features = embed_signals(estimator, signals)
+        features = embed_windows(estimator, windows)
     if hasattr(estimator, "pca_"):
         features = estimator.pca_.transform(features).astype(np.float32)
     return features
-
-
-def electrodes_of(estimator: Any, signals: Signals) -> tuple[str, ...]:
-    """Names of the electrodes that the encoder reads; refuses what it could not read."""
-    return tuple(ELECTRODES[row] for row in estimator._windows(signals).rows)
 
 
 def fitted_feature_names(estimator: Any) -> np.ndarray:

@@ -27,7 +27,7 @@ _SAID: WeakKeyDictionary[Any, set[str]] = WeakKeyDictionary()
 
 
 class SignalInputMixin:
-    """Read signals in ``fit``, and hold later ones against what ``fit`` saw.
+    """Read signals in ``fit``, and compare later ones with what ``fit`` saw.
 
     Expects the parameters ``ch_names``, ``sfreq`` and ``unit``.
     """
@@ -39,22 +39,23 @@ class SignalInputMixin:
 
     def _validate_params(self) -> None:
         """Check parameters; explain common mistakes with `encoder` and `ch_names`."""
-        name, encoder = type(self).__name__, getattr(self, "encoder", None)
+        encoder = getattr(self, "encoder", None)
         if isinstance(encoder, nn.Module):
             raise TypeError(
-                f"The encoder of {name} must be a name, a folder or a DAREPretrainer, got a "
-                "network: pass what load_encoder was given, or the pretrainer whose encoder_ it is."
+                f"The encoder of {type(self).__name__} must be a name, a folder or a "
+                "DAREPretrainer, got a network: pass what load_encoder was given, or the "
+                "pretrainer whose encoder_ it is."
             )
         is_size = isinstance(encoder, str) and encoder in set(SIZES) - set(shipped_names())
         if is_size and not os.path.exists(encoder):
             raise ValueError(
-                f"encoder={encoder!r} of {name} is a size, not the name of a shipped encoder "
+                f"encoder={encoder!r} is a size, not the name of a shipped encoder "
                 f"({', '.join(shipped_names())}): pass encoder=DAREPretrainer({encoder!r}), which "
                 "is pretrained on X, or a folder that save_pretrained wrote."
             )
         if isinstance(getattr(self, "ch_names", None), str):
             raise ValueError(
-                f"ch_names of {name} must be a list of names, got the text {self.ch_names!r}: pass "
+                f"ch_names must be a list of names, got the text {self.ch_names!r}: pass "
                 f"ch_names=[{self.ch_names!r}]."
             )
         super()._validate_params()
@@ -77,7 +78,7 @@ class SignalInputMixin:
         return tags
 
     def _asking(self) -> AbstractContextManager[None]:
-        """What reads signals inside speaks for this estimator, and warns once of each thing."""
+        """Put this estimator's name in front of messages inside, and warn once of each thing."""
         return about(type(self).__name__, _SAID.setdefault(self, set()))
 
     def _read(self, X: Any, *, reset: bool) -> Signals:
@@ -108,9 +109,18 @@ class SignalInputMixin:
         return signals
 
     def _windows(self, signals: Signals) -> Windows:
-        """Signals on the grid of ``encoder_``, at electrodes of its table."""
+        """Signals on the grid of ``encoder_``."""
         with self._asking():
-            return Windows(signals, self.encoder_.config, unknown=self.unknown_channels)
+            return Windows(signals, self.encoder_.config, unknown=self._unknown)
+
+    @property
+    def _unknown(self) -> str | None:
+        """How to handle channels outside the table of electrodes; None keeps all as recorded."""
+        return self.unknown_channels
+
+    def _load(self, X: Any) -> Windows:
+        """`X` in the layout of ``fit``, on the grid of ``encoder_``."""
+        return self._windows(self._read(X, reset=False))
 
     def _check_table(self, X: Any, *, reset: bool) -> None:
         """scikit-learn's own check of a 2-D input: number and names of its columns (samples)."""
@@ -129,23 +139,20 @@ class SignalInputMixin:
                 "electrode name per channel (or mne.Epochs, which carry them)."
             )
         self.ch_names_in_ = None if signals.ch_names is None else list(signals.ch_names)
-        self.sfreq_in_ = signals.sfreq
-        self.n_chans_in_ = signals.n_chans
-        self.n_times_in_ = signals.n_times
-        self.unit_ = signals.unit
+        self.sfreq_in_, self.unit_ = signals.sfreq, signals.unit
+        self.n_chans_in_, self.n_times_in_ = signals.n_chans, signals.n_times
         self.ignored_ch_names_ = list(signals.ignored)
         self._amplitude = signals.typical
 
     def _to_fitted_layout(self, signals: Signals) -> Signals:
         """The signals in the fitted order of channels, or one clear error."""
-        fitted = self.ch_names_in_
-        if signals.ch_names is not None and fitted is not None:
-            fitted = self._shared_channels(signals)
-            signals = signals.reorder(fitted)
-        expected = self.n_chans_in_ if fitted is None else len(fitted)
-        if signals.n_chans != expected:
+        n_expected = self.n_chans_in_
+        if signals.ch_names is not None and self.ch_names_in_ is not None:
+            shared = self._shared_channels(signals)
+            signals, n_expected = signals.reorder(shared), len(shared)
+        if signals.n_chans != n_expected:
             raise SignalError(
-                f"X has {signals.n_chans} channels, and the fit had {expected}: pass the same "
+                f"X has {signals.n_chans} channels, and the fit had {n_expected}: pass the same "
                 "channels in the same order."
             )
         if not np.isclose(signals.sfreq, self.sfreq_in_):
@@ -173,11 +180,10 @@ class SignalInputMixin:
         missing = [name for name in fitted if name not in there]
         extra = [name for name in there if name not in fitted]
         left_out = {electrode_name(name) for name in self.ignored_ch_names_}
-        marked_bad = set(signals.bads)
-        only_bads = set(extra) <= left_out and set(missing) <= marked_bad
+        only_bads = set(extra) <= left_out and set(missing) <= set(signals.bads)
         too_few = missing and (not self._takes_fewer_chans or len(missing) == len(fitted))
         if too_few or (missing and extra and not only_bads):
-            bad = [name for name in missing if name in marked_bad]
+            bad = [name for name in missing if name in signals.bads]
             hint = f" ({', '.join(bad)} marked bad: interpolate_bads() restores them)"
             raise SignalError(
                 f"of the channels of the fit, {_listed(missing)} are missing and {_listed(extra)} "

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import os
-import warnings
 from functools import partial
 from numbers import Integral, Real
 from typing import Any
@@ -28,7 +27,8 @@ from ..modules.virtual import VirtualProbe
 from ..pretraining.schedules import one_cycle, warmup_cosine
 from ..signals.channels import UNKNOWN_CHANNELS
 from ..signals.container import Signals
-from ..signals.electrodes import electrode_index, target_electrodes
+from ..signals.electrodes import known_electrodes, target_electrodes
+from ..signals.errors import tell
 from ..signals.grid import Windows
 from ..signals.interpolation import spline_start
 from ..signals.units import UNITS
@@ -46,7 +46,8 @@ from ..training.probe import (
 from ..training.seeds import draw_seeds, torch_generator, torch_seed
 from ..training.threads import compute_threads, n_threads_of
 from .linear import fit_linear, linear_features
-from .starts import MOST_EPOCHS, VIRTUAL_INITS, make_probe, start_probe, warn_of_ignored
+from .persistence import load_probe, save_probe
+from .starts import MOST_EPOCHS, VIRTUAL_INITS, ignored_params, make_probe, start_probe
 
 ADAPTATIONS = ("conv-linear", "linear", "finetune")
 PAPER_INITS = ("spline", "random")  # starts of the paper's probe
@@ -103,6 +104,10 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
     def _takes_fewer_chans(self) -> bool:
         return self.adaptation == "linear" or isinstance(vars(self).get("module_"), VirtualProbe)
 
+    @property
+    def _unknown(self) -> str | None:
+        return self.unknown_channels if self.adaptation == "linear" else None
+
     # what a subclass decides -------------------------------------------------------------------
 
     def _encode_targets(self, y: np.ndarray) -> np.ndarray:
@@ -153,171 +158,174 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
             before the training, and for "linear", it leaves the object as it was.
         """
         self._validate_params()
-        owner = type(self).__name__
         signals = self._read(X, reset=True)
         self._fitted_with = self._fixed_params()
-        if y is None:
-            y = signals.y
-        if y is None:
-            raise ValueError(
-                f"{owner} requires y to be passed, but the target y is None: pass one target per "
-                "epoch (only mne.Epochs and braindecode data sets carry their own)."
-            )
-        y = read_column(y, "y")
-        if len(y) != signals.n_epochs:
-            raise ValueError(
-                "Found input variables with inconsistent numbers of samples: "
-                f"[{signals.n_epochs}, {len(y)}]. Pass {owner} one target y per epoch of X (of "
-                "mne.Epochs, those that drop_bad() keeps)."
-            )
+        y = self._check_targets(signals.y if y is None else y, signals.n_epochs)
         targets = self._encode_targets(y)
-        try:
-            weight = _check_sample_weight(sample_weight, signals.data, dtype=np.float64)
-        except (ValueError, TypeError) as error:
-            reason = (str(error).splitlines() or [""])[0].rstrip(".")
-            raise ValueError(
-                f"sample_weight of {owner} must hold one number per epoch ({reason})."
-            ) from None
-        if (weight < 0).any() or not TINY <= weight.max() <= 1 / TINY:
-            raise ValueError(
-                f"sample_weight of {owner} must be non-negative, and positive for some epoch; its "
-                f"largest is {weight.max():.3g}."
-            )
-        groups = self._check_groups(groups, signals)
+        weight = self._check_weights(sample_weight, signals.data)
+        groups = self._check_groups(groups, signals.n_epochs)
         resolve_device(self.device)  # a pretrainer may train for hours before it is asked for
         self.encoder_ = resolve_encoder(self, X)
+        windows = self._windows(signals)
+        for name in ("net_", "module_", "linear_", "blocks_", "space_", "electrodes_"):
+            vars(self).pop(name, None)
         if self.adaptation == "linear":
-            fit_linear(self, signals, targets, weight, groups)
+            fit_linear(self, windows, targets, weight, groups)
         else:
-            self._fit_probe(signals, targets, self._epoch_weights(targets, weight), groups)
+            self._fit_probe(windows, targets, self._epoch_weights(targets, weight), groups)
         return self
+
+    def _check_targets(self, y: Any, n_epochs: int) -> np.ndarray:
+        if y is None:
+            raise ValueError(
+                f"{type(self).__name__} requires y to be passed, but the target y is None: pass "
+                "one target per epoch (only mne.Epochs and braindecode data sets carry their own)."
+            )
+        y = read_column(y, "y")
+        if len(y) != n_epochs:
+            raise ValueError(
+                "Found input variables with inconsistent numbers of samples: "
+                f"[{n_epochs}, {len(y)}]. Pass one target y per epoch of X (of mne.Epochs, those "
+                "that drop_bad() keeps)."
+            )
+        return y
+
+    def _check_weights(self, sample_weight: Any, data: Any) -> np.ndarray:
+        try:
+            weight = _check_sample_weight(sample_weight, data, dtype=np.float64)
+        except (ValueError, TypeError) as error:
+            reason = (str(error).splitlines() or [""])[0].rstrip(".")
+            raise ValueError(f"sample_weight must hold one number per epoch ({reason}).") from None
+        if (weight < 0).any() or not TINY <= weight.max() <= 1 / TINY:
+            raise ValueError(
+                "sample_weight must be non-negative, and positive for some epoch; its largest is "
+                f"{weight.max():.3g}."
+            )
+        return weight
+
+    def _check_groups(self, groups: Any, n_epochs: int) -> np.ndarray | None:
+        if groups is not None:
+            return read_groups(groups, n_epochs)
+        if self.validation_fraction and self.adaptation != "linear":
+            self._tell(
+                f"validation_fraction={self.validation_fraction:g} holds out epochs at random, so "
+                "that training and validation share subjects: pass groups to fit (in "
+                "cross-validation, sklearn.set_config(enable_metadata_routing=True) and "
+                "params={'groups': groups} bring them there)."
+            )
+        return None
+
+    def _tell(self, message: str) -> None:
+        with self._asking():
+            tell(message)
 
     def _fit_probe(
         self,
-        signals: Signals,
+        windows: Windows,
         targets: np.ndarray,
         weight: np.ndarray,
         groups: np.ndarray | None,
     ) -> None:
-        self._forget("linear_", "blocks_", "space_", "electrodes_")
-        device = resolve_device(self.device)
         init_seed, order_seed, split_seed = draw_seeds(self.random_state, 3)
-        x = self._grid(signals).keep()
+        windows.keep()
         train, valid = self._split(targets, groups, split_seed)
         if len(valid) and not weight[valid].any():
             raise ValueError(
-                f"sample_weight of {type(self).__name__} is zero for all epochs that "
-                "validation_fraction holds out: pass other weights, or validation_fraction=0."
+                "sample_weight is zero for all epochs that validation_fraction holds out: pass "
+                "other weights, or validation_fraction=0."
             )
         kind = self._spatial_kind(len(train))
         virtual = kind in VIRTUAL_INITS
-        if virtual:
-            warn_of_ignored(self, gradient_steps=bool(len(valid)))
-        finetune = self.adaptation == "finetune"
-        batch_size = min(self.batch_size, len(train))
-        n_batches = -(-len(train) // batch_size)
-        n_steps = self.max_epochs * n_batches
-        if finetune:
-            schedule = partial(
-                warmup_cosine, n_steps=n_steps, n_warmup=FINETUNE_WARMUP_EPOCHS * n_batches
-            )
-        else:
-            schedule = partial(one_cycle, n_steps=n_steps)
-        own = list(self.callbacks or ())
-        columns = {"train_loss": "loss"}
-        if len(valid):
-            own.append(KeepBest(patience=self.patience, load_best=True, sink=_silent))
-            columns["valid_loss"] = "valid_loss"
-        lr, weight_decay = FINETUNE_RATES if finetune else PROBE_RATES
-        lr = lr if self.lr is None else self.lr
-        weight_decay = weight_decay if self.weight_decay is None else self.weight_decay
-        n_threads = n_threads_of(self.encoder_.config)
-        with torch_seed(init_seed), compute_threads(n_threads):
-            module = self._make_probe(signals, x, train, targets, weight, groups, init_seed, kind)
+        ignored = ignored_params(self, gradient_steps=bool(len(valid))) if virtual else None
+        if ignored:
+            self._tell(ignored)
+        columns = {"train_loss": "loss", "valid_loss": "valid_loss"}
+        if not len(valid):
+            del columns["valid_loss"]
+        with torch_seed(init_seed), compute_threads(n_threads_of(self.encoder_.config)):
+            module = self._make_probe(windows, train, targets, weight, groups, init_seed, kind)
             if virtual and not len(valid):  # the start is the closed-form optimum: nothing to do
-                self._forget("net_")
                 self.module_, self.n_iter_ = module, 0
                 self.history_ = history_frame([], columns)
                 return
             start = copy.deepcopy(module.state_dict())
-            net = ProbeNet(
-                module,
-                criterion=self._criterion(),
-                max_epochs=self.max_epochs,
-                batch_size=batch_size,
-                lr=lr,
-                weight_decay=weight_decay,
-                layer_decay=self.layer_decay if finetune else None,
-                precision=self.precision,
-                device=str(device),
-                iterator_train__shuffle=True,
-                iterator_train__generator=torch_generator(order_seed),
-                iterator_train__collate_fn=as_batch,
-                iterator_valid__collate_fn=as_batch,
-                train_split=predefined_split(ProbeData(x, targets, weight, valid))
-                if len(valid)
-                else None,
-                callbacks=make_callbacks(
-                    schedule, (), self.verbose, own, n_batches, valid=bool(len(valid))
-                ),
-                verbose=self.verbose,
-            )
-            data = ProbeData(x, targets, weight, train)
+            data, held_out = (ProbeData(windows, targets, weight, part) for part in (train, valid))
+            net = self._make_net(module, len(train), held_out, order_seed)
             fit_or_name_batch_size(lambda: net.fit(data, None), self.batch_size, len(data))
             if virtual:
-                keep_if_better(net, start, ProbeData(x, targets, weight, valid))
+                keep_if_better(net, start, held_out)
         check_finite_weights(net.module_)
         net.train_split = None  # it holds the validation epochs, which no saved model should
         net.set_params(device="cpu")  # a model that was fitted on a GPU loads on any machine
         self.module_ = net.module_.to("cpu").eval()
         self.net_ = net
-        if finetune:
+        if self.adaptation == "finetune":
             self.encoder_ = self.module_.encoder
         self.history_ = history_frame(net.history, columns)
         self.n_iter_ = len(self.history_)
         if len(net.history) > self.n_iter_ or not self.n_iter_:
-            warnings.warn(
-                f"{type(self).__name__} was interrupted in epoch {self.n_iter_ + 1} of "
-                f"{self.max_epochs}: it keeps what it has learned until then.",
-                UserWarning,
-                stacklevel=4,
+            self._tell(
+                f"the fit was interrupted in epoch {self.n_iter_ + 1} of {self.max_epochs}: it "
+                "keeps what it has learned until then."
             )
 
-    def _check_groups(self, groups: Any, signals: Signals) -> np.ndarray | None:
-        if groups is not None:
-            return read_groups(groups, signals.n_epochs)
-        if self.validation_fraction and self.adaptation != "linear":
-            warnings.warn(
-                f"validation_fraction={self.validation_fraction:g} of {type(self).__name__} holds "
-                "out epochs at random, so that training and validation share subjects: pass groups "
-                "to fit (in cross-validation, sklearn.set_config(enable_metadata_routing=True) and "
-                "params={'groups': groups} bring them there).",
-                UserWarning,
-                stacklevel=3,
-            )
-        return None
+    def _make_net(
+        self, module: torch.nn.Module, n_train: int, held_out: ProbeData, seed: int
+    ) -> ProbeNet:
+        """The skorch net that trains a probe; it stops early where epochs are held out."""
+        finetune = self.adaptation == "finetune"
+        batch_size = min(self.batch_size, n_train)
+        n_batches = -(-n_train // batch_size)
+        course = one_cycle
+        if finetune:
+            course = partial(warmup_cosine, n_warmup=FINETUNE_WARMUP_EPOCHS * n_batches)
+        own = list(self.callbacks or ())
+        if len(held_out):
+            # the history tells where it stopped
+            own.append(KeepBest(patience=self.patience, load_best=True, sink=lambda message: None))
+        callbacks = make_callbacks(
+            partial(course, n_steps=self.max_epochs * n_batches),
+            (),
+            self.verbose,
+            own,
+            n_batches,
+            valid=bool(len(held_out)),
+        )
+        lr, weight_decay = FINETUNE_RATES if finetune else PROBE_RATES
+        return ProbeNet(
+            module,
+            criterion=self._criterion(),
+            max_epochs=self.max_epochs,
+            batch_size=batch_size,
+            lr=lr if self.lr is None else self.lr,
+            weight_decay=weight_decay if self.weight_decay is None else self.weight_decay,
+            layer_decay=self.layer_decay if finetune else None,
+            precision=self.precision,
+            device=str(resolve_device(self.device)),
+            iterator_train__shuffle=True,
+            iterator_train__generator=torch_generator(seed),
+            iterator_train__collate_fn=as_batch,
+            iterator_valid__collate_fn=as_batch,
+            train_split=predefined_split(held_out) if len(held_out) else None,
+            callbacks=callbacks,
+            verbose=self.verbose,
+        )
 
     def _split(
         self, targets: np.ndarray, groups: np.ndarray | None, seed: int
     ) -> tuple[np.ndarray, np.ndarray]:
         """Training and validation epochs; whole groups where they are known."""
-        everything = np.arange(len(targets))
-        if not self.validation_fraction:
+        everything, share = np.arange(len(targets)), self.validation_fraction
+        if not share:
             return everything, everything[:0]
+        strata = self._strata(targets)
         try:
-            if groups is None:
-                return train_test_split(
-                    everything,
-                    test_size=self.validation_fraction,
-                    random_state=seed,
-                    stratify=self._strata(targets),
-                )
-            strata = self._strata(targets)
-            return hold_out_groups(groups, strata, self.validation_fraction, seed)
+            if groups is not None:
+                return hold_out_groups(groups, strata, share, seed)
+            return train_test_split(everything, test_size=share, random_state=seed, stratify=strata)
         except ValueError as error:
             raise ValueError(
-                f"validation_fraction={self.validation_fraction:g} of {type(self).__name__} cannot "
-                f"split {len(targets)} epochs: {error}"
+                f"validation_fraction={share:g} cannot split {len(targets)} epochs: {error}"
             ) from None
 
     def _strata(self, targets: np.ndarray) -> np.ndarray | None:
@@ -325,8 +333,7 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
 
     def _make_probe(
         self,
-        signals: Signals,
-        x: Windows,
+        windows: Windows,
         train: np.ndarray,
         targets: np.ndarray,
         weight: np.ndarray,
@@ -335,31 +342,19 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
         kind: str,
     ) -> ConvLinearProbe | VirtualProbe:
         encoder = copy.deepcopy(self.encoder_)  # the probe may train it, and others share it
-        names = target_electrodes(self.target_channels)
-        n_patches = x.shape[-1] // encoder.config.patch_size
-        spec = self._probe_spec()
-        spline = self._spatial_start(signals, names)
+        _, n_chans, n_times = windows.shape
+        spec = {**self._probe_spec(), "n_patches": n_times // encoder.config.patch_size}
+        spline = self._spatial_start(windows.signals)
         if kind in PAPER_INITS:
-            return build_probe(
-                encoder,
-                n_chans=signals.n_chans,
-                n_patches=n_patches,
-                spatial_start=spline,
-                **spec,
-            )
+            return build_probe(encoder, n_chans=n_chans, spatial_start=spline, **spec)
+        shape = {"rows": spec["targets"], **{k: spec[k] for k in ("n_patches", "n_outputs")}}
         return start_probe(
-            partial(
-                make_probe,
-                encoder,
-                rows=spec["targets"],
-                n_patches=n_patches,
-                n_outputs=spec["n_outputs"],
-            ),
+            partial(make_probe, encoder, **shape),
             kind,
-            x[train],
+            windows[train],
             targets[train],
             weight[train],
-            np.eye(signals.n_chans, dtype=np.float32) if spline is None else spline.numpy(),
+            np.eye(n_chans, dtype=np.float32) if spline is None else spline.numpy(),
             None if groups is None else groups[train],
             seed,
         )
@@ -371,23 +366,21 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
             return "spline"
         if self.spatial_init in VIRTUAL_INITS and paper:
             raise ValueError(
-                f"spatial_init={self.spatial_init!r} of {type(self).__name__} is a probe of its "
-                "own, with one spatial layer on a frozen encoder: leave adaptation='conv-linear', "
-                "spatial_layers=1 and temporal_kernel=None, or take spatial_init='auto'."
+                f"spatial_init={self.spatial_init!r} is a probe of its own, with one spatial layer "
+                "on a frozen encoder: leave adaptation='conv-linear', spatial_layers=1 and "
+                "temporal_kernel=None, or take spatial_init='auto'."
             )
         return self.spatial_init
 
     def _probe_spec(self) -> dict[str, Any]:
         """What the parameters and the targets say of the probe, for `build_probe`."""
-        owner = type(self).__name__
         if self.temporal_kernel is not None and self.temporal_kernel % 2 == 0:
             raise ValueError(
-                f"The 'temporal_kernel' parameter of {owner} must be odd or None, "
-                f"got {self.temporal_kernel}."
+                f"The 'temporal_kernel' parameter must be odd or None, got {self.temporal_kernel}."
             )
-        names = target_electrodes(self.target_channels)
+        targets = known_electrodes(target_electrodes(self.target_channels))
         return {
-            "targets": [electrode_index(name) for name in names],
+            "targets": list(targets.values()),
             "n_outputs": self._n_outputs(),
             "spatial_layers": self.spatial_layers,
             "temporal_kernel": self.temporal_kernel,
@@ -396,10 +389,11 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
             "train_encoder": self.adaptation == "finetune",
         }
 
-    def _spatial_start(self, signals: Signals, names: tuple[str, ...]) -> torch.Tensor | None:
+    def _spatial_start(self, signals: Signals) -> torch.Tensor | None:
         """Spherical-spline interpolation onto the targets, where positions are known."""
         if self.spatial_init == "random" or self.spatial_layers > 1 or signals.ch_names is None:
             return None
+        names = target_electrodes(self.target_channels)
         with self._asking():
             start = spline_start(signals.ch_names, signals.positions, names)
         return None if start is None else torch.from_numpy(start)
@@ -426,42 +420,30 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
 
     def _scores(self, X: Any) -> np.ndarray:
         """Outputs of the probe's network, ``(n_epochs, n_outputs)``."""
-        signals, owner = self._read(X, reset=False), type(self).__name__
-        windows = self._grid(signals)
-        device = resolve_device(self.device)
-        module = self.module_
-        if signals.n_chans < self.n_chans_in_:
+        windows, device, module = self._load(X), resolve_device(self.device), self.module_
+        if windows.shape[1] < self.n_chans_in_:
             module = copy.deepcopy(module)
-            module.refit_to([self.ch_names_in_.index(name) for name in signals.ch_names])
+            left = windows.signals.ch_names
+            module.refit_to([self.ch_names_in_.index(name) for name in left])
         module = module if device.type == "cpu" else copy.deepcopy(module).to(device)
 
         def score(start: int, stop: int) -> torch.Tensor:
             with torch.inference_mode(), autocast(device, self.precision):
-                batch = torch.from_numpy(windows[start:stop]).to(device)
-                return module(batch).float().cpu()
+                return module(torch.from_numpy(windows[start:stop]).to(device)).float().cpu()
 
         with self._asking(), compute_threads(n_threads_of(self.encoder_.config)):
             scores = torch.cat(run_in_batches(score, len(windows), self.batch_size))
         if not torch.isfinite(scores).all():
             raise FloatingPointError(
-                f"The probe of {owner} gives NaN or infinite scores: its training diverged "
-                "(lower lr), or X holds values of extreme size."
+                "The probe gives NaN or infinite scores: its training diverged (lower lr), or X "
+                "holds values of extreme size."
             )
         return scores.numpy()
 
     def _linear_features(self, X: Any) -> Any:
-        return linear_features(self, self._read(X, reset=False))
+        return linear_features(self, self._load(X))
 
-    # shared ------------------------------------------------------------------------------------
-
-    def _grid(self, signals: Signals) -> Windows:
-        """Windows on the encoder's grid, with the channels as they were recorded."""
-        with self._asking():
-            return Windows(signals, self.encoder_.config, unknown=None)
-
-    def _forget(self, *names: str) -> None:
-        for name in names:
-            vars(self).pop(name, None)
+    # save --------------------------------------------------------------------------------------
 
     def save_pretrained(self, folder: str | os.PathLike) -> None:
         """Write the fitted estimator as ``config.json`` and ``model.safetensors``.
@@ -469,8 +451,6 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
         The files hold no training data and can run no code. Raises ValueError for
         ``adaptation="linear"``, whose scikit-learn part has no such form.
         """
-        from .persistence import save_probe
-
         check_is_fitted(self, "encoder_")
         save_probe(folder, self)
 
@@ -486,10 +466,4 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
         **params
             Parameters that replace the saved ones.
         """
-        from .persistence import load_probe
-
         return load_probe(cls, source, params)
-
-
-def _silent(message: str) -> None:
-    """Sink of early stopping: the history tells where it stopped."""

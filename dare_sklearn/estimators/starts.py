@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from inspect import signature
 from typing import Any
@@ -32,21 +31,19 @@ STEPS = ("max_epochs", "lr", "weight_decay", "label_smoothing", "callbacks")
 DROPOUTS = ("adapter_dropout", "dropout")
 
 
-def warn_of_ignored(estimator: Any, gradient_steps: bool) -> None:
-    """Name the parameters that the user has set and that virtual electrodes ignore."""
+def ignored_params(estimator: Any, gradient_steps: bool) -> str | None:
+    """A sentence on the parameters that the user has set and that virtual electrodes ignore."""
     names = DROPOUTS if gradient_steps else STEPS + DROPOUTS
     params = signature(type(estimator)).parameters
     changed = [k for k in names if k in params and getattr(estimator, k) != params[k].default]
-    if changed:
-        why = "has no dropout" if gradient_steps else "takes no gradient step"
-        more = "" if gradient_steps else ", validation_fraction > 0 adds steps"
-        warnings.warn(
-            f"{type(estimator).__name__} ignores {', '.join(changed)}: "
-            f"spatial_init={estimator.spatial_init!r} {why} (spatial_init='spline' trains by "
-            f"gradient{more}).",
-            UserWarning,
-            stacklevel=5,
-        )
+    if not changed:
+        return None
+    why = "has no dropout" if gradient_steps else "takes no gradient step"
+    more = "" if gradient_steps else ", validation_fraction > 0 adds steps"
+    return (
+        f"ignored {', '.join(changed)}: spatial_init={estimator.spatial_init!r} {why} "
+        f"(spatial_init='spline' trains by gradient{more})."
+    )
 
 
 def make_probe(

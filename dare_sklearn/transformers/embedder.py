@@ -18,7 +18,7 @@ from ..base.input import SignalInputMixin
 from ..base.pooling import LAYERS, POOLINGS, VIEWS, Reading
 from ..base.state import PlainStateMixin, whole_or_not_at_all
 from ..signals.channels import UNKNOWN_CHANNELS
-from ..signals.container import Signals
+from ..signals.grid import Windows
 from ..signals.units import UNITS
 from ..training.device import PRECISIONS, resolve_device
 from ..weights.load import save_encoder
@@ -61,14 +61,14 @@ class EmbeddingMixin(SignalInputMixin, PushToHubMixin, PlainStateMixin, Transfor
             "tokens" ``(n_epochs, n_views, n_patches * embed_num * embed_dim)``.
         """
         check_is_fitted(self, "encoder_")
-        signals = self._read(X, reset=False)
+        windows = self._load(X)
         if self._fitted_with != self._learned_params():
             raise ValueError(
                 f"{type(self).__name__} has not learned what its views, pooling, layer or "
                 f"n_components need, or has learned it for other ones: {self._refit}."
             )
         Reading.of(self).check(self.encoder_.config)
-        return features_of(self, signals)
+        return features_of(self, windows)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Names of the columns of `transform`, such as ``dare_s0_d012``."""
@@ -240,12 +240,12 @@ class DAREEmbedder(EmbeddingMixin, BaseEstimator):
         DAREEmbedder
             Itself.
         """
-        signals = self._begin(X)
+        windows = self._begin(X)
         if self._learned_params():
-            fit_features(self, signals)
+            fit_features(self, windows)
         return self
 
-    def _begin(self, X: Any) -> Signals:
+    def _begin(self, X: Any) -> Windows:
         """Read the layout and get the encoder; refuse now what `transform` could not read."""
         self._validate_params()
         resolve_device(self.device)
@@ -256,9 +256,10 @@ class DAREEmbedder(EmbeddingMixin, BaseEstimator):
         signals = self._read(X, reset=True)
         self.encoder_ = resolve_encoder(self, X)
         Reading.of(self).check(self.encoder_.config)
-        self.electrodes_ = electrodes_of(self, signals)
+        windows = self._windows(signals)
+        self.electrodes_ = electrodes_of(windows.rows)
         self._fitted_with = self._learned_params()
-        return signals
+        return windows
 
     @whole_or_not_at_all
     def fit_transform(self, X: Any, y: Any = None) -> np.ndarray:

@@ -385,7 +385,7 @@ class DAREPretrainer(EmbeddingMixin, BaseEstimator):
             self.electrodes_ = tuple(ELECTRODES[row] for row in montage.rows)
             if self._learned_params():
                 ((epochs, _),) = split_corpus(X)  # opens files of epochs
-                fit_features(self, self._read(epochs, reset=False))
+                fit_features(self, self._load(epochs))
                 self._fitted_with = self._learned_params()
         return self
 

@@ -151,25 +151,21 @@ def _prepare(encoder, X, ch_names, sfreq, unit):
         check_is_fitted(encoder)
         if not hasattr(encoder, "encoder_"):
             raise TypeError("plot_attention needs an estimator with an encoder.")
-        signals, module = encoder._read(X, reset=False), getattr(encoder, "module_", None)
+        windows, module = encoder._load(X), getattr(encoder, "module_", None)
         if module is not None and not hasattr(module, "temporal"):
             raise ValueError(
                 f"The probe of spatial_init={encoder.spatial_init!r} shows its encoder one virtual "
                 "electrode at a time, so that there is no attention between electrodes."
             )
-        bare, unknown = encoder.encoder_, encoder.unknown_channels
+        bare = encoder.encoder_ if module is None else module.encoder
     elif isinstance(encoder, Encoder):
-        bare, unknown = encoder, "interpolate"
+        bare = encoder
         with about("plot_attention"):
             signals = read_signals(X, ch_names=ch_names, sfreq=sfreq, unit=unit)
+            windows = Windows(signals, bare.config, unknown="interpolate")
     else:
         raise TypeError(f"plot_attention takes an encoder or a fitted estimator, got a {kind}.")
-    if module is None:
-        with about("plot_attention"):
-            windows = Windows(signals, bare.config, unknown=unknown)
-        rows = windows.rows
-    else:
-        windows, bare, rows = encoder._grid(signals), module.encoder, module.targets.tolist()
+    rows = windows.rows if module is None else module.targets.tolist()
     device = next(bare.parameters()).device
     channels = torch.as_tensor(rows, device=device)
 

@@ -134,8 +134,7 @@ def _patterns(probe: Any, module: Any, X: Any) -> tuple[np.ndarray, dict[str, np
     """Covariance of channels (µV) and outputs over the outputs' SD, and positions that X has."""
     import torch
 
-    signals = probe._read(X, reset=False)
-    epochs = probe._grid(signals)
+    epochs = probe._load(X)
     sums = None
     for start in range(0, len(epochs), BATCH):
         x = torch.from_numpy(epochs[start : start + BATCH])
@@ -148,7 +147,7 @@ def _patterns(probe: Any, module: Any, X: Any) -> tuple[np.ndarray, dict[str, np
     covariance = product / count - np.outer(out_sum, x_sum) / count**2
     spread = np.sqrt(np.maximum(square / count - (out_sum / count) ** 2, 0.0))[:, None]
     pattern = np.divide(covariance, spread, out=np.zeros_like(covariance), where=spread > 0)
-    return pattern, signals.positions
+    return pattern, epochs.signals.positions
 
 
 def _choose(electrodes: list[str], maps: np.ndarray, targets: Any, n_maps: int) -> list[int]:

@@ -196,13 +196,13 @@ def test_ignored_parameters_are_named(rhythm):
     with pytest.warns(UserWarning) as caught:
         model.fit(X, y)
     (warning,) = caught
-    assert "DAREClassifier ignores max_epochs, lr, label_smoothing, dropout:" in str(
+    assert "DAREClassifier: ignored max_epochs, lr, label_smoothing, dropout:" in str(
         warning.message
     )
     assert warning.filename == __file__
-    with pytest.warns(UserWarning, match="DARERegressor ignores callbacks: spatial_init='auto'"):
+    with pytest.warns(UserWarning, match="DARERegressor: ignored callbacks: spatial_init='auto'"):
         DARERegressor(None, callbacks=[], **LAYOUT).fit(X, y)
-    with pytest.warns(UserWarning, match="DAREClassifier ignores dropout: .* has no dropout"):
+    with pytest.warns(UserWarning, match="DAREClassifier: ignored dropout: .* has no dropout"):
         model.set_params(validation_fraction=0.5).fit(X, y, groups=np.arange(12))
     assert model.n_iter_ >= 1 and len(model.history_) == model.n_iter_
     model.set_params(validation_fraction=0.0, spatial_init="spline").fit(X, y)

@@ -145,7 +145,7 @@ def test_estimators(look, epochs):
     look(fig)
     assert {text.get_text() for text in fig.axes[0].texts} == set(targets)
     index = [ELECTRODES.index(name.upper()) for name in targets]
-    signals = probe._grid(probe._read(epochs, reset=False))[:]
+    signals = probe._load(epochs)[:]
     with torch.inference_mode():
         x = probe.module_.spatial(probe.module_.encoder.normalize(torch.from_numpy(signals)))
     seen = []

@@ -84,7 +84,7 @@ def test_patterns_are_those_of_haufe(look, probe):
     fig = plot_spatial_filters(probe, X, targets=TARGETS)
     look(fig)
     weight = probe.module_.spatial.layers[0].weight.detach().numpy()[:, :, 0]
-    x = probe._grid(probe._read(X, reset=False))[:].astype(float)  # at the encoder's rate
+    x = probe._load(X)[:].astype(float)  # at the encoder's rate
     x = (x - x.mean(axis=-1, keepdims=True)).transpose(1, 0, 2).reshape(5, -1)
     covariance = x @ x.T / x.shape[1]
     expected = covariance @ weight.T / np.sqrt(np.diag(weight @ covariance @ weight.T))
