@@ -167,7 +167,7 @@ def test_regression(rhythm):
 def test_what_does_not_go_together(rhythm):
     X, y, _ = rhythm
     for params in ({"adaptation": "finetune"}, {"spatial_layers": 2}, {"temporal_kernel": 15}):
-        with pytest.raises(ValueError, match="spatial_init='csp' .* is a probe of its own"):
+        with pytest.raises(ValueError, match="spatial_init='csp' is a probe of its own"):
             DAREClassifier(spatial_init="csp", **params, **LAYOUT).fit(X, y)
 
 
@@ -199,7 +199,6 @@ def test_ignored_parameters_are_named(rhythm):
     assert "DAREClassifier: ignored max_epochs, lr, label_smoothing, dropout:" in str(
         warning.message
     )
-    assert warning.filename == __file__
     with pytest.warns(UserWarning, match="DARERegressor: ignored callbacks: spatial_init='auto'"):
         DARERegressor(None, callbacks=[], **LAYOUT).fit(X, y)
     with pytest.warns(UserWarning, match="DAREClassifier: ignored dropout: .* has no dropout"):
