@@ -120,9 +120,7 @@ def _fill(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Interpolation of the fitted electrodes that epochs lack, and the rows of all of them."""
     template = template_positions()
-    matrix = spline_matrix(
-        {name: template[name] for name in names}, {name: template[name] for name in fitted}
-    )
+    matrix = spline_matrix({name: template[name] for name in names}, fitted)
     rows = torch.tensor(list(known_electrodes(fitted).values()))
     return torch.from_numpy(matrix).to(device), rows.to(device)
 

@@ -17,7 +17,7 @@ from ..signals.container import Signals
 from ..signals.electrodes import electrode_name
 from ..signals.errors import SignalError, about, tell
 from ..signals.grid import Windows
-from ..signals.readers import read_signals, tell_ignored
+from ..signals.readers import read_signals, tell_ignored, tell_unusual
 from ..signals.sources import Layout
 from ..signals.units import check_fitted_amplitude
 from ..weights.load import shipped_names
@@ -97,6 +97,8 @@ class SignalInputMixin:
             if not reset:
                 return self._to_fitted_layout(signals)
             tell_ignored(signals)
+            if self._fitted_attribute == "encoder_":
+                tell_unusual(signals)
             self._store_layout(signals)
             if signals.ch_names is None and len(getattr(X, "shape", ())) == 2:
                 tell(

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from .electrodes import ELECTRODES, is_pair, known_electrodes
-from .errors import SignalError, tell
-from .interpolation import directions, label_source, place, spline_matrix, template_positions
+from .errors import SignalError, listed, tell
+from .interpolation import directions, place, spline_matrix, template_positions
 
 UNKNOWN_CHANNELS = ("interpolate", "drop", "error")
 _OTHERWISE = " Set unknown_channels to 'error' or 'drop' to treat them otherwise."
@@ -17,21 +17,11 @@ _OTHERWISE = " Set unknown_channels to 'error' or 'drop' to treat them otherwise
 
 @dataclass(frozen=True)
 class ChannelPlan:
-    """How the channels of one montage reach the encoder.
+    """How the channels of one montage reach the encoder."""
 
-    Attributes
-    ----------
-    names : tuple of str
-        Electrodes of the table that the encoder gets, in order.
-    index : ndarray of int64, shape (n_known,)
-        Their rows in the table.
-    matrix : ndarray of float32, shape (n_known, n_chans), or None
-        Map from the montage's channels to `names`; None if it is the identity.
-    """
-
-    names: tuple[str, ...]
-    index: np.ndarray
-    matrix: np.ndarray | None
+    names: tuple[str, ...]  # electrodes of the table that the encoder gets, in order
+    index: np.ndarray  # (n_known,), their rows in the table
+    matrix: np.ndarray | None  # (n_known, n_chans), None for the identity
 
     def apply(self, data: np.ndarray) -> np.ndarray:
         """Map ``(n_epochs, n_chans, n_times)`` to ``(n_epochs, n_known, n_times)``."""
@@ -76,27 +66,25 @@ def plan_channels(
         return ChannelPlan(tuple(ch_names), _rows(ch_names), None)
     if unknown == "error":
         raise SignalError(
-            f"the encoder does not know the channels {_listed(strangers)} of X "
+            f"the encoder does not know the channels {listed(strangers)} of X "
             f"(unknown_channels='error').{_about_pairs(strangers)} Drop them, or pass "
             "unknown_channels='interpolate' or 'drop'."
         )
     if unknown == "drop":
         if not known:
             raise SignalError(
-                f"the encoder knows none of the channels {_listed(strangers)} of X, so that "
+                f"the encoder knows none of the channels {listed(strangers)} of X, so that "
                 f"unknown_channels='drop' leaves nothing.{_about_pairs(strangers)} Name channels "
                 "by electrodes of the 10-10 system, or set a montage and pass "
                 "unknown_channels='interpolate'."
             )
         tell(f"channels that the encoder does not know are left out: {', '.join(strangers)}.")
-        keep = [i for i, name in enumerate(ch_names) if name in known]
-        return ChannelPlan(
-            tuple(known), _rows(known), np.eye(len(ch_names), dtype=np.float32)[keep]
-        )
+        keep = np.eye(len(ch_names), dtype=np.float32)[[name in known for name in ch_names]]
+        return ChannelPlan(tuple(known), _rows(known), keep)
     lost = [name for name in strangers if name not in source]
     if lost:
         raise SignalError(
-            f"the encoder knows neither the channels {_listed(lost)} nor their positions (X)."
+            f"the encoder knows neither the channels {listed(lost)} nor their positions (X)."
             f"{_about_pairs(lost)} Set a montage on the MNE object, name channels by electrodes of "
             "the 10-10 system, or pass unknown_channels='drop' to leave them out."
         )
@@ -114,11 +102,7 @@ def plan_channels(
         parts.append(f"{part} but as sources of that interpolation" if moved else part)
     tell("; ".join(parts) + "." + _OTHERWISE)
     names = known + list(moved.values())
-    template = template_positions()
-    matrix = spline_matrix(
-        label_source(source, distrusted), {name: template[name] for name in names}
-    )
-    return ChannelPlan(tuple(names), _rows(names), matrix)
+    return ChannelPlan(tuple(names), _rows(names), spline_matrix(source, names, distrusted))
 
 
 def _about_pairs(names: Sequence[str]) -> str:
@@ -126,15 +110,10 @@ def _about_pairs(names: Sequence[str]) -> str:
     if not pairs:
         return ""
     return (
-        f" {_listed(pairs)} {'are bipolar pairs' if len(pairs) > 1 else 'is a bipolar pair'}, one "
+        f" {listed(pairs)} {'are bipolar pairs' if len(pairs) > 1 else 'is a bipolar pair'}, one "
         "electrode against another, which no row of the encoder stands for: "
         "adaptation='conv-linear' of DAREClassifier and DARERegressor takes pairs as recorded."
     )
-
-
-def _listed(names: Sequence[str], most: int = 10) -> str:
-    shown = ", ".join(names[:most])
-    return shown if len(names) <= most else f"{shown}, ... ({len(names)} in all)"
 
 
 def _nearest(strangers: Sequence[str], source: Mapping[str, np.ndarray]) -> dict[str, str]:

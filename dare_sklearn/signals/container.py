@@ -13,45 +13,20 @@ from .lazy import LazyEpochs
 
 @dataclass
 class Signals:
-    """Epochs of one montage, rate and length.
+    """Epochs of one montage, rate and length."""
 
-    Attributes
-    ----------
-    data : ndarray or LazyEpochs, shape (n_epochs, n_chans, n_times)
-        Float32 microvolts, once `unit` is decided.
-    ch_names : tuple of str, or None
-        Canonical channel names; None for an array that came without any.
-    sfreq : float
-        Sampling rate in Hz.
-    y : ndarray, shape (n_epochs,), or None
-        The data set's own targets.
-    unit : {"uV", "V", "auto"}
-        What the values were read as; "auto" until it is decided.
-    ignored : tuple of str
-        Channels of the input that are not EEG (or marked bad) and were left out.
-    bads : tuple of str
-        Those of them that are marked bad, by canonical name.
-    positions : dict of str to ndarray, shape (3,)
-        Electrode positions in metres (head coordinates) where the input has them.
-    tmin : float or None
-        Time in seconds of the first sample of an epoch, where the input says.
-    name : str
-        File that the epochs come from, where it is known.
-    typical : float
-        Median over epochs and channels of the standard deviation, in microvolts.
-    """
-
-    data: np.ndarray | LazyEpochs
-    ch_names: tuple[str, ...] | None
-    sfreq: float
-    y: np.ndarray | None = None
-    unit: str = "auto"
-    ignored: tuple[str, ...] = ()
-    bads: tuple[str, ...] = ()
+    data: np.ndarray | LazyEpochs  # (n_epochs, n_chans, n_times), float32 µV once `unit` is decided
+    ch_names: tuple[str, ...] | None  # canonical; None for an array that came without any
+    sfreq: float  # in Hz
+    y: np.ndarray | None = None  # (n_epochs,), the data set's own targets
+    unit: str = "auto"  # "uV" or "V", what the values were read as
+    ignored: tuple[str, ...] = ()  # channels of the input that are not EEG or marked bad
+    bads: tuple[str, ...] = ()  # those of them that are marked bad, by canonical name
+    # electrode positions (3,) in metres, head coordinates, where the input has them
     positions: dict[str, np.ndarray] = field(default_factory=dict)
-    tmin: float | None = None
-    name: str = ""
-    typical: float = float("nan")
+    tmin: float | None = None  # time in seconds of an epoch's first sample, if it is known
+    name: str = ""  # of the file that the epochs come from, if it is known
+    typical: float = float("nan")  # median over epochs and channels of the deviation, in µV
 
     @property
     def n_epochs(self) -> int:
@@ -76,11 +51,11 @@ class Signals:
             yield self.data[start : start + n_epochs]
 
     def reorder(self, ch_names: Sequence[str]) -> Signals:
-        """The same signals with these of their channels, in this order."""
-        order = [self.ch_names.index(name) for name in ch_names]
-        if order == list(range(self.n_chans)):
-            return self
+        """The same signals with only these channels, in this order."""
         ch_names = tuple(ch_names)
+        if ch_names == self.ch_names:
+            return self
+        order = [self.ch_names.index(name) for name in ch_names]
         data = self.data.take_channels(order, ch_names) if self.lazy else self.data[:, order]
         return replace(self, data=data, ch_names=ch_names)
 

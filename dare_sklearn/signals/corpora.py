@@ -14,8 +14,7 @@ from .datasets import is_dataset, leaves, unwrap
 from .errors import SignalError
 from .files import find_files, holds_epochs, open_epochs
 from .mne_objects import is_raw
-from .recordings import bad_segments
-from .windows import overlapping
+from .recordings import bad_segments, overlapping
 
 Guard = Callable[[str], AbstractContextManager]
 

@@ -42,7 +42,7 @@ def unwrap(X: Any) -> Any:
 
 
 def from_dataset(dataset: Any, continuous: bool) -> Iterator[Signals]:
-    """braindecode data sets and torch Subsets of them, one part per recording."""
+    """braindecode data sets and torch Subsets of them, recording by recording."""
     import mne
     from braindecode.datasets import EEGWindowsDataset, RawDataset, WindowsDataset
 
@@ -114,8 +114,7 @@ def _targets(leaf: Any, index: np.ndarray, transforms: Sequence) -> np.ndarray:
 
 
 def leaves(dataset: Any, index: Sequence[int] | None, transforms: Sequence = ()) -> Iterator:
-    """Recordings of a nested data set: (recording, window numbers or None for all, transforms of
-    the targets)."""
+    """Recordings of a nested data set, window numbers (or None: all), transforms of targets."""
     import torch
 
     if index is not None:

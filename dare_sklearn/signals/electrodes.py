@@ -1,7 +1,4 @@
-"""The electrodes an encoder knows, and how the names that recordings give to channels are read.
-
-A leaf module: beside the standard library, it imports only the error that it raises.
-"""
+"""The electrodes an encoder knows, and how the names that recordings give to channels are read."""
 
 from __future__ import annotations
 
@@ -62,10 +59,10 @@ _NOT_EEG = re.compile(
 def electrode_name(name: str) -> str:
     """The electrode that a channel's name means, in the table's spelling.
 
-    Upper case, without the "EEG" in front, dots behind and a common reference ("-REF", "-LE",
-    "-A2", ...), and with today's name for the four old ones (T3, T4, T5, T6). What means no single
-    electrode stays as it is, in upper case: a pair ("FPZ-CZ"), an electrode outside the 10-05
-    system, anything else.
+    Upper case, without "EEG" in front, dots behind and a common reference ("-REF", "-LE", "-A2",
+    ...), and with today's name for the old T3, T4, T5 and T6. A name that means no single electrode
+    stays as it is, in upper case: a pair ("FPZ-CZ"), an electrode outside the 10-05 system, and so
+    on.
 
     Examples
     --------
@@ -101,14 +98,7 @@ def not_eeg(names: Iterable[str]) -> list[str]:
 
 
 def canonical_names(names: Sequence[str], what: str = "ch_names") -> tuple[str, ...]:
-    """Canonical names of a montage, refusing one electrode that appears twice.
-
-    Raises
-    ------
-    SignalError
-        If they are not a sequence of strings, or two mean the same electrode, such as ``"T3"`` and
-        ``"T7"``.
-    """
+    """Canonical names of a montage; refused if two mean the same electrode (as T3 and T7 do)."""
     if isinstance(names, str | set | frozenset | dict) or not all(
         isinstance(n, str) for n in names
     ):
@@ -137,13 +127,7 @@ def electrode_index(name: str) -> int | None:
 
 
 def target_electrodes(names: Sequence[str] | None) -> tuple[str, ...]:
-    """Canonical names of a ``target_channels`` parameter; None is the 19 of the 10-20 system.
-
-    Raises
-    ------
-    SignalError
-        If there are none, or some are not in the encoder's table.
-    """
+    """Canonical names of a ``target_channels`` parameter; None is the 19 of the 10-20 system."""
     names = canonical_names(TEN_TWENTY if names is None else names, "target_channels")
     unknown = [name for name in names if electrode_index(name) is None]
     if unknown or not names:

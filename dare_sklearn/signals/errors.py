@@ -1,13 +1,13 @@
 """What is wrong with signals, in one sentence, and whose signals they are.
 
-Code that reads signals raises `SignalError` and calls `tell` with a sentence of its own. Whoever
-asked for the signals wraps the call in `about`, which puts its name in front.
+Code that reads signals raises `SignalError` and calls `tell`. The caller wraps it in `about`, which
+puts the caller's name in front.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 
@@ -28,11 +28,7 @@ _ASKING: ContextVar[tuple[tuple[str, set[str] | None], ...]] = ContextVar("askin
 def about(name: str, said: set[str] | None = None) -> Iterator[None]:
     """Put `name` (an estimator, a file) in front of errors and warnings on signals.
 
-    Parameters
-    ----------
-    name : str
-    said : set of str, optional
-        Causes of the warnings that were given already; `tell` gives them no second time.
+    `said` holds the causes of warnings that were given before; `tell` does not repeat them.
     """
     token = _ASKING.set((*_ASKING.get(), (name, said)))
     try:
@@ -46,14 +42,7 @@ def about(name: str, said: set[str] | None = None) -> Iterator[None]:
 
 
 def tell(message: str, cause: str | None = None) -> None:
-    """Warn, once per estimator and cause.
-
-    Parameters
-    ----------
-    message : str
-    cause : str, optional
-        What makes two warnings the same one; the message itself by default.
-    """
+    """Warn, once per estimator and cause (by default the message itself)."""
     asking = _ASKING.get()
     said = next((said for _, said in reversed(asking) if said is not None), None)
     if said is not None:
@@ -62,3 +51,9 @@ def tell(message: str, cause: str | None = None) -> None:
         said.add(cause or message)
     names = [name for name, _ in asking if name]
     warnings.warn(": ".join([*names, message]), UserWarning, stacklevel=3)
+
+
+def listed(values: Sequence, most: int = 10) -> str:
+    """The first of some names or numbers, and how many there are."""
+    shown = ", ".join(str(value) for value in values[:most])
+    return shown if len(values) <= most else f"{shown}, ... ({len(values)} in all)"

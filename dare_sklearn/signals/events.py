@@ -13,16 +13,10 @@ _LABEL = ("label", "trial_type", "description", "condition", "value")
 
 
 def find_events(raw: Any, path: Path) -> tuple[np.ndarray, list[str]]:
-    """Events of a continuous recording.
+    """Events of a continuous recording in the file `path`, and their labels.
 
-    They come from the table beside the file where there is one (``NAME.csv`` with the columns onset
+    They come from the table beside the file if there is one (``NAME.csv`` with the columns onset
     and label, or BIDS's ``NAME_events.tsv``), else from a stim channel, else from annotations.
-
-    Parameters
-    ----------
-    raw : mne.io.BaseRaw
-    path : Path
-        Its file.
 
     Returns
     -------
@@ -36,12 +30,23 @@ def find_events(raw: Any, path: Path) -> tuple[np.ndarray, list[str]]:
     ValueError
         If the table lacks a column or an onset.
     """
+    import mne
+
     table = _table_of(path)
     if table is not None:
-        return _from_table(raw, table)
+        samples, labels = _from_table(raw, table)
+        return np.c_[samples, np.zeros_like(samples), np.ones_like(samples)], labels
     if "stim" in raw.get_channel_types():
-        return _from_stim(raw)
-    return _from_annotations(raw)
+        events = mne.find_events(raw, shortest_event=1, consecutive=True, verbose="error")
+        labels = [str(number) for number in events[:, 2]]
+    elif len(raw.annotations):
+        events, numbers = mne.events_from_annotations(raw, verbose="error")
+        names = {number: str(name) for name, number in numbers.items()}
+        labels = [names[number] for number in events[:, 2]]
+    else:
+        return np.empty((0, 3), dtype=int), []
+    events[:, 2] = 1
+    return events, labels
 
 
 def event_labels(epochs: Any) -> list[str]:
@@ -50,28 +55,8 @@ def event_labels(epochs: Any) -> list[str]:
     return [names[number] for number in epochs.events[:, 2]]
 
 
-def _from_annotations(raw: Any) -> tuple[np.ndarray, list[str]]:
-    import mne
-
-    if not len(raw.annotations):
-        return np.empty((0, 3), dtype=int), []
-    events, numbers = mne.events_from_annotations(raw, verbose="error")
-    names = {number: str(name) for name, number in numbers.items()}
-    labels = [names[number] for number in events[:, 2]]
-    events[:, 2] = 1  # as other sources have it: labels are kept apart
-    return events, labels
-
-
-def _from_stim(raw: Any) -> tuple[np.ndarray, list[str]]:
-    import mne
-
-    events = mne.find_events(raw, shortest_event=1, consecutive=True, verbose="error")
-    labels = [str(number) for number in events[:, 2]]
-    events[:, 2] = 1
-    return events, labels
-
-
 def _from_table(raw: Any, path: Path) -> tuple[np.ndarray, list[str]]:
+    """Samples, from that at which the recording began to be saved, and labels."""
     import pandas as pd
 
     # as text: numbers beside empty cells would become 1.0
@@ -80,13 +65,14 @@ def _from_table(raw: Any, path: Path) -> tuple[np.ndarray, list[str]]:
     )
     onset = next((name for name in _ONSET if name in table), None)
     label = next((name for name in _LABEL if name in table), None)
-    seconds = None if onset is None else pd.to_numeric(table[onset], errors="coerce")
+    seconds = None if onset is None else pd.to_numeric(table[onset], errors="coerce").to_numpy()
     if seconds is None or label is None or not np.isfinite(seconds).all():
         raise ValueError(
             f"{path} must have the columns onset (seconds from the start, a number in every row) "
             f"and label, got {', '.join(map(str, table.columns))}."
         )
-    return _as_events(raw, seconds.to_numpy()), table[label].fillna("").str.strip().tolist()
+    samples = np.round(seconds * raw.info["sfreq"]).astype(int) + raw.first_samp
+    return samples, table[label].fillna("").str.strip().tolist()
 
 
 def _table_of(path: Path) -> Path | None:
@@ -102,10 +88,3 @@ def _is_embedding(file: Path) -> bool:
     """Whether a table is one that ``dare-sklearn embed`` wrote beside the recording."""
     with file.open("rb") as table:
         return b",dare_s0_" in table.readline(10_000)
-
-
-def _as_events(raw: Any, onsets: np.ndarray) -> np.ndarray:
-    """Events at onsets in seconds from the start; one number for all, labels are kept apart."""
-    samples = np.round(np.asarray(onsets, dtype=float) * raw.info["sfreq"]).astype(int)
-    samples = samples + raw.first_samp
-    return np.c_[samples, np.zeros_like(samples), np.ones_like(samples)]

@@ -29,12 +29,7 @@ def find_files(path: str | os.PathLike) -> list[Path]:
 
     Files come in order of their names. Left out are later parts of split FIF files (MNE reads them
     with the first), hidden files, and FIF files whose names say that they hold something else, such
-    as ``-cov.fif``.
-
-    Raises
-    ------
-    ValueError
-        If there is no such file or folder, or the folder holds no recording.
+    as ``-cov.fif``. A folder without any recording is refused.
     """
     path = Path(path)
     if path.is_file():
@@ -59,10 +54,7 @@ def find_files(path: str | os.PathLike) -> list[Path]:
 
 
 def stamps(paths: Iterable[str | os.PathLike]) -> list[list]:
-    """Path, bytes and time of change of recordings, and of all files beside them.
-
-    A recording may consist of several files, of which `find_files` names the first.
-    """
+    """Path, bytes and time of change of all files beside recordings, which may be parts of them."""
     folders = {file.absolute().parent for path in paths for file in find_files(path)}
     found = [
         (file, file.stat()) for folder in folders for file in folder.iterdir() if file.is_file()
@@ -76,13 +68,7 @@ def holds_epochs(path: str | os.PathLike) -> bool:
 
 
 def read_epochs(path: str | os.PathLike) -> Any:
-    """The epochs of a file (``mne.Epochs``); their signals stay on disk until they are read.
-
-    Raises
-    ------
-    ValueError
-        If the file is shorter than it says, or MNE cannot read it.
-    """
+    """The epochs of a file, as `open_epochs`; whatever goes wrong is a ValueError that names it."""
     try:
         return open_epochs(path)
     except Exception as error:
@@ -90,7 +76,10 @@ def read_epochs(path: str | os.PathLike) -> Any:
 
 
 def open_epochs(path: str | os.PathLike) -> Any:
-    """`read_epochs`, which passes on what MNE itself raises."""
+    """The epochs of a file (``mne.Epochs``); their signals stay on disk until they are read.
+
+    If the file is shorter than it says, a ValueError; what MNE itself raises is passed on.
+    """
     import mne
 
     return _undamaged(lambda: mne.read_epochs(path, preload=False, verbose="warning"))
@@ -99,10 +88,7 @@ def open_epochs(path: str | os.PathLike) -> Any:
 def open_file(path: str | os.PathLike) -> Any:
     """A recording (``mne.io.Raw``); its values stay in the file, unless that is compressed.
 
-    Raises
-    ------
-    ValueError
-        If the file is shorter than it says. What MNE itself raises is passed on.
+    If the file is shorter than it says, a ValueError; what MNE itself raises is passed on.
     """
     import mne
 

@@ -20,7 +20,6 @@ class Grid:
     Parameters
     ----------
     signals : Signals
-        Of that layout.
     config : DAREConfig
         Of the encoder: its rate and patch length.
     unknown : {"interpolate", "drop", "error"} or None
@@ -71,10 +70,7 @@ class Windows:
 
     Parameters
     ----------
-    signals : Signals
-    config : DAREConfig
-        Of the encoder.
-    unknown : {"interpolate", "drop", "error"} or None
+    signals, config, unknown
         As `Grid`.
 
     Attributes
@@ -102,7 +98,7 @@ class Windows:
         return self.grid.apply(self.signals.data[index])
 
     def keep(self) -> Windows:
-        """Itself; what is in memory is brought to the grid once, for those who read it often."""
+        """Itself; what is in memory is brought to the grid once, for a caller that reads often."""
         if not self.signals.lazy:
             self._data = self.grid.apply(self.signals.data)
         return self

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -57,14 +57,6 @@ def info_positions(chs: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
     return located
 
 
-def electrode_positions(
-    names: Sequence[str], own: Mapping[str, np.ndarray] | None = None
-) -> dict[str, np.ndarray]:
-    """Positions of `names` that are known: see `place`."""
-    located, _ = place(names, own)
-    return {name: located[name] for name in names if name in located}
-
-
 def place(
     names: Sequence[str], own: Mapping[str, np.ndarray] | None = None
 ) -> tuple[dict[str, np.ndarray], frozenset[str]]:
@@ -83,7 +75,8 @@ def place(
     Returns
     -------
     positions : dict of str to ndarray of shape (3,)
-        Metres, head coordinates. Electrodes whose place is not known are missing.
+        Metres, head coordinates, in the order of `names`. Electrodes whose place is not known are
+        missing.
     distrusted : frozenset of str
         Names that their own positions contradict.
     """
@@ -93,51 +86,44 @@ def place(
     far = {name for name, distance in off.items() if distance > MOST_OFF}
     if len(far) > MOST_WRONG * len(off):
         far = {name for name, distance in off.items() if distance > OFF_ELSEWHERE}
-    found, distrusted = {}, []
-    for name in names:
-        plain = electrode_name(name)
-        if plain in far:
-            found[name] = own[plain]
-            distrusted.append(name)
-        elif plain in template or plain in own:
-            found[name] = template.get(plain, own.get(plain))
+    known = {**own, **template, **{name: own[name] for name in far}}
+    plain = {name: electrode_name(name) for name in names}
+    distrusted = [name for name in names if plain[name] in far]
     if distrusted:
-        listed = ", ".join(
-            f"{name} {100 * off[electrode_name(name)]:.0f} cm" for name in distrusted
-        )
+        listed = ", ".join(f"{name} {100 * off[plain[name]]:.0f} cm" for name in distrusted)
         tell(
             "some channels have names of the 10-05 system and were recorded elsewhere, by the "
             f"positions of their montage: {listed} away. They are read by position."
         )
-    return found, frozenset(distrusted)
+    return {n: known[plain[n]] for n in names if plain[n] in known}, frozenset(distrusted)
 
 
 def _on_template_head(own: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Positions in metres on a head like the template's; none where they cannot be positions.
 
     Some files hold them in millimetres or centimetres, or on a sphere of radius 1, and some in axes
-    of their own, which the names tell.
+    of their own, which the names reveal.
     """
     if not own:
         return {}
-    names, xyz = list(own), np.stack(list(own.values()))
+    template, xyz = template_positions(), np.stack(list(own.values()))
     size = np.median(np.linalg.norm(xyz, axis=1))
     unit = next((u for u in (1.0, 0.1, 1e-2, 1e-3) if 0.03 < size * u < 0.3), None)
     if unit is None or (len(xyz) > 1 and np.ptp(xyz, axis=0).max() * unit < 0.01):
-        if any(name not in template_positions() for name in own):
+        if any(name not in template for name in own):
             tell("the positions of the montage are not places on a head, and are not used.")
         return {}
-    xyz = xyz * unit
-    centre, radius = head_sphere(xyz)
-    away = xyz - centre
-    placed = dict(zip(names, _CENTRE + away * (HEAD_RADIUS / radius), strict=True))
-    template = template_positions()
-    shared = [name for name in names if name in template]
+    centre, radius = head_sphere(xyz * unit)
+    placed = _CENTRE + (xyz * unit - centre) * (HEAD_RADIUS / radius)
+    placed = dict(zip(own, placed, strict=True))
+    shared = [name for name in own if name in template]
     if len(shared) >= 6:
-        turn = _rotation(
-            directions(np.stack([placed[name] for name in shared])),
-            directions(np.stack([template[name] for name in shared])),
+        here, there = (
+            directions(np.stack([p[name] for name in shared])) for p in (placed, template)
         )
+        # the rotation that brings unit vectors closest to others (Kabsch, 1976)
+        u, _, vt = np.linalg.svd(there.T @ here)
+        turn = u @ np.diag([1.0, 1.0, np.linalg.det(u @ vt)]) @ vt
         turned = {name: _CENTRE + turn @ (xyz - _CENTRE) for name, xyz in placed.items()}
         wrong, wrong_turned = (
             np.mean(np.array(list(_distances(p, template).values())) > MOST_OFF)
@@ -164,12 +150,6 @@ def head_sphere(xyz: np.ndarray) -> tuple[np.ndarray, float]:
     return _CENTRE, float(np.median(np.linalg.norm(xyz - _CENTRE, axis=1)))
 
 
-def _rotation(source: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """The rotation that brings unit vectors closest to others (Kabsch, 1976)."""
-    u, _, vt = np.linalg.svd(target.T @ source)
-    return u @ np.diag([1.0, 1.0, np.linalg.det(u @ vt)]) @ vt
-
-
 def _distances(
     own: Mapping[str, np.ndarray], template: Mapping[str, np.ndarray]
 ) -> dict[str, float]:
@@ -177,47 +157,35 @@ def _distances(
     shared = [name for name in own if name in template]
     if not shared:
         return {}
-    everywhere = np.stack(list(template.values()))
-    centre, _ = head_sphere(everywhere)
-    there = np.stack([template[name] for name in shared]) - centre
-    there /= np.linalg.norm(there, axis=1, keepdims=True)
+    centre, _ = head_sphere(np.stack(list(template.values())))
+    there = directions(np.stack([template[name] for name in shared]), centre)
     here = directions(np.stack([own[name] for name in shared]))
     angles = np.arccos(np.clip((here * there).sum(axis=1), -1.0, 1.0))
     return dict(zip(shared, HEAD_RADIUS * angles, strict=True))
 
 
-def directions(positions: np.ndarray) -> np.ndarray:
+def directions(positions: np.ndarray, centre: np.ndarray = _CENTRE) -> np.ndarray:
     """Unit vectors ``(n, 3)`` from the centre of the head."""
-    away = np.asarray(positions, dtype=float) - _CENTRE
+    away = np.asarray(positions, dtype=float) - centre
     return away / np.linalg.norm(away, axis=-1, keepdims=True)
 
 
-def spline_matrix(source: Mapping[str, np.ndarray], target: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Matrix that interpolates signals at `source` electrodes to `target` electrodes.
+def spline_matrix(
+    source: Mapping[str, np.ndarray],
+    targets: Sequence[str],
+    distrusted: frozenset[str] = frozenset(),
+) -> np.ndarray:
+    """Matrix ``(n_targets, n_source)``, float32, from signals at `source` to electrodes `targets`.
 
-    Where an electrode of `target` is among `source` (by name), its row copies that channel.
-    The other rows are MNE's spherical splines, read off by interpolating unit signals.
-
-    Parameters
-    ----------
-    source, target : mapping of str to ndarray of shape (3,)
-        Positions in metres, head coordinates.
-
-    Returns
-    -------
-    ndarray of float32, shape (n_target, n_source)
+    The row of an electrode that is in `source`, by a name that is not `distrusted`, copies that
+    channel. The other rows are MNE's spherical splines, read off by interpolating unit signals.
     """
-    names = {electrode_name(name): i for i, name in enumerate(source)}
-    matrix = np.zeros((len(target), len(source)), dtype=np.float32)
-    missing = [name for name in target if electrode_name(name) not in names]
-    if missing:
-        spline = _mne_spline(source, {name: target[name] for name in missing})
-    for row, name in enumerate(target):
-        if name in missing:
-            matrix[row] = spline[missing.index(name)]
-        else:
-            matrix[row, names[electrode_name(name)]] = 1.0
-    return matrix
+    rows = {electrode_name(n): i for i, n in enumerate(source) if n not in distrusted}
+    copied = [rows.get(electrode_name(name)) for name in targets]
+    missing = [name for name, row in zip(targets, copied, strict=True) if row is None]
+    spline = iter(_mne_spline(source.values(), missing)) if missing else None
+    copies = np.eye(len(source), dtype=np.float32)
+    return np.stack([next(spline) if row is None else copies[row] for row in copied])
 
 
 def spline_start(
@@ -243,44 +211,33 @@ def spline_start(
     known = [i for i, name in enumerate(ch_names) if name in source]
     unknown = [name for name in ch_names if name not in source]
     if unknown:
-        pairs = [name for name in unknown if is_pair(name)]
+        pair = next((name for name in unknown if is_pair(name)), None)
         start = "with weight zero" if known else "at random"
         tell(
             f"it is not known where {', '.join(unknown)} are, so they start {start} in the spatial "
             "convolution, which learns from there."
-            + (f" {pairs[0]} is a bipolar pair, which has no single place." if pairs else "")
+            + (f" {pair} is a bipolar pair, which has no single place." if pair else "")
         )
     if not known:
         return None
-    template = template_positions()
     matrix = np.zeros((len(targets), len(ch_names)), dtype=np.float32)
-    matrix[:, known] = spline_matrix(
-        label_source(source, distrusted), {name: template[name] for name in targets}
-    )
+    matrix[:, known] = spline_matrix(source, targets, distrusted)
     return matrix
 
 
-def label_source(source: Mapping[str, np.ndarray], distrusted: frozenset[str]) -> dict:
-    """Positions under names that no electrode has, where the name is not to be trusted."""
-    return {f"{n} as recorded" if n in distrusted else n: xyz for n, xyz in source.items()}
-
-
-def _mne_spline(source, target) -> np.ndarray:
+def _mne_spline(source: Collection[np.ndarray], targets: Sequence[str]) -> np.ndarray:
     import mne
 
+    def montage(positions: Iterable[np.ndarray]) -> Any:
+        named = {f"E{i}": position for i, position in enumerate(positions)}
+        return mne.channels.make_dig_montage(named, coord_frame="head")
+
     if len(source) == 1:  # a spline through one point is that constant
-        return np.ones((len(target), 1), dtype=np.float32)
-    names = [f"S{i}" for i in range(len(source))]
-    info = mne.create_info(names, 256.0, "eeg")
-    info.set_montage(
-        mne.channels.make_dig_montage(
-            dict(zip(names, source.values(), strict=True)), coord_frame="head"
-        )
-    )
-    evoked = mne.EvokedArray(np.eye(len(names)), info, verbose="error")
-    montage = mne.channels.make_dig_montage(
-        {f"T{i}": position for i, position in enumerate(target.values())}, coord_frame="head"
-    )
+        return np.ones((len(targets), 1), dtype=np.float32)
+    template, here = template_positions(), montage(source)
+    info = mne.create_info(here.ch_names, 256.0, "eeg").set_montage(here)
+    evoked = mne.EvokedArray(np.eye(len(source)), info, verbose="error")
     with mne.utils.use_log_level("error"):
-        moved = evoked.interpolate_to(montage, origin=tuple(_CENTRE), method="spline")
+        there = montage(template[name] for name in targets)
+        moved = evoked.interpolate_to(there, origin=tuple(_CENTRE), method="spline")
     return moved.get_data().astype(np.float32)

@@ -23,29 +23,15 @@ class LazyEpochs:
 
     Indexing with a slice or an array of numbers reads those epochs, as a float32 array in
     microvolts, ``(n, n_chans, n_times)``.
-
-    Attributes
-    ----------
-    readers : tuple of Reader
-        One per recording.
-    counts : tuple of int
-        Epochs of each recording.
-    n_chans, n_times : int
-    unit : {"uV", "V"}
-        Unit of what the readers give.
-    order : tuple of int, or None
-        Channels to take, in order.
-    ch_names : tuple of str, or None
-        For messages.
     """
 
-    readers: tuple[Reader, ...]
-    counts: tuple[int, ...]
+    readers: tuple[Reader, ...]  # one per recording
+    counts: tuple[int, ...]  # epochs of each recording
     n_chans: int
     n_times: int
-    unit: str = "uV"
-    order: tuple[int, ...] | None = None
-    ch_names: tuple[str, ...] | None = None
+    unit: str = "uV"  # or "V", of what the readers give
+    order: tuple[int, ...] | None = None  # channels to take; None for all
+    ch_names: tuple[str, ...] | None = None  # for messages
 
     @property
     def shape(self) -> tuple[int, int, int]:

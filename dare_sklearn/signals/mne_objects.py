@@ -26,10 +26,10 @@ def is_raw(X: Any) -> bool:
     return mne is not None and isinstance(X, mne.io.BaseRaw)
 
 
-def is_mne(X: Any) -> bool:
-    """Whether `X` is epochs or a continuous recording of MNE."""
+def is_epochs(X: Any) -> bool:
+    """Whether `X` is epochs of MNE."""
     mne = sys.modules.get("mne")
-    return mne is not None and isinstance(X, mne.BaseEpochs | mne.io.BaseRaw)
+    return mne is not None and isinstance(X, mne.BaseEpochs)
 
 
 def refuse_evoked(X: Any) -> None:
@@ -43,17 +43,14 @@ def refuse_evoked(X: Any) -> None:
 
 
 def by_layout(objects: list) -> list[list]:
-    """Runs of neighbours that can be stacked; the order of the epochs is that of the labels."""
+    """Runs of neighbours: epochs that can be stacked (in the order of the labels), and others."""
 
-    def layout(obj):
+    def layout(obj: Any) -> tuple | None:
+        if not is_epochs(obj):
+            return None
         info = obj.info
-        return (
-            is_raw(obj),
-            tuple(zip(info["ch_names"], obj.get_channel_types(), strict=True)),
-            frozenset(info["bads"]),
-            info["sfreq"],
-            len(obj.times),
-        )
+        channels = tuple(zip(info["ch_names"], obj.get_channel_types(), strict=True))
+        return channels, frozenset(info["bads"]), info["sfreq"], len(obj.times)
 
     return [list(run) for _, run in groupby(objects, key=layout)]
 
@@ -63,7 +60,7 @@ def from_epochs(objects: list) -> Signals:
     first = objects[0]
     picks = eeg_picks(first.info, "MNE object", "")
     objects = settle(objects)
-    counts = tuple(len(epochs) for epochs in objects)
+    counts = tuple(map(len, objects))
     if not sum(counts):
         raise SignalError("X has 0 sample(s): all epochs are dropped, and 1 is required.")
     readers = tuple(partial(_read_epochs, epochs, picks) for epochs in objects)
@@ -145,14 +142,9 @@ def settle(X: Any) -> Any:
 
     MNE finds those epochs when it first reads them; the caller's object stays as it is.
     """
-    mne = sys.modules.get("mne")
-    if mne is None:
-        return X
     if isinstance(X, list | tuple):
-        return type(X)(settle(x) for x in X) if any(isinstance(x, mne.BaseEpochs) for x in X) else X
-    if isinstance(X, mne.BaseEpochs) and not X._bad_dropped:
-        return X.copy().drop_bad(verbose="error")
-    return X
+        return type(X)(settle(x) for x in X) if any(map(is_epochs, X)) else X
+    return X.copy().drop_bad(verbose="error") if is_epochs(X) and not X._bad_dropped else X
 
 
 def check_continuous(allowed: bool) -> None:
@@ -165,15 +157,7 @@ def check_continuous(allowed: bool) -> None:
 
 
 def replace_data(epochs: Any, data: np.ndarray) -> Any:
-    """A copy of `epochs` with `data` in it.
-
-    Parameters
-    ----------
-    epochs : mne.Epochs
-        Loaded, or with its bad epochs dropped.
-    data : ndarray, shape (n_epochs, n_chans, n_times)
-        In volts, for all channels.
-    """
+    """A copy of settled `epochs` with `data` in it: volts of all channels."""
     # a new object would refuse repeated events, and classes that have lost all their epochs
     loaded = epochs.copy().load_data()
     return loaded.apply_function(lambda _: data, picks="all", channel_wise=False, verbose="error")

@@ -1,4 +1,4 @@
-"""One reader for every kind of input, to float32 microvolts with names and rate."""
+"""One reader for every kind of input: float32 microvolts with names and a rate."""
 
 from __future__ import annotations
 
@@ -17,28 +17,14 @@ from .units import check_fitted_unit, decide_unit, to_microvolts
 from .validation import BLOCK, Summary, check_values, summarize
 
 PLAUSIBLE_HZ = (1.0, 200_000.0)
+# What encoders are pretrained on: rhythms up to beta and faster, and amplitudes of scalp EEG. No
+# length or choice of electrodes is unusual, since patches are encoded one by one, from any choice.
+BETA_HZ = 30.0
+USUAL_UV = (0.5, 500.0)
 
 
 def read_signals(X: Any, **how: Any) -> Signals:
-    """Read any accepted input that has one montage, rate and length.
-
-    Parameters
-    ----------
-    X : see `dare_sklearn.signals.sources.ACCEPTED`
-    **how
-        As in `read_parts`.
-
-    Returns
-    -------
-    Signals
-
-    Raises
-    ------
-    SignalTypeError
-        If `X` is of no accepted kind.
-    SignalError
-        If its parts do not share one layout, or the values are not EEG.
-    """
+    """Read any accepted input that has one montage, rate and length, as `read_parts`."""
     return merge(list(read_parts(X, continuous=False, **how)))
 
 
@@ -51,16 +37,24 @@ def tell_ignored(signals: Signals) -> None:
         )
 
 
+def tell_unusual(signals: Signals) -> None:
+    """Warn of signals that are far from those that encoders are pretrained on."""
+    if signals.sfreq / 2 < BETA_HZ:
+        tell(
+            f"X was sampled at {signals.sfreq:g} Hz, so it holds nothing above "
+            f"{signals.sfreq / 2:g} Hz, and encoders are pretrained on faster rhythms too: pass it "
+            "at the rate at which it was recorded."
+        )
+    low, high = USUAL_UV
+    if signals.typical < low or signals.typical > high:
+        tell(
+            f"X has a typical standard deviation of {signals.typical:.3g} µV, and encoders are "
+            f"pretrained on scalp EEG of {low:g} to {high:g} µV: check its unit and filter."
+        )
+
+
 def merge(parts: Sequence[Signals]) -> Signals:
-    """Join parts that share one layout into one array.
-
-    Where parts differ in the channels that are marked bad, all go without those.
-
-    Raises
-    ------
-    SignalError
-        If they differ in channels, rate or length.
-    """
+    """Join parts of one layout; channels that are marked bad in some are left out of all."""
     if not parts:
         raise SignalError("X has 0 sample(s), and at least 1 is required.")
     parts = _without_bads_of_some(parts)
@@ -86,7 +80,6 @@ def merge(parts: Sequence[Signals]) -> Signals:
 
 
 def _without_bads_of_some(parts: Sequence[Signals]) -> Sequence[Signals]:
-    """Parts without the channels that others among them ignore."""
     if len({part.ch_names for part in parts}) == 1 or any(part.ch_names is None for part in parts):
         return parts
     bads = {name for part in parts for name in part.bads}
@@ -141,21 +134,23 @@ def read_parts(
     Yields
     ------
     Signals
+
+    Raises
+    ------
+    SignalTypeError
+        If `X` is of no accepted kind.
+    SignalError
+        If it holds no EEG, or lacks names or a rate.
     """
-    for source in find_sources(X, Defaults(ch_names, sfreq, like), continuous=continuous):
+    given = Defaults(ch_names, sfreq, like, unit)
+    for source in find_sources(X, given, continuous=continuous):
         with about(source.name):
-            signals = _read_part(source, ch_names, sfreq, unit, like, summary_of)
+            signals = _read_part(source, given, summary_of)
         yield signals
 
 
-def _read_part(
-    source: Signals,
-    ch_names: Sequence[str] | None,
-    sfreq: float | None,
-    unit: str,
-    like: Layout | None,
-    summary_of: Callable[[Any], Summary],
-) -> Signals:
+def _read_part(source: Signals, given: Defaults, summary_of: Callable[[Any], Summary]) -> Signals:
+    ch_names, sfreq, like, unit = given
     if source.ch_names is not None:
         source = replace(source, ch_names=canonical_names(source.ch_names, "the channels of X"))
     wanted = None if ch_names is None else canonical_names(ch_names)

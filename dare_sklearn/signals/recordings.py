@@ -1,7 +1,8 @@
-"""Continuous recordings: what in them is bad, what they hold, and all of it on the grid."""
+"""Continuous recordings: what in them is bad, what they hold, all of it on the grid, in windows."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import ceil, floor
@@ -22,24 +23,13 @@ class LazyRecording(LazyEpochs):
     """A continuous recording: one long epoch, which is read in pieces.
 
     Its one reader takes the first sample and the one after the last: values, (n_chans, n).
-
-    Attributes
-    ----------
-    sfreq : float
-        In Hz.
-    bad : tuple of (float, float)
-        Start and end in seconds of segments that are annotated as bad. Values there that are not
-        finite read as zero.
-    name : str
-        File, or whatever tells the recording from others.
-    loaded : bool
-        Whether it lies in memory.
     """
 
-    sfreq: float = 1.0
+    sfreq: float = 1.0  # in Hz
+    # Start and end in seconds of bad segments; values there that are not finite read as zero.
     bad: tuple[tuple[float, float], ...] = ()
-    name: str = ""
-    loaded: bool = False
+    name: str = ""  # file, or what else identifies the recording
+    loaded: bool = False  # whether it lies in memory
 
     def read(self, index: np.ndarray) -> np.ndarray:
         return np.stack([self.stored(0, self.n_times)] * len(index))
@@ -94,28 +84,18 @@ def bad_segments(raw: Any) -> tuple[tuple[float, float], ...]:
 
 @dataclass(frozen=True)
 class Contents(Summary):
-    """A whole recording, and what it holds outside of its bad segments.
+    """A whole recording, and what it holds outside of its bad segments."""
 
-    Attributes
-    ----------
-    values : ndarray of float32, shape (n_chans, n_times)
-        What is stored, times 1e6: microvolts, where that is volts.
-    digest : bytes
-        128-bit hash of all values as they are stored.
-    quartiles : ndarray, shape (3, n_chans), or None
-        Of `values`: lower quartile, median, upper quartile.
-    """
-
-    values: np.ndarray
-    digest: bytes
-    quartiles: np.ndarray | None
+    values: np.ndarray  # (n_chans, n_times), float32: what is stored times 1e6, volts in microvolts
+    digest: bytes  # 128-bit hash of all values as they are stored
+    quartiles: np.ndarray | None  # (3, n_chans), of `values`
 
 
 def read_whole(recording: LazyRecording, *, quartiles: bool = False) -> Contents:
-    """Read a recording once, in pieces, and tell what it holds.
+    """Read a recording once, in pieces, and say what it holds.
 
-    Memory holds four bytes per value, and one channel in double precision. Where all of the
-    recording is bad, all of it counts.
+    Memory holds four bytes per value, and one channel in double precision. If all of the recording
+    is bad, all of it counts.
     """
     _, n_chans, n_times = recording.shape
     values, digest = np.empty((n_chans, n_times), np.float32), xxh3_128()
@@ -123,32 +103,27 @@ def read_whole(recording: LazyRecording, *, quartiles: bool = False) -> Contents
     for start in range(0, n_times, length):
         stored = recording.stored(start, min(start + length, n_times))
         digest.update(np.ascontiguousarray(stored))
-        with np.errstate(over="ignore"):  # what float32 cannot hold is told as infinite
+        with np.errstate(over="ignore"):  # what float32 cannot hold is reported as infinite
             values[:, start : start + length] = np.multiply(stored, 1e6, dtype=np.float64)
     good = ~recording.is_bad(0, n_times)
     good |= not good.any()
-    found = []
+    found, points = [], []
     for channel in values:
         channel = channel[good].astype(np.float64)
         with np.errstate(invalid="ignore"):
-            its = [np.isfinite(channel).all(), np.ptp(channel) == 0, channel.std() / 1e6]
-        found.append([*its, np.percentile(channel, [25, 50, 75]) if quartiles else None])
-    finite, flat, spread, its_quartiles = zip(*found, strict=True)
+            found.append((np.isfinite(channel).all(), np.ptp(channel) == 0, channel.std() / 1e6))
+        if quartiles:
+            points.append(np.percentile(channel, [25, 50, 75]))
+    summary = (np.array([its]) for its in zip(*found, strict=True))
     return Contents(
-        finite=np.array([finite]),
-        flat=np.array([flat]),
-        spread=np.array([spread]),
-        values=values,
-        digest=digest.digest(),
-        quartiles=np.array(its_quartiles).T if quartiles else None,
+        *summary, None, values, digest.digest(), np.array(points).T if quartiles else None
     )
 
 
 def whole_on_grid(values: np.ndarray, sfreq: float, config: Any) -> np.ndarray:
     """A recording (n_chans, n_times) at the encoder's rate, without the end that fills no patch.
 
-    One that is shorter than a patch keeps its length. Channel by channel, so that memory holds one
-    of them in double precision.
+    One that is shorter than a patch keeps its length. Memory holds one channel in double precision.
     """
     n_times = resampled_length(values.shape[1], sfreq, config.sfreq)
     n_times = n_times // config.patch_size * config.patch_size or n_times
@@ -156,3 +131,43 @@ def whole_on_grid(values: np.ndarray, sfreq: float, config: Any) -> np.ndarray:
     for row, channel in zip(done, values, strict=True):
         row[:] = resample(channel, sfreq, config.sfreq)[:n_times]
     return done
+
+
+def cut_windows(
+    data: np.ndarray,
+    length: int,
+    bad: Sequence[tuple[float, float]] = (),
+    sfreq: float = 1.0,
+) -> tuple[list[np.ndarray], int]:
+    """Cut epochs ``(n_epochs, n_chans, n_times)`` into windows of `length` that cover all of them.
+
+    Windows stand side by side; where they do not fill the epoch, a last one ends with it and
+    overlaps its neighbour. An epoch that is not longer than a window stays as it is. Windows that
+    overlap one of the segments `bad` (start and end in seconds, at the rate `sfreq`) are left out.
+
+    Returns
+    -------
+    list of ndarray, shape (n_chans, min(length, n_times))
+        Views of `data`.
+    int
+        How many windows were left out.
+    """
+    n_times = data.shape[-1]
+    starts = np.arange(0, max(n_times - length, 0) + 1, length)
+    if starts[-1] + length < n_times:
+        starts = np.append(starts, n_times - length)
+    length = min(length, n_times)
+    left_out = overlapping(bad, starts / sfreq, (starts + length) / sfreq)
+    kept = starts[~left_out].tolist()
+    views = [epoch[:, start : start + length] for epoch in data for start in kept]
+    return views, len(data) * int(left_out.sum())
+
+
+def overlapping(
+    segments: Sequence[tuple[float, float]], starts: np.ndarray, stops: np.ndarray
+) -> np.ndarray:
+    """Which of the windows from `starts` to `stops` overlap one of the segments."""
+    found = np.zeros(len(starts), dtype=bool)
+    for first, last in segments:
+        found |= (first < stops) & (last > starts)
+    return found

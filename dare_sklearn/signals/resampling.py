@@ -15,10 +15,9 @@ from .errors import SignalError, tell
 def resample(data: np.ndarray, sfreq: float, target: float) -> np.ndarray:
     """Anti-aliased resampling along the last axis (`scipy.signal.resample_poly`).
 
-    Polyphase filtering keeps sample k of the answer at exactly k / target seconds. Epochs are
-    continued at both ends by their reflection through the end point, which carries slopes on.
-    Offsets and slow drifts of electrodes pass as they are, however large (see `_low_pass`), in
-    double precision.
+    Sample k of the answer lies at exactly k / target seconds. Epochs are continued at both ends by
+    their reflection through the end point, which carries slopes on. Offsets and slow drifts of
+    electrodes pass as they are, however large (see `_low_pass`), in double precision.
 
     Parameters
     ----------
@@ -85,10 +84,10 @@ def whole_patches(
     Parameters
     ----------
     n_times : int
-        Samples at `sfreq`.
+        Samples at `sfreq`, the rate of the encoder in Hz.
     patch_size : int
-    sfreq, original_sfreq : float
-        Rate of the encoder and of the recording, in Hz.
+    original_sfreq : float
+        Rate of the recording in Hz.
     tmin : float, optional
         Time in seconds of the first sample, for the advice.
 
@@ -107,12 +106,11 @@ def whole_patches(
         )
     if rest > np.ceil(sfreq / original_sfreq):
         longer, shorter = (n_patches + 1) * patch, n_patches * patch
-        if tmin is None:
-            advice = f"tmax = tmin + {longer:g} (or + {shorter:g}) avoids it"
-        else:
-            advice = f"tmax={tmin + longer:.4g} (or {tmin + shorter:.4g}) avoids it"
+        advice = f"tmax = tmin + {longer:g} (or + {shorter:g})"
+        if tmin is not None:
+            advice = f"tmax={tmin + longer:.4g} (or {tmin + shorter:.4g})"
         tell(
             f"the encoder reads whole patches of {patch:g} s, so the last {rest / sfreq:.3g} s of "
-            f"every epoch of {n_times / sfreq:.4g} s are not used: cutting epochs with {advice}."
+            f"every epoch of {n_times / sfreq:.4g} s are not used: {advice} avoids it."
         )
     return n_patches * patch_size

@@ -1,4 +1,4 @@
-"""Each kind of input, and where its values, names, rate and targets lie."""
+"""Each kind of input: where its values, names, rate and targets are."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .mne_objects import (
     from_epochs,
     from_file,
     from_raw,
-    is_mne,
+    is_epochs,
     is_raw,
     refuse_evoked,
 )
@@ -35,15 +35,7 @@ ACCEPTED = (
 
 
 class Layout(NamedTuple):
-    """What a fitted estimator knows of its input.
-
-    Attributes
-    ----------
-    ch_names : sequence of str, or None
-        Of the fitted channels.
-    sfreq : float
-    unit : {"uV", "V", "auto"}
-    """
+    """What a fitted estimator knows of its input."""
 
     ch_names: Sequence[str] | None
     sfreq: float
@@ -51,42 +43,26 @@ class Layout(NamedTuple):
 
 
 class Defaults(NamedTuple):
-    """What is known of an array, which carries neither names nor rate."""
+    """What is known of inputs that do not say it themselves, and what an earlier fit saw."""
 
     ch_names: Sequence[str] | None = None
     sfreq: float | None = None
     like: Layout | None = None
-
-    def for_array(self, n_chans: int) -> tuple[float | None, Sequence[str] | None]:
-        """Rate and names of an array with so many channels."""
-        sfreq, names = self.sfreq, self.ch_names
-        if self.like is not None:
-            sfreq = self.like.sfreq if sfreq is None else sfreq
-            fitted = self.like.ch_names
-            if names is None and fitted is not None and len(fitted) == n_chans:
-                names = fitted  # the caller refuses a wrong number of channels
-        return sfreq, names
+    unit: str = "auto"
 
 
 def find_sources(X: Any, defaults: Defaults, *, continuous: bool) -> Iterator[Signals]:
-    """The parts of any accepted input as they came; continuous recordings where they make sense.
+    """The parts of any accepted input as they came.
 
     Their names are not yet canonical and their values not yet microvolts: `unit` is "V" where they
     are volts by definition, and "auto" elsewhere.
-
-    Raises
-    ------
-    SignalTypeError
-        If `X` is of no accepted kind.
-    SignalError
-        If it holds no EEG, or lacks names or a rate.
     """
     X = unwrap(X)
     refuse_evoked(X)
     if is_raw(X):
         check_continuous(continuous)
         yield from_raw(X)
-    elif is_mne(X):
+    elif is_epochs(X):
         yield from_epochs([X])
     elif continuous and isinstance(X, str | os.PathLike):
         yield from_file(X)
@@ -101,16 +77,13 @@ def find_sources(X: Any, defaults: Defaults, *, continuous: bool) -> Iterator[Si
 def _from_list(X: Sequence, defaults: Defaults, continuous: bool) -> Iterator[Signals]:
     items = list(X)
     refuse_evoked(items[0])
-    if all(is_mne(x) for x in items):
-        for group in by_layout(items):
-            if is_raw(group[0]):
-                for raw in group:
-                    yield from find_sources(raw, defaults, continuous=continuous)
-            else:
-                yield from_epochs(group)
-    elif all(is_dataset(x) or is_mne(x) for x in items):  # a mixed corpus
-        for item in items:
-            yield from find_sources(item, defaults, continuous=continuous)
+    if all(is_dataset(x) or is_epochs(x) or is_raw(x) for x in items):
+        for run in by_layout(items):
+            if is_epochs(run[0]):
+                yield from_epochs(run)
+                continue
+            for item in run:
+                yield from find_sources(item, defaults, continuous=continuous)
     elif all(isinstance(x, tuple) and len(x) >= 2 and np.ndim(x[0]) == 2 for x in items):
         # what scikit-learn's splitters make of a braindecode data set
         if len({np.shape(item[0]) for item in items}) > 1:
@@ -169,21 +142,25 @@ def _from_array(X: Any, targets: np.ndarray | None, defaults: Defaults) -> Signa
         )
     if 0 in values.shape:
         raise SignalError(f"X is an empty array of shape {values.shape}.")
-    sfreq, ch_names = defaults.for_array(values.shape[1])
+    n_chans, (ch_names, sfreq, like, _) = values.shape[1], defaults
+    if like is not None:
+        sfreq = like.sfreq if sfreq is None else sfreq
+        if ch_names is None and like.ch_names is not None and len(like.ch_names) == n_chans:
+            ch_names = like.ch_names  # the caller refuses a wrong number of channels
     if sfreq is None:
         raise SignalError(
             "X came without a sampling rate: pass sfreq=... in Hz (mne.Epochs carry it; arrays and "
             "the items of a data set do not: wrap it in skorch.helper.SliceDataset)."
         )
-    if ch_names is not None and len(ch_names) != values.shape[1]:
-        if defaults.like is not None:
+    if ch_names is not None and len(ch_names) != n_chans:
+        if like is not None:
             raise SignalError(
-                f"X has {values.shape[1]} channels, and the fit had {len(ch_names)}: pass the same "
+                f"X has {n_chans} channels, and the fit had {len(ch_names)}: pass the same "
                 "channels in the same order."
             )
         raise SignalError(
-            f"ch_names holds {len(ch_names)} names, but X has {values.shape[1]} channels: pass one "
-            "name per channel, in order."
+            f"ch_names holds {len(ch_names)} names, but X has {n_chans} channels: pass one name "
+            "per channel, in order."
         )
     names = None if ch_names is None else canonical_names(ch_names)
     if _is_mapped(X):
@@ -205,13 +182,8 @@ def _checked(X: Any) -> np.ndarray:
     ):
         raise SignalTypeError(f"cannot read a {type(X).__name__} as X: expected {ACCEPTED}.")
     try:
-        values = check_array(
-            X,
-            dtype="numeric",
-            allow_nd=True,
-            ensure_all_finite=False,  # check_values names the channels
-            input_name="X",
-        )
+        # check_values names the channels that hold NaN
+        values = check_array(X, allow_nd=True, ensure_all_finite=False, input_name="X")
     except (TypeError, ValueError) as error:
         first_line = str(error).split("\n")[0].rstrip(".:")
         # an error of the same kind in our words; the caller's numbers are no part of it

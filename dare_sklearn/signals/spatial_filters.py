@@ -1,4 +1,4 @@
-"""Spatial filters that are fitted with labels, by MNE."""
+"""Spatial filters ``(n_filters, n_chans)`` that MNE fits with labels."""
 
 from __future__ import annotations
 
@@ -12,18 +12,9 @@ RANK_TOL = 1e-10  # of power: single precision leaves 1e-14 of an average refere
 
 
 def csp_filters(X: np.ndarray, y: np.ndarray, n_filters: int = N_FILTERS) -> np.ndarray:
-    """Filters of common spatial patterns (classes), or of SPoC (numbers), by MNE.
+    """Filters of common spatial patterns (integer `y`: classes), or of SPoC (floating point).
 
-    Parameters
-    ----------
-    X : ndarray, shape (n_epochs, n_chans, n_times)
-    y : ndarray, shape (n_epochs,)
-        Class numbers (integers), or a target (floating point).
-
-    Returns
-    -------
-    ndarray, shape (n_filters, n_chans)
-        At most as many as there are channels.
+    At most as many as there are channels.
     """
     from mne.decoding import CSP, SPoC
 
@@ -37,7 +28,7 @@ def csp_filters(X: np.ndarray, y: np.ndarray, n_filters: int = N_FILTERS) -> np.
 
 
 def xdawn_filters(X: np.ndarray, y: np.ndarray, n_filters: int = N_FILTERS) -> np.ndarray:
-    """Xdawn filters of each class, by MNE, ``(n_classes * n_filters, n_chans)``."""
+    """Xdawn filters of each class, ``(n_classes * n_filters, n_chans)``."""
     from mne.decoding import XdawnTransformer
 
     n_filters = min(n_filters, X.shape[1])

@@ -25,7 +25,7 @@ _Z_SCORES = (
 
 
 def decide_unit(size: float, unit: str, *, volts_by_definition: bool = False) -> str:
-    """Unit of the values: the one that was passed, or decided from their amplitude.
+    """Unit of the values, "uV" or "V": the one that was passed, or decided from their amplitude.
 
     Parameters
     ----------
@@ -34,11 +34,6 @@ def decide_unit(size: float, unit: str, *, volts_by_definition: bool = False) ->
     unit : {"auto", "uV", "V"}
     volts_by_definition : bool, default=False
         Whether "auto" means volts, as it does for MNE objects.
-
-    Returns
-    -------
-    str
-        "uV" or "V".
 
     Raises
     ------
@@ -63,20 +58,20 @@ def decide_unit(size: float, unit: str, *, volts_by_definition: bool = False) ->
             f"{hint}"
         )
     if unit == "auto":
-        for name in ("uV", "V"):
-            if fits[name]:
-                doubt = " (as of z-scores, which have lost their amplitude)" if z_scores else ""
-                tell(
-                    f"read the values as {name} (unit='auto'): their typical standard deviation is "
-                    f"{size:.3g}{doubt}. Pass unit={name!r} to confirm, or the right unit.",
-                    "unit",
-                )
-                return name
-        raise SignalError(
-            f"cannot tell the unit of X (unit='auto'): the typical standard deviation of "
-            f"{size:.3g} fits neither EEG in microvolts ({low} to {high:g}) nor in volts. Scale X "
-            "to one of the two and pass unit='uV' or unit='V'."
+        unit = next((name for name in fits if fits[name]), None)
+        if unit is None:
+            raise SignalError(
+                "cannot tell the unit of X (unit='auto'): the typical standard deviation of "
+                f"{size:.3g} fits EEG neither in microvolts ({low} to {high:g}) nor in volts. "
+                "Scale X to one of the two and pass unit='uV' or unit='V'."
+            )
+        doubt = " (as of z-scores, which have lost their amplitude)" if z_scores else ""
+        tell(
+            f"read the values as {unit} (unit='auto'): their typical standard deviation is "
+            f"{size:.3g}{doubt}. Pass unit={unit!r} to confirm, or the right unit.",
+            "unit",
         )
+        return unit
     if not fits[unit]:
         raise SignalError(
             f"told unit={unit!r}, but the values of X have a typical standard deviation of "
@@ -87,10 +82,9 @@ def decide_unit(size: float, unit: str, *, volts_by_definition: bool = False) ->
 
 
 def check_fitted_unit(size: float, unit: str) -> str:
-    """Unit of later values: that of ``fit``, unless their amplitude says that it is the other one.
+    """Unit of later values: that of ``fit``.
 
-    A quiet or noisy epoch is no reason to refuse it: only values that would be EEG in the other
-    unit are.
+    A quiet or noisy epoch is not refused; only values that would be EEG in the other unit are.
     """
     low, high = PLAUSIBLE_UV
     other = "V" if unit == "uV" else "uV"
@@ -121,11 +115,6 @@ def to_microvolts(data: np.ndarray, unit: str) -> np.ndarray:
 
     At an electrode's offset of 100 mV, the rounding of float32 is 0.004 µV: below the noise of any
     amplifier.
-
-    Raises
-    ------
-    SignalError
-        If a value does not fit float32.
     """
     with np.errstate(over="ignore"):
         if unit == "V":

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from .errors import SignalError, tell
+from .errors import SignalError, listed, tell
 
 BLOCK = 256  # epochs that are looked at together
 MOST_LEVELS = 32  # of a trigger channel
@@ -16,22 +16,13 @@ LOOKED_FOR_TRIGGERS = 64  # epochs
 
 @dataclass(frozen=True)
 class Summary:
-    """What is asked of signals before they are used, per epoch and channel.
+    """What is asked of signals before they are used, mostly ``(n_epochs, n_chans)``."""
 
-    Attributes
-    ----------
-    finite, flat : ndarray of bool, shape (n_epochs, n_chans)
-        Whether all samples are finite, and whether they are all the same.
-    spread : ndarray of float, shape (n_epochs, n_chans)
-        Standard deviation in time, offsets left out, in the unit of the values.
-    stepped : ndarray of bool, shape (n_chans,), or None
-        Whether a channel looks like a trigger: a few levels, with steps between them.
-    """
-
-    finite: np.ndarray
-    flat: np.ndarray
-    spread: np.ndarray
-    stepped: np.ndarray | None = field(default=None, kw_only=True)
+    finite: np.ndarray  # whether all samples are finite
+    flat: np.ndarray  # whether all samples are the same
+    spread: np.ndarray  # standard deviation in time, in the unit of the values
+    # (n_chans,), whether a channel looks like a trigger; of recordings nobody asks
+    stepped: np.ndarray | None
 
     @property
     def typical(self) -> float:
@@ -40,13 +31,7 @@ class Summary:
 
 
 def summarize(data: Any) -> Summary:
-    """Summary of ``(n_epochs, n_chans, n_times)``: an array, or something that reads slices.
-
-    Raises
-    ------
-    SignalError
-        If an epoch is a single sample.
-    """
+    """Summary of ``(n_epochs, n_chans, n_times)``: an array, or `LazyEpochs`."""
     if data.shape[-1] < 2:
         raise SignalError("X has epochs of a single sample (n_features = 1): cut longer ones.")
     read = data.read if hasattr(data, "read") else data.__getitem__
@@ -60,7 +45,7 @@ def summarize(data: Any) -> Summary:
         blocks.append((np.isfinite(values).all(axis=-1), flat, spread))
         looked_at.append(values[-start % every :: every].copy())
     parts = (np.concatenate(part) for part in zip(*blocks, strict=True))
-    return Summary(*parts, stepped=_stepped(np.concatenate(looked_at)))
+    return Summary(*parts, _stepped(np.concatenate(looked_at)))
 
 
 def _stepped(values: np.ndarray) -> np.ndarray:
@@ -77,22 +62,14 @@ def _stepped(values: np.ndarray) -> np.ndarray:
 def check_finite(
     finite: np.ndarray, ch_names: tuple[str, ...] | None, numbers: np.ndarray | None = None
 ) -> None:
-    """Refuse NaN and infinite values.
-
-    Parameters
-    ----------
-    finite : ndarray of bool, shape (n_epochs, n_chans)
-    ch_names : tuple of str, or None
-    numbers : ndarray of int, shape (n_epochs,), optional
-        Numbers of the epochs.
-    """
+    """Refuse NaN and infinite values, by ``(n_epochs, n_chans)`` of epochs with these numbers."""
     if finite.all():
         return
     bad_epochs = np.flatnonzero(~finite.all(axis=1))
     bad_epochs = bad_epochs if numbers is None else numbers[bad_epochs]
     raise SignalError(
         f"X has NaN or infinite values (inf) in {_names(~finite.all(axis=0), ch_names)}, "
-        f"epochs {_short(bad_epochs)}: drop these epochs or interpolate the channels first."
+        f"epochs {listed(bad_epochs, 6)}: drop these epochs or interpolate the channels first."
     )
 
 
@@ -101,18 +78,7 @@ def check_values(
 ) -> None:
     """Refuse NaN, infinite values and channels without any signal; report what looks like triggers.
 
-    Parameters
-    ----------
-    summary : Summary
-    ch_names : tuple of str, or None
-    fitted : bool, default=False
-        Whether a model is there already: a single epoch with a flat channel is predicted with a
-        warning then, as it would be among others.
-
-    Raises
-    ------
-    SignalError
-        Naming the channels.
+    A model that is fitted predicts a single epoch with a flat channel, as it does among others.
     """
     check_finite(summary.finite, ch_names)
     flat = summary.flat
@@ -136,12 +102,4 @@ def check_values(
 
 def _names(which: np.ndarray, ch_names: tuple[str, ...] | None) -> str:
     index = np.flatnonzero(which)
-    if ch_names is None:
-        return f"channels {_short(index)}"
-    return f"channels {_short([ch_names[i] for i in index])}"
-
-
-def _short(values, most: int = 6) -> str:
-    values = [v if isinstance(v, str) else int(v) for v in values]
-    shown = ", ".join(str(v) for v in values[:most])
-    return f"{shown}, ... ({len(values)} in all)" if len(values) > most else shown
+    return "channels " + listed(index if ch_names is None else [ch_names[i] for i in index], 6)

@@ -19,7 +19,7 @@ from ..signals.container import Signals
 from ..signals.errors import SignalError
 from ..signals.grid import Grid
 from ..signals.lazy import LazyEpochs
-from ..signals.windows import cut_windows
+from ..signals.recordings import cut_windows
 from .corpus import Corpus, MappedWindows, Montage
 from .reading import How, OnError, Source, read_sources
 

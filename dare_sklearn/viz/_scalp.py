@@ -13,7 +13,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
-from ..signals.interpolation import electrode_positions, info_positions, template_montage
+from ..signals.interpolation import info_positions, place, template_montage
 from ._axes import get_axes, panels
 
 # Polar angles are taken from this point (metres, head coordinates), which puts the lowest ring of
@@ -39,7 +39,7 @@ def place_electrodes(ch_names: Sequence[str], own: Mapping[str, np.ndarray]) -> 
 
     `own` are positions of the recording, for names outside the 10-05 system.
     """
-    source = electrode_positions(ch_names, own)
+    source, _ = place(ch_names, own)
     lost = [name for name in ch_names if name not in source]
     if lost:
         raise ValueError(

@@ -139,6 +139,25 @@ def test_memmaps_stay_on_disk(X, tmp_path):
         np.testing.assert_array_equal(signals.data[:], expected.astype("f4"))
 
 
+@pytest.mark.parametrize(
+    ("factor", "sfreq", "message"),
+    [
+        (0.01, 128.0, "0.1 µV, and encoders"),
+        (100, 128.0, "e\\+03 µV, and enc"),
+        (1, 32.0, "above 16 Hz"),
+    ],
+)
+def test_what_encoders_have_not_seen_is_reported_once(X, factor, sfreq, message):
+    unusual = embedder(sfreq=sfreq)
+    with pytest.warns(UserWarning, match=message) as caught:
+        unusual.fit(factor * X)
+    assert len(caught) == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        unusual.fit(factor * X).transform(factor * X)
+        EuclideanAligner(group_by=False).fit(factor * X)
+
+
 def test_amplitudes_far_from_the_fit_are_reported_once(X):
     fitted = embedder().fit(X)
     with pytest.warns(UserWarning, match="100 times larger than the signals of fit"):

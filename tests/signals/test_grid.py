@@ -11,8 +11,8 @@ import pytest
 from dare_sklearn.signals.channels import plan_channels
 from dare_sklearn.signals.electrodes import ELECTRODES, TEN_TWENTY
 from dare_sklearn.signals.interpolation import spline_matrix, template_positions
+from dare_sklearn.signals.recordings import cut_windows
 from dare_sklearn.signals.resampling import resample, whole_patches
-from dare_sklearn.signals.windows import cut_windows
 
 
 def test_the_table():

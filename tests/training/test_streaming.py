@@ -22,10 +22,9 @@ from dare_sklearn import DAREPretrainer
 from dare_sklearn.modules.config import get_config
 from dare_sklearn.signals.files import find_files, open_file
 from dare_sklearn.signals.readers import read_parts
-from dare_sklearn.signals.recordings import read_whole
+from dare_sklearn.signals.recordings import cut_windows, read_whole
 from dare_sklearn.signals.resampling import resample
 from dare_sklearn.signals.sources import Defaults, find_sources
-from dare_sklearn.signals.windows import cut_windows
 from dare_sklearn.training import reading
 from dare_sklearn.training.pretrain import PretrainNet
 from dare_sklearn.training.reading import How
