@@ -26,13 +26,15 @@ from sklearn.preprocessing import StandardScaler
 from tqdm.auto import tqdm
 
 from dare_sklearn import DAREClassifier, DAREEmbedder, simulate_epochs
-from dare_sklearn.evaluation import compare, summarize
+from dare_sklearn.evaluation import compare, report, summarize
+from dare_sklearn.evaluation.verdict import judge, sentence
 from dare_sklearn.inspection import mask_invariance
 from dare_sklearn.transformers import classical_pipelines
-from dare_sklearn.viz import plot_mask_invariance, plot_scores
+from dare_sklearn.viz import plot_mask_invariance
 
 MONTAGE = "Fp1 Fp2 F7 F3 Fz F4 F8 T7 C3 Cz C4 T8 P7 P3 Pz P4 P8 O1 O2 FC5 FC6 CP5 CP6".split()
 METRIC = "roc_auc_ovr"  # 0.5 is chance, however rare a class is
+DARE = "DARE, all readings weighed"
 CLASSICAL = {
     "erp": ("downsampled + LDA", "Xdawn + tangent space + LR"),
     "motor": ("band power + LR", "tangent space + LR"),
@@ -44,60 +46,37 @@ def make_pipelines(encoder: str, paradigm: str) -> dict:
     """What is compared; every pipeline takes the same mne.Epochs."""
     classical = classical_pipelines()
     return {
+        DARE: DAREClassifier(encoder, adaptation="linear"),
         "DARE embeddings + LR": make_pipeline(
             DAREEmbedder(encoder, pooling="flatten"),
             StandardScaler(),
             LogisticRegression(C=0.01, max_iter=5_000),
         ),
-        "DARE, all readings weighed": DAREClassifier(encoder, adaptation="linear"),
         **{name: classical[name] for name in CLASSICAL[paradigm]},
     }
 
 
-def score(pipelines: dict, epochs, paradigm: str) -> pd.DataFrame:
+def score(pipelines: dict, epochs, dataset: str, bar) -> pd.DataFrame:
     """Scores of all pipelines, person by person, so that every step of the bar takes as long."""
     y, people = (epochs.metadata[name].to_numpy() for name in ("label", "subject"))
-    folds = list(LeaveOneGroupOut().split(y, y, people))
     tables = []
-    with tqdm(folds, unit="person") as bar:
-        for number, (train, test) in enumerate(bar):
-            bar.set_description(f"{people[test[0]]} left out, {len(pipelines)} pipelines")
-            table = compare(
-                pipelines,
-                epochs,
-                y,
-                groups=people,
-                cv=[(train, test)],
-                scoring=METRIC,
-                random_state=0,
-                dataset=f"simulated {paradigm}",
-            )
-            tables.append(table.assign(fold=number))
+    for number, (train, test) in enumerate(LeaveOneGroupOut().split(y, y, people)):
+        bar.set_description(f"{len(pipelines)} pipelines without {people[test[0]]}")
+        how = {"groups": people, "cv": [(train, test)], "scoring": METRIC, "random_state": 0}
+        tables.append(compare(pipelines, epochs, y, dataset=dataset, **how).assign(fold=number))
+        bar.update()
     return pd.concat(tables, ignore_index=True)
 
 
-def write_report(folder: Path, table: pd.DataFrame, scores: pd.DataFrame, views: pd.DataFrame):
-    """One HTML page with the table and two figures."""
-    folder.mkdir(exist_ok=True)
-    plot_scores(scores, METRIC, summarize(scores)).savefig(folder / "scores.png", dpi=120)
-    plot_mask_invariance(views).savefig(folder / "views.png", dpi=120)
-    page = f"""<!doctype html><html lang="en"><meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1"><title>dare_sklearn demo</title>
-<style>body{{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}}
-table{{border-collapse:collapse}}td,th{{padding:.3rem .8rem;border-bottom:1px solid #ccc;
-text-align:right}}img{{max-width:100%}}.wide{{overflow-x:auto}}</style>
-<h1>dare_sklearn demo</h1>
-<p>Simulated EEG; every score is the area under the ROC curve on one person whom the model has not
-seen. The encoder was pretrained on other simulated people. Simulated signals show that the parts
-work together; what the encoder is worth on recordings stands in its model card.</p>
-<div class="wide">{table.to_html(float_format="%.3f", index=False)}</div>
-<img src="scores.png" alt="Scores of each person left out, per pipeline">
-<h2>Two halves of the electrodes, one embedding</h2>
-<p>How alike the encoder sees two views of an epoch that share few electrodes, or none, against an
-untrained encoder.</p>
-<img src="views.png" alt="Cosine similarity and retrieval against the overlap of two views">
-</html>"""
-    (folder / "report.html").write_text(page, encoding="utf-8")
+def compare_views(encoders: dict, epochs, bar) -> pd.DataFrame:
+    """How alike each encoder sees an epoch through different electrodes."""
+    tables = []
+    for name, encoder in encoders.items():
+        bar.set_description(f"views of epochs, encoder {name}")
+        views = mask_invariance(encoder, epochs, n_chans=8, n_draws=5, random_state=0)
+        tables.append(views.assign(encoder=name))
+        bar.update()
+    return pd.concat(tables)
 
 
 def main() -> None:
@@ -120,19 +99,35 @@ def main() -> None:
         ch_names=MONTAGE,
         random_state=0,
     )
-    scores = score(make_pipelines(args.encoder, args.paradigm), epochs, args.paradigm)
-    print("Comparing views of the same epochs through different electrodes ...")
-    views = pd.concat(
-        mask_invariance(encoder, epochs, n_chans=8, n_draws=10, random_state=0).assign(encoder=name)
-        for name, encoder in ((args.encoder, args.encoder), ("untrained", None))
+    pipelines = make_pipelines(args.encoder, args.paradigm)
+    encoders = {args.encoder: args.encoder, "untrained": None}
+    with tqdm(total=args.subjects + len(encoders), unit="step") as bar:
+        scores = score(pipelines, epochs, f"simulated {args.paradigm} EEG", bar)
+        views = compare_views(encoders, epochs, bar)
+        bar.set_description("done")
+    who = {"candidate": DARE, "rivals": CLASSICAL[args.paradigm]}
+    title = "Two halves of the electrodes, one embedding"
+    words = (
+        "how alike an encoder sees two views of an epoch that share few electrodes, or none: left "
+        "the similarity of their embeddings, right how often the other view is the nearest of all."
     )
-    columns = ["pipeline", "mean", "low", "high", "n", "fit_seconds", "predict_seconds"]
-    table = summarize(scores)[columns]
-    write_report(args.report, table, scores, views)
-    print(f"\nSimulated {args.paradigm} EEG, {args.subjects} people, one left out at a time: area")
-    print("under the ROC curve (chance 0.5) with its 95 % interval, and seconds per fold:\n")
+    page = report(
+        scores,
+        args.report,
+        title="dare_sklearn demo",
+        figures=[(title, plot_mask_invariance(views), words)],
+        context={
+            "mind": "Signals are simulated, and so was what the encoder was pretrained on: this "
+            "shows that the parts work together. What the encoder is worth on recordings stands in "
+            "its model card."
+        },
+        **who,
+    )
+    table = summarize(scores)[["pipeline", "mean", "low", "high", "fit_seconds", "predict_seconds"]]
+    print(f"\n{sentence(judge(scores, **who))}\n")
+    print("Area under the ROC curve (chance 0.5) with its 95 % interval, and seconds per fold:\n")
     print(table.to_string(index=False, float_format="%.3f"))
-    print(f"\nReport: {args.report / 'report.html'}")
+    print(f"\nReport: {page}")
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from sklearn.base import is_classifier, is_regressor
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import GroupKFold, ParameterGrid, StratifiedGroupKFold, check_cv
 from sklearn.utils._param_validation import Interval, StrOptions, validate_params
+from tqdm.auto import tqdm
 
 from ._identity import code_of, describe, digest, digest_signals, versions
 from ._store import Finished, plain
@@ -96,7 +97,7 @@ def compare(
         Whether a pipeline that fails raises an error with its name and fold, or warns and is left
         out.
     verbose : int, default=0
-        1 shows a progress bar.
+        1 shows a progress bar with the pipeline that runs.
 
     Returns
     -------
@@ -224,15 +225,16 @@ def compare(
     found = Parallel(n_jobs, return_as="generator_unordered")(
         delayed(work)(number) for number in range(len(cells))
     )
-    if verbose:
-        from tqdm.auto import tqdm
-
-        found = tqdm(found, total=len(cells), unit="cell", desc="compare")
     rows: dict[int, dict[str, Any] | str] = {}
-    for number, row, told in found:
-        rows[number] = row
-        for warning in told:
-            _tell_again(*warning)
+    with tqdm(
+        total=len(cells), unit="cell", desc=next(iter(pipelines)), disable=not verbose
+    ) as bar:
+        for number, row, told in found:
+            rows[number] = row
+            for warning in told:
+                _tell_again(*warning)
+            bar.set_description(next((c[0] for i, c in enumerate(cells) if i not in rows), "done"))
+            bar.update()
     for _, row in sorted(rows.items()):
         if isinstance(row, str):
             warnings.warn(f"{row} Its row is left out.", UserWarning, stacklevel=2)
