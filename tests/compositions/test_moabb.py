@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
-from unittest import mock
 
 import mne
 import numpy as np
@@ -26,31 +24,12 @@ ARRAY = {"ch_names": NAMES, "sfreq": SFREQ, "unit": "uV"}
 EVALUATIONS = ["WithinSessionEvaluation", "CrossSessionEvaluation", "CrossSubjectEvaluation"]
 
 pytestmark = [
+    pytest.mark.usefixtures("home"),
     # MOABB makes its table of results in a way that h5py will change
     pytest.mark.filterwarnings("ignore:Creating a dataset without passing data or dtype"),
     # its data set names a montage by a name that mne has replaced
     pytest.mark.filterwarnings("ignore:Montage name 'standard_1005' is deprecated:FutureWarning"),
 ]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def home(tmp_path_factory):
-    """MOABB and MNE keep configuration, data and results below a temporary folder."""
-    folder = tmp_path_factory.mktemp("moabb")
-    config = {"_MNE_FAKE_HOME_DIR": "home", "MNE_DATA": "data", "MOABB_RESULTS": "results"}
-    for name in config.values():
-        (folder / name).mkdir()
-    paths = {key: str(folder / name) for key, name in config.items()}
-    # the data set makes a temporary folder and notes it in the environment
-    with mock.patch.dict(os.environ, paths), mock.patch.object(tempfile, "tempdir", str(folder)):
-        yield folder
-
-
-@pytest.fixture(scope="module")
-def moabb(home):
-    return pytest.importorskip(
-        "moabb", minversion="1.7", reason="MOABB 1.7 is not installed: pip install moabb"
-    )
 
 
 @pytest.fixture(scope="module")
