@@ -64,7 +64,9 @@ def learning_curve(
         fewer = [(nested_rows(data.y, fold.train, size, seed), fold.test) for fold in folds]
         table = compare(pipelines, X, y, **{**compare_options, "cv": fewer})
         tables.append(table.assign(n_labels=size))
-    return _stacked(tables, tables[0].attrs)
+    table = pd.concat(tables, ignore_index=True)
+    table.attrs = dict(tables[0].attrs)
+    return table
 
 
 @validate_params(
@@ -145,12 +147,8 @@ def lost_electrodes(
         table[[*WHICH, *names, *COSTS]].rename(columns=names).assign(share=float(share))
         for share, names in columns.items()
     ]
-    return _stacked(parts, {"scores": {k: scorer_name(s) for k, s in scorers.items()}})
-
-
-def _stacked(tables: list[pd.DataFrame], attrs: dict[str, Any]) -> pd.DataFrame:
-    table = pd.concat(tables, ignore_index=True)
-    table.attrs = dict(attrs)
+    table = pd.concat(parts, ignore_index=True)
+    table.attrs = {"scores": {name: scorer_name(scorer) for name, scorer in scorers.items()}}
     return table
 
 

@@ -74,8 +74,7 @@ def corrected_ttest(differences: Any, n_train: float, n_test: float) -> TTest:
         raise ValueError(f"There must be two or more finite differences, got {differences!r}.")
     if not (n_train > 0 and n_test > 0):
         raise ValueError(f"n_train and n_test must be positive, got {n_train} and {n_test}.")
-    error = corrected_error(differences, n_test / n_train)
-    mean = _clean(differences.mean())
+    error, mean = corrected_error(differences, n_test / n_train), np.round(differences.mean(), 12)
     # without error, every fold has the same difference
     t = mean / error if error else mean and np.copysign(np.inf, mean)
     df = len(differences) - 1
@@ -165,7 +164,8 @@ def pairwise(
         people = _count_people(part)
         first = len(rows)
         for a, b in combinations(scores.columns, 2):
-            differences = _clean((scores[a] - scores[b]).to_numpy())
+            # without the rounding of a subtraction, so that ties are ties
+            differences = np.round((scores[a] - scores[b]).to_numpy(), 12)
             greater, less = _test(chosen, differences, ratio, n_permutations, random_state)
             rows.append(
                 {
@@ -229,14 +229,16 @@ def combine_datasets(pairs: pd.DataFrame) -> pd.DataFrame:
     for (a, b), part in pairs.groupby(["pipeline_a", "pipeline_b"], sort=False):
         if set(part["dataset"]) != set(pairs["dataset"]) or part["dataset"].duplicated().any():
             raise ValueError(f"The pair {a!r}, {b!r} must be in every data set once.")
-        n = part["n"].to_numpy()
+        n = part["n"].to_numpy(dtype=float)
         # into how many folds the trials of one person are cut says nothing of how much is known
-        people = part["n_subjects"].to_numpy() if "n_subjects" in part else n
-        weights = np.sqrt(people)
+        weights = np.sqrt(part.get("n_subjects", n))
+        # 0 and 1 are infinite for Stouffer's method; n observations have at most 2^n outcomes
+        finest = np.maximum(2.0**-n, np.finfo(float).eps)
         greater, less = (
-            float(stats.combine_pvalues(_inside(part[side], n), "stouffer", weights).pvalue)
+            float(stats.combine_pvalues(np.clip(part[side], finest, 1 - finest), "stouffer",
+                                        weights).pvalue)
             for side in ("p_greater", "p_less")
-        )
+        )  # fmt: skip
         with np.errstate(invalid="ignore"):
             effect = float(np.average(part["effect_size"].to_numpy(), weights=weights))
         rows.append(
@@ -261,9 +263,9 @@ def holm(p: Iterable[float]) -> np.ndarray:
 
 
 def _sign_permutation(differences: np.ndarray, n_permutations: int, seed: int, side: str) -> float:
-    """One-sided p of a paired permutation test: signs of the differences are exchangeable.
+    """One-sided p, as signs of paired differences are exchangeable: all patterns, or random ones.
 
-    All sign patterns up to 14 observations, else random ones with the observed pattern among them.
+    The observed pattern is among the random ones.
     """
     found = stats.permutation_test(
         (differences,),
@@ -308,16 +310,3 @@ def _effect(differences: np.ndarray) -> float:
     if np.ptp(differences) <= TIE:
         return 0.0 if abs(mean) <= TIE else float(np.copysign(np.inf, mean))
     return float(mean / differences.std(ddof=1))
-
-
-def _clean(differences: Any) -> Any:
-    """Differences without the rounding of a subtraction, so that ties are ties."""
-    return np.round(differences, 12)
-
-
-def _inside(p: Any, n: np.ndarray) -> np.ndarray:
-    """One-sided p-values away from 0 and 1, which are infinite for Stouffer's method: a test of n
-    observations has at most 2^n outcomes, and is never surer than one of them.
-    """
-    finest = np.maximum(2.0 ** -np.asarray(n, dtype=float), np.finfo(float).eps)
-    return np.clip(p, finest, 1 - finest)
