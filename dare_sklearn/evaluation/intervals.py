@@ -11,13 +11,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from numbers import Real
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy import stats
-from sklearn.utils._param_validation import Interval, validate_params
 
 from .compare import CALIBRATION, COSTS, WHICH
 
@@ -38,17 +36,16 @@ _BOUNDS = {
 }
 
 
-@validate_params(
-    {"confidence": [Interval(Real, 0, 1, closed="neither")]}, prefer_skip_nested_validation=False
-)
 def summarize(
     results: pd.DataFrame,
     metrics: Sequence[str] | str | None = None,
     *,
-    confidence: float = 0.95,
     bounds: Mapping[str, tuple[float, float]] | None = None,
 ) -> pd.DataFrame:
-    """Mean scores with confidence intervals, and costs.
+    """Mean scores with 95 % confidence intervals, and costs.
+
+    Intervals are Student's over subjects or, with the variance enlarged as in `corrected_ttest`,
+    over folds, within the bounds of the metric.
 
     Parameters
     ----------
@@ -57,9 +54,6 @@ def summarize(
         `pandas.concat`.
     metrics : str, sequence of str or None, default=None
         Columns of scores; None takes all that a data set has.
-    confidence : float, default=0.95
-        Of the intervals: Student's t over subjects or, with the variance enlarged as in
-        `corrected_ttest`, over folds, within the bounds of the metric.
     bounds : dict of str to (float, float), or None, default=None
         The least and the largest value of a metric (infinite where there is none), by its column.
         Known by name are accuracies, AUC, F1, precision, recall (0 to 1), kappa and Matthews'
@@ -77,7 +71,7 @@ def summarize(
     Raises
     ------
     ValueError
-        If a score is missing, or `confidence` is not between 0 and 1.
+        If a score is missing.
 
     Examples
     --------
@@ -102,7 +96,7 @@ def summarize(
             scores, unit, ratio = observations(part, metric)
             values = scores[which["pipeline"]].to_numpy(dtype=float)
             within = (bounds or {}).get(metric) or bounds_of(metric, results)
-            low, high = mean_interval(values, ratio, within, part["n_test"].sum(), confidence)
+            low, high = mean_interval(values, ratio, within, part["n_test"].sum())
             chance = f"chance_{metric}"
             rows.append(
                 {
@@ -116,9 +110,7 @@ def summarize(
     return pd.DataFrame(rows)
 
 
-def observations(
-    results: pd.DataFrame, metric: str, *, by_fold: bool = False
-) -> tuple[pd.DataFrame, str, float]:
+def observations(results: pd.DataFrame, metric: str) -> tuple[pd.DataFrame, str, float]:
     """What counts as one observation of a data set, and the scores of each.
 
     Parameters
@@ -127,8 +119,6 @@ def observations(
         Rows of `compare` of one data set.
     metric : str
         Column of the score.
-    by_fold : bool, default=False
-        Take folds as observations also where each tests one subject.
 
     Returns
     -------
@@ -147,7 +137,7 @@ def observations(
     if not np.isfinite(results[metric].astype(float)).all():
         raise ValueError(f"{dataset!r} has missing or infinite scores of {metric!r}.")
     one_each = (results["n_subjects"] == 1).all() and results["subject"].nunique() > 1
-    unit = "subject" if one_each and not by_fold else "fold"
+    unit = "subject" if one_each else "fold"
     scores = results.pivot_table(
         metric, index=unit, columns="pipeline", aggfunc="mean", sort=False, observed=True
     )
@@ -163,9 +153,8 @@ def mean_interval(
     ratio: float = 0.0,
     bounds: tuple[float, float] = (-np.inf, np.inf),
     n_tested: float = np.inf,
-    confidence: float = 0.95,
 ) -> tuple[float, float]:
-    """Confidence interval of the mean score, within the bounds of the metric.
+    """95 % confidence interval of the mean score, within the bounds of the metric.
 
     It is Student's, with the variance of the mean enlarged by `ratio` (Nadeau and Bengio), and cut
     at a single bound. Between two bounds it is Wilson's interval of a share [1]_, with as many
@@ -190,7 +179,7 @@ def mean_interval(
         low, high = -np.inf, np.inf
     mean = float(np.clip(values.mean(), low, high))
     variance = corrected_error(values, ratio) ** 2
-    t2 = float(stats.t.ppf(0.5 + confidence / 2, len(values) - 1)) ** 2
+    t2 = float(stats.t.ppf(0.975, len(values) - 1)) ** 2
     if np.isfinite([low, high]).all():
         width = high - low
         share = (mean - low) / width

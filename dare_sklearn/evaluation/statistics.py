@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from scipy import stats
-from sklearn.utils._param_validation import StrOptions, validate_params
 
 from .intervals import TIE, corrected_error, observations, score_column
 
@@ -82,19 +81,11 @@ def corrected_ttest(differences: Any, n_train: float, n_test: float) -> TTest:
     return TTest(float(t), df, min(1.0, 2 * min(greater, less)), greater, less)
 
 
-@validate_params(
-    {"test": [StrOptions({"auto", "permutation", "wilcoxon", "corrected_ttest"})]},
-    prefer_skip_nested_validation=False,
-)
-def pairwise(
-    results: pd.DataFrame,
-    metric: str | None = None,
-    *,
-    test: str = "auto",
-    n_permutations: int = 10_000,
-    random_state: int = 0,
-) -> pd.DataFrame:
+def pairwise(results: pd.DataFrame, metric: str | None = None) -> pd.DataFrame:
     """Compare every pair of pipelines, per data set.
+
+    By a paired permutation test of signs below 20 subjects and Wilcoxon's signed-rank test from
+    there on (MOABB's rule), and by the corrected resampled t-test where observations are folds.
 
     Parameters
     ----------
@@ -102,14 +93,6 @@ def pairwise(
         Of `compare`; several data sets stacked with `pandas.concat`.
     metric : str or None, default=None
         Column of the score; None where there is only one.
-    test : {"auto", "permutation", "wilcoxon", "corrected_ttest"}, default="auto"
-        "permutation" and "wilcoxon" are paired tests over subjects, "corrected_ttest" is for folds,
-        which share training data. "auto" permutes signs below 20 subjects, ranks them from there on
-        (MOABB's rule), and takes the corrected t-test where observations are folds.
-    n_permutations : int, default=10000
-        Random sign patterns beyond 14 subjects; up to there all are counted.
-    random_state : int, default=0
-        Seeds them.
 
     Returns
     -------
@@ -123,15 +106,15 @@ def pairwise(
     Raises
     ------
     ValueError
-        If pipelines were not scored on the same folds, a score is missing, or `test` wants
-        subjects where there are only folds.
+        If pipelines were not scored on the same folds, a score is missing, or there is one fold.
 
     Notes
     -----
     Subjects that are left out in turn share training data too; to take them as observations is the
     field's practice (MOABB). Permutation and rank tests are SciPy's, and give MOABB's numbers but
     where scores tie (its sign test does not allow for rounding) or where mean and ranks point in
-    opposite directions (its Wilcoxon test follows the mean).
+    opposite directions (its Wilcoxon test follows the mean). All sign patterns are counted up to 14
+    subjects, and 10,000 random ones beyond.
 
     References
     ----------
@@ -153,28 +136,23 @@ def pairwise(
     metric = score_column(results, metric)
     rows = []
     for dataset, part in results.groupby("dataset", sort=False):
-        scores, unit, ratio = observations(part, metric, by_fold=test == "corrected_ttest")
-        if test in ("permutation", "wilcoxon") and unit == "fold":
-            raise ValueError(
-                f"test={test!r} takes observations as independent; those of {dataset!r} are folds "
-                "that share training data: use 'corrected_ttest', or folds of one subject each."
-            )
-        few = "permutation" if len(scores) < WILCOXON_FROM else "wilcoxon"
-        chosen = test if test != "auto" else few if unit == "subject" else "corrected_ttest"
+        scores, unit, ratio = observations(part, metric)
+        test = "permutation" if len(scores) < WILCOXON_FROM else "wilcoxon"
+        test = test if unit == "subject" else "corrected_ttest"
         people = _count_people(part)
         first = len(rows)
         for a, b in combinations(scores.columns, 2):
             # without the rounding of a subtraction, so that ties are ties
             differences = np.round((scores[a] - scores[b]).to_numpy(), 12)
-            greater, less = _test(chosen, differences, ratio, n_permutations, random_state)
+            greater, less = _test(test, differences, ratio)
             rows.append(
                 {
                     "dataset": dataset, "pipeline_a": a, "pipeline_b": b, "metric": metric,
                     "unit": unit, "n": len(scores), "n_subjects": people,
                     "mean_a": scores[a].mean(), "mean_b": scores[b].mean(),
                     "difference": differences.mean(), "effect_size": _effect(differences),
-                    "test": chosen, "p_greater": greater,
-                    "p_less": less, "p": min(1.0, 2 * min(greater, less)),
+                    "test": test, "p_greater": greater, "p_less": less,
+                    "p": min(1.0, 2 * min(greater, less)),
                 }
             )  # fmt: skip
         for row, p in zip(rows[first:], holm([row["p"] for row in rows[first:]]), strict=True):
@@ -262,7 +240,7 @@ def holm(p: Iterable[float]) -> np.ndarray:
     return np.minimum(adjusted, 1.0)
 
 
-def _sign_permutation(differences: np.ndarray, n_permutations: int, seed: int, side: str) -> float:
+def _sign_permutation(differences: np.ndarray, side: str) -> float:
     """One-sided p, as signs of paired differences are exchangeable: all patterns, or random ones.
 
     The observed pattern is among the random ones.
@@ -270,8 +248,8 @@ def _sign_permutation(differences: np.ndarray, n_permutations: int, seed: int, s
     found = stats.permutation_test(
         (differences,),
         lambda d, axis: np.round(d.mean(axis=axis), 9),  # equal sums differ by rounding
-        permutation_type="samples", alternative=side, rng=seed,
-        n_resamples=np.inf if len(differences) <= EXACT_UP_TO else n_permutations,
+        permutation_type="samples", alternative=side, rng=0,
+        n_resamples=np.inf if len(differences) <= EXACT_UP_TO else 10_000,
     )  # fmt: skip
     return float(found.pvalue)
 
@@ -287,21 +265,19 @@ def _count_people(part: pd.DataFrame) -> int:
     return max(1, round(one["n_subjects"].sum() / max(1.0, repeats)))
 
 
-def _test(
-    test: str, differences: np.ndarray, ratio: float, n_permutations: int, seed: int
-) -> tuple[float, float]:
+def _test(test: str, differences: np.ndarray, ratio: float) -> tuple[float, float]:
     """One-sided p-values: above zero, and below."""
     if test == "corrected_ttest":
         if len(differences) < 2:
             raise ValueError("One fold alone cannot be tested: use two or more.")
         result = corrected_ttest(differences, 1.0, ratio)
         return result.p_greater, result.p_less
-    sides = ("greater", "less")
     if test == "permutation":
-        return tuple(_sign_permutation(differences, n_permutations, seed, side) for side in sides)
+        return _sign_permutation(differences, "greater"), _sign_permutation(differences, "less")
     if not differences.any():
         return 1.0, 1.0  # no ranks to sum
-    return tuple(float(stats.wilcoxon(differences, alternative=side).pvalue) for side in sides)
+    both = (stats.wilcoxon(differences, alternative=side) for side in ("greater", "less"))
+    return tuple(float(found.pvalue) for found in both)
 
 
 def _effect(differences: np.ndarray) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,14 +23,7 @@ BATCH = 64  # epochs that are embedded at once
 
 
 def plot_attention(
-    encoder: Any,
-    X: Any,
-    *,
-    per_head: bool = False,
-    ch_names: Sequence[str] | None = None,
-    sfreq: float | None = None,
-    unit: str = "auto",
-    ax: Axes | None = None,
+    estimator: Any, X: Any, *, per_head: bool = False, ax: Axes | None = None
 ) -> Figure:
     """How much the encoder's summary tokens attend to each electrode in the last block.
 
@@ -40,14 +33,11 @@ def plot_attention(
 
     Parameters
     ----------
-    encoder : Encoder or fitted estimator
-        From `load_encoder`, or a DAREEmbedder, DAREPretrainer, DAREClassifier or DARERegressor.
+    estimator : fitted DAREEmbedder, DAREPretrainer, DAREClassifier or DARERegressor
     X : array, mne.Epochs or braindecode data set
-        Signals; for an estimator, in the layout of its ``fit``.
+        Signals in the layout of its ``fit``.
     per_head : bool, default=False
         One map per attention head instead of their average.
-    ch_names, sfreq, unit
-        Names, rate (Hz) and unit of arrays, as in `DAREEmbedder`; for a bare encoder only.
     ax : Axes or None, default=None
         Where to draw the average; None makes a figure.
 
@@ -60,7 +50,7 @@ def plot_attention(
     Raises
     ------
     TypeError, ValueError
-        If `encoder` is neither, `X` cannot be read, or `ax` is passed with ``per_head=True``.
+        If `estimator` is another, `X` cannot be read, or `ax` is passed with ``per_head=True``.
 
     References
     ----------
@@ -79,7 +69,7 @@ def plot_attention(
     """
     if per_head and ax is not None:
         raise ValueError("plot_attention draws several maps with per_head=True: leave ax out.")
-    bare, names, passes = _prepare(encoder, X, ch_names, sfreq, unit)
+    bare, names, passes = _prepare(estimator, X)
     places = place_electrodes(names, {})
     weights = 100 * mean_attention(bare, passes)  # (n_heads, n_chans + embed_num), percent
     alike = 100 / weights.shape[1]
@@ -133,38 +123,26 @@ def mean_attention(encoder: Encoder, passes: Iterator[Any]) -> np.ndarray:
     return (total / count).numpy()
 
 
-def _prepare(encoder, X, ch_names, sfreq, unit):
+def _prepare(estimator: Any, X: Any) -> tuple[Any, list[str], Iterator[Any]]:
     """The bare encoder, its electrodes, and its passes over `X`."""
     import torch
     from sklearn.utils.validation import check_is_fitted
 
     from ..base.input import SignalInputMixin
-    from ..modules.encoder import Encoder
-    from ..signals.errors import about
-    from ..signals.grid import Windows
-    from ..signals.readers import read_signals
 
-    kind, module = type(encoder).__name__, None
-    if isinstance(encoder, SignalInputMixin):
-        if ch_names is not None or sfreq is not None or unit != "auto":
-            raise ValueError(f"ch_names, sfreq, unit are for a bare encoder: {kind} has its own.")
-        check_is_fitted(encoder)
-        if not hasattr(encoder, "encoder_"):
-            raise TypeError("plot_attention needs an estimator with an encoder.")
-        windows, module = encoder._load(X), getattr(encoder, "module_", None)
-        if module is not None and not hasattr(module, "temporal"):
-            raise ValueError(
-                f"The probe of spatial_init={encoder.spatial_init!r} shows its encoder one virtual "
-                "electrode at a time, so that there is no attention between electrodes."
-            )
-        bare = encoder.encoder_ if module is None else module.encoder
-    elif isinstance(encoder, Encoder):
-        bare = encoder
-        with about("plot_attention"):
-            signals = read_signals(X, ch_names=ch_names, sfreq=sfreq, unit=unit)
-            windows = Windows(signals, bare.config, unknown="interpolate")
-    else:
-        raise TypeError(f"plot_attention takes an encoder or a fitted estimator, got a {kind}.")
+    if not isinstance(estimator, SignalInputMixin):
+        kind = type(estimator).__name__
+        raise TypeError(f"plot_attention takes a fitted estimator with an encoder, got a {kind}.")
+    check_is_fitted(estimator)
+    if not hasattr(estimator, "encoder_"):
+        raise TypeError("plot_attention needs an estimator with an encoder.")
+    windows, module = estimator._load(X), getattr(estimator, "module_", None)
+    if module is not None and not hasattr(module, "temporal"):
+        raise ValueError(
+            f"The probe of spatial_init={estimator.spatial_init!r} shows its encoder one virtual "
+            "electrode at a time, so that there is no attention between electrodes."
+        )
+    bare = estimator.encoder_ if module is None else module.encoder
     rows = windows.rows if module is None else module.targets.tolist()
     device = next(bare.parameters()).device
     channels = torch.as_tensor(rows, device=device)

@@ -21,7 +21,6 @@ def plot_channel_relevance(
     ch_names: Sequence[str] | None = None,
     *,
     info: Any = None,
-    title: str = "Relevance of channels",
     ax: Axes | None = None,
 ) -> Figure:
     """Map of how much the score falls when a channel is shuffled.
@@ -37,7 +36,6 @@ def plot_channel_relevance(
         Names of the channels; None takes those of the Bunch, or of `info`.
     info : mne.Info or None, default=None
         Positions of channels outside the 10-05 system.
-    title : str, default="Relevance of channels"
     ax : Axes or None, default=None
         Where to draw; None makes a figure.
 
@@ -81,5 +79,5 @@ def plot_channel_relevance(
         ax, mean, places, "fall of the score", cmap=SIGNED, limits=symmetric_limits(mean),
         names=ch_names, marked=sure,
     )  # fmt: skip
-    ax.set_title(title)
+    ax.set_title("Relevance of channels")
     return ax.figure

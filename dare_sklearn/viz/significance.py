@@ -13,13 +13,11 @@ from matplotlib.patches import Rectangle
 from ._axes import PALE, SIGNED, get_axes, p_text, spelled, symmetric_limits, wrap
 from ._tables import check_table
 
+ALPHA = 0.05
+
 
 def plot_significance(
-    table: pd.DataFrame,
-    *,
-    value: str = "difference",
-    alpha: float = 0.05,
-    ax: Axes | None = None,
+    table: pd.DataFrame, *, value: str = "difference", ax: Axes | None = None
 ) -> Figure:
     """Matrix of differences between pipelines, coloured where they are significant.
 
@@ -30,20 +28,19 @@ def plot_significance(
         pair, with ``pipeline_a``, ``pipeline_b``, `value`, and the corrected ``p_holm``.
     value : str, default="difference"
         Column to draw, the first pipeline minus the second; "effect_size" of `combine_datasets`.
-    alpha : float, default=0.05
-        Level of significance; differences above it stay grey.
     ax : Axes or None, default=None
         Where to draw; None makes a figure.
 
     Returns
     -------
     Figure
-        A cell holds the score of its row minus that of its column, and the corrected p-value.
+        A cell holds the score of its row minus that of its column, and the corrected p-value; it
+        is grey where that is 0.05 or more.
 
     Raises
     ------
     TypeError, ValueError
-        If the table lacks a column, holds a pair twice, or `alpha` is not between 0 and 1.
+        If the table lacks a column or holds a pair twice.
 
     Examples
     --------
@@ -54,8 +51,6 @@ def plot_significance(
     >>> plot_significance(table).axes[0].get_title()
     'Row minus column, coloured where p < 0.05'
     """
-    if not isinstance(alpha, float) or not 0 < alpha < 1:
-        raise ValueError(f"alpha must be a number between 0 and 1, got {alpha!r}.")
     check_table(table, ["pipeline_a", "pipeline_b", value, "p_holm"], ["p_holm"])
     names = list(dict.fromkeys([*table["pipeline_a"], *table["pipeline_b"]]))
     row = table["pipeline_a"].map(names.index).to_numpy()
@@ -74,7 +69,7 @@ def plot_significance(
 
     side = 0.62 * len(names)
     ax = get_axes(ax, 3.4 + side, 1.9 + side)
-    shown = np.ma.masked_where(~(p < alpha), difference)
+    shown = np.ma.masked_where(~(p < ALPHA), difference)
     finite = difference[np.isfinite(difference)]  # an effect size may be infinite
     norm = Normalize(*symmetric_limits(finite if len(finite) else np.zeros(1)))
     cmap = colormaps[SIGNED].with_extremes(bad=PALE)
@@ -82,7 +77,7 @@ def plot_significance(
     for i in range(len(names)):  # a pipeline against itself
         ax.add_patch(Rectangle((i - 0.5, i - 0.5), 1, 1, color="white"))
     for i, j in zip(*np.nonzero(~np.isnan(difference)), strict=True):
-        strong = p[i, j] < alpha and abs(norm(difference[i, j]) - 0.5) > 0.3
+        strong = p[i, j] < ALPHA and abs(norm(difference[i, j]) - 0.5) > 0.3
         text = f"{_signed(difference[i, j])}\n{p_text(p[i, j])}"
         shade = "white" if strong else "black"
         ax.text(j, i, text, ha="center", va="center", fontsize="x-small", color=shade)
@@ -95,7 +90,7 @@ def plot_significance(
     ax.grid(which="minor", color="white", linewidth=2)
     ax.tick_params(which="both", length=0)
     ax.figure.colorbar(image, ax=ax, label=spelled(value), shrink=0.8)
-    ax.set_title(f"Row minus column, coloured where p < {alpha:g}", fontsize="medium")
+    ax.set_title(f"Row minus column, coloured where p < {ALPHA:g}", fontsize="medium")
     return ax.figure
 
 
