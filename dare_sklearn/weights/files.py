@@ -32,10 +32,10 @@ MAX_WEIGHTS_BYTES = 2**32
 
 @contextmanager
 def in_place_of(path: Path) -> Iterator[Path]:
-    """A new path to write to, which takes the place of `path` in one step at the end.
+    """A new path for a file or folder, which takes the place of `path` in one step at the end.
 
-    Where writing fails, what was at `path` stays as it was, and nothing else is left behind. The
-    new path may be made a file or a folder, and ends like `path`.
+    If writing fails, what was at `path` stays as it was, and nothing else is left behind. The new
+    path ends like `path`.
     """
     part = path.with_name(f".part-{uuid4().hex}-{path.name}")
     try:
@@ -97,12 +97,13 @@ def read_folder(folder: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         the configuration was written with.
     """
     folder = Path(folder)
-    for name in (CONFIG_NAME, WEIGHTS_NAME):
-        if not (folder / name).is_file():
-            raise FileNotFoundError(
-                f"{str(folder)!r} holds no {name}: expected a folder that save_pretrained wrote."
-            )
     config_file, weights_file = folder / CONFIG_NAME, folder / WEIGHTS_NAME
+    for file in (config_file, weights_file):
+        if not file.is_file():
+            raise FileNotFoundError(
+                f"{str(folder)!r} holds no {file.name}: expected a folder that save_pretrained "
+                "wrote."
+            )
     config = _read_json(config_file)
     if not isinstance(config, dict) or config.get("library") != "dare_sklearn":
         raise ValueError(
@@ -164,13 +165,7 @@ def shorten(text: object, most: int = 300) -> str:
 
 
 def read_tensors(path: str | Path) -> dict[str, Tensor]:
-    """Tensors of a safetensors file.
-
-    Raises
-    ------
-    ValueError
-        If the file is damaged, too large, or names a tensor twice.
-    """
+    """Tensors of a safetensors file; a ValueError if it is damaged or too large."""
     _check_header(Path(path))
     try:
         return load_file(path)
@@ -186,14 +181,14 @@ def _check_header(path: Path) -> None:
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         header = file.read(min(length, MAX_TEXT_BYTES))
-    if path.stat().st_size > MAX_WEIGHTS_BYTES:
-        raise ValueError(_unreadable(path, "it is larger than any model of this library"))
-    if length > MAX_TEXT_BYTES:
-        raise ValueError(_unreadable(path, "the list of its tensors is too long"))
     try:
+        if path.stat().st_size > MAX_WEIGHTS_BYTES:
+            raise ValueError("it is larger than any model of this library")
+        if length > MAX_TEXT_BYTES:
+            raise ValueError("the list of its tensors is too long")
         _parse(header)  # safetensors takes the last of two tensors of one name
     except (ValueError, RecursionError) as error:
-        raise ValueError(_unreadable(path, f"the list of its tensors: {error}")) from None
+        raise ValueError(_unreadable(path, error)) from None
 
 
 def _unreadable(path: str | Path, reason: object) -> str:
@@ -204,13 +199,7 @@ def _unreadable(path: str | Path, reason: object) -> str:
 
 
 def load_strict(module: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
-    """Load `tensors` into `module`; names, shapes, dtypes and values must all be right.
-
-    Raises
-    ------
-    ValueError
-        As `check_fit`.
-    """
+    """Load `tensors` into `module`; a ValueError as of `check_fit`."""
     check_fit(module, tensors, source)
     module.load_state_dict(dict(tensors), strict=True)
 

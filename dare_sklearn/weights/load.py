@@ -171,40 +171,31 @@ def save_pretraining_model(folder: str | Path, model: PretrainingModel, **info: 
 
 
 def _read(
-    source: str | Path, amplitude_uv: float | None = None, reference: str | None = "saved"
+    source: str | Path, amplitude_uv: float | None, reference: str | None
 ) -> tuple[DAREConfig, dict[str, torch.Tensor]]:
     """Configuration, with another scale where one is asked for, and tensors."""
-    config, tensors = _read_saved(source)
+    path = locate(source)
+    if path.is_dir():
+        header, tensors = read_folder(path)
+        if header.get("kind") in PROBES:  # it holds its encoder
+            inside = with_prefix(tensors, "encoder")
+            tensors = {f"target_encoder.{name}": tensor for name, tensor in inside.items()}
+        config = model_config(header, path)
+    elif path.is_file() and path.suffix == ".ckpt":
+        config, tensors = read_lightning(path)
+    else:
+        raise ValueError(
+            f"{str(source)!r} is a file of an unknown kind: expected a folder with {CONFIG_NAME} "
+            "and model.safetensors, or a Lightning checkpoint (.ckpt)."
+        )
     changes: dict[str, Any] = {} if amplitude_uv is None else {"amplitude_uv": amplitude_uv}
     if reference != "saved":
         changes["reference"] = reference
     return replace(config, **changes), tensors
 
 
-def _read_saved(source: str | Path) -> tuple[DAREConfig, dict[str, torch.Tensor]]:
-    path = locate(source)
-    if path.is_dir():
-        config, tensors = read_folder(path)
-        if config.get("kind") in PROBES:  # it holds its encoder
-            inside = with_prefix(tensors, "encoder")
-            tensors = {f"target_encoder.{name}": tensor for name, tensor in inside.items()}
-        return model_config(config, path), tensors
-    if path.is_file() and path.suffix == ".ckpt":
-        return read_lightning(path)
-    raise ValueError(
-        f"{str(source)!r} is a file of an unknown kind: expected a folder with {CONFIG_NAME} "
-        "and model.safetensors, or a Lightning checkpoint (.ckpt)."
-    )
-
-
 def model_config(config: dict[str, Any], folder: Path) -> DAREConfig:
-    """The shape of the model in what `read_folder` gave.
-
-    Raises
-    ------
-    ValueError
-        If it is missing, or not the shape of any model.
-    """
+    """The shape of the model in what `read_folder` gave; a ValueError if it has none."""
     model = config.get("model")
     if not isinstance(model, dict):
         raise ValueError(f'{str(folder)!r}: {CONFIG_NAME} lacks the entry "model".')
@@ -221,13 +212,7 @@ def model_config(config: dict[str, Any], folder: Path) -> DAREConfig:
 
 
 def locate(source: str | Path) -> Path:
-    """File or folder of a shipped name, a path, or an id of the Hugging Face Hub.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is none.
-    """
+    """File or folder of a shipped name, a path, or an id of the Hugging Face Hub."""
     if not isinstance(source, str | os.PathLike):
         raise TypeError(
             f"An encoder is loaded by its name or its path, got {shorten(repr(source))} "

@@ -38,22 +38,9 @@ def make_network(
     """A network with its weights, in evaluation mode; encoders are frozen.
 
     It is made without memory first, and gets some only if the weights fit: a configuration cannot
-    ask for more than its file of weights holds. No random number is drawn.
-
-    Parameters
-    ----------
-    kind : {"Encoder", "ConvLinearProbe", "VirtualProbe", "PretrainingModel"}
-    config : DAREConfig
-    spec : dict
-        What the network's ``spec()`` gives; nothing for an encoder.
-    tensors : dict of str to Tensor
-    source : str
-        Where they come from, for messages.
-
-    Raises
-    ------
-    ValueError
-        As `check_fit`, and if there can be no such network.
+    ask for more than its file of weights holds. No random number is drawn. `spec` is what the
+    network's ``spec()`` gives (nothing for an encoder); `source` says in messages where all come
+    from. Raises ValueError as `check_fit`, and if there can be no such network.
     """
     n_blocks = sum(config.depth) if kind == "PretrainingModel" else config.depth[0]
     n_layers = n_blocks + spec.get("spatial_layers", 0)
@@ -87,13 +74,7 @@ def to_plain(module: nn.Module) -> dict[str, Any]:
 
 
 def from_plain(plain: dict[str, Any]) -> nn.Module:
-    """Inverse of `to_plain`.
-
-    Raises
-    ------
-    ValueError
-        If the tensors do not fit the shape.
-    """
+    """Inverse of `to_plain`; a ValueError if the tensors do not fit the shape."""
     # a copy: arrays that come from a memory map or an archive may be read-only
     tensors = {name: torch.from_numpy(a.copy()) for name, a in plain["tensors"].items()}
     config = DAREConfig.from_dict(plain["config"])

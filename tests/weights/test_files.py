@@ -208,7 +208,7 @@ def test_a_tensor_that_is_named_twice(folder):
     again = json.dumps({NAME: header[NAME]})[:-1] + ", " + json.dumps(header)[1:]
     damaged = len(again).to_bytes(8, "little") + again.encode() + content[8 + length :]
     (folder / "model.safetensors").write_bytes(damaged)
-    with pytest.raises(ValueError, match="model.safetensors.* duplicate key"):
+    with pytest.raises(ValueError, match="model.safetensors.*duplicate key"):
         load_encoder(folder)
 
 
