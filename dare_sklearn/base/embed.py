@@ -20,7 +20,7 @@ from ..training.device import Compiled, autocast, resolve_device, resolve_precis
 from ..training.memory import run_in_batches
 from ..training.threads import compute_threads, n_threads_of
 from .cache import EpochCache, encoder_digest, open_cache
-from .pooling import Reading, TokenTangentSpace, feature_names, read_rows
+from .pooling import Reading, TokenTangentSpace, read_rows
 
 
 def embed_windows(estimator: Any, windows: Windows) -> np.ndarray:
@@ -178,11 +178,5 @@ def fitted_feature_names(estimator: Any) -> np.ndarray:
     n_times = 0
     if reading.pooling == "flatten":
         n_times = resampled_length(estimator.n_times_in_, estimator.sfreq_in_, config.sfreq)
-    return feature_names(
-        config,
-        getattr(estimator, "electrodes_", ()),
-        n_times // config.patch_size,
-        views=reading.views,
-        pooling=reading.pooling,
-        layer=reading.layer,
-    )
+    electrodes = getattr(estimator, "electrodes_", ())
+    return reading.names(config, electrodes, n_times // config.patch_size)

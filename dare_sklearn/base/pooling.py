@@ -5,7 +5,7 @@ Pure functions of tokens ``(n_epochs, n_views, n_patches, n_dims)``, and one rea
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,6 @@ from ..modules.encoder import Encoder
 
 VIEWS = ("joint", "electrodes")
 POOLINGS = ("mean", "mean_std", "flatten", "covariance", "power", "tokens")
-PATCH_POOLINGS = POOLINGS[:3]  # over patches, with nothing to learn
 LAYERS = ("patch", "last")
 STRIDE = 16  # samples between the overlapping patches of "power"
 # Variance of a learned filter's output below what amplifiers resolve: a flat channel stays finite.
@@ -50,33 +49,47 @@ class Reading:
         return self.pooling == "auto" or self.views == "electrodes"
 
     def check(self, config: DAREConfig) -> None:
-        """Refuse what does not go together; see `check_reading`."""
-        if self.pooling != "auto":
-            check_reading(self.views, self.pooling, self.layer, config)
+        """Raise a ValueError if views, pooling and layer do not go together."""
+        if self.pooling == "auto":
+            return
+        if self.pooling in ("covariance", "power") and not self.electrodes:
+            raise ValueError(
+                f"pooling={self.pooling!r} reads every electrode alone: set views='electrodes'."
+            )
+        if self.layer == "patch" and not self.electrodes:
+            raise ValueError(
+                "layer='patch' is read before electrodes are mixed: set views='electrodes'."
+            )
+        if not isinstance(self.layer, str) and not 0 <= self.layer < config.depth[0]:
+            raise ValueError(
+                f"layer must be 'patch', 'last' or a block from 0 to {config.depth[0] - 1} of this "
+                f"encoder, got {self.layer}."
+            )
+        if self.pooling == "power" and self.layer not in LAYERS:
+            raise ValueError("pooling='power' reads the patch embedding: leave layer out.")
 
+    def names(self, config: DAREConfig, electrodes: Sequence[str], n_patches: int) -> np.ndarray:
+        """Names of the features: electrode, patch, summary token and dimension, where they differ.
 
-def check_reading(views: str, pooling: str, layer: str | int, config: DAREConfig) -> None:
-    """Refuse views, poolings and layers that do not go together.
-
-    Raises
-    ------
-    ValueError
-    """
-    if pooling in ("covariance", "power") and views != "electrodes":
-        raise ValueError(
-            f"pooling={pooling!r} reads every electrode alone: set views='electrodes'."
-        )
-    if layer == "patch" and views != "electrodes":
-        raise ValueError(
-            "layer='patch' is read before electrodes are mixed: set views='electrodes'."
-        )
-    if not isinstance(layer, str) and not 0 <= layer < config.depth[0]:
-        raise ValueError(
-            f"layer must be 'patch', 'last' or a block from 0 to {config.depth[0] - 1} of this "
-            f"encoder, got {layer}."
-        )
-    if pooling == "power" and layer not in LAYERS:
-        raise ValueError("pooling='power' reads the patch embedding: leave layer out.")
+        Such as ``dare_s0_d012`` (joint mean), ``dare_p03_s0_d012`` (joint flatten),
+        ``dare_CZ_p03_s0_d012`` (electrodes), ``dare_power_CZ_d012`` and ``dare_cov_CZ_PZ``.
+        """
+        dims = [f"d{d:03d}" for d in range(config.embed_dim)]
+        if self.pooling == "covariance":  # pyriemann's order: the upper triangle, row by row
+            pairs = zip(*np.triu_indices(len(electrodes)), strict=True)
+            found = [f"cov_{electrodes[a]}_{electrodes[b]}" for a, b in pairs]
+        elif self.pooling == "power":
+            found = [f"power_{name}_{dim}" for name in electrodes for dim in dims]
+        else:
+            if self.layer != "patch":
+                dims = [f"s{s}_{dim}" for s in range(config.embed_num) for dim in dims]
+            views = [f"{name}_" for name in electrodes] if self.electrodes else [""]
+            flat = self.pooling == "flatten"
+            patches = [f"p{p:02d}_" for p in range(n_patches)] if flat else [""]
+            found = [f"{view}{patch}{dim}" for view in views for patch in patches for dim in dims]
+            if self.pooling == "mean_std":
+                found += [f"std_{name}" for name in found]
+        return np.asarray([f"dare_{name}" for name in found], dtype=object)
 
 
 def read_tokens(
@@ -114,11 +127,9 @@ def read_tokens(
 
 
 def read_power(encoder: Encoder, x: Tensor) -> Tensor:
-    """Log-variance of the encoder's learned filters over overlapping patches, by electrode.
+    """Log-variance of the encoder's learned filters, ``(n_epochs, n_chans * embed_dim)``.
 
-    Returns
-    -------
-    Tensor, shape (n_epochs, n_chans * embed_dim)
+    Over overlapping patches of every electrode.
     """
     bank = encoder.filter_bank(x, STRIDE).float()  # (B, C, n_windows, D)
     return bank.var(dim=2, correction=0).add(FLOOR).log().flatten(1)
@@ -149,37 +160,27 @@ def read_rows(
     ndarray of float32, shape (n_epochs, ...)
         Pooled features; for "covariance" the tokens, for "auto" all blocks side by side.
     """
-    everything, rows = (x, channels) if fill is None else (fill[0] @ x, fill[1])
+    everything = (x, channels) if fill is None else (fill[0] @ x, fill[1])
 
     def tokens(views: str) -> np.ndarray:
-        alone = views == "electrodes"
-        found = read_tokens(
-            encoder,
-            everything if alone else x,
-            rows if alone else channels,
-            views=views,
-            layer=reading.layer,
-            forward=forward,
-        )
+        signals = everything if views == "electrodes" else (x, channels)
+        found = read_tokens(encoder, *signals, views=views, layer=reading.layer, forward=forward)
         return found.float().cpu().numpy()
 
-    if reading.pooling == "power":
-        return read_power(encoder, everything).cpu().numpy()
     if reading.pooling == "covariance":
         return tokens("electrodes")
-    if reading.pooling == "auto":
-        power = read_power(encoder, everything).cpu().numpy()
-        return np.hstack([*(pool(tokens(views), "flatten") for views in VIEWS), power])
-    return pool(tokens(reading.views), reading.pooling)
+    if reading.pooling not in ("auto", "power"):
+        return pool(tokens(reading.views), reading.pooling)
+    power = read_power(encoder, everything[0]).cpu().numpy()
+    if reading.pooling == "power":
+        return power
+    return np.hstack([*(pool(tokens(views), "flatten") for views in VIEWS), power])
 
 
 def pool(tokens: np.ndarray, pooling: str) -> np.ndarray:
-    """Pool ``(n_epochs, n_views, n_patches, n_dims)`` over patches, or keep them.
+    """Pool ``(n_epochs, n_views, n_patches, n_dims)`` over patches to ``(n_epochs, n_features)``.
 
-    Returns
-    -------
-    ndarray, shape (n_epochs, n_features)
-        For "tokens" ``(n_epochs, n_views, n_patches * n_dims)``.
+    For "tokens", ``(n_epochs, n_views, n_patches * n_dims)``.
     """
     n_epochs, n_views = tokens.shape[:2]
     if pooling == "tokens":
@@ -270,10 +271,7 @@ class TokenTangentSpace(BaseEstimator):
 class AllBlocks(BaseEstimator):
     """Rows of the reading "auto" as blocks of features by name, for a reading of several blocks.
 
-    Parameters
-    ----------
-    shape : tuple of int
-        Electrodes, patches, dimensions of a token.
+    `shape` holds the numbers of electrodes, patches and dimensions of a token.
     """
 
     def __init__(self, shape: tuple[int, int, int]) -> None:
@@ -281,28 +279,33 @@ class AllBlocks(BaseEstimator):
 
     def fit_transform(self, rows: np.ndarray) -> dict[str, np.ndarray]:
         """Blocks "joint", "electrodes", "covariance" and "power" of the training epochs."""
-        blocks, tokens = self._split(rows)
         self.space_ = TokenTangentSpace()
-
-        def each(work: Callable[[np.ndarray], Any]) -> list:
-            return [work(tokens[start : start + 64]) for start in range(0, len(tokens), 64)]
-
-        return {**blocks, "covariance": self.space_.fit_transform(each)}
+        blocks = self._split(rows)
+        return {
+            **blocks,
+            "covariance": self.space_.fit_transform(
+                lambda work: [work(tokens) for tokens in self._tokens(blocks)]
+            ),
+        }
 
     def transform(self, rows: np.ndarray) -> dict[str, np.ndarray]:
         """The same blocks of other epochs."""
-        blocks, tokens = self._split(rows)
-        parts = [
-            self.space_.transform(tokens[start : start + 64]) for start in range(0, len(tokens), 64)
-        ]
+        blocks = self._split(rows)
+        parts = [self.space_.transform(tokens) for tokens in self._tokens(blocks)]
         return {**blocks, "covariance": np.concatenate(parts)}
 
-    def _split(self, rows: np.ndarray) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    def _split(self, rows: np.ndarray) -> dict[str, np.ndarray]:
         n_chans, n_patches, n_dims = self.shape
         ends = np.cumsum([n_patches * n_dims, n_chans * n_patches * n_dims])
-        joint, electrodes, power = np.split(rows, ends, axis=1)
-        blocks = {"joint": joint, "electrodes": electrodes, "power": power}
-        return blocks, electrodes.reshape(len(rows), *self.shape)
+        return dict(
+            zip(("joint", "electrodes", "power"), np.split(rows, ends, axis=1), strict=True)
+        )
+
+    def _tokens(self, blocks: dict[str, np.ndarray], size: int = 64) -> Iterator[np.ndarray]:
+        """Tokens of every electrode, some epochs at a time."""
+        rows = blocks["electrodes"]
+        for start in range(0, len(rows), size):
+            yield rows[start : start + size].reshape(-1, *self.shape)
 
 
 def _tangent_space() -> Any:
@@ -310,41 +313,3 @@ def _tangent_space() -> Any:
     from pyriemann.tangentspace import TangentSpace  # half a second, which few readings need
 
     return TangentSpace(metric={"mean": "logeuclid", "map": "riemann"})
-
-
-def feature_names(
-    config: DAREConfig,
-    names: Sequence[str],
-    n_patches: int,
-    *,
-    views: str,
-    pooling: str,
-    layer: str | int = "last",
-) -> np.ndarray:
-    """Names of pooled features: electrode, patch, summary token and dimension, where they differ.
-
-    Such as ``dare_s0_d012`` (joint mean), ``dare_p03_s0_d012`` (joint flatten),
-    ``dare_CZ_p03_s0_d012`` (electrodes), ``dare_power_CZ_d012`` and ``dare_cov_CZ_PZ``.
-
-    Parameters
-    ----------
-    config : DAREConfig
-    names : sequence of str
-        Electrodes of the views.
-    n_patches : int
-    """
-    dims = [f"d{d:03d}" for d in range(config.embed_dim)]
-    if pooling == "covariance":  # pyriemann's order: the upper triangle, row by row
-        pairs = zip(*np.triu_indices(len(names)), strict=True)
-        found = [f"cov_{names[a]}_{names[b]}" for a, b in pairs]
-    elif pooling == "power":
-        found = [f"power_{name}_{dim}" for name in names for dim in dims]
-    else:
-        if layer != "patch":
-            dims = [f"s{s}_{dim}" for s in range(config.embed_num) for dim in dims]
-        views_of = [f"{name}_" for name in names] if views == "electrodes" else [""]
-        patches = [f"p{p:02d}_" for p in range(n_patches)] if pooling == "flatten" else [""]
-        found = [f"{view}{patch}{dim}" for view in views_of for patch in patches for dim in dims]
-        if pooling == "mean_std":
-            found += [f"std_{name}" for name in found]
-    return np.asarray([f"dare_{name}" for name in found], dtype=object)

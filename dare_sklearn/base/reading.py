@@ -51,31 +51,24 @@ class _KernelReading(BaseEstimator):
         groups: np.ndarray | None,
         strata: np.ndarray | None,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Learn coefficients.
+        """Learn coefficients of targets ``(n_epochs, n_outputs)``.
 
-        Parameters
-        ----------
-        targets : ndarray, shape (n_epochs, n_outputs)
-        scale_weight, weight : ndarray, shape (n_epochs,)
-            Of the epochs in the scaling of the features, and in the squared error.
-        groups, strata : ndarray, shape (n_epochs,), or None
-            What folds keep whole, and what they spread evenly.
-
-        Returns
-        -------
-        chosen : ndarray of int
-            Epochs on which blocks and penalties were weighed.
-        held_out : ndarray, shape (n_chosen, n_outputs)
-            What the reading says of them without having seen them.
+        `scale_weight` weighs epochs in the scaling of the features, `weight` in the squared error;
+        folds keep `groups` whole and spread `strata` evenly. Gives the epochs on which blocks and
+        penalties were weighed, and what the reading says of them without having seen them.
         """
         blocks = _named(blocks)
         used = np.flatnonzero(weight > 0)
+        n_outputs = targets.shape[1]
         self.scaling_, self.coef_ = {}, {}
-        self.intercept_ = np.zeros(targets.shape[1])
+        self.intercept_ = np.zeros(n_outputs)
         self.weights_ = {name: 0.0 for name in blocks}
         if len(used) < 2:  # nothing to compare: its own target is all that is known
             return used, targets[used]
-        chosen = self._choose(len(used))
+        chosen = np.arange(len(used))
+        if len(used) > N_CHOICE:
+            rng = np.random.default_rng(self.random_state)
+            chosen = np.sort(rng.choice(len(used), N_CHOICE, replace=False))
         some = used[chosen]
         folds = make_folds(
             len(some), *(part if part is None else part[some] for part in (strata, groups))
@@ -91,7 +84,6 @@ class _KernelReading(BaseEstimator):
                 solvers[name] = solver
             else:  # several of many epochs do not fit into memory in double precision
                 kernels[name] = kernel.astype(np.float32)
-        n_outputs = targets.shape[1]
         spread = np.average((targets[some] ** 2).mean(axis=1), weights=weight[some])
         shares = stack(
             np.stack([(root * held_out).ravel() for *_, held_out in said], axis=1),
@@ -109,7 +101,7 @@ class _KernelReading(BaseEstimator):
                 dual[name] = dual.get(name, 0) + share * alpha
                 self.intercept_ += share * intercept
         self.coef_ = {
-            name: self._coef(name, _rows(x, used), dual[name])
+            name: np.concatenate([z.T @ dual[name] for _, z in self._columns(name, _rows(x, used))])
             if name in dual
             else np.zeros((x.shape[1], n_outputs))  # a model is as large, whatever has a share
             for name, x in blocks.items()
@@ -118,12 +110,6 @@ class _KernelReading(BaseEstimator):
             self.weights_[name] += float(share)
         held_out = sum(share * part for share, (*_, part) in zip(shares, said, strict=True))
         return some, held_out
-
-    def _choose(self, n_epochs: int) -> np.ndarray:
-        if n_epochs <= N_CHOICE:
-            return np.arange(n_epochs)
-        rng = np.random.default_rng(self.random_state)
-        return np.sort(rng.choice(n_epochs, N_CHOICE, replace=False))
 
     def _columns(self, name: str, x: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
         """Standardised features, some at a time: the whole of a block may not fit in float64."""
@@ -138,9 +124,6 @@ class _KernelReading(BaseEstimator):
             kernel += z @ z.T
         return kernel
 
-    def _coef(self, name: str, x: np.ndarray, dual: np.ndarray) -> np.ndarray:
-        return np.concatenate([z.T @ dual for _, z in self._columns(name, x)])
-
     def _outputs(self, blocks: Blocks) -> np.ndarray:
         """Predictions ``(n_epochs, n_outputs)``."""
         check_is_fitted(self, "coef_")
@@ -148,9 +131,7 @@ class _KernelReading(BaseEstimator):
         n_epochs = len(next(iter(blocks.values())))
         out = np.tile(self.intercept_, (n_epochs, 1))
         for name, coef in self.coef_.items():
-            if not coef.any():
-                continue
-            for part, z in self._columns(name, blocks[name]):
+            for part, z in self._columns(name, blocks[name]) if coef.any() else ():
                 out += z @ coef[part]
         return out
 
@@ -234,14 +215,7 @@ class KernelRegressor(RegressorMixin, _KernelReading):
 
 
 class KernelRidge:
-    """Weighted kernel ridge regression with an intercept, for many penalties.
-
-    Parameters
-    ----------
-    kernel : ndarray, shape (n, n)
-    weight : ndarray, shape (n,)
-        Positive weight of each squared error.
-    """
+    """Kernel ridge regression with an intercept and positive weights, for many penalties."""
 
     def __init__(self, kernel: np.ndarray, weight: np.ndarray) -> None:
         root = np.sqrt(weight)
@@ -296,18 +270,11 @@ def solve(
 
 
 def stack(predictions: np.ndarray, targets: np.ndarray, spread: float) -> np.ndarray:
-    """Non-negative shares of several predictions, by least squares with an L1 penalty.
+    """Non-negative shares of predictions ``(n_values, n_predictions)``, by L1-penalised squares.
 
-    The penalty is one standard error of what a prediction without knowledge says of the targets:
-    blocks that would be let in by chance, and cost most where epochs are few, stay out. If nothing
-    exceeds it, there is none.
-
-    Parameters
-    ----------
-    predictions : ndarray, shape (n_values, n_predictions)
-    targets : ndarray, shape (n_values,)
-    spread : float
-        Standard deviation of the targets.
+    The penalty is one standard error of what a prediction without knowledge says of the targets
+    (of standard deviation `spread`): blocks that would be let in by chance, and cost most where
+    epochs are few, stay out. If nothing exceeds it, there is none.
     """
     products = predictions.T @ predictions
     scales = np.sqrt(np.diag(products))

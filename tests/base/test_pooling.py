@@ -9,9 +9,8 @@ from pyriemann.estimation import Covariances
 
 from dare_sklearn.base.encoder import fresh_encoder
 from dare_sklearn.base.pooling import (
+    Reading,
     TokenTangentSpace,
-    check_reading,
-    feature_names,
     pool,
     read_power,
     read_tokens,
@@ -126,10 +125,10 @@ def test_degenerate_covariances_stay_finite():
     ],
 )
 def test_names_belong_to_features(encoder, x, views, pooling, layer, first, number):
-    names = feature_names(CONFIG, NAMES, 5, views=views, pooling=pooling, layer=layer)
+    names = Reading(views, pooling, layer).names(CONFIG, NAMES, 5)
     assert names[0] == first
     assert len(set(names)) == len(names) == number
-    check_reading(views, pooling, layer, CONFIG)
+    Reading(views, pooling, layer).check(CONFIG)
     with torch.inference_mode():
         if pooling == "power":
             features = read_power(encoder, x)
@@ -155,4 +154,4 @@ def test_names_belong_to_features(encoder, x, views, pooling, layer, first, numb
 )
 def test_what_does_not_go_together(views, pooling, layer, words):
     with pytest.raises(ValueError, match=words):
-        check_reading(views, pooling, layer, CONFIG)
+        Reading(views, pooling, layer).check(CONFIG)
