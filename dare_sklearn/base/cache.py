@@ -1,6 +1,6 @@
 """Embeddings that were computed before, found again by the content of the epoch.
 
-An embedding depends on its own epoch alone, so cross-validation and grid search need each one once,
+An embedding depends on its own epoch only, so cross-validation and grid search need each one once,
 whatever fold or candidate asks for it. Keys are 128-bit hashes of the epoch's values and of
 everything else that the result depends on: encoder, montage, rate, unit, pooling, precision.
 """
@@ -10,9 +10,9 @@ from __future__ import annotations
 import os
 import re
 import threading
-import warnings
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,7 @@ from safetensors.numpy import load_file, save_file
 from xxhash import xxh3_128
 
 from ..modules.encoder import Encoder
+from ..signals.errors import tell
 from ..weights.files import in_place_of
 
 MEMORY = "memory"
@@ -63,7 +64,6 @@ class EpochCache:
         self._rows: OrderedDict[bytes, np.ndarray] = OrderedDict()
         self._n_bytes = 0
         self._read: set[str] = set()  # files that were looked into
-        self._warned: set[str] = set()
         self._lock = threading.RLock()
 
     def get(self, keys: Sequence[bytes]) -> list[np.ndarray | None]:
@@ -102,10 +102,10 @@ class EpochCache:
             self._read.add(path.name)
             self._drop_old_files()
         except (OSError, SafetensorError) as error:
-            self._warn(
-                "written",
-                f"Embeddings cannot be kept in the folder {str(self.folder)!r} ({error}), and are "
+            tell(
+                f"embeddings cannot be kept in the folder {str(self.folder)!r} ({error}), and are "
                 "kept in memory only: pass a folder with room that can be written to as cache.",
+                "unwritable cache",
             )
 
     def _look_for_files(self) -> None:
@@ -121,9 +121,9 @@ class EpochCache:
             except FileNotFoundError:
                 continue  # another process has dropped it meanwhile
             except _UNREADABLE as error:
-                self._warn(
-                    "read",
-                    f"Kept embeddings are damaged and computed again: {str(path)!r} ({error}).",
+                tell(
+                    f"kept embeddings are damaged and computed again: {str(path)!r} ({error}).",
+                    "damaged cache",
                 )
                 continue
             self._keep([name.tobytes() for name in names], rows)
@@ -137,21 +137,14 @@ class EpochCache:
     def _drop_old_files(self) -> None:
         files = []
         for path in self._files():
-            try:
+            with suppress(FileNotFoundError):
                 files.append((path.stat().st_mtime_ns, path.stat().st_size, path))
-            except FileNotFoundError:
-                continue
         total = sum(size for _, size, _ in files)
         for _, size, path in sorted(files)[:-1]:
             if total <= self.limit:
                 break
             path.unlink(missing_ok=True)
             total -= size
-
-    def _warn(self, kind: str, message: str) -> None:
-        if kind not in self._warned:
-            self._warned.add(kind)
-            warnings.warn(message, UserWarning, stacklevel=2)
 
 
 def _checksum(names: np.ndarray, rows: np.ndarray) -> np.ndarray:
@@ -162,13 +155,7 @@ def _checksum(names: np.ndarray, rows: np.ndarray) -> np.ndarray:
 
 
 def open_cache(cache: str | os.PathLike | None, cache_mb: int) -> EpochCache | None:
-    """The cache of a ``cache`` parameter; one per process for each folder, and one in memory.
-
-    Raises
-    ------
-    ValueError
-        If it is an empty text, or names a file.
-    """
+    """The cache of a ``cache`` parameter; one per process for each folder, and one in memory."""
     if cache is None:
         return None
     if not os.fspath(cache):

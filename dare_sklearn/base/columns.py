@@ -15,23 +15,10 @@ SHOWN = 5  # epochs that a message names
 
 
 def read_column(values: Any, name: str) -> np.ndarray:
-    """One value per epoch, of the kind that was passed (pandas' nullable and categorical too).
+    """One value per epoch, ``(n_epochs,)``, of the kind that was passed.
 
-    Parameters
-    ----------
-    values : array-like, shape (n_epochs,) or (n_epochs, 1)
-    name : str
-        Which parameter this is, for messages.
-
-    Returns
-    -------
-    ndarray, shape (n_epochs,)
-
-    Raises
-    ------
-    ValueError
-        If it is not one-dimensional, or holds missing, masked or infinite values; the message
-        says at which epochs.
+    Pandas' nullable and categorical values are read too, and a single column. A ValueError names
+    the parameter, and the epochs of missing, masked or infinite values.
     """
     if isinstance(values, dict | set | str | bytes | Number) or getattr(values, "shape", 0) == ():
         raise ValueError(f"{name} must hold one value per epoch, got a {type(values).__name__}.")
@@ -83,28 +70,21 @@ def read_groups(groups: Any, n_epochs: int) -> np.ndarray:
 
 
 def score_of(
-    metric: Callable[..., float], y: Any, predicted: np.ndarray, sample_weight: Any, owner: str
+    metric: Callable[..., float], y: Any, predicted: np.ndarray, sample_weight: Any
 ) -> float:
-    """A metric of scikit-learn, of targets that are checked as those of ``fit`` are.
-
-    Raises
-    ------
-    ValueError
-        As `read_column`, or if `y` or `sample_weight` do not fit the predictions.
-    """
+    """A metric of scikit-learn, of targets that are checked as those of ``fit`` are."""
     y = read_column(y, "y of score")
     if len(y) != len(predicted):
         raise ValueError(
-            f"score of {owner} got {len(y)} targets y for {len(predicted)} epochs: pass one per "
-            "epoch of X."
+            f"score got {len(y)} targets y for {len(predicted)} epochs: pass one per epoch of X."
         )
     try:
         return float(metric(y, predicted, sample_weight=sample_weight))
     except (ValueError, TypeError) as error:
         reason = str(error).splitlines()[0].rstrip(".")
         raise ValueError(
-            f"y (or sample_weight) in score of {owner} does not fit its predictions, such as "
-            f"{predicted[0].item()!r} ({reason}): pass targets of the kind that it was fitted on."
+            "y (or sample_weight) in score does not fit the predictions, such as "
+            f"{predicted[0].item()!r} ({reason}): pass targets of the kind of those of fit."
         ) from None
 
 

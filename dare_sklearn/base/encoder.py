@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-import warnings
 from typing import Any
 
 from sklearn.base import clone
@@ -12,6 +11,7 @@ from sklearn.utils._param_validation import HasMethods
 
 from ..modules.config import DAREConfig, get_config
 from ..modules.encoder import Encoder
+from ..signals.errors import tell
 from ..training.seeds import draw_seeds, torch_seed
 from ..weights.load import load_encoder
 
@@ -34,50 +34,49 @@ _RECEIVING = threading.Lock()
 ENCODER_CONSTRAINTS = [str, os.PathLike, _Pretrainer(["_is_fitted_for_use"]), _FUTURE, None]
 
 
-def resolve_encoder(owner: Any, X: Any) -> Encoder:
+def resolve_encoder(estimator: Any, X: Any) -> Encoder:
     """The frozen encoder of an estimator with an ``encoder`` parameter.
 
-    A name or path is loaded. A fitted pretrainer gives its encoder. An unfitted one is cloned and
-    pretrained on `X`, the training data of the caller, with the caller's names, rate, unit and
-    seed where it has none of its own, and None is an untrained nano encoder. The future by
-    which Dask has sent a pretrainer to its workers stands for that.
-    Encoders may be shared: whoever trains one copies it first.
+    A name or path is loaded, and None is an untrained nano encoder. A fitted pretrainer gives its
+    encoder. An unfitted one is cloned and pretrained on `X`, the estimator's training data, with
+    the estimator's names, rate, unit and seed where it has none of its own. A future by which Dask
+    has sent a pretrainer to its workers stands for that pretrainer.
+    Encoders may be shared: copy one before training it.
     """
-    encoder = owner.encoder
+    encoder = estimator.encoder
     if hasattr(encoder, "bind_client"):
-        encoder = _received(encoder, type(owner).__name__)
+        encoder = _received(encoder)
         if not is_pretrainer(encoder):
             raise TypeError(
-                f"The encoder of {type(owner).__name__} is the future of a "
-                f"{type(encoder).__name__}: scatter a fitted DAREPretrainer."
+                f"The encoder is the future of a {type(encoder).__name__}: scatter a fitted "
+                "DAREPretrainer."
             )
     if encoder is None:
-        (seed,) = draw_seeds(owner.random_state, 1)
+        (seed,) = draw_seeds(estimator.random_state, 1)
         return fresh_encoder(seed, get_config("nano"))
-    if is_pretrainer(encoder):
-        if encoder._is_fitted_for_use():
-            return encoder.encoder_
-        if hasattr(encoder, "encoder_"):
-            warnings.warn(
-                f"The pretrainer of {type(owner).__name__} was changed after its fit "
-                "(set_params), so it is pretrained anew on the training data.",
-                UserWarning,
-                stacklevel=3,
+    if not is_pretrainer(encoder):
+        return load_encoder(encoder)
+    if encoder._is_fitted_for_use():
+        return encoder.encoder_
+    if hasattr(encoder, "encoder_"):
+        with estimator._asking():
+            tell(
+                "the pretrainer was changed after its fit (set_params), so it is pretrained anew "
+                "on the training data."
             )
-        inherited = {
-            name: getattr(owner, name)
-            for name in ("ch_names", "sfreq")
-            if getattr(encoder, name) is None
-        }
-        if encoder.unit == "auto":
-            inherited["unit"] = owner.unit
-        if encoder.random_state is None and owner.random_state is not None:
-            (inherited["random_state"],) = draw_seeds(owner.random_state, 1)
-        return clone(encoder).set_params(**inherited).fit(X).encoder_
-    return load_encoder(encoder)
+    inherited = {
+        name: getattr(estimator, name)
+        for name in ("ch_names", "sfreq")
+        if getattr(encoder, name) is None
+    }
+    if encoder.unit == "auto":
+        inherited["unit"] = estimator.unit
+    if encoder.random_state is None and estimator.random_state is not None:
+        (inherited["random_state"],) = draw_seeds(estimator.random_state, 1)
+    return clone(encoder).set_params(**inherited).fit(X).encoder_
 
 
-def _received(future: Any, owner: str) -> Any:
+def _received(future: Any) -> Any:
     """What Dask has sent to its workers; fetched from another worker once, where it is not here.
 
     A future that came inside an estimator belongs to no client, and cannot be asked itself.
@@ -98,8 +97,8 @@ def _received(future: Any, owner: str) -> Any:
             if future.key in _RECEIVED:
                 return _RECEIVED[future.key]
     raise ValueError(
-        f"The encoder of {owner} is a future whose result is nowhere: keep what "
-        "client.scatter(pretrainer) gives until all is done."
+        "The encoder is a future whose result is nowhere: keep what client.scatter(pretrainer) "
+        "gives until all is done."
     )
 
 

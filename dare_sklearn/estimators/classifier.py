@@ -259,7 +259,7 @@ class DAREClassifier(ClassifierMixin, ProbeEstimator):
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Mean accuracy; ``y=None`` takes the data set's own labels."""
         y = self._own_targets(X) if y is None else y
-        return score_of(accuracy_score, y, self.predict(X), sample_weight, type(self).__name__)
+        return score_of(accuracy_score, y, self.predict(X), sample_weight)
 
     def _own_targets(self, X: Any) -> np.ndarray:
         y = super()._own_targets(X)

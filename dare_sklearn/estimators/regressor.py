@@ -141,7 +141,7 @@ n_times_in_, n_features_in_
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Coefficient of determination; ``y=None`` takes the data set's own targets."""
         y = self._own_targets(X) if y is None else y
-        return score_of(r2_score, y, self.predict(X), sample_weight, type(self).__name__)
+        return score_of(r2_score, y, self.predict(X), sample_weight)
 
     def _encode_targets(self, y: np.ndarray) -> np.ndarray:
         if y.dtype == object or y.dtype.kind == "U":  # numbers as objects or text are fine

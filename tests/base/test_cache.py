@@ -244,7 +244,7 @@ def test_damage_is_seen_and_mended(X, tmp_path, embedded, what):
     (path,) = files(tmp_path)
     DAMAGE[what](path)
     _cache._OPEN.clear()
-    with pytest.warns(UserWarning, match="Kept embeddings are damaged .*safetensors") as caught:
+    with pytest.warns(UserWarning, match="kept embeddings are damaged .*safetensors") as caught:
         for _ in range(3):
             np.testing.assert_array_equal(embedder.fit_transform(X), expected)
     assert len(caught) == 1
