@@ -27,12 +27,10 @@ OFF_ELSEWHERE = 0.025
 
 
 def template_montage() -> Any:
-    """MNE's 10-05 electrodes on a template head (called standard_1005 before MNE 1.12)."""
+    """MNE's 10-05 electrodes on a template head."""
     import mne
 
-    known = mne.channels.get_builtin_montages()
-    name = "colin27_1005" if "colin27_1005" in known else "standard_1005"
-    return mne.channels.make_standard_montage(name)
+    return mne.channels.make_standard_montage("colin27_1005")
 
 
 @lru_cache(maxsize=1)

@@ -17,12 +17,10 @@ from sklearn.utils.validation import check_is_fitted
 from ..base.columns import read_groups
 from ..base.input import SignalInputMixin
 from ..base.state import whole_or_not_at_all
-from ..signals.container import Signals
 from ..signals.covariance import covariances, inverse_root, mean_at_one_power
 from ..signals.electrodes import canonical_names
 from ..signals.errors import SignalError, tell
-from ..signals.lazy import LazyEpochs
-from ..signals.mne_objects import replace_data, settle
+from ..signals.mne_objects import is_epochs, replace_data, settle
 from ..signals.sources import Defaults, find_sources
 from ..signals.validation import check_values, summarize
 
@@ -30,8 +28,8 @@ from ..signals.validation import check_values, summarize
 UNITS_APART = 1e4
 TINY = 1e-30
 _ONE_MONTAGE = "pick the same channels in all, or restore bad ones with interpolate_bads()"
-# An epoch is a share of 1 / n of the mean covariance that whitens it, and loses as much of what
-# is its own: below five epochs, whitening takes more than it gives (see the Notes).
+# An epoch makes up 1 / n of the mean covariance that whitens it, and loses as much of what is its
+# own: below five epochs, whitening takes more than it gives (see the Notes).
 MIN_EPOCHS = 5
 MIN_SAMPLES = 5  # per channel
 # MOABB's names, and the share of an unseen group's epochs that each lets whiten them
@@ -54,14 +52,13 @@ class EuclideanAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
     Parameters
     ----------
     amplitude : float, default=10.0
-        Standard deviation of the aligned signals: in microvolts for MNE objects (which come out
-        in volts, as they went in), in the unit that the values shall have for arrays. 10 µV is
-        the size of scalp EEG, which DARE's encoders expect; 1 gives the identity of the paper.
+        Standard deviation of the aligned signals: in microvolts for MNE objects (which stay in
+        volts), in the wanted unit for arrays. 10 µV is the size of scalp EEG, which DARE's encoders
+        expect; 1 gives the identity of the paper.
     group_by : str, False or None, default=None
-        Column of the metadata of ``mne.Epochs`` that tells the group of an epoch, such as
-        "subject". It needs no routing, so it is the simplest way through cross-validation. False
-        says that all epochs are one group; None takes them so where `groups` are not passed, with
-        a warning.
+        Column of the metadata of ``mne.Epochs`` with the group of an epoch, such as "subject". It
+        needs no routing, so it is the simplest way through cross-validation. False says that all
+        epochs are one group; None assumes so if `groups` are not passed, with a warning.
     cs_mode : str or moabb.evaluations.CrossSubjectMode, \
             default="train_and_target_unlabeled_full"
         What whitens a group that ``fit`` did not see, by the names of MOABB's `CrossSubjectMode`
@@ -79,7 +76,7 @@ class EuclideanAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
     Attributes
     ----------
     groups_ : ndarray, shape (n_groups,), or None
-        Groups of the ``fit``; None where it was given none, and all epochs were one group.
+        Groups of ``fit``; None if it got none, so that all epochs were one group.
     whiteners_ : ndarray, shape (n_groups, n_chans, n_chans)
         Inverse square roots of their mean covariances, in the unit of the values.
     min_epochs_ : int
@@ -100,25 +97,21 @@ class EuclideanAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
     labels, but it uses the test recording as a whole (a transductive setting): a fair comparison
     gives the same to its rivals, or chooses another `cs_mode`.
 
-    **Few epochs cannot be aligned with themselves**: with one epoch, nothing spatial is left. An
-    epoch is whitened by a mean of at least `min_epochs_` epochs of its group; where the call holds
-    fewer of an unseen group, they are whitened as in "train", with a warning. (Simulated motor
-    imagery of people that CSP and the tangent space did not see, all epochs of a person at once,
-    ten, five, three, one: 0.88, 0.85, 0.83, 0.77, 0.41 and 0.97, 0.91, 0.90, 0.82, 0.50; without
-    alignment 0.80 and 0.91.) A group of ``fit`` that is as small is whitened the same way.
+    **Few epochs cannot be aligned with themselves**: with one epoch, nothing spatial is left. If a
+    call or ``fit`` holds fewer than `min_epochs_` epochs of a group, they are whitened as in
+    "train", with a warning. (Simulated motor imagery of new people, all epochs of a person at once,
+    ten, five, three, one: CSP 0.88, 0.85, 0.83, 0.77, 0.41, tangent space 0.97, 0.91, 0.90, 0.82,
+    0.50; without alignment 0.80 and 0.91.)
 
-    **Online**, choose "train_trialwise" and hand each epoch to `update` after its prediction:
-    predictions are then those of one call with all epochs. A call alone remembers nothing, so
-    without `update` every single epoch is whitened as in "train".
+    **Online**, choose "train_trialwise" and pass each epoch to `update` after its prediction:
+    predictions are then those of one call with all epochs. ``transform`` itself remembers nothing.
 
-    Without `groups` and `group_by`, ``transform`` takes all epochs as one group: the one of
-    ``fit`` where that was given none either, else a new one (right for one left-out subject), and
-    warns.
+    Without `groups` and `group_by`, ``transform`` takes all epochs as one group: that of ``fit`` if
+    that got none either, else a new one (right for one left-out subject), and warns. In a pipeline,
+    `groups` are requested by scikit-learn's metadata routing
+    (``sklearn.set_config(enable_metadata_routing=True)``).
 
     Directions without signal (one after an average reference) stay empty.
-
-    In a pipeline, `groups` come by scikit-learn's metadata routing
-    (``sklearn.set_config(enable_metadata_routing=True)``); they are requested by default.
 
     References
     ----------
@@ -174,10 +167,7 @@ class EuclideanAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
         EuclideanAligner
             Itself.
         """
-        self._validate_params()
-        X = settle(X)
-        data, names, volts, typical = self._signals(X)
-        self._learn(X, data, names, volts, typical, groups)
+        self._fit(X, groups)
         return self
 
     def transform(self, X: Any, groups: Any = None) -> Any:
@@ -192,12 +182,17 @@ class EuclideanAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
         Returns
         -------
         array, mne.Epochs or list of mne.Epochs
-            Of the shape and kind of `X`; an array for everything that is no MNE object. Channels
-            of MNE objects that are no EEG, or marked bad, stay as they are.
+            Of the shape and kind of `X`; an array for all that are not MNE objects. Channels of MNE
+            objects that are not EEG, or marked bad, stay as they are.
         """
         X, data, volts, groups = self._read_again(X, groups)
         if groups is None and self.groups_ is not None:
-            self._warn_no_groups(len(data))
+            self._tell(
+                f"was fitted with groups, and transform got none: all {len(data)} epochs are "
+                "aligned as one group that fit did not see. Pass groups=, or set group_by to a "
+                "column of the epochs' metadata.",
+                "no groups in transform",
+            )
         return self._align(X, data, volts, groups)
 
     @whole_or_not_at_all
@@ -241,16 +236,83 @@ class EuclideanAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
     @whole_or_not_at_all
     def fit_transform(self, X: Any, y: Any = None, groups: Any = None) -> Any:
         """`fit` and `transform` with the same groups."""
-        self._validate_params()
-        X = settle(X)
-        data, names, volts, typical = self._signals(X)
-        groups = self._learn(X, data, names, volts, typical, groups)
-        return self._align(X, data, volts, groups)
+        return self._align(*self._fit(X, groups))
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
+
+    def _fit(self, X: Any, groups: Any) -> tuple[Any, np.ndarray, bool, np.ndarray | None]:
+        """Learn; gives `X`, its values, whether they are volts, and the groups."""
+        self._validate_params()
+        self._mode()
+        X = settle(X)
+        data, names, volts, typical = self._signals(X)
+        groups = self._groups(X, groups, len(data))
+        self._volts, self._typical = volts, typical
+        self.ch_names_in_ = None if names is None else list(names)
+        self.n_chans_in_ = self.n_features_in_ = data.shape[1]
+        self._check_table(X, reset=True)
+        if not TINY < typical < 1 / TINY:
+            raise ValueError(
+                f"The values of X have a typical standard deviation of {typical:.1g}, which "
+                f"{type(self).__name__} cannot square: rescale them."
+            )
+        if groups is None and self.group_by is None:
+            self._tell(
+                f"got no groups, so it aligns all {len(data)} epochs as one: pass groups= (in "
+                "pipelines by sklearn.set_config(enable_metadata_routing=True)), set group_by to a "
+                "column of the epochs' metadata, or group_by=False to confirm.",
+                "no groups in fit",
+            )
+        self.min_epochs_ = max(MIN_EPOCHS, -(-MIN_SAMPLES * data.shape[1] // (data.shape[2] - 1)))
+        parts = list(_rows(groups, len(data)))
+        means = np.stack([covariances(data[rows], typical).mean(axis=0) for _, rows in parts])
+        enough = np.array([len(rows) >= self.min_epochs_ for _, rows in parts])
+        self._before: dict[Any, tuple[np.ndarray, int]] = {}
+        self._mean = mean_at_one_power(means[enough] if enough.any() else means)
+        means[~enough] = self._mean
+        self._tell_few(
+            [part for part, is_enough in zip(parts, enough, strict=True) if not is_enough]
+        )
+        self.groups_ = None if groups is None else np.unique(groups)
+        self.whiteners_ = inverse_root(means) / typical
+        return X, data, volts, groups
+
+    def _read_again(self, X: Any, groups: Any) -> tuple[Any, np.ndarray, bool, np.ndarray | None]:
+        """What `_fit` gives, of later epochs: with the channels in the order of the fit."""
+        check_is_fitted(self, "whiteners_")
+        self._check_table(X, reset=False)
+        X = settle(X)
+        data, names, volts, typical = self._signals(X)
+        owner, fitted = type(self).__name__, self.ch_names_in_
+        if volts != self._volts:
+            raise ValueError(
+                f"{owner} was fitted on {'MNE objects' if self._volts else 'arrays'}, and X is of "
+                "another kind, whose unit may be another one: pass the same kind of X as in fit."
+            )
+        ratio = typical / self._typical
+        if ratio and not 1 / UNITS_APART < ratio < UNITS_APART:
+            raise ValueError(
+                f"The values of X are {ratio:.1g} times those that {owner} was fitted on: pass the "
+                "same unit as in fit."
+            )
+        named = names is not None and fitted is not None
+        if named and set(names) != set(fitted):
+            odd = ", ".join(sorted(set(names) ^ set(fitted)))
+            raise ValueError(
+                f"{owner} was fitted on other channels, and X differs in {odd} (or in whether they "
+                f"are marked bad): {_ONE_MONTAGE}."
+            )
+        if data.shape[1] != self.n_chans_in_:
+            raise ValueError(
+                f"X has {data.shape[1]} channels, but {owner} was fitted on {self.n_chans_in_}: "
+                "pass the same channels in the same order."
+            )
+        if named and list(names) != fitted:
+            data = data[:, [names.index(name) for name in fitted]]
+        return X, data, volts, self._groups(X, groups, len(data))
 
     def _signals(self, X: Any) -> tuple[np.ndarray, tuple[str, ...] | None, bool, float]:
         """Values in their own unit, channel names, whether they are volts, and their spread."""
@@ -264,82 +326,33 @@ class EuclideanAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
                     f"X has epochs that differ in channels ({', '.join(sorted(odd))} only in some, "
                     f"or marked bad in others): {_ONE_MONTAGE}."
                 )
-            if len({s.data.shape[2] for s in sources}) > 1:
+            if len({s.n_times for s in sources}) > 1:
                 raise SignalError("X has epochs that differ in length: cut them alike first.")
             names = None if first.ch_names is None else canonical_names(first.ch_names)
-            blocks = [_in_order(s, first.ch_names) for s in sources]
+            blocks = [s if names is None else s.reorder(first.ch_names) for s in sources]
+            # as they are stored: what lies in files is read
+            blocks = [s.data.read(np.arange(s.n_epochs)) if s.lazy else s.data for s in blocks]
             data = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
             summary = summarize(data)
             check_values(summary, names, fitted=hasattr(self, "whiteners_"))
         return data, names, first.unit == "V", summary.typical
 
-    def _check_scale(self, typical: float, volts: bool) -> None:
-        """Refuse values that are in another unit than those of the fit."""
-        owner = type(self).__name__
-        if volts != self._volts:
-            fitted = "MNE objects" if self._volts else "arrays"
-            raise ValueError(
-                f"{owner} was fitted on {fitted}, and X is of another kind, whose unit may be "
-                "another one: pass the same kind of X as in fit."
-            )
-        ratio = typical / self._typical
-        if ratio and not 1 / UNITS_APART < ratio < UNITS_APART:
-            raise ValueError(
-                f"The values of X are {ratio:.1g} times those that {owner} was fitted on: pass the "
-                "same unit as in fit."
-            )
-
-    def _learn(
-        self, X: Any, data: np.ndarray, names: Any, volts: bool, typical: float, groups: Any
-    ) -> np.ndarray | None:
-        self._mode()
-        groups = self._groups(X, data, groups)
-        self._volts, self._typical = volts, typical
-        self.ch_names_in_ = None if names is None else list(names)
-        self.n_chans_in_ = self.n_features_in_ = data.shape[1]
-        self._check_table(X, reset=True)
-        if not TINY < self._typical < 1 / TINY:
-            raise ValueError(
-                f"The values of X have a typical standard deviation of {self._typical:.1g}, which "
-                f"{type(self).__name__} cannot square: rescale them."
-            )
-        if groups is None and self.group_by is None:
-            self._tell(
-                f"got no groups, so it aligns all {len(data)} epochs as one: pass groups= (in "
-                "pipelines by sklearn.set_config(enable_metadata_routing=True)), set group_by to a "
-                "column of the epochs' metadata, or group_by=False to confirm.",
-                "no groups in fit",
-            )
-        n_times = data.shape[2]
-        self.min_epochs_ = max(MIN_EPOCHS, -(-MIN_SAMPLES * self.n_chans_in_ // (n_times - 1)))
-        parts = list(_rows(groups, len(data)))
-        means = np.stack([covariances(data[rows], typical).mean(axis=0) for _, rows in parts])
-        enough = np.array([len(data[rows]) >= self.min_epochs_ for _, rows in parts])
-        self._before: dict[Any, tuple[np.ndarray, int]] = {}
-        self._mean = mean_at_one_power(means[enough] if enough.any() else means)
-        if not enough.all():
-            self._warn_few([part for part, ok in zip(parts, enough, strict=True) if not ok], data)
-            means[~enough] = self._mean
-        self.groups_ = None if groups is None else np.unique(groups)
-        self.whiteners_ = inverse_root(means) / typical
-        return groups
-
-    def _groups(self, X: Any, data: np.ndarray, groups: Any) -> np.ndarray | None:
-        owner = type(self).__name__
+    def _groups(self, X: Any, groups: Any, n_epochs: int) -> np.ndarray | None:
         if groups is None and isinstance(self.group_by, str):
-            groups = _from_metadata(X, self.group_by, owner)
-        if groups is None:
-            return None
-        return read_groups(groups, len(data))
+            parts = X if isinstance(X, list | tuple) else [X]
+            tables = [getattr(part, "metadata", None) for part in parts]
+            if not all(isinstance(t, pd.DataFrame) and self.group_by in t for t in tables):
+                raise ValueError(
+                    f"{type(self).__name__} has group_by={self.group_by!r}, which needs mne.Epochs "
+                    "whose metadata have that column: pass such epochs, or groups= and "
+                    "group_by=None."
+                )
+            groups = np.concatenate([table[self.group_by].to_numpy() for table in tables])
+        return None if groups is None else read_groups(groups, n_epochs)
 
-    def _align(
-        self,
-        X: Any,
-        data: np.ndarray,
-        volts: bool,
-        groups: np.ndarray | None,
-    ) -> Any:
-        parts, few = [], []
+    def _align(self, X: Any, data: np.ndarray, volts: bool, groups: np.ndarray | None) -> Any:
+        aligned = np.empty(data.shape, np.float32 if data.dtype == np.float32 else np.float64)
+        scale, few = self.amplitude * (1e-6 if volts else 1.0), []
         for group, rows in _rows(groups, len(data)):
             whitener = self._fitted_whitener(group)
             if whitener is None:
@@ -348,14 +361,8 @@ class EuclideanAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
                     few.append((group, rows))
                     reference = self._mean
                 whitener = inverse_root(reference) / self._typical
-            parts.append((rows, whitener))
-        if few:
-            self._warn_few(few, data)
-        dtype = np.float32 if data.dtype == np.float32 else np.float64
-        aligned = np.empty(data.shape, dtype)
-        scale = self.amplitude * (1e-6 if volts else 1.0)
-        for rows, whitener in parts:
             aligned[rows] = np.matmul(scale * whitener, data[rows])
+        self._tell_few(few)
         return _like(X, aligned, self.ch_names_in_)
 
     def _fitted_whitener(self, group: Any) -> np.ndarray | None:
@@ -387,19 +394,11 @@ class EuclideanAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
             )
         return mode
 
-    def _read_again(self, X: Any, groups: Any) -> tuple[Any, np.ndarray, bool, np.ndarray | None]:
-        """`X`, its values in the channels of the fit, whether they are volts, and the groups."""
-        check_is_fitted(self, "whiteners_")
-        self._check_table(X, reset=False)
-        X = settle(X)
-        data, names, volts, typical = self._signals(X)
-        self._check_scale(typical, volts)
-        return X, self._in_fitted_order(data, names), volts, self._groups(X, data, groups)
-
-    def _warn_few(self, parts: list, data: np.ndarray) -> None:
+    def _tell_few(self, parts: list[tuple[Any, np.ndarray]]) -> None:
+        if not parts:
+            return
         said = ", ".join(
-            f"{len(data[rows])}" + ("" if group is None else f" of {group!r}")
-            for group, rows in parts
+            f"{len(rows)}" + ("" if group is None else f" of {group!r}") for group, rows in parts
         )
         self._tell(
             f"got too few epochs to whiten them by themselves ({said}; it takes "
@@ -409,65 +408,20 @@ class EuclideanAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
             "too few epochs",
         )
 
-    def _in_fitted_order(self, data: np.ndarray, names: tuple[str, ...] | None) -> np.ndarray:
-        owner, fitted = type(self).__name__, self.ch_names_in_
-        if names is not None and fitted is not None and set(names) != set(fitted):
-            odd = ", ".join(sorted(set(names) ^ set(fitted)))
-            raise ValueError(
-                f"{owner} was fitted on other channels, and X differs in {odd} (or in whether they "
-                f"are marked bad): {_ONE_MONTAGE}."
-            )
-        if data.shape[1] != self.n_chans_in_:
-            raise ValueError(
-                f"X has {data.shape[1]} channels, but {owner} was fitted on {self.n_chans_in_}: "
-                "pass the same channels in the same order."
-            )
-        if names is None or fitted is None or list(names) == fitted:
-            return data
-        return data[:, [names.index(name) for name in fitted]]
-
-    def _warn_no_groups(self, n_epochs: int) -> None:
-        self._tell(
-            f"was fitted with groups, and transform got none: all {n_epochs} epochs are aligned as "
-            "one group that fit did not see. Pass groups=, or set group_by to a column of the "
-            "epochs' metadata.",
-            "no groups in transform",
-        )
-
     def _tell(self, message: str, cause: str) -> None:
         """Warn, once of each cause."""
         with self._asking():
             tell(message, cause)
 
 
-def _in_order(source: Signals, ch_names: tuple[str, ...] | None) -> np.ndarray:
-    """Values of a source, with its channels in this order."""
-    source = source if ch_names is None else source.reorder(ch_names)
-    data = source.data
-    return data.read(np.arange(len(data))) if isinstance(data, LazyEpochs) else data
-
-
 def _rows(groups: np.ndarray | None, n_epochs: int) -> Iterator[tuple[Any, np.ndarray]]:
-    """Each group and its epochs; None where there are no groups."""
+    """Each group and its epochs; without groups, None and all epochs."""
     if groups is None:
         yield None, np.arange(n_epochs)
         return
     for group in np.unique(groups):
-        yield (
-            group.item() if isinstance(group, np.generic) else group,
-            np.flatnonzero(groups == group),
-        )
-
-
-def _from_metadata(X: Any, column: str, owner: str) -> np.ndarray:
-    objects = X if isinstance(X, list | tuple) else [X]
-    tables = [getattr(part, "metadata", None) for part in objects]
-    if not all(isinstance(table, pd.DataFrame) and column in table for table in tables):
-        raise ValueError(
-            f"{owner} has group_by={column!r}, which needs mne.Epochs whose metadata have that "
-            "column: pass such epochs, or groups= and group_by=None."
-        )
-    return np.concatenate([table[column].to_numpy() for table in tables])
+        plain = group.item() if isinstance(group, np.generic) else group
+        yield plain, np.flatnonzero(groups == group)
 
 
 def _is_table(X: Any) -> bool:
@@ -484,16 +438,15 @@ def _like(X: Any, aligned: np.ndarray, fitted: list[str] | None) -> Any:
     import mne
 
     parts = X if isinstance(X, list | tuple) else [X]
-    if not all(isinstance(part, mne.BaseEpochs) for part in parts):
+    if not all(map(is_epochs, parts)):
         return aligned[:, 0] if _is_table(X) else aligned
     done, start = [], 0
     for epochs in parts:
-        whole = epochs.copy().load_data()
-        picks = mne.pick_types(whole.info, eeg=True, exclude="bads")
-        own = canonical_names([whole.ch_names[i] for i in picks])
-        data = whole.get_data(copy=True)
-        block = aligned[start : start + len(whole)]
+        picks = mne.pick_types(epochs.info, eeg=True, exclude="bads")
+        own = canonical_names([epochs.ch_names[i] for i in picks])
+        data = epochs.get_data(copy=True)
+        block = aligned[start : start + len(epochs)]
         data[:, picks] = block if fitted is None else block[:, [fitted.index(n) for n in own]]
-        start += len(whole)
-        done.append(replace_data(whole, data))
+        start += len(epochs)
+        done.append(replace_data(epochs, data))
     return done if isinstance(X, list | tuple) else done[0]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import sys
 
 import mne
 import numpy as np
@@ -189,7 +188,7 @@ def test_signals_of_the_caller_stay_as_they_are():
 
 @pytest.mark.parametrize("band", [(8,), (8, 30, 40), ("low", 30), (True, 30), (-1, 30), (0, 30)])
 def test_bands_that_are_none(band):
-    with pytest.raises(ValueError, match="two frequencies"):
+    with pytest.raises(ValueError, match="frequencies"):
         SignalArray(band, **LAYOUT).fit(X)
 
 
@@ -268,7 +267,7 @@ def test_bands_of_power_that_do_not_fit():
         BandPower({"fast": (40, 80)}, **LAYOUT).fit(X)
     with pytest.raises(ValueError, match="'thin'.*1 Hz apart"):
         BandPower({"thin": (10.2, 10.4)}, **LAYOUT).fit(X)
-    with pytest.raises(ValueError, match=r"must be \(low, high\)"):
+    with pytest.raises(ValueError, match="must be two frequencies"):
         BandPower({"alpha": 10}, **LAYOUT).fit(X)
     with pytest.raises(ValueError, match="no bands"):
         BandPower({}, **LAYOUT).fit(X)
@@ -460,12 +459,6 @@ def test_the_bridge_in_front_of_mne_and_pyriemann():
     np.testing.assert_allclose(
         found, [np.cov(epoch, bias=True) for epoch in X], rtol=1e-3, atol=1e-3
     )
-
-
-def test_without_pyriemann(monkeypatch):
-    monkeypatch.setitem(sys.modules, "pyriemann.estimation", None)
-    with pytest.raises(ImportError, match="pip install pyriemann"):
-        classical_pipelines("erp")
 
 
 def test_a_rate_too_low_for_the_filter_bank_is_told():

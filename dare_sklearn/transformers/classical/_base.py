@@ -1,10 +1,11 @@
-"""What the classical transformers share: any input in, float64 microvolts through, block by block.
+"""What the classical transformers share: any input as float64 microvolts, block by block.
 
-Nothing is learned but the layout of the signals, so none of them can leak.
+They learn nothing but the layout of the signals, so none of them can leak.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from numbers import Real
 from typing import Any
 
@@ -27,7 +28,6 @@ class SignalTransformer(SignalInputMixin, PlainStateMixin, TransformerMixin, Bas
 
     _needs_ch_names = False
     _fitted_attribute = "n_chans_in_"
-
     _parameter_constraints: dict = {
         "ch_names": ["array-like", tuple, None],
         "sfreq": [RATE, None],
@@ -58,7 +58,7 @@ class SignalTransformer(SignalInputMixin, PlainStateMixin, TransformerMixin, Bas
         return self
 
     def transform(self, X: Any) -> np.ndarray:
-        """Compute epochs of the fitted layout.
+        """Features of epochs in the fitted layout, float64.
 
         Parameters
         ----------
@@ -66,8 +66,7 @@ class SignalTransformer(SignalInputMixin, PlainStateMixin, TransformerMixin, Bas
 
         Returns
         -------
-        ndarray of float64
-            One row (or one array of channels by samples) per epoch.
+        ndarray, shape (n_epochs, n_features), or (n_epochs, n_chans, n_times) of `SignalArray`
         """
         check_is_fitted(self)
         return self._run(self._read(X, reset=False))
@@ -85,9 +84,8 @@ class SignalTransformer(SignalInputMixin, PlainStateMixin, TransformerMixin, Bas
 
     def _run(self, signals: Signals) -> np.ndarray:
         self._prepare()  # parameters may have been set since
-        done = [
-            self._compute(block.astype(np.float64, order="C")) for block in signals.blocks(BLOCK)
-        ]
+        blocks = (block.astype(np.float64, order="C") for block in signals.blocks(BLOCK))
+        done = [self._compute(block).astype(np.float64, copy=False) for block in blocks]
         return done[0] if len(done) == 1 else np.concatenate(done)
 
     def _prepare(self) -> None:
@@ -97,13 +95,27 @@ class SignalTransformer(SignalInputMixin, PlainStateMixin, TransformerMixin, Bas
         """The answer to ``(n_epochs, n_chans, n_times)`` in microvolts."""
         raise NotImplementedError
 
-    def _channels(self) -> list[str]:
-        """Names of the channels; numbers where there are none."""
+    def _names(self, kinds: Iterable[str]) -> np.ndarray:
+        """Names of features of these kinds, for every channel."""
         check_is_fitted(self)
-        return self.ch_names_in_ or [f"ch{i}" for i in range(self.n_chans_in_)]
+        channels = self.ch_names_in_ or [f"ch{i}" for i in range(self.n_chans_in_)]
+        return np.array([f"{ch}_{kind}" for ch in channels for kind in kinds], dtype=object)
 
     def _refuse(self, what: str, advice: str) -> None:
         raise ValueError(
             f"{type(self).__name__} {what}, with epochs of {self.n_times_in_ / self.sfreq_in_:.3g} "
             f"s at {self.sfreq_in_:g} Hz: {advice}."
         )
+
+
+def check_band(band: Any, what: str, *, open_ends: bool = False) -> None:
+    """Refuse what is not two rising frequencies; with `open_ends` either may be None."""
+    pair = isinstance(band, list | tuple) and len(band) == 2
+    edges = [edge for edge in band if not (open_ends and edge is None)] if pair else []
+    if not pair or not all(
+        isinstance(e, Real) and not isinstance(e, bool) and e >= 0 for e in edges
+    ):
+        none = ", either of them None" if open_ends else ""
+        raise ValueError(f"{what} must be two frequencies (low, high) in Hz{none}, got {band!r}.")
+    if sorted(set(edges)) != list(edges):
+        raise ValueError(f"{what} must rise from low to high, got {band!r}.")

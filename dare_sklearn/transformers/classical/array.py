@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from numbers import Real
-
 import numpy as np
 
 from ...signals.resampling import resample
-from ._base import RATE, SignalTransformer
+from ._base import RATE, SignalTransformer, check_band
 
 
 class SignalArray(SignalTransformer):
@@ -44,14 +42,12 @@ class SignalArray(SignalTransformer):
 
     Notes
     -----
-    The filter sees one epoch at a time, continued by reflection at its ends. Slow frequencies of
-    short epochs are better filtered in the continuous recording: a high-pass at 1 Hz needs some
-    seconds on either side.
+    The filter sees one epoch at a time, continued by reflection at its ends. Filter slow
+    frequencies in the continuous recording: a high-pass at 1 Hz needs some seconds on either side.
 
     Signals are read as float32. An average reference, or an interpolated channel, then leaves a
-    direction that holds rounding errors only, and a covariance without regularisation has filters
-    of huge weights there: use a shrinkage estimator, such as ``CSP(reg="oas")`` and
-    ``Covariances("oas")``.
+    direction of rounding errors only, where a covariance without shrinkage makes filters of huge
+    weights: use ``CSP(reg="oas")`` and ``Covariances("oas")``.
 
     Examples
     --------
@@ -85,21 +81,12 @@ class SignalArray(SignalTransformer):
         self.sfreq_out_ = self.sfreq_in_ if self.resample is None else float(self.resample)
         if self.band is None:
             return
-        edges = tuple(self.band)
-        if len(edges) != 2 or not all(
-            e is None or (isinstance(e, Real) and not isinstance(e, bool) and e > 0) for e in edges
-        ):
-            raise ValueError(
-                "The 'band' parameter of SignalArray must be two frequencies (low, high) in Hz, "
-                f"either of them None, got {self.band!r} instead."
-            )
-        low, high = edges
+        check_band(self.band, "The 'band' parameter of SignalArray", open_ends=True)
         nyquist = self.sfreq_in_ / 2
-        if low is not None and high is not None and low >= high:
-            raise ValueError(f"The band {self.band!r} of SignalArray must rise: low, then high.")
-        if any(edge is not None and edge >= nyquist for edge in edges):
+        if not all(edge is None or 0 < edge < nyquist for edge in self.band):
             self._refuse(
-                f"got the band {self.band!r}", f"frequencies must lie below {nyquist:g} Hz"
+                f"got the band {self.band!r}",
+                f"frequencies must lie above 0 and below {nyquist:g} Hz",
             )
 
     def _compute(self, data: np.ndarray) -> np.ndarray:
@@ -113,4 +100,4 @@ class SignalArray(SignalTransformer):
             )  # fmt: skip
         if self.resample is not None:
             data = resample(data, self.sfreq_in_, self.resample)
-        return data.astype(np.float64, copy=False)
+        return data

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 from scipy.linalg import subspace_angles
+from scipy.special import entr
 from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted
 
-from ...signals.resampling import resample
-from ._base import RATE, SignalTransformer
+from ...signals.resampling import resample, resampled_length
+from ._base import RATE, SignalTransformer, check_band
 
 BANDS = {
     "delta": (1.0, 4.0),
@@ -42,14 +44,12 @@ class BandPower(SignalTransformer):
     window_s : float, default=2.0
         Length in seconds of Welch's windows, which overlap by half; shorter epochs are one window.
     ch_names, sfreq, unit
-        As in `SignalArray`; names become part of the names of the features.
+        As in `SignalArray`, and so are the fitted attributes of the layout.
 
     Attributes
     ----------
     bands_ : dict of str to (low, high)
         The bands of the features.
-    ch_names_in_, sfreq_in_, n_chans_in_, n_times_in_, n_features_in_
-        The layout of the signals.
 
     Raises
     ------
@@ -58,8 +58,7 @@ class BandPower(SignalTransformer):
 
     References
     ----------
-    .. [1] Welch (1967). The use of fast Fourier transform for the estimation of power spectra. IEEE
-       Transactions on Audio and Electroacoustics 15(2).
+    .. [1] Welch (1967). IEEE Transactions on Audio and Electroacoustics 15(2).
 
     Examples
     --------
@@ -97,27 +96,20 @@ class BandPower(SignalTransformer):
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Names such as ``C3_alpha``; ``ch0_alpha`` where channels have no names."""
-        return np.array(
-            [f"{ch}_{band}" for ch in self._channels() for band in self.bands_], dtype=object
-        )
+        check_is_fitted(self)
+        return self._names(self.bands_)
 
     def _prepare(self) -> None:
         freqs = _frequencies(self)
         if self.bands is None or isinstance(self.bands, str):
-            self.bands_ = {
-                name: band
-                for name, band in (BANDS if self.bands is None else NARROW).items()
-                if band[1] <= freqs[-1] and _in(freqs, band).any()
-            }
+            bands = BANDS if self.bands is None else NARROW
+            resolved = {n: b[1] <= freqs[-1] and _in(freqs, b).any() for n, b in bands.items()}
+            self.bands_ = {name: band for name, band in bands.items() if resolved[name]}
             if not self.bands_:
                 self._refuse("resolves none of its bands", "pass bands=")
             return
         for name, band in self.bands.items():
-            numbers = isinstance(band, list | tuple) and len(band) == 2
-            if not numbers or not all(isinstance(edge, Real) for edge in band):
-                raise ValueError(
-                    f"Band {name!r} of BandPower must be (low, high) in Hz, got {band!r}."
-                )
+            check_band(band, f"Band {name!r} of BandPower")
             if band[1] > self.sfreq_in_ / 2 or not _in(freqs, band).any():
                 self._refuse(
                     f"finds no power in the band {name!r} {tuple(band)}",
@@ -155,12 +147,7 @@ class HjorthEntropy(SignalTransformer):
     window_s : float, default=2.0
         Length in seconds of Welch's windows, which overlap by half; shorter epochs are one window.
     ch_names, sfreq, unit
-        As in `SignalArray`; names become part of the names of the features.
-
-    Attributes
-    ----------
-    ch_names_in_, sfreq_in_, n_chans_in_, n_times_in_, n_features_in_
-        The layout of the signals.
+        As in `SignalArray`, and so are the fitted attributes of the layout.
 
     Raises
     ------
@@ -173,10 +160,8 @@ class HjorthEntropy(SignalTransformer):
 
     References
     ----------
-    .. [1] Hjorth (1970). EEG analysis based on time domain properties. Electroencephalography and
-       Clinical Neurophysiology 29(3).
-    .. [2] Inouye et al. (1991). Quantification of EEG irregularity by use of the entropy of the
-       power spectrum. Electroencephalography and Clinical Neurophysiology 79(3).
+    .. [1] Hjorth (1970). Electroencephalography and Clinical Neurophysiology 29(3).
+    .. [2] Inouye et al. (1991). Electroencephalography and Clinical Neurophysiology 79(3).
 
     Examples
     --------
@@ -208,15 +193,10 @@ class HjorthEntropy(SignalTransformer):
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Names such as ``C3_mobility``; ``ch0_mobility`` where channels have no names."""
-        kinds = ("activity", "mobility", "complexity", "entropy")
-        return np.array([f"{ch}_{kind}" for ch in self._channels() for kind in kinds], dtype=object)
+        return self._names(("activity", "mobility", "complexity", "entropy"))
 
     def _prepare(self) -> None:
-        if len(self.band) != 2 or not all(isinstance(edge, Real) for edge in self.band):
-            raise ValueError(
-                "The 'band' parameter of HjorthEntropy must be two frequencies (low, high) in Hz, "
-                f"got {self.band!r} instead."
-            )
+        check_band(self.band, "The 'band' parameter of HjorthEntropy")
         if _in(_frequencies(self), self.band).sum() < 2:
             self._refuse(
                 f"finds fewer than two frequencies in its band {tuple(self.band)}",
@@ -225,27 +205,19 @@ class HjorthEntropy(SignalTransformer):
 
     def _compute(self, data: np.ndarray) -> np.ndarray:
         first, second = np.diff(data, axis=-1), np.diff(data, n=2, axis=-1)
-        # a flat channel has no shape: its ratios are 0, not undefined
-        activity, slope, bend = (
-            np.maximum(part.var(axis=-1), floor)
-            for part, floor in ((data, FLOOR_UV2), (first, 0.0), (second, 0.0))
-        )
+        activity, slope, bend = (part.var(axis=-1) for part in (data, first, second))
+        activity = np.maximum(activity, FLOOR_UV2)
         mobility = np.sqrt(slope / activity)
-        complexity = np.divide(
-            np.sqrt(bend / np.maximum(slope, FLOOR_UV2)),
-            mobility,
-            out=np.zeros_like(mobility),
-            where=mobility > 0,
-        )
-        features = [np.log(activity), mobility, complexity, self._entropy(data)]
-        return np.stack(features, axis=-1).reshape(len(data), -1)
-
-    def _entropy(self, data: np.ndarray) -> np.ndarray:
+        # a flat channel has no shape: its ratios are 0, not undefined
+        bending = np.sqrt(bend / np.maximum(slope, FLOOR_UV2))
+        complexity = np.divide(bending, mobility, out=0 * mobility, where=mobility > 0)
         psd, freqs = _welch(self, data)
         psd = psd[..., _in(freqs, self.band)]
+        # entr(share) is -share * log(share)
         share = psd / np.maximum(psd.sum(axis=-1, keepdims=True), np.finfo(float).tiny)
-        logs = np.log(share, out=np.zeros_like(share), where=share > 0)
-        return -(share * logs).sum(axis=-1) / np.log(psd.shape[-1])
+        entropy = entr(share).sum(axis=-1) / np.log(psd.shape[-1])
+        features = [np.log(activity), mobility, complexity, entropy]
+        return np.stack(features, axis=-1).reshape(len(data), -1)
 
 
 class DownsampledSignals(SignalTransformer):
@@ -261,19 +233,16 @@ class DownsampledSignals(SignalTransformer):
     center : bool, default=True
         Remove each channel's mean over the epoch, which in unfiltered recordings is drift.
     ch_names, sfreq, unit
-        As in `SignalArray`; names become part of the names of the features.
+        As in `SignalArray`, and so are the fitted attributes of the layout.
 
     Attributes
     ----------
     sfreq_out_ : float
         Rate of the features in Hz.
-    ch_names_in_, sfreq_in_, n_chans_in_, n_times_in_, n_features_in_
-        The layout of the signals.
 
     References
     ----------
-    .. [1] Blankertz et al. (2011). Single-trial analysis and classification of ERP components: a
-       tutorial. NeuroImage 56(2).
+    .. [1] Blankertz et al. (2011). NeuroImage 56(2).
 
     Examples
     --------
@@ -305,10 +274,9 @@ class DownsampledSignals(SignalTransformer):
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Names such as ``Cz_0.250s``, the time from the start of the epoch."""
-        channels = self._channels()
-        n_times = self._compute(np.zeros((1, 1, self.n_times_in_))).shape[-1]
-        times = np.arange(n_times) / self.sfreq_out_
-        return np.array([f"{ch}_{t:.3f}s" for ch in channels for t in times], dtype=object)
+        check_is_fitted(self)
+        n_times = resampled_length(self.n_times_in_, self.sfreq_in_, self.sfreq_out_)
+        return self._names([f"{i / self.sfreq_out_:.3f}s" for i in range(n_times)])
 
     def _prepare(self) -> None:
         self.sfreq_out_ = min(float(self.resample), self.sfreq_in_)
@@ -317,7 +285,7 @@ class DownsampledSignals(SignalTransformer):
         if self.center:
             data = data - data.mean(axis=-1, keepdims=True)
         data = resample(data, self.sfreq_in_, self.sfreq_out_)
-        return data.reshape(len(data), -1).astype(np.float64, copy=False)
+        return data.reshape(len(data), -1)
 
 
 class FlickerCCA(SignalTransformer):
@@ -331,12 +299,7 @@ class FlickerCCA(SignalTransformer):
         Sines and cosines at multiples of a frequency, from 1; those at or above half the sampling
         rate are left out.
     ch_names, sfreq, unit
-        As in `SignalArray`.
-
-    Attributes
-    ----------
-    ch_names_in_, sfreq_in_, n_chans_in_, n_times_in_, n_features_in_
-        The layout of the signals.
+        As in `SignalArray`, and so are the fitted attributes of the layout.
 
     Raises
     ------
@@ -345,8 +308,7 @@ class FlickerCCA(SignalTransformer):
 
     References
     ----------
-    .. [1] Lin et al. (2006). Frequency recognition based on canonical correlation analysis for
-       SSVEP-based BCIs. IEEE Transactions on Biomedical Engineering 53(12).
+    .. [1] Lin et al. (2006). IEEE Transactions on Biomedical Engineering 53(12).
 
     Examples
     --------
@@ -378,7 +340,7 @@ class FlickerCCA(SignalTransformer):
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Names such as ``cca_12Hz``."""
-        self._channels()
+        check_is_fitted(self)
         return np.array([f"cca_{frequency:g}Hz" for frequency in self.frequencies], dtype=object)
 
     def _prepare(self) -> None:

@@ -72,41 +72,30 @@ def classical_pipelines(
     ------
     ValueError
         If `kind` is none of these, or is "flicker" without `frequencies`.
-    ImportError
-        If pyriemann is missing.
 
     Notes
     -----
     **Fewer dimensions than channels** (an average reference, interpolated channels): every
-    covariance is shrunk towards a multiple of the identity by the oracle approximating estimator
-    ("oas"; CSP, tangent space, MDM, ACM, Xdawn), so that none is singular.
+    covariance is shrunk towards a multiple of the identity ("oas"), so that none is singular.
 
     Rhythms are filtered epoch by epoch: 8 to 30 Hz for CSP, tangent space, MDM and ACM, nine bands
     of 4 Hz from 4 to 40 Hz for the filter bank (which needs a rate above 80 Hz). Change it in a
     grid: ``{"signals__band": [(8, 30), (7, 35)]}``. Evoked potentials are taken as they come:
     filter their continuous recordings, since epochs are too short for slow frequencies.
 
-    The filter bank fits nine spatial filters and selects among them: with many channels and few
-    epochs (64 and 40) it learns them by heart, and single-band CSP is far better.
-
-    ACM stacks each channel with itself two and four samples earlier, at 80 Hz: its matrices are
-    three times as wide as there are channels, and its cost rises with the third power of that.
+    The filter bank selects among nine spatial filters: with many channels and few epochs (64 and
+    40) it overfits, and single-band CSP is far better. ACM stacks each channel with itself two and
+    four samples earlier, at 80 Hz; its cost rises with the third power of the channels.
 
     References
     ----------
-    .. [1] Blankertz et al. (2008). Optimizing spatial filters for robust EEG single-trial analysis.
-       IEEE Signal Processing Magazine 25(1).
-    .. [2] Ang et al. (2008). Filter bank common spatial pattern in brain-computer interface. IJCNN.
-    .. [3] Barachant et al. (2012). Multiclass brain-computer interface classification by
-       Riemannian geometry. IEEE Transactions on Biomedical Engineering 59(4).
-    .. [4] Carrara, Papadopoulo (2024). Classification of BCI-EEG based on the augmented covariance
-       matrix. IEEE Transactions on Biomedical Engineering 71(9).
-    .. [5] Blankertz et al. (2011). Single-trial analysis and classification of ERP components: a
-       tutorial. NeuroImage 56(2).
-    .. [6] Barachant, Congedo (2014). A plug and play P300 BCI using information geometry.
-       arXiv:1409.0107.
-    .. [7] Lin et al. (2006). Frequency recognition based on canonical correlation analysis for
-       SSVEP-based BCIs. IEEE Transactions on Biomedical Engineering 53(12).
+    .. [1] Blankertz et al. (2008). IEEE Signal Processing Magazine 25(1).
+    .. [2] Ang et al. (2008). Filter bank common spatial pattern. IJCNN.
+    .. [3] Barachant et al. (2012). IEEE Transactions on Biomedical Engineering 59(4).
+    .. [4] Carrara, Papadopoulo (2024). IEEE Transactions on Biomedical Engineering 71(9).
+    .. [5] Blankertz et al. (2011). NeuroImage 56(2).
+    .. [6] Barachant, Congedo (2014). A plug and play P300 BCI. arXiv:1409.0107.
+    .. [7] Lin et al. (2006). IEEE Transactions on Biomedical Engineering 53(12).
 
     Examples
     --------
@@ -119,12 +108,13 @@ def classical_pipelines(
     layout = {"ch_names": ch_names, "sfreq": sfreq, "unit": unit}
     if kind == "flicker" and frequencies is None:
         raise ValueError("The pipelines for flicker need frequencies=, in Hz.")
-    found = {
-        **(_rhythm(layout) if kind in ("rhythm", "all") else {}),
-        **(_erp(layout) if kind in ("erp", "all") else {}),
-    }
+    found = {}
+    if kind in ("rhythm", "all"):
+        found |= _rhythm(layout)
+    if kind in ("erp", "all"):
+        found |= _erp(layout)
     if kind in ("flicker", "all") and frequencies is not None:
-        found["CCA + LR"] = [("cca", FlickerCCA(frequencies, **layout)), _scaler(), _lr()]
+        found["CCA + LR"] = [("cca", FlickerCCA(frequencies, **layout)), *_scaled_lr()]
     return {name: Pipeline(steps) for name, steps in found.items()}
 
 
@@ -135,10 +125,9 @@ def mutual_information(X: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 def _rhythm(layout: dict) -> dict[str, list]:
     from mne.decoding import CSP
-
-    riemann = _pyriemann()
-    covariances, delayed = riemann.estimation.Covariances, riemann.estimation.TimeDelayCovariances
-    tangent, mdm = riemann.tangentspace.TangentSpace, riemann.classification.MDM
+    from pyriemann.classification import MDM
+    from pyriemann.estimation import Covariances, TimeDelayCovariances
+    from pyriemann.tangentspace import TangentSpace
 
     def signals(**params):
         return ("signals", SignalArray(MOTOR_BAND, **layout).set_params(**params))
@@ -152,66 +141,52 @@ def _rhythm(layout: dict) -> dict[str, list]:
             for low, high in bands
         ])  # fmt: skip
 
-    tangent_space = ("covariances", covariances("oas")), ("tangent", tangent())
+    tangent_space = ("covariances", Covariances("oas")), ("tangent", TangentSpace())
+    lr = ("lr", LogisticRegression(max_iter=5_000))
     return {
-        "band power + LR": [("power", BandPower(**layout)), _scaler(), _lr()],
-        "narrow-band power + LR": [("power", BandPower("narrow", **layout)), _scaler(), _lr()],
-        "Hjorth, entropy + LR": [("hjorth", HjorthEntropy(**layout)), _scaler(), _lr()],
+        "band power + LR": [("power", BandPower(**layout)), *_scaled_lr()],
+        "narrow-band power + LR": [("power", BandPower("narrow", **layout)), *_scaled_lr()],
+        "Hjorth, entropy + LR": [("hjorth", HjorthEntropy(**layout)), *_scaled_lr()],
         "CSP + LDA": [signals(), csp(), ("lda", LinearDiscriminantAnalysis())],
         "filter-bank CSP + LDA": [
             ("bank", bank(FILTER_BANK, csp())),
             ("select", SelectKBest(mutual_information, k=8)),
             _shrinkage_lda(),
         ],
-        "tangent space + LR": [signals(), *tangent_space, _lr()],
+        "tangent space + LR": [signals(), *tangent_space, lr],
         "filter-bank tangent space + LR": [
             ("bank", bank(WIDE_BANK, *tangent_space)),
-            _scaler(),
-            ("lr", LogisticRegression(C=1e-3, max_iter=5_000)),
+            *_scaled_lr(C=1e-3),
         ],
-        "MDM": [signals(), ("covariances", covariances("oas")), ("mdm", mdm())],
+        "MDM": [signals(), ("covariances", Covariances("oas")), ("mdm", MDM())],
         "ACM + tangent space + LR": [
             signals(resample=80.0),
-            ("covariances", delayed([2, 4], "oas")),
-            ("tangent", tangent()),
-            _lr(),
+            ("covariances", TimeDelayCovariances([2, 4], "oas")),
+            ("tangent", TangentSpace()),
+            ("lr", LogisticRegression(max_iter=5_000)),
         ],
     }
 
 
 def _erp(layout: dict) -> dict[str, list]:
-    riemann = _pyriemann()
-    xdawn = riemann.estimation.XdawnCovariances(4, estimator="oas", xdawn_estimator="oas")
+    from pyriemann.estimation import XdawnCovariances
+    from pyriemann.tangentspace import TangentSpace
+
+    xdawn = XdawnCovariances(4, estimator="oas", xdawn_estimator="oas")
     return {
         "downsampled + LDA": [("samples", DownsampledSignals(**layout)), _shrinkage_lda()],
         "Xdawn + tangent space + LR": [
             ("signals", SignalArray(**layout)),
             ("covariances", xdawn),
-            ("tangent", riemann.tangentspace.TangentSpace()),
-            _lr(),
+            ("tangent", TangentSpace()),
+            ("lr", LogisticRegression(max_iter=5_000)),
         ],
     }
 
 
-def _scaler() -> tuple[str, StandardScaler]:
-    return "scaler", StandardScaler()
-
-
-def _lr() -> tuple[str, LogisticRegression]:
-    return "lr", LogisticRegression(max_iter=5_000)
+def _scaled_lr(**params: Any) -> list[tuple[str, Any]]:
+    return [("scaler", StandardScaler()), ("lr", LogisticRegression(max_iter=5_000, **params))]
 
 
 def _shrinkage_lda() -> tuple[str, LinearDiscriminantAnalysis]:
     return "lda", LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")
-
-
-def _pyriemann() -> Any:
-    try:
-        import pyriemann.classification
-        import pyriemann.estimation
-        import pyriemann.tangentspace
-    except ImportError as error:
-        raise ImportError(
-            "The classical pipelines need pyriemann: pip install pyriemann"
-        ) from error
-    return pyriemann
