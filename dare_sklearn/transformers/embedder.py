@@ -101,9 +101,11 @@ class DAREEmbedder(EmbeddingMixin, BaseEstimator):
     sfreq : float or None, default=None
         Sampling rate in Hz of arrays, which carry none.
     unit : {"auto", "uV", "V"}, default="auto"
-        Unit of arrays and braindecode windows; "auto" decides from the amplitude and warns.
+        Unit of arrays and braindecode windows; "auto" decides from the amplitude and warns. MNE
+        objects are in volts.
     unknown_channels : {"interpolate", "drop", "error"}, default="interpolate"
-        How to handle channels that are not among the encoder's 62 electrodes.
+        How to handle channels that are not among the encoder's 62 electrodes: interpolate them onto
+        the nearest of these that were not recorded (with a warning), drop or refuse them.
     views : {"joint", "electrodes"}, default="joint"
         "joint" encodes all electrodes of a patch (250 ms) together. "electrodes" encodes every
         electrode alone, which keeps where a signal was.
@@ -124,18 +126,15 @@ class DAREEmbedder(EmbeddingMixin, BaseEstimator):
         Epochs that are embedded at once.
     cache : "memory", path or None, default=None
         Where embeddings are kept, so that cross-validation and grid searches compute each epoch's
-        once: in the memory of this process, or in a folder that processes share. They are found
-        again by the content of the epoch, the encoder and the parameters, so that a change of any
-        of them computes anew. An epoch's embedding may differ by rounding (about 1e-7) from the
-        one that another batch gives.
+        only once: in the memory of this process, or in a folder that processes share. They are
+        found by the content of the epoch, the encoder and the parameters. An embedding may differ
+        by rounding (about 1e-7) from that of another batch.
     cache_mb : int, default=1000
-        Bound of the cache in megabytes; what was used longest ago goes first.
+        Bound of the cache in megabytes; what was used longest ago is dropped first.
     device : str, default="auto"
         Device of torch; "auto" takes CUDA, then MPS, then the CPU.
     precision : {"auto", "float32", "bfloat16"}, default="auto"
-        Precision of the encoder; "auto" is bfloat16 on GPUs, and CPUs with AMX, where a short
-        trial shows that it is faster and embeddings stay within 1 % (once per process), and
-        float32 elsewhere.
+        Precision of the networks; "auto" is bfloat16 on GPUs that have it, and float32 elsewhere.
     compile : bool, default=False
         Run the encoder through ``torch.compile``. The first call takes 20 s or more and needs a C++
         compiler; if compilation fails, a warning says so and the network runs uncompiled.

@@ -57,32 +57,22 @@ class DAREPretrainer(EmbeddingMixin, BaseEstimator):
     weights : str, path or None, default=None
         Start from these weights (a shipped name, a folder that `save_pretrained` wrote, or a
         ``.ckpt`` of the authors' code) in place of fresh ones. `size` is ignored then.
-    ch_names : sequence of str or None, default=None
-        Channel names of arrays, which carry none.
-    sfreq : float or None, default=None
-        Sampling rate in Hz of arrays, which carry none.
-    unit : {"auto", "uV", "V"}, default="auto"
-        Unit of arrays and braindecode windows; "auto" decides from the amplitude and warns. MNE
-        objects are in volts.
-    unknown_channels : {"interpolate", "drop", "error"}, default="interpolate"
-        How to handle channels that the encoder does not know (it has 62 electrodes): interpolate
-        them onto the nearest electrodes that were not recorded (with a warning), drop or refuse
-        them.
+    ch_names, sfreq, unit, unknown_channels : default=None, None, "auto", "interpolate"
+        How signals are read, as in `DAREEmbedder`.
     window_s : float or sequence of float, default=4.0
         Length in seconds of the windows that are cut from longer epochs or recordings. With
         several, everything is cut once at each length.
     shares : sequence of float or None, default=None
-        Share of each item of the list `X` in the batches (in any unit). An item that has too few
-        windows for its share gives them several times in an epoch, one that has more gives some of
-        them. None goes through all windows once in every epoch.
+        Share of each item of the list `X` in the batches (in any unit): in an epoch, an item gives
+        its windows several times, or only some of them. None gives each window once.
     robust_scale : float or None, default=None
-        Take each channel's median off, and scale every continuous recording to this interquartile
-        range in microvolts of its typical channel; bad segments do not count. For recordings whose
-        gains are not comparable. None leaves them as they were recorded.
+        Remove each channel's median, and scale every continuous recording, whose gains may not be
+        comparable, to this interquartile range in microvolts of its typical channel; bad segments
+        do not count. None leaves them as they were recorded.
     on_error : {"raise", "skip"}, default="raise"
         How to handle recordings that cannot be used (damaged or cut short, not EEG, flat channels,
-        NaN, an implausible amplitude): raise an error that names the first one, or leave all of
-        them out with a warning that names them.
+        NaN, an implausible amplitude) and damaged files of epochs: raise an error that names the
+        first one, or leave all of them out with a warning that names them.
     n_workers : int, default=0
         Background processes that read files, and that make the batches of streams. The result is
         the same with any number.
@@ -91,8 +81,7 @@ class DAREPretrainer(EmbeddingMixin, BaseEstimator):
     restarts : sequence of int, default=()
         Epochs after which the courses of the learning rate and of the momentum begin anew.
     batch_size : int, default=216
-        Windows in a batch, all of one montage; of one process, where several train together.
-        Streams decide their own.
+        Windows in a batch, all of one montage, of each process; streams decide their own.
     lr : float, default=5e-4
         Peak of the one-cycle learning rate.
     weight_decay : float, default=1e-6
@@ -109,7 +98,7 @@ class DAREPretrainer(EmbeddingMixin, BaseEstimator):
     reconstruction_target : {"patch", "bands"}, default="patch"
         Reconstruct the patches themselves, or patches of signals whose frequency bands are
         equally strong over the batch, so that oscillations count as much as slow waves
-        (arXiv:2608.01898). With ``target_norm=False`` the targets keep their amplitude.
+        (arXiv:2608.01898).
     target_norm : bool, default=True
         Layer norm on the targets of reconstruction and anchor alignment. False is an ablation.
     skip_connection : bool, default=True
@@ -117,10 +106,8 @@ class DAREPretrainer(EmbeddingMixin, BaseEstimator):
     views, pooling, layer : default="joint", "mean", "last"
         What `transform` reads from the encoder, as in `DAREEmbedder`. They may change after
         ``fit``, but for ``pooling="covariance"``, which learns from epochs of one layout.
-    device : str, default="auto"
-        Device of torch; "auto" takes CUDA, then MPS, then the CPU.
-    precision : {"auto", "float32", "bfloat16"}, default="auto"
-        Precision of the networks; "auto" is bfloat16 on GPUs that have it, and float32 elsewhere.
+    device, precision : default="auto"
+        As in `DAREEmbedder`.
     n_threads : int or None, default=None
         Threads of the CPU that compute during ``fit``; None is one for the smallest networks
         (nano), where a second one gains little, and torch's own number for the others.
@@ -167,11 +154,10 @@ class DAREPretrainer(EmbeddingMixin, BaseEstimator):
     Raises
     ------
     ValueError
-        From ``fit`` and ``transform``, if signals are unusable: NaN, constant or duplicate
-        channels, an implausible amplitude, epochs shorter than a patch of 250 ms.
-        From ``fit``, if a recording cannot be used (see `on_error`), the disk is too small for the
-        windows, or `checkpoint_dir` holds another run, a model that is no run's, or no checkpoint
-        that is whole.
+        If signals are unusable (NaN, constant or duplicate channels, an implausible amplitude,
+        epochs shorter than a patch of 250 ms), a recording cannot be used (see `on_error`), the
+        disk is too small for the windows, or `checkpoint_dir` holds another run, a model that is no
+        run's, or no checkpoint that is whole.
     TypeError
         If `X` is of a kind that cannot be read.
     FloatingPointError
@@ -189,41 +175,36 @@ class DAREPretrainer(EmbeddingMixin, BaseEstimator):
     -----
     A fitted pretrainer that is passed as ``encoder=`` to another estimator keeps its weights
     through `sklearn.base.clone` and cross-validation; an unfitted one, or one whose parameters were
-    changed after its fit, is pretrained in every fold on that fold's training data alone.
+    changed after its fit, is pretrained in every fold on only that fold's training data.
 
-    **Recordings.** Of what lies on disk, ``fit`` writes the windows at 256 Hz into files once, and
-    trains from these: about 230 MB per hour of 62 channels, in `checkpoint_dir` (where a run that
-    continues finds them, unless the recordings have changed) or in a temporary folder (see
-    ``TMPDIR``) that is removed afterwards. Memory holds one recording in single precision, and one
-    for each of the `n_workers`. Windows are cut side by side from the whole recording, and those
-    that overlap an annotation whose name begins with "bad" are left out, as MNE does. Channels of a
-    file are those that MNE calls EEG; to filter, rename or pick them first, pass objects of
-    ``mne.io.read_raw``, which may stay on disk too. A folder is searched with all folders in it for
-    recordings (EDF, BDF, GDF, FIF, SET, VHDR, CNT) and for files of epochs (``-epo.fif``).
+    **Recordings.** A folder is searched, with all folders in it, for recordings (EDF, BDF, GDF,
+    FIF, SET, VHDR, CNT) and files of epochs (``-epo.fif``). ``fit`` writes their windows at 256 Hz
+    into files once, about 230 MB per hour of 62 channels: into `checkpoint_dir`, where a run that
+    continues finds them unless the recordings have changed, or into a temporary folder (see
+    ``TMPDIR``). Memory holds one recording in single precision, and one for each of the
+    `n_workers`. Windows are cut side by side; those that overlap an annotation whose name begins
+    with "bad" are left out, as MNE does. To filter, rename or pick channels first, pass objects of
+    ``mne.io.read_raw``, which may stay on disk too.
 
-    **Streams.** An object with ``batch(step)`` and ``len`` is trained on as it is, for instance
-    simulated signals. ``batch(step)`` returns microvolts ``(n_windows, n_chans, n_times)`` at 256
-    Hz in whole patches of 250 ms, and the rows of the channels in the encoder's table of
-    electrodes; it must depend on the number of the step only, so that a run resumes anywhere.
-    ``len`` is the number of batches in an epoch. `benchmarks/pretrain` trains the shipped encoders
-    so.
+    **Streams.** An object with ``len``, the number of batches in an epoch, and ``batch(step)`` is
+    trained on as it is. ``batch`` returns microvolts ``(n_windows, n_chans, n_times)`` at 256 Hz in
+    whole patches of 250 ms, and the rows of the channels in the encoder's table of electrodes; it
+    must depend only on the number of the step, so that a run resumes anywhere.
 
-    **Several GPUs or nodes.** The same script trains on all of them under ``accelerate launch``
-    (``pip install accelerate``). P processes make the same steps as one with P times the
-    `batch_size`, to rounding: mask alignment contrasts windows across processes. The first process
-    reads the files for all, which must see what it writes (on several nodes: in `checkpoint_dir`).
-    The learning rate is not scaled. Every process ends with the same fitted object; only the first
-    one writes checkpoints, and `save_pretrained`.
+    **Several GPUs or nodes.** The same script trains on all of them under ``accelerate launch``.
+    P processes make the same steps as one with P times the `batch_size`, to rounding: mask
+    alignment contrasts windows across processes. The first process reads the files for all, which
+    must see what it writes. The learning rate is not scaled. Every process ends with the same
+    fitted object; only the first one writes.
 
     **Checkpoints.** With `checkpoint_dir`, the same ``fit`` call (same signals, and same parameters
     that matter for the weights, `max_epochs` among them) continues a run that was stopped in any
-    way. On a CPU it ends with the same bits as a run that was not stopped. Another `precision` is
-    refused; another device, number of threads, version of torch or `compile` is warned of, because
-    sums are rounded differently there. A finished run is returned at once. The last two checkpoints
-    are kept; a damaged one is passed over, and a full disk endured, with a warning. On SIGTERM (in
-    the main thread) the step is finished and saved, and the process exits with code 143; Ctrl-C
-    finishes the step too, unless it is pressed twice. Of an interrupted epoch, ``seconds`` counts
-    the time since the run continued, and what your own `callbacks` remember is not kept.
+    way, on a CPU to the same bits. Another `precision` is refused; another device, number of
+    threads, version of torch or `compile` gives a warning, because sums are rounded differently
+    there. A finished run is returned at once. The last two checkpoints are kept; a damaged one is
+    passed over, and a full disk endured, with a warning. SIGTERM (in the main thread; exit code
+    143) and Ctrl-C, unless pressed twice, finish and save the step. ``seconds`` of an interrupted
+    epoch count from where the run continued, and what your own `callbacks` remember is not kept.
 
     References
     ----------
@@ -357,9 +338,8 @@ class DAREPretrainer(EmbeddingMixin, BaseEstimator):
         Parameters
         ----------
         X : array, mne.Epochs, mne.io.Raw, braindecode data set, path, stream, or a list of them
-            Signals of any kind, also recordings (objects, data sets, files that ``mne.io.read_raw``
-            reads, folders of files) and streams (see Notes). A list may mix montages, rates and
-            lengths (see `shares`).
+            Signals of any kind, also recordings and streams (see Notes). A list may mix montages,
+            rates and lengths (see `shares`).
         y : ignored
             For scikit-learn's pipelines.
 
@@ -367,7 +347,7 @@ class DAREPretrainer(EmbeddingMixin, BaseEstimator):
         -------
         DAREPretrainer
             Itself. `KeyboardInterrupt` ends the training early and leaves a usable object; with
-            `checkpoint_dir`, another ``fit`` goes on from there.
+            `checkpoint_dir`, another ``fit`` continues from there.
         """
         self._validate_params()
         self._check_table(X, reset=True)
@@ -401,7 +381,7 @@ class DAREPretrainer(EmbeddingMixin, BaseEstimator):
 
     @classmethod
     def from_pretrained(cls, source: str | os.PathLike, **params: Any) -> DAREPretrainer:
-        """A fitted pretrainer from saved weights; its ``fit`` goes on from them.
+        """A fitted pretrainer from saved weights; its ``fit`` continues from them.
 
         Parameters
         ----------
