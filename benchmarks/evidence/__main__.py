@@ -22,10 +22,10 @@ import pandas as pd
 import sklearn
 
 from benchmarks.evidence.figures import overview, panels
+from benchmarks.evidence.folds import InnerFolds
 from benchmarks.evidence.rows import KINDS, metric_of, pipelines_of
 from benchmarks.tasks import TASKS, Task
 from dare_sklearn.evaluation import compare, learning_curve, lost_electrodes, report, summarize
-from dare_sklearn.evaluation.folds import InnerFolds
 from dare_sklearn.evaluation.verdict import judge
 from dare_sklearn.inspection import mask_invariance
 

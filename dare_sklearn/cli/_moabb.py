@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ._options import UsageError
-from ._pipelines import build, grids
+from ._pipelines import build
 
 EVALUATIONS = {
     "within-session": "WithinSessionEvaluation",
@@ -101,7 +101,7 @@ def evaluate(name: str, names: list[str], args: Any, store: Any, suffix: str) ->
             paradigm=paradigm, datasets=[dataset], hdf5_path=str(store), suffix=suffix,
             random_state=args.seed, n_jobs=args.jobs, return_epochs=not layout,
             additional_columns=["n_samples_test"], **settings,
-        ).process(build(names, args.encoder, args.device, **layout), grids(names))  # fmt: skip
+        ).process(build(names, args.encoder, args.device, **layout))  # fmt: skip
     table = _as_table(found, name, paradigm.scoring)
     table.attrs["how"] = f"{type(paradigm).__name__} and {evaluation.__name__} of MOABB"
     return table

@@ -1,4 +1,4 @@
-"""The pipelines that ``dare-sklearn benchmark`` can name, and what they search."""
+"""The pipelines that ``dare-sklearn benchmark`` can name."""
 
 from __future__ import annotations
 
@@ -13,18 +13,17 @@ CLASSICAL = (
     "filter-bank CSP + LDA", "tangent space + LR", "MDM", "ACM + tangent space + LR",
     "downsampled + LDA", "Xdawn + tangent space + LR",
 )  # fmt: skip
-DARE = ("DARE embeddings + LR", "DARE conv-linear probe", "DARE fine-tuned")
-CONTROL = "untrained embeddings + LR"  # the same network before any pretraining
+READING = "DARE, all readings weighed"  # what adaptation="linear" does when nothing else is said
+CONTROL = "untrained, all readings weighed"  # the same network before any pretraining
+DARE = (READING, "DARE conv-linear probe", "DARE embeddings + LR", "DARE fine-tuned")
 DEEP = ("EEGNet", "ShallowFBCSPNet", "EEGPT (untrained)")
 KNOWN = (*DARE, CONTROL, *CLASSICAL, *DEEP)
 DEFAULT = (
-    "DARE embeddings + LR", "DARE conv-linear probe", CONTROL, "band power + LR",
-    "narrow-band power + LR", "CSP + LDA", "tangent space + LR", "downsampled + LDA",
-    "Xdawn + tangent space + LR",
+    READING, "DARE conv-linear probe", CONTROL, "band power + LR", "narrow-band power + LR",
+    "CSP + LDA", "tangent space + LR", "downsampled + LDA", "Xdawn + tangent space + LR",
 )  # fmt: skip
 TORCH = {*DARE, CONTROL, *DEEP}  # of these --device has an effect
 TRAINED = {"DARE conv-linear probe", "DARE fine-tuned", *DEEP}  # too slow for a learning curve
-_GRID = {"embed__pooling": ["flatten", "mean_std"], "lr__C": [0.001, 0.01, 0.1, 1.0]}
 
 
 def choose(names: Iterable[str] | None, encoder: str) -> list[str]:
@@ -62,6 +61,7 @@ def build(names: Iterable[str], encoder: str, device: str, **layout: Any) -> dic
     from ..transformers.classical import classical_pipelines
 
     weights = None if encoder == "untrained" else encoder
+    how = {"cache": "memory", "device": device, **layout}
     made: dict[str, Any] = {}
     for name in names:
         if name in CLASSICAL:
@@ -70,20 +70,15 @@ def build(names: Iterable[str], encoder: str, device: str, **layout: Any) -> dic
                 made[name].set_params(lr__C=0.01)
         elif name in DEEP:
             made[name] = deep_pipelines(device=device, **layout)[name]
-        elif name in ("DARE embeddings + LR", CONTROL):
-            how = {"pooling": "flatten", "cache": "memory", "device": device, **layout}
-            embedder = DAREEmbedder(None if name == CONTROL else weights, **how)
+        elif name == "DARE embeddings + LR":
+            embedder = DAREEmbedder(weights, pooling="flatten", **how)
             lr = LogisticRegression(C=0.01, max_iter=5_000)
             made[name] = Pipeline([("embed", embedder), ("scale", StandardScaler()), ("lr", lr)])
         else:
-            how = "finetune" if name == "DARE fine-tuned" else "conv-linear"
-            made[name] = DAREClassifier(weights, adaptation=how, device=device, **layout)
+            adaptation = {"DARE fine-tuned": "finetune", "DARE conv-linear probe": "conv-linear"}
+            source = None if name == CONTROL else weights
+            made[name] = DAREClassifier(source, adaptation=adaptation.get(name, "linear"), **how)
     return made
-
-
-def grids(names: Iterable[str]) -> dict[str, dict[str, list]]:
-    """What each pipeline searches within the training epochs."""
-    return {name: _GRID for name in names if name in ("DARE embeddings + LR", CONTROL)}
 
 
 def about(encoder: str) -> str:

@@ -9,20 +9,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from . import _pipelines as pipes
 from ._options import UsageError, check_device, folder, path, refuse, share, text, whole
-from ._pipelines import (
-    DARE,
-    DEFAULT,
-    KNOWN,
-    TORCH,
-    TRAINED,
-    about,
-    build,
-    candidate,
-    choose,
-    grids,
-    rivals,
-)  # fmt: skip
 from ._say import doing, say
 
 HELP = "compare DARE with classical EEG pipelines, and write a report"
@@ -102,20 +90,23 @@ def run(args: argparse.Namespace) -> int:
             args, sorted({word[2:] for word in args.given} - {"pipelines"}), "with --pipelines list"
         )
         print("Pipelines that --pipelines can name (* are compared by default):")
-        for name in KNOWN:
-            print(f"{'*' if name in DEFAULT else ' '} {name}")
+        for name in pipes.KNOWN:
+            print(f"{'*' if name in pipes.DEFAULT else ' '} {name}")
         return 0
-    names = choose(args.pipelines, args.encoder)
+    names = pipes.choose(args.pipelines, args.encoder)
     _check_effect(args, names)
     what = ", ".join(args.moabb or ()) or ", ".join(map(str, args.files)) or "simulated EEG"
     doing(f"Comparing {len(names)} pipelines on {what}")
     check_device(args.device)
-    args.about_encoder = about(args.encoder)
+    args.about_encoder = pipes.about(args.encoder)
     args.after_stop = " The same command continues from what is finished."
     import mne
+    import sklearn
 
     found = Found()
-    with mne.use_log_level("error"):
+    # groups reach the folds by which readings are weighed; MOABB has its own way
+    routing = sklearn.config_context(enable_metadata_routing=not args.moabb)
+    with mne.use_log_level("error"), routing:
         (_of_moabb if args.moabb else _of_epochs)(args, names, found)
     return _write(args, names, found)
 
@@ -141,9 +132,9 @@ def _check_effect(args: argparse.Namespace, names: list[str]) -> None:
         raise UsageError("--cv leave-one-out needs --groups: one group is left out at a time.")
     if args.no_curve:
         refuse(args, ["sizes"], "with --no-curve")
-    if not set(names) & TORCH:
+    if not set(names) & pipes.TORCH:
         refuse(args, ["device"], "on classical pipelines only")
-    if not set(names) & set(DARE):
+    if not set(names) & set(pipes.DARE):
         refuse(args, ["encoder"], "without a pipeline of DARE that uses it")
 
 
@@ -203,22 +194,18 @@ def _of_epochs(args: argparse.Namespace, names: list[str], found: Found) -> None
 def _score(data: Any, args: Any, names: list[str], found: Found) -> None:
     """All cells of one data set."""
     from ..evaluation import compare, learning_curve, lost_electrodes
-    from ..evaluation.folds import InnerFolds
     from ._epochs import with_positions
 
     folds = _folds(data, args)
     sizes = _sizes(data, folds, args)
     options = {
         "groups": data.groups, "cv": folds, "scoring": _metrics(data.y, folds), "on_error": "warn",
-        "inner_cv": InnerFolds(), "n_jobs": args.jobs, "random_state": args.seed,
+        "n_jobs": args.jobs, "random_state": args.seed,
         "dataset": data.name, "cache_dir": args.out / "cells", "verbose": 0 if args.quiet else 1,
     }  # fmt: skip
-    pipelines = build(names, args.encoder, args.device)
+    pipelines = pipes.build(names, args.encoder, args.device)
     doing(f"{data.name}: {len(folds)} folds of {data.facts()}")
-    table = compare(
-        pipelines, data.epochs, data.y, param_grids=grids(names), n_permutations=N_PERMUTATIONS,
-        **options,
-    )  # fmt: skip
+    table = compare(pipelines, data.epochs, data.y, n_permutations=N_PERMUTATIONS, **options)
     table = found.complete(table, data.name, names, len(folds))
     if not len(table):
         raise ValueError(f"Every pipeline failed on {data.name}: see the warnings above.")
@@ -227,14 +214,13 @@ def _score(data: Any, args: Any, names: list[str], found: Found) -> None:
     if args.lost:
         doing(f"{data.name}: with lost electrodes")
         epochs, shares = with_positions(data.epochs), [0.0, *args.lost]
-        lost = lost_electrodes(some, epochs, data.y, shares, param_grids=grids(some), **options)
+        lost = lost_electrodes(some, epochs, data.y, shares, **options)
         n_rows = len(folds) * len(shares)
         found.lost.append(found.complete(lost, f"{data.name}, lost", some, n_rows))
-    cheap = {name: pipeline for name, pipeline in some.items() if name not in TRAINED}
+    cheap = {name: pipeline for name, pipeline in some.items() if name not in pipes.TRAINED}
     if sizes and cheap:
         doing(f"{data.name}: learning curve at {', '.join(map(str, sizes))} epochs")
-        how = {"param_grids": grids(cheap), **options}
-        curve = learning_curve(cheap, data.epochs, data.y, sizes, **how)
+        curve = learning_curve(cheap, data.epochs, data.y, sizes, **options)
         curve = found.complete(curve, f"{data.name}, curve", cheap, len(folds) * len(sizes))
         whole = table[table["pipeline"].isin(curve["pipeline"])]
         found.curve += [curve, whole.assign(n_labels=round(whole["n_train"].mean()))]
@@ -242,7 +228,7 @@ def _score(data: Any, args: Any, names: list[str], found: Found) -> None:
 
 def _sizes(data: Any, folds: list, args: Any) -> list[int]:
     """Training sizes of the learning curve."""
-    least = 3 * len(set(data.y.tolist()))  # inner folds need three epochs of every label
+    least = 3 * len(set(data.y.tolist()))  # readings are weighed by cross-validation
     most = min(len(train) for train, _ in folds) - 1
     if wrong := [n for n in args.sizes or () if not least <= n <= most]:
         raise UsageError(
@@ -300,7 +286,7 @@ def _write(args: Any, names: list[str], found: Found) -> int:
     )
     there = [name for name in names if name in set(scores["pipeline"])]
     what = "public data sets" if args.moabb else "your epochs" if args.files else "simulated EEG"
-    who = {"candidate": candidate(there), "rivals": rivals(there)}
+    who = {"candidate": pipes.candidate(there), "rivals": pipes.rivals(there)}
     page = report(
         scores, args.out, title=f"DARE and classical EEG pipelines on {what}", learning_curve=curve,
         lost_electrodes=lost, context=_context(args, found), **who,

@@ -23,7 +23,6 @@ from dare_sklearn.cli import FAILURE, OK, USAGE, _moabb, benchmark, main
 from dare_sklearn.cli._epochs import Data, from_files, simulated
 from dare_sklearn.cli._options import UsageError
 from dare_sklearn.cli._pipelines import CLASSICAL, DEEP, KNOWN, build
-from dare_sklearn.evaluation.folds import InnerFolds
 from dare_sklearn.transformers import classical_pipelines
 
 from .conftest import make_epochs
@@ -236,21 +235,6 @@ def test_every_pipeline_can_be_made():
     assert list(made) == list(KNOWN)
     assert set(CLASSICAL) | set(DEEP) <= set(made)
     assert run("--pipelines", "list") == OK
-
-
-def test_inner_folds_keep_groups_apart():
-    y, groups = np.tile([0, 1, 1], 16), np.repeat(np.arange(4), 12)
-    for train, test in InnerFolds(3).split(np.zeros(48), y, groups):
-        assert not set(groups[train]) & set(groups[test])
-    assert len(list(InnerFolds(3).split(np.zeros(24), y[:24], groups[:24]))) == 2
-    # one group, or groups of one class: trials
-    alone = list(InnerFolds(3).split(np.zeros(48), y, np.zeros(48)))
-    diagnosis = list(
-        InnerFolds(3).split(np.zeros(48), np.sort(y), (np.arange(48) >= 16).astype(int))
-    )
-    assert len(alone) == len(diagnosis) == 3
-    rare = np.array([0] * 10 + [1] * 2)
-    assert len(list(InnerFolds(3).split(np.zeros(12), rare))) == 2
 
 
 def test_a_killed_run_continues(people, tmp_path):
