@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from .modules.config import DAREConfig, get_config
 from .modules.encoder import Encoder
 from .modules.layers import init_weights
-from .modules.probe import LinearHead, build_probe, project_max_norm
+from .modules.probe import ConvLinearProbe, LinearHead, project_max_norm
 from .signals.channels import plan_channels
 from .signals.electrodes import canonical_names, electrode_index, target_electrodes
 from .signals.errors import about
@@ -191,7 +191,7 @@ class DAREModel(EEGModuleMixin, nn.Module):
             start = None
             if spatial_init == "spline" and spatial_layers == 1 and self._chs_info is not None:
                 start = _spatial_start(self._chs_info, targets)
-            self.backbone = build_probe(
+            self.backbone = ConvLinearProbe(
                 network,
                 n_chans=self.n_chans,
                 targets=[electrode_index(name) for name in targets],

@@ -22,7 +22,7 @@ from ..base.hub import PushToHubMixin
 from ..base.input import SignalInputMixin
 from ..base.pooling import POOLINGS, VIEWS
 from ..base.state import PlainStateMixin, whole_or_not_at_all
-from ..modules.probe import ConvLinearProbe, build_probe
+from ..modules.probe import ConvLinearProbe
 from ..modules.virtual import VirtualProbe
 from ..pretraining.schedules import one_cycle, warmup_cosine
 from ..signals.channels import UNKNOWN_CHANNELS
@@ -346,7 +346,7 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
         spec = {**self._probe_spec(), "n_patches": n_times // encoder.config.patch_size}
         spline = self._spatial_start(windows.signals)
         if kind in PAPER_INITS:
-            return build_probe(encoder, n_chans=n_chans, spatial_start=spline, **spec)
+            return ConvLinearProbe(encoder, n_chans=n_chans, spatial_start=spline, **spec)
         shape = {"rows": spec["targets"], **{k: spec[k] for k in ("n_patches", "n_outputs")}}
         return start_probe(
             partial(make_probe, encoder, **shape),
@@ -373,7 +373,7 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
         return self.spatial_init
 
     def _probe_spec(self) -> dict[str, Any]:
-        """What the parameters and the targets say of the probe, for `build_probe`."""
+        """What the parameters and the targets say of the probe, for `ConvLinearProbe`."""
         if self.temporal_kernel is not None and self.temporal_kernel % 2 == 0:
             raise ValueError(
                 f"The 'temporal_kernel' parameter must be odd or None, got {self.temporal_kernel}."

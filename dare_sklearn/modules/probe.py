@@ -13,26 +13,24 @@ from torch.nn import functional as F
 from .encoder import Encoder
 
 
-class MaxNormLinear(nn.Linear):
+class _MaxNorm:
+    def __init__(self, *args, max_norm: float, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self.max_norm = max_norm
+
+
+class MaxNormLinear(_MaxNorm, nn.Linear):
     """Linear map with rows of length at most `max_norm`, once `project_max_norm` was called."""
 
-    def __init__(self, *args, max_norm: float, **kwargs) -> None:
-        super().__init__(*args, **kwargs)
-        self.max_norm = max_norm
 
-
-class MaxNormConv1d(nn.Conv1d):
+class MaxNormConv1d(_MaxNorm, nn.Conv1d):
     """Convolution with filters of length at most `max_norm`, once `project_max_norm` was called."""
-
-    def __init__(self, *args, max_norm: float, **kwargs) -> None:
-        super().__init__(*args, **kwargs)
-        self.max_norm = max_norm
 
 
 def project_max_norm(module: nn.Module) -> None:
     """Shorten weights that have grown over their bound; called after each optimizer step."""
     for part in module.modules():
-        if isinstance(part, MaxNormLinear | MaxNormConv1d):
+        if isinstance(part, _MaxNorm):
             # .data: between two forward passes and one backward pass this is no change of the
             # weights, which are within their bounds then already
             weight = part.weight.data
@@ -42,21 +40,16 @@ def project_max_norm(module: nn.Module) -> None:
 class SpatialAdapter(nn.Module):
     """Pointwise convolutions from the recorded channels to target electrodes.
 
-    Parameters
-    ----------
-    n_chans, n_targets : int
-    n_layers : int, default=1
-        With two or more, hidden layers are ``min(2 * n_chans, 256)`` wide, with GELU between.
-    init : Tensor of shape (n_targets, n_chans), optional
-        Start of a single layer, for instance spherical-spline interpolation.
+    With two or more layers, hidden ones are ``min(2 * n_chans, 256)`` wide, with GELU between. A
+    single one may start at a matrix `init` ``(n_targets, n_chans)``, for instance of spherical
+    splines.
     """
 
     def __init__(
         self, n_chans: int, n_targets: int, n_layers: int = 1, init: Tensor | None = None
     ) -> None:
         super().__init__()
-        hidden = min(2 * n_chans, 256)
-        widths = [n_chans, *[hidden] * (n_layers - 1), n_targets]
+        widths = [n_chans, *[min(2 * n_chans, 256)] * (n_layers - 1), n_targets]
         self.layers = nn.ModuleList(
             MaxNormConv1d(before, after, 1, bias=False, max_norm=1.0)
             for before, after in pairwise(widths)
@@ -74,26 +67,12 @@ class SpatialAdapter(nn.Module):
 
 
 class TemporalAdapter(nn.Module):
-    """Depthwise temporal convolution, batch norm and GELU.
-
-    Parameters
-    ----------
-    n_chans : int
-    kernel_size : int, default=15
-        Odd.
-    """
+    """Depthwise temporal convolution of odd length, batch norm and GELU."""
 
     def __init__(self, n_chans: int, kernel_size: int = 15) -> None:
         super().__init__()
-        self.conv = MaxNormConv1d(
-            n_chans,
-            n_chans,
-            kernel_size,
-            padding=kernel_size // 2,
-            groups=n_chans,
-            bias=False,
-            max_norm=1.0,
-        )
+        size = {"kernel_size": kernel_size, "padding": kernel_size // 2, "groups": n_chans}
+        self.conv = MaxNormConv1d(n_chans, n_chans, bias=False, max_norm=1.0, **size)
         self.norm = nn.BatchNorm1d(n_chans)
 
     def forward(self, x: Tensor) -> Tensor:  # (B, C, T) -> (B, C, T)
@@ -101,17 +80,7 @@ class TemporalAdapter(nn.Module):
 
 
 class LinearHead(nn.Module):
-    """Dropout, a linear map per patch, and a linear map over all patches.
-
-    Parameters
-    ----------
-    n_patches, n_features : int
-        Patches of an epoch, and features ``embed_num * embed_dim`` of each.
-    n_outputs : int
-    hidden : int, default=16
-        Width per patch.
-    dropout : float, default=0.5
-    """
+    """Dropout, a linear map per patch (to `hidden` features), and one over all patches."""
 
     def __init__(
         self,
@@ -133,19 +102,24 @@ class LinearHead(nn.Module):
 
 
 class ConvLinearProbe(nn.Module):
-    """Conv-linear-probing of a DARE-EEG encoder.
+    """Conv-linear-probing of a DARE-EEG encoder, with fresh adapters and head.
 
     Parameters
     ----------
     encoder : Encoder
         Owned by the probe. Frozen and in evaluation mode, unless `train_encoder`.
-    spatial : SpatialAdapter
-    temporal : TemporalAdapter or None
-    head : LinearHead
+    n_chans : int
+        Recorded channels.
     targets : sequence of int
         Rows of the target electrodes in the encoder's table.
-    adapter_dropout : float, default=0.0
-        Dropout between adapter and encoder.
+    n_patches, n_outputs : int
+    spatial_layers : int, default=1
+    spatial_start : Tensor, shape (n_targets, n_chans), optional
+        Start of a single spatial layer.
+    temporal_kernel : int or None, default=None
+        Odd; None leaves the temporal convolution out.
+    adapter_dropout, dropout : float, default=0.0, 0.5
+        Between adapter and encoder, and in the head.
     train_encoder : bool, default=False
         Whether the encoder is fine-tuned.
     """
@@ -155,34 +129,40 @@ class ConvLinearProbe(nn.Module):
     def __init__(
         self,
         encoder: Encoder,
-        spatial: SpatialAdapter,
-        temporal: TemporalAdapter | None,
-        head: LinearHead,
+        *,
+        n_chans: int,
         targets: Sequence[int],
+        n_patches: int,
+        n_outputs: int,
+        spatial_layers: int = 1,
+        spatial_start: Tensor | None = None,
+        temporal_kernel: int | None = None,
         adapter_dropout: float = 0.0,
+        dropout: float = 0.5,
         train_encoder: bool = False,
     ) -> None:
         super().__init__()
+        n_targets, width = len(targets), encoder.config.embed_num * encoder.config.embed_dim
         self.train_encoder = train_encoder
         self.encoder = encoder.requires_grad_(train_encoder)
-        self.spatial = spatial
-        self.temporal = temporal
+        self.spatial = SpatialAdapter(n_chans, n_targets, spatial_layers, spatial_start)
+        self.temporal = None
+        if temporal_kernel is not None:
+            self.temporal = TemporalAdapter(n_targets, temporal_kernel)
         self.dropout = nn.Dropout(adapter_dropout)
-        self.head = head
+        self.head = LinearHead(n_patches, width, n_outputs, dropout=dropout)
         self.register_buffer("targets", torch.as_tensor(targets, dtype=torch.long))
         project_max_norm(self)
 
     def spec(self) -> dict[str, Any]:
-        """Plain arguments with which `build_probe` makes a probe of the same shape."""
-        kernel = None if self.temporal is None else self.temporal.conv.kernel_size[0]
-        hidden = self.head.per_patch.out_features
+        """Plain arguments with which a probe of the same shape is made."""
         return {
             "n_chans": self.spatial.layers[0].in_channels,
             "targets": self.targets.tolist(),
-            "n_patches": self.head.output.in_features // hidden,
+            "n_patches": self.head.output.in_features // self.head.per_patch.out_features,
             "n_outputs": self.head.output.out_features,
             "spatial_layers": len(self.spatial.layers),
-            "temporal_kernel": kernel,
+            "temporal_kernel": self.temporal and self.temporal.conv.kernel_size[0],
             "adapter_dropout": self.dropout.p,
             "dropout": self.head.dropout.p,
             "train_encoder": self.train_encoder,
@@ -201,48 +181,3 @@ class ConvLinearProbe(nn.Module):
             x = self.temporal(x)
         tokens = self.encoder(self.dropout(x), self.targets)  # (B, N, E, D)
         return self.head(tokens)
-
-
-def build_probe(
-    encoder: Encoder,
-    *,
-    n_chans: int,
-    targets: Sequence[int],
-    n_patches: int,
-    n_outputs: int,
-    spatial_layers: int = 1,
-    spatial_start: Tensor | None = None,
-    temporal_kernel: int | None = None,
-    adapter_dropout: float = 0.0,
-    dropout: float = 0.5,
-    train_encoder: bool = False,
-) -> ConvLinearProbe:
-    """A probe with fresh adapters and head on `encoder`, which it owns from then on.
-
-    Parameters
-    ----------
-    encoder : Encoder
-    n_chans : int
-        Recorded channels.
-    targets : sequence of int
-        Rows of the target electrodes in the encoder's table.
-    n_patches, n_outputs : int
-    spatial_layers : int, default=1
-    spatial_start : Tensor, shape (n_targets, n_chans), optional
-        Start of a single spatial layer.
-    temporal_kernel : int or None, default=None
-        Odd; None leaves the temporal convolution out.
-    adapter_dropout, dropout : float, default=0.0, 0.5
-        Between adapter and encoder, and in the head.
-    train_encoder : bool, default=False
-    """
-    config = encoder.config
-    return ConvLinearProbe(
-        encoder,
-        SpatialAdapter(n_chans, len(targets), spatial_layers, spatial_start),
-        None if temporal_kernel is None else TemporalAdapter(len(targets), temporal_kernel),
-        LinearHead(n_patches, config.embed_num * config.embed_dim, n_outputs, dropout=dropout),
-        targets,
-        adapter_dropout=adapter_dropout,
-        train_encoder=train_encoder,
-    )

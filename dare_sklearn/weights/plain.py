@@ -14,18 +14,21 @@ from torch import Tensor, nn
 
 from ..modules.config import DAREConfig
 from ..modules.encoder import Encoder
-from ..modules.probe import ConvLinearProbe, build_probe
+from ..modules.probe import ConvLinearProbe
 from ..modules.virtual import VirtualProbe
 from ..pretraining.objective import PretrainingModel
 from .files import check_fit, shorten
 
 KIND = "dare_sklearn_network"
-_MAKERS = {
-    "Encoder": lambda config, spec: Encoder(config, **spec).requires_grad_(False),
-    "ConvLinearProbe": lambda config, spec: build_probe(Encoder(config), **spec),
-    "VirtualProbe": lambda config, spec: VirtualProbe(Encoder(config), **spec),
-    "PretrainingModel": lambda config, spec: PretrainingModel(config, **spec),
-}
+PROBES = {"ConvLinearProbe": ConvLinearProbe, "VirtualProbe": VirtualProbe}
+
+
+def _make(kind: str, config: DAREConfig, spec: Mapping[str, Any]) -> nn.Module:
+    if kind in PROBES:
+        return PROBES[kind](Encoder(config), **spec)
+    if kind == "PretrainingModel":
+        return PretrainingModel(config, **spec)
+    return Encoder(config).requires_grad_(False)
 
 
 def make_network(
@@ -51,7 +54,7 @@ def make_network(
         )
     try:
         with torch.device("meta"):  # float: whatever torch's default type is
-            module = _MAKERS[kind](config, spec).float()
+            module = _make(kind, config, spec).float()
     except (ValueError, TypeError, RuntimeError, OverflowError) as error:
         raise ValueError(
             f"The configuration in {source} describes no possible network: {shorten(error)}."
@@ -63,10 +66,10 @@ def make_network(
 
 def to_plain(module: nn.Module) -> dict[str, Any]:
     """An `Encoder`, a probe or a `PretrainingModel` as numbers and arrays."""
-    probe = isinstance(module, ConvLinearProbe | VirtualProbe)
-    config = (module.encoder if probe else module).config
+    kind = type(module).__name__
+    config = (module.encoder if kind in PROBES else module).config
     return {
-        KIND: type(module).__name__,
+        KIND: kind,
         "config": config.to_dict(),
         "spec": {} if isinstance(module, Encoder) else module.spec(),
         "tensors": {k: v.detach().cpu().numpy().copy() for k, v in module.state_dict().items()},

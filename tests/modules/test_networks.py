@@ -111,10 +111,12 @@ def test_max_norm():
 def test_probe_trains_the_encoder_only_when_told(encoder, train_encoder):
     probe = ConvLinearProbe(
         encoder,
-        SpatialAdapter(7, 5, n_layers=2),
-        TemporalAdapter(5),
-        LinearHead(4, 64, 2),
+        n_chans=7,
         targets=range(5),
+        n_patches=4,
+        n_outputs=2,
+        spatial_layers=2,
+        temporal_kernel=15,
         train_encoder=train_encoder,
     ).train()
     probe(torch.randn(3, 7, 256)).sum().backward()
