@@ -48,13 +48,7 @@ def read_column(values: Any, name: str) -> np.ndarray:
 
 
 def read_groups(groups: Any, n_epochs: int) -> np.ndarray:
-    """Group of each epoch.
-
-    Raises
-    ------
-    ValueError
-        As `read_column`, if there is not one per epoch, or if they cannot be sorted.
-    """
+    """Group of each epoch; a ValueError if there is not one for each, or they cannot be sorted."""
     groups = read_column(groups, "groups")
     try:
         np.unique(groups)

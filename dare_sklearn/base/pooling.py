@@ -103,18 +103,9 @@ def read_tokens(
 ) -> Tensor:
     """Tokens ``(n_epochs, n_views, n_patches, n_dims)`` of a batch on the encoder's own scale.
 
-    Parameters
-    ----------
-    encoder : Encoder
-    x : Tensor, shape (n_epochs, n_chans, n_times)
-    channels : LongTensor, shape (n_chans,)
-    views : {"joint", "electrodes"}
-        One view of all electrodes together, or one of each.
-    layer : {"patch", "last"} or int
-        The patch embedding (a bank of learned filters, before any layer norm), the last block's
-        output after its layer norm, or the output of a block, counted from 0.
-    forward : callable, optional
-        A compiled `encoder`, for joint views.
+    `layer` is the patch embedding ("patch": a bank of learned filters, before any layer norm), the
+    last block's output after its layer norm ("last"), or the output of a block, counted from 0.
+    `forward` is a compiled `encoder`, for joint views.
     """
     if layer == "patch":
         return encoder.filter_bank(x, encoder.config.patch_size)
@@ -144,21 +135,11 @@ def read_rows(
     forward: Callable[..., Tensor] | None = None,
     fill: tuple[Tensor, Tensor] | None = None,
 ) -> np.ndarray:
-    """What a reading takes from each epoch of a batch, before anything that is learned.
+    """What a reading takes from each epoch of a batch, ``(n_epochs, ...)``, before any learning.
 
-    Parameters
-    ----------
-    encoder, x, channels, forward
-        As `read_tokens`.
-    reading : Reading
-    fill : tuple of Tensor, optional
-        Map ``(n_fitted, n_chans)`` onto the electrodes of the fit and their rows, where some of
-        them are lost: readings of every electrode take those from the interpolated signal.
-
-    Returns
-    -------
-    ndarray of float32, shape (n_epochs, ...)
-        Pooled features; for "covariance" the tokens, for "auto" all blocks side by side.
+    Pooled features; for "covariance" the tokens, for "auto" all blocks side by side. `fill` is a
+    map ``(n_fitted, n_chans)`` onto the electrodes of the fit, and their rows, where some of them
+    are lost: readings of every electrode take those from the interpolated signal.
     """
     everything = (x, channels) if fill is None else (fill[0] @ x, fill[1])
 
@@ -194,25 +175,12 @@ def pool(tokens: np.ndarray, pooling: str) -> np.ndarray:
 
 
 def token_covariances(tokens: np.ndarray, mean_token: Any = 0.0) -> np.ndarray:
-    """Covariances of electrodes over patches and dimensions of their tokens, with OAS shrinkage.
+    """Covariances ``(n_epochs, n_chans, n_chans)`` of tokens ``(n_epochs, n_chans, n_patches,
+    n_dims)``.
 
-    As ``pyriemann.estimation.Covariances("oas")`` of the same numbers [1]_, all epochs in one
+    Over patches and dimensions, after `mean_token` is taken off, with OAS shrinkage (Chen et al.,
+    2010): ``pyriemann.estimation.Covariances("oas")`` of the same numbers, all epochs in one
     product.
-
-    Parameters
-    ----------
-    tokens : ndarray, shape (n_epochs, n_chans, n_patches, n_dims)
-    mean_token : ndarray, shape (n_chans, n_patches, n_dims)
-        Taken off before.
-
-    Returns
-    -------
-    ndarray of float64, shape (n_epochs, n_chans, n_chans)
-
-    References
-    ----------
-    .. [1] Chen, Wiesel, Eldar, Hero (2010). Shrinkage algorithms for MMSE covariance estimation.
-       IEEE Transactions on Signal Processing.
     """
     n_epochs, n_chans = tokens.shape[:2]
     x = (tokens - mean_token).astype(np.float64).reshape(n_epochs, n_chans, -1)
@@ -244,11 +212,9 @@ class TokenTangentSpace(BaseEstimator):
     def fit_transform(self, each: Callable[[Callable[[np.ndarray], Any]], list]) -> np.ndarray:
         """Learn from batches of tokens, and map them.
 
-        Parameters
-        ----------
-        each : callable
-            Calls a function with the tokens ``(n, n_chans, n_patches, n_dims)`` of every batch of
-            training epochs, and gives the results; called twice, so that tokens need not be kept.
+        `each` calls a function with the tokens ``(n, n_chans, n_patches, n_dims)`` of every batch
+        of training epochs, and gives the results. It is called twice, so that tokens need not be
+        kept.
         """
         sums = each(lambda tokens: (tokens.sum(axis=0, dtype=np.float64), len(tokens)))
         total, n_epochs = (sum(values) for values in zip(*sums, strict=True))

@@ -164,17 +164,10 @@ class KernelClassifier(ClassifierMixin, _KernelReading):
         self.class_weight = class_weight
 
     def fit(self, blocks: Blocks, y, sample_weight=None, groups=None) -> KernelClassifier:
-        """Fit to blocks of features.
+        """Fit to blocks of features ``(n_epochs, n_features)``.
 
-        Parameters
-        ----------
-        blocks : mapping of str to ndarray, or sequence of ndarray, each (n_epochs, n_features)
-        y : ndarray, shape (n_epochs,)
-        sample_weight : ndarray, shape (n_epochs,), or None
-            An epoch of weight 2 counts as two.
-        groups : ndarray, shape (n_epochs,), or None
-            Kept whole by the folds in which blocks and penalties are weighed. Without them, folds
-            are neighbours in time.
+        An epoch of `sample_weight` 2 counts as two. Folds, in which blocks and penalties are
+        weighed, keep `groups` whole; without them, folds are neighbours in time.
         """
         self.classes_, codes = np.unique(y, return_inverse=True)
         weight = np.ones(len(codes)) if sample_weight is None else np.asarray(sample_weight, float)
@@ -241,12 +234,7 @@ class KernelRidge:
         """What a fit without a fold predicts of it, for every fold, ``(n, n_outputs)``.
 
         The residuals of a fold follow from the full fit and the fold's block of the (bordered)
-        inverse kernel: no second fit is needed [1]_.
-
-        References
-        ----------
-        .. [1] Cawley (2006). Leave-one-out cross-validation based model selection criteria for
-           weighted LS-SVMs. IJCNN.
+        inverse kernel (Cawley, 2006): no second fit is needed.
         """
         shrunk, ones, total, dual, _ = self._inverse(targets, penalty)
         residual = np.empty_like(dual)

@@ -27,8 +27,8 @@ class DAREClassifier(ClassifierMixin, ProbeEstimator):
     ----------
     encoder : str, path, DAREPretrainer or None, default="nano"
         Shipped name, folder or ``.ckpt`` file, a pretrainer (an unfitted one is pretrained on the
-        signals of ``fit``), or None for an untrained nano encoder. Also what Dask's
-        ``client.scatter(pretrainer)`` gives: it is sent to each worker once.
+        signals of ``fit``), or None for an untrained nano encoder. Also the result of Dask's
+        ``client.scatter(pretrainer)``, which is sent to each worker once.
     adaptation : {"conv-linear", "linear", "finetune"}, default="conv-linear"
         "conv-linear" fits a spatial (and optionally temporal) convolution before the frozen
         encoder and a linear head after it [1]_ (see `spatial_init`). "linear" reads frozen
@@ -40,26 +40,24 @@ class DAREClassifier(ClassifierMixin, ProbeEstimator):
     unit : {"auto", "uV", "V"}, default="auto"
         Unit of arrays and braindecode windows; "auto" decides from the amplitude and warns.
     unknown_channels : {"interpolate", "drop", "error"}, default="interpolate"
-        For "linear": what becomes of channels that are not among the encoder's 62 electrodes. The
-        other modes take any channel as it is.
+        For "linear": how to handle channels that the encoder does not know. The other modes take
+        any channel as it is.
     target_channels : sequence of str or None, default=None
         Electrodes that the spatial convolution maps to; None: the 19 of the 10-20 system.
     spatial_init : {"auto", "csp", "xdawn", "spline", "random"}, default="auto"
         "spline" and "random" are the paper's probe, trained by gradient: its spatial convolution
-        starts by spherical-spline interpolation from the recorded electrodes (where their
-        positions are known), or at random, as in the paper. The others are **not the paper's**:
-        the encoder sees virtual electrodes one by one. They are common spatial patterns ("csp";
-        for numbers SPoC), Xdawn filters of each class ("xdawn"), or both and the spline's
-        ("auto"), fitted by MNE on the training epochs with their labels. One linear map reads
-        their tokens and the power of their patch embedding; it is a sum of ridge regressions,
-        weighed by cross-validation in which the filters are fitted anew. There are no gradient
-        steps, and parameters of such steps that were changed from their defaults are named in a
-        warning. With ``validation_fraction > 0`` steps follow, and are kept only if they lower
-        the loss of the held-out epochs. Channels may be missing in ``predict``: the filters are
-        refitted to those left. With fewer than five epochs of a class there are only the
-        spline's virtual electrodes. "auto" means "spline" for ``adaptation="finetune"``, for
-        several spatial layers, with a temporal kernel and beyond 5,000 training epochs, whose
-        kernels would fill the memory.
+        starts by spherical-spline interpolation (where positions are known), or at random, as in
+        the paper. The others are **not the paper's**: the encoder reads virtual electrodes one by
+        one. They are common spatial patterns ("csp"; for numbers SPoC), Xdawn filters of each class
+        ("xdawn"), or both and the spline's ("auto"), fitted by MNE on the labelled training epochs.
+        One linear map reads their tokens and the power of their patch embedding: a sum of ridge
+        regressions, weighed by cross-validation that fits the filters anew. There are no gradient
+        steps, and a warning names parameters of such steps that the user has changed. With
+        ``validation_fraction > 0`` steps follow, and are kept only if they lower the loss of the
+        held-out epochs. Channels may be missing in ``predict``: the filters are refitted to those
+        left. With fewer than five epochs of a class there are only the spline's virtual electrodes.
+        "auto" means "spline" for ``adaptation="finetune"``, several spatial layers, a temporal
+        kernel, and beyond 5,000 training epochs, whose kernels would fill the memory.
     spatial_layers : int, default=1
         Number of pointwise convolutions; two or more start at random.
     temporal_kernel : int or None, default=None
@@ -70,8 +68,8 @@ class DAREClassifier(ClassifierMixin, ProbeEstimator):
     pooling : {"auto", "mean", "mean_std", "flatten", "covariance", "power"}, default="auto"
         For "linear": "auto" reads joint tokens and those of every electrode at every patch, the
         covariance of electrodes and their power, and weighs them by predictions of held-out
-        training epochs (of whole groups, where ``fit`` is given ``groups``), so that nobody has to
-        choose by paradigm. The others are one pooling, as in `DAREEmbedder`, with `C`.
+        training epochs (of whole groups, if ``fit`` is given ``groups``), so that it suits any
+        paradigm. The others are one pooling, as in `DAREEmbedder`, with `C`.
     cache : "memory", path or None, default=None
         For "linear": where embeddings are kept between fits, as in `DAREEmbedder`.
     cache_mb : int, default=1000
@@ -84,31 +82,29 @@ class DAREClassifier(ClassifierMixin, ProbeEstimator):
         Epochs in a batch.
     lr : float or None, default=None
         Peak of the learning rate. None: 5e-3 for "conv-linear" and 5e-4 for "finetune". The
-        paper's 5e-4 for "conv-linear" suits data sets of thousands of epochs; on a few dozen,
-        100 passes at that rate end near the start.
+        paper's 5e-4 for "conv-linear" suits thousands of epochs; on a few dozen, 100 passes at that
+        rate end near the start.
     weight_decay : float or None, default=None
         AdamW's; None: 0.01, and 0.05 for "finetune".
     layer_decay : float, default=0.75
         For "finetune": ratio of the rates of neighbouring encoder layers.
-    adapter_dropout : float, default=0.0
-        Between the convolutions and the encoder.
-    dropout : float, default=0.5
-        Before the head.
+    adapter_dropout, dropout : float, default=0.0, 0.5
+        Between the convolutions and the encoder, and before the head.
     class_weight : {"balanced", "smooth"}, dict or None, default=None
         Weights of the classes. "smooth" is the paper's (mean frequency / frequency) ** 0.5,
-        normalised to a mean of 1. In "linear" mode they weigh the logistic regression alone, while
-        sample weights weigh the scaling of the features too.
+        normalised to a mean of 1. For "linear" they only weigh the decision, while sample weights
+        weigh the scaling of the features too.
     label_smoothing : float, default=0.0
         Share of every label that is spread over all classes; the paper goes up to 0.1.
     validation_fraction : float, default=0.0
-        Share of the training epochs (of their groups, where ``fit`` is given ``groups``) that is
-        held out to stop early and keep the best weights.
+        Share of the training epochs (or of the ``groups`` that ``fit`` is given) that is held out
+        to stop early and keep the best weights.
     patience : int, default=20
         Epochs without improvement before the training stops.
     device : str, default="auto"
         Device of torch; "auto" takes CUDA, then MPS, then the CPU.
     precision : {"auto", "float32", "bfloat16"}, default="auto"
-        Precision of the networks; "auto" is float32.
+        Precision of the networks; "auto" is bfloat16 on GPUs that have it, and float32 elsewhere.
     callbacks : list of skorch callbacks or None, default=None
         Called during training beside our own.
     random_state : int, RandomState or None, default=None
@@ -142,11 +138,6 @@ class DAREClassifier(ClassifierMixin, ProbeEstimator):
         If signals or labels are unusable, in one sentence that says which and what to do.
     FloatingPointError
         From ``fit``, if the loss becomes NaN: lower `lr`.
-
-    Notes
-    -----
-    ``fit`` never sees anything but its `X` and `y`: early stopping holds out a part of them, by
-    whole groups (subjects, sessions) where ``fit`` is given ``groups``.
 
     References
     ----------
@@ -238,7 +229,7 @@ class DAREClassifier(ClassifierMixin, ProbeEstimator):
 
     def predict(self, X: Any) -> np.ndarray:
         """Labels, ``(n_epochs,)``, as they stood in the `y` of ``fit``."""
-        best = self.predict_proba(X).argmax(axis=1)
+        best = self.predict_proba(X).argmax(axis=1)  # checks that it is fitted
         return self.classes_[best]
 
     def predict_proba(self, X: Any) -> np.ndarray:
@@ -276,30 +267,22 @@ class DAREClassifier(ClassifierMixin, ProbeEstimator):
             check_classification_targets(y)
             self.classes_, codes = np.unique(y, return_inverse=True)
         except ValueError as error:
-            raise ValueError(f"y of DAREClassifier holds no classes. {error}") from None
+            raise ValueError(f"y holds no classes. {error}") from None
         except TypeError as error:  # they cannot be ordered
             raise ValueError(
-                f"y of DAREClassifier mixes labels of several types ({error}): make them all "
-                "strings, or all numbers."
+                f"y mixes labels of several types ({error}): make them all strings, or all numbers."
             ) from None
         if len(self.classes_) < 2:
             raise ValueError(
                 f"DAREClassifier needs samples of at least 2 classes in the data, but y contains "
                 f"only one class: {self.classes_.tolist()[0]!r}."
             )
-        if isinstance(self.class_weight, dict):
-            unknown = set(self.class_weight) - set(self.classes_.tolist())
-            if unknown:
-                raise ValueError(
-                    "class_weight of DAREClassifier names classes that y lacks: "
-                    f"{sorted(unknown, key=str)}."
-                )
-            weights = self.class_weight.values()
-            if not all(isinstance(w, Real) and 0 < w < np.inf for w in weights):
-                raise ValueError(
-                    "class_weight of DAREClassifier must hold positive numbers, got "
-                    f"{self.class_weight!r}."
-                )
+        given = self.class_weight if isinstance(self.class_weight, dict) else {}
+        unknown = sorted(set(given) - set(self.classes_.tolist()), key=str)
+        if unknown:
+            raise ValueError(f"class_weight names classes that y lacks: {unknown}.")
+        if not all(isinstance(w, Real) and 0 < w < np.inf for w in given.values()):
+            raise ValueError(f"class_weight must hold positive numbers, got {given!r}.")
         return codes.astype(np.int64)
 
     def _n_outputs(self) -> int:
@@ -330,8 +313,7 @@ class DAREClassifier(ClassifierMixin, ProbeEstimator):
         return smooth / smooth.mean()
 
     def _kernel_model(self, targets: np.ndarray, weight: np.ndarray) -> KernelClassifier:
-        by_code = dict(enumerate(self._class_weights(targets, weight)))
-        return KernelClassifier(class_weight=by_code)
+        return KernelClassifier(class_weight=dict(enumerate(self._class_weights(targets, weight))))
 
     def _linear_model(self) -> LogisticRegression:
         return LogisticRegression(C=self.C, max_iter=5_000)

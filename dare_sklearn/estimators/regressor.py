@@ -144,24 +144,18 @@ n_times_in_, n_features_in_
         return score_of(r2_score, y, self.predict(X), sample_weight)
 
     def _encode_targets(self, y: np.ndarray) -> np.ndarray:
-        if y.dtype == object or y.dtype.kind == "U":  # numbers as objects or text are fine
-            y = self._to_numbers(y)
-        if y.dtype.kind not in "iufb":
-            raise ValueError("The target y of DARERegressor must hold real numbers.")
-        y = y.astype(np.float64)
+        try:
+            if y.dtype.kind not in "iufbOU":  # numbers as objects or text are fine
+                raise TypeError
+            y = y.astype(np.float64)
+        except (TypeError, ValueError):
+            raise ValueError("The target y must hold real numbers.") from None
         assert_all_finite(y, input_name="y", estimator_name=type(self).__name__)
         with np.errstate(over="ignore", invalid="ignore"):
             self.y_mean_, self.y_scale_ = float(y.mean()), float(y.std()) or 1.0
         if not np.isfinite([self.y_mean_, self.y_scale_]).all():
-            raise ValueError("The target y of DARERegressor is too large: rescale it.")
+            raise ValueError("The target y is too large: rescale it.")
         return (y - self.y_mean_) / self.y_scale_
-
-    @staticmethod
-    def _to_numbers(y: np.ndarray) -> np.ndarray:
-        try:
-            return y.astype(np.float64)
-        except (TypeError, ValueError):
-            raise ValueError("The target y of DARERegressor must hold real numbers.") from None
 
     def _n_outputs(self) -> int:
         return 1

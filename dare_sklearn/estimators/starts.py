@@ -112,25 +112,12 @@ def start_probe(
 ) -> VirtualProbe:
     """A probe with fitted filters, and the ridge solution in its head.
 
-    The weights of its readings and the penalty are chosen by cross-validation in which the
-    filters are fitted anew without the held-out epochs: filters that have seen an epoch's label
-    make it look far easier than it is.
-
-    Parameters
-    ----------
-    make : callable
-        A probe for spatial parts.
-    kind : str
-        As in `spatial_parts`.
-    x : ndarray, shape (n_epochs, n_chans, n_times)
-        Microvolts on the encoder's grid.
-    targets, weight : ndarray, shape (n_epochs,)
-        Class numbers or a target; weights of the squared errors.
-    spline : ndarray, shape (n_targets, n_chans)
-    groups : ndarray, shape (n_epochs,), or None
-        Folds hold whole groups where they are given.
-    seed : int, default=0
-        Draws the epochs that readings are weighed on where there are more than 1,000.
+    The weights of its readings and the penalty are chosen by cross-validation in which the filters
+    are fitted anew without the held-out epochs: filters that have seen an epoch's label make it
+    look far easier than it is. `make` gives a probe for spatial parts; `x` are microvolts on the
+    encoder's grid, `targets` class numbers or a target, `weight` that of the squared errors,
+    `spline` a matrix ``(n_targets, n_chans)``. Folds hold whole `groups`, and readings are weighed
+    on 1,000 epochs at most, which `seed` draws.
     """
     used = np.flatnonzero(weight > 0)
     x, targets, weight = x[used], targets[used], weight[used]

@@ -16,26 +16,15 @@ from .reading import worker_options
 class MontageBatches(Sampler):
     """Shuffled batches, each within one montage; their number is the same in every epoch.
 
-    Where several processes train together, each gets its share of every batch, with the numbers of
-    windows that are its own and that there are. A process that gets none (of a montage with fewer
-    windows than processes) gets a window that does not count.
+    `sizes` are the windows of each montage, and `streams` the batches of each stream in an epoch. A
+    stream is asked for the number of the step in the run. With `shares` (of the items of X, from
+    which `sources` says that each montage and stream comes), batches are drawn: windows come again
+    where an item has too few for its share, and wait for another epoch where it has more. Without,
+    an epoch goes through all windows and streams once.
 
-    Parameters
-    ----------
-    sizes : list of int
-        Windows of each montage.
-    batch_size : int
-        Windows in a batch of all processes together.
-    rng : numpy.random.Generator
-    rank, n_ranks : int, default=0, 1
-    streams : sequence of int, default=()
-        Batches of each stream in an epoch. A stream is asked for the number of the step in the run.
-    sources : sequence of int or None, default=None
-        The item of X that each montage, and each stream, comes from.
-    shares : sequence of float or None, default=None
-        Share of each item in the batches, which are drawn then; windows come again where an item
-        has too few for its share, and wait for another epoch where it has more. None goes through
-        all windows and streams once.
+    Where several processes train together, `batch_size` is that of all, and each gets its share of
+    every batch, with the numbers of windows that are its own and that there are. A process that
+    gets none (of a montage with fewer windows than processes) gets a window that does not count.
     """
 
     def __init__(

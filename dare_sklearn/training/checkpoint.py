@@ -69,15 +69,8 @@ class Checkpoint(NamedTuple):
 class CheckpointFolder:
     """The last checkpoints of one run; a context in which no other fit may use them.
 
-    Parameters
-    ----------
-    folder : Path
-        Made where it is missing.
-
-    Attributes
-    ----------
-    position : tuple of int, or None
-        Steps and epochs at the last checkpoint that was read or written.
+    `folder` is made where it is missing. `position` holds steps and epochs at the last checkpoint
+    that was read or written.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -110,10 +103,7 @@ class CheckpointFolder:
     def latest(self) -> Checkpoint | None:
         """The newest checkpoint that is whole; None in a new folder.
 
-        Raises
-        ------
-        ValueError
-            If the folder holds a model of something else, or nothing that is whole.
+        A folder that holds a model of something else, or nothing that is whole, is refused.
         """
         for leftover in (*self.inside.glob(".part-*"), *self.folder.glob(".part-*")):
             _remove(leftover)  # of a write that was cut short
@@ -210,13 +200,7 @@ class CheckpointFolder:
         _flush(self.folder)
 
     def check_same_run(self, saved: Mapping[str, Any], run: Mapping[str, Any]) -> None:
-        """Refuse to continue another run; warn where this one's sums are rounded differently.
-
-        Raises
-        ------
-        ValueError
-            Naming the parameters that differ, and both corpora if they do.
-        """
+        """Refuse to continue another run; warn where this one's sums are rounded differently."""
         old, new = saved["params"], run["params"]
         names = [name for name in sorted(old.keys() | new.keys()) if old.get(name) != new.get(name)]
         reasons = []

@@ -44,16 +44,11 @@ class MappedWindows:
 
 @dataclass
 class Montage:
-    """Windows that can stand in one batch.
+    """Windows ``(n_windows, n_chans, n_times)`` that can stand in one batch: microvolts on the
+    grid.
 
-    Attributes
-    ----------
-    windows : ndarray or MappedWindows, shape (n_windows, n_chans, n_times)
-        Microvolts on the encoder's grid.
-    rows : tuple of int
-        Rows of the channels in the table of electrodes.
-    source : int
-        Number of the item of X, where these are mixed with stated shares.
+    `rows` are those of the channels in the table of electrodes, `source` is the number of the item
+    of X.
     """
 
     windows: np.ndarray | MappedWindows
@@ -64,15 +59,9 @@ class Montage:
 class Stream:
     """Batches that an object of the user makes, checked.
 
-    Parameters
-    ----------
-    given : object
-        ``batch(step)`` gives microvolts ``(n_windows, n_chans, n_times)`` at the encoder's rate and
-        the rows of the channels in the table of electrodes; ``len`` is the steps of an epoch. A
-        batch may be a tensor, also one that lies on the device already.
-    config : DAREConfig
-    source : int, default=0
-        Number of the item of X.
+    ``given.batch(step)`` gives microvolts ``(n_windows, n_chans, n_times)`` at the encoder's rate,
+    in an array or a tensor, also one that lies on the device already, and the rows of the channels
+    in the table of electrodes. ``len(given)`` is the steps of an epoch.
     """
 
     def __init__(self, given: Any, config: DAREConfig, source: int = 0) -> None:
@@ -119,20 +108,10 @@ class Stream:
 class Corpus(Dataset):
     """All windows, and streams of more; an item is asked for as `MontageBatches` gives it.
 
-    Attributes
-    ----------
-    montages : list of Montage
-    streams : list of Stream
-    layout : Signals or None
-        Of the first part, without its values.
-    mixed : bool
-        Whether there are continuous recordings, streams or several layouts.
-    content : str
-        Hash of all signals.
-    n_parts, n_bad : int
-        Parts that were used, and windows that were left out for bad segments.
-    skipped : dict of str to str
-        Recordings that were left out, and why.
+    `layout` is that of the first part, without its values; `mixed` says whether there are
+    continuous recordings, streams or several layouts; `content` is a hash of all signals; `n_parts`
+    were used, `n_bad` windows left out for bad segments, and `skipped` says which recordings were
+    left out, and why.
     """
 
     montages: list[Montage] = field(default_factory=list)

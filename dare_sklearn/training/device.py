@@ -15,13 +15,7 @@ PRECISIONS = ("auto", "float32", "bfloat16")
 
 
 def resolve_device(device: str) -> torch.device:
-    """The device of a ``device`` parameter; "auto" takes CUDA, then MPS, then the CPU.
-
-    Raises
-    ------
-    ValueError
-        If torch knows no such device, or this machine lacks it.
-    """
+    """The device of a ``device`` parameter; "auto" takes CUDA, then MPS, then the CPU."""
     if device == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")

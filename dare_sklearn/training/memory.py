@@ -55,13 +55,7 @@ def attempt(run: Callable[..., Part], *args: Any) -> Part | TooLarge:
 
 
 def run_in_batches(run: Callable[[int, int], Part], n_epochs: int, batch_size: int) -> list[Part]:
-    """``run(start, stop)`` for all epochs in order; batches are halved where memory runs out.
-
-    Raises
-    ------
-    MemoryError
-        If a single epoch is too much.
-    """
+    """``run(start, stop)`` for all epochs in order; batches are halved where memory runs out."""
     size = fits = max(min(batch_size, n_epochs), 1)
     done, start = [], 0
     while start < n_epochs:

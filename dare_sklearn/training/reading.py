@@ -53,22 +53,11 @@ class Source(NamedTuple):
 
 @dataclass
 class Part:
-    """Signals of one layout.
+    """Signals of one layout; of a continuous recording, one long epoch at the encoder's rate.
 
-    Attributes
-    ----------
-    signals : Signals
-        Of a continuous recording: one long epoch at the encoder's rate.
-    layout : Signals
-        What was read; of a recording, without its values.
-    on_disk : bool
-        Whether it lay in files.
-    number : int
-        Of the item of X.
-    n_bad : int
-        Windows that were left out already.
-    name, digest, bad
-        Of a recording: its name, the hash of its values, its bad segments.
+    `layout` is what was read (of a recording, without its values), `number` that of the item of X,
+    `n_bad` counts windows that were left out already. A recording has a name, the hash of its
+    values, and bad segments.
     """
 
     signals: Signals
@@ -152,13 +141,7 @@ def is_path(x: Any) -> bool:
 def read_sources(
     sources: list[Source], how: How, errors: OnError, *, n_workers: int, verbose: int
 ) -> Iterator[tuple[int, Part]]:
-    """All parts in order, each with the number of its source; one after the other.
-
-    Raises
-    ------
-    SignalError
-        If a recording cannot be used and `errors` says so.
-    """
+    """All parts in order, each with the number of its source; one after the other."""
     paths = [source.item for source in sources if is_path(source.item)]
     outcomes = _read_files(paths, how, n_workers, verbose)
     remarks = []

@@ -41,18 +41,10 @@ def pretrain(
     make_model: Callable[[], PretrainingModel],
     params_of: Callable[[PretrainingModel, torch.device], dict[str, Any]],
 ) -> tuple[PretrainNet, Corpus]:
-    """Train the networks of a `DAREPretrainer` on `X`.
+    """Train the networks of a `DAREPretrainer`, of which only parameters are read, on its `X`.
 
-    Parameters
-    ----------
-    recipe : DAREPretrainer
-        Its parameters are read, and nothing else.
-    X
-        As in its ``fit``.
-    make_model : callable
-        Makes the networks.
-    params_of : callable
-        Gives the parameters that decide what is learned, of networks on a device.
+    `make_model` makes the networks; `params_of` gives the parameters that decide what is learned,
+    of networks on a device.
     """
     momentum, shares = check_params(recipe), check_shares(recipe.shares, X)
     ranks = find_ranks(recipe.device)

@@ -33,15 +33,8 @@ _NO_ROOM = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
 class WindowStore:
     """Where windows go: into memory, and from the first that lay on disk on into files.
 
-    Parameters
-    ----------
-    parent : Path or None
-        Folder in which a folder for the files is made; None takes the system's temporary one.
-
-    Attributes
-    ----------
-    folder : Path or None
-        Of the files; it is removed when the store is closed, unless it was kept.
+    The files lie in a folder of their own in `parent` (None: the system's temporary folder), which
+    is removed when the store is closed, unless it was kept.
     """
 
     def __init__(self, parent: Path | None) -> None:
@@ -53,15 +46,9 @@ class WindowStore:
     def add(self, key: tuple, windows: Sequence[np.ndarray], on_disk: bool, share: float) -> None:
         """Add windows ``(n_chans, n_times)`` of one montage.
 
-        Parameters
-        ----------
-        key : tuple
-            Number of the item of X, rows of the channels, samples of a window.
-        windows : sequence of ndarray
-        on_disk : bool
-            Whether they lay on disk.
-        share : float
-            Share of the corpus that is done with these, for the message that the disk is full.
+        `key` holds the number of the item of X, the rows of the channels and the samples of a
+        window; `on_disk` says whether they lay there; `share` of the corpus is done with these, for
+        the message that the disk is full.
         """
         if not windows:
             return
@@ -189,11 +176,6 @@ def prepare(
     Several lengths of windows cut each part once per length. One recording after the other is in
     memory. The hash of the content is of the values as they were read, before any processing that
     rounds differently on another machine.
-
-    Raises
-    ------
-    SignalError
-        If a part cannot be brought there (unless it may be left out), or none gives windows.
     """
     lengths = [_window_length(seconds, how.config) for seconds in np.atleast_1d(window_s)]
     done, digest, layouts = Corpus(), xxh3_128(), set()

@@ -205,13 +205,7 @@ def load_strict(module: nn.Module, tensors: Mapping[str, Tensor], source: str) -
 
 
 def check_fit(module: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
-    """Refuse weights that are not those of such a module.
-
-    Raises
-    ------
-    ValueError
-        Naming the first tensors that are missing, unknown, misshapen or not finite.
-    """
+    """Refuse weights that are not those of such a module, naming the first that are wrong."""
     expected = module.state_dict()
     missing, unknown = sorted(expected.keys() - tensors), sorted(tensors.keys() - expected)
     if missing or unknown:

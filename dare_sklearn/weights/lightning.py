@@ -30,12 +30,8 @@ def read_lightning(path: str | Path) -> tuple[DAREConfig, dict[str, Tensor]]:
     """Configuration and tensors, under this library's names, of a Lightning checkpoint.
 
     The sizes are read off the tensors' shapes. The scale of the signals is not part of the files;
-    the authors pretrained on millivolts against a common average, and so the configuration says.
-
-    Raises
-    ------
-    ValueError
-        If the file is damaged, holds anything but tensors and plain containers, or lacks a part.
+    the authors pretrained on millivolts against a common average, and so the configuration says. A
+    ValueError says what is wrong with the file.
     """
     state = read_state_dict(path)
     tensors = {_rename(name): tensor for name, tensor in state.items()}

@@ -44,14 +44,7 @@ _ALONE = ": where you trust it, save its 'state_dict' alone"
 
 
 def read_state_dict(path: str | Path) -> dict[str, Tensor]:
-    """The tensors below ``"state_dict"`` in a file of ``torch.save``.
-
-    Raises
-    ------
-    ValueError
-        If the file is damaged, compressed, asks for anything but tensors and plain containers, or
-        has no such entry.
-    """
+    """The tensors below ``"state_dict"``; a ValueError if there is more than plain data."""
     try:
         n_bytes = Path(path).stat().st_size
         if n_bytes > MAX_WEIGHTS_BYTES:
