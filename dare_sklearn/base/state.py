@@ -13,6 +13,7 @@ import pandas as pd
 import torch
 from torch import nn
 
+from ..weights.load import with_shipped, without_shipped
 from ..weights.plain import KIND, from_plain, to_plain
 
 TABLE = "dare_sklearn_table"
@@ -79,7 +80,7 @@ class PlainStateMixin:
 
 def _pack(value: Any) -> Any:
     if isinstance(value, nn.Module):
-        return to_plain(value)
+        return without_shipped(to_plain(value))
     if isinstance(value, pd.DataFrame):
         return {TABLE: {name: column.to_numpy() for name, column in value.items()}}
     return value
@@ -87,7 +88,7 @@ def _pack(value: Any) -> Any:
 
 def _unpack(value: Any) -> Any:
     if isinstance(value, dict) and KIND in value:
-        return from_plain(value)
+        return from_plain(with_shipped(value))
     if isinstance(value, dict) and TABLE in value:
         return pd.DataFrame({name: np.asarray(column) for name, column in value[TABLE].items()})
     return value

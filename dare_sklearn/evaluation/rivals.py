@@ -408,32 +408,16 @@ def rival(
     return Pipeline([("signals", signals), ("net", net)])
 
 
-def deep_pipelines(
-    *,
-    ch_names: Any = None,
-    sfreq: float | None = None,
-    unit: str = "auto",
-    max_epochs: int = 100,
-    batch_size: int = 32,
-    device: str = "auto",
-    random_state: Any = None,
-) -> dict[str, Pipeline]:
+def deep_pipelines(**options: Any) -> dict[str, Pipeline]:
     """Unfitted pipelines of braindecode's networks, trained from scratch, by name.
 
-    EEGNet [1]_ at 128 Hz, ShallowFBCSPNet [2]_ at 250 Hz, and EEGPT [3]_, the nearest relative of
-    DARE-EEG, untrained, at 256 Hz and in the size of DARE's nano encoder.
+    EEGNet [1]_, ShallowFBCSPNet [2]_, and EEGPT [3]_, the nearest relative of DARE-EEG, untrained
+    and in the size of DARE's nano encoder.
 
     Parameters
     ----------
-    ch_names, sfreq, unit
-        Layout of arrays; mne.Epochs know their own.
-    max_epochs, batch_size, device, random_state
-        As in `BraindecodeClassifier`.
-
-    Returns
-    -------
-    dict of str to Pipeline
-        Each takes any input of the library, can be cloned, searched and pickled.
+    **options
+        Of `rival`, for all of them.
 
     References
     ----------
@@ -448,14 +432,9 @@ def deep_pipelines(
     >>> list(deep_pipelines())
     ['EEGNet', 'ShallowFBCSPNet', 'EEGPT (untrained)']
     """
-    layout = {"ch_names": ch_names, "sfreq": sfreq, "unit": unit}
-    training = {
-        "max_epochs": max_epochs, "batch_size": batch_size, "device": device,
-        "random_state": random_state,
-    }  # fmt: skip
     return {
-        f"{model} (untrained)" if model == "EEGPT" else model: rival(
-            model, model_params=dict(params), **layout, **training
+        f"{name} (untrained)" if name == "EEGPT" else name: rival(
+            name, model_params=dict(params), **options
         )
-        for model, params in RIVALS.items()
+        for name, params in RIVALS.items()
     }

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from ..modules.config import DAREConfig
 from ..modules.encoder import Encoder
 from ..pretraining.objective import PretrainingModel
 from ..signals.readers import PLAUSIBLE_HZ
-from .files import CONFIG_NAME, read_folder, shorten, with_prefix, write_folder
+from .files import (
+    CONFIG_NAME,
+    WEIGHTS_NAME,
+    read_folder,
+    sha256,
+    shorten,
+    with_prefix,
+    write_folder,
+)
 from .hub import download, looks_like_id
 from .lightning import read_lightning
 from .plain import make_network
@@ -232,3 +244,59 @@ def locate(source: str | Path) -> Path:
         "path that exists. Pass a path, a Hugging Face id (owner/name), a fitted DAREPretrainer, "
         "or None for an untrained encoder."
     )
+
+
+_BY_NAME: ContextVar[bool] = ContextVar("by_name", default=False)
+
+
+@contextmanager
+def shipped_by_name() -> Iterator[None]:
+    """Inside this, pickles of fitted estimators hold no weights of shipped encoders.
+
+    They hold the encoder's name and the SHA-256 of its file, load wherever the same encoder is
+    installed, and are refused elsewhere. Weights that were trained are in the pickle as ever.
+
+    Examples
+    --------
+    >>> import pickle
+    >>> from dare_sklearn import DAREEmbedder, simulate_epochs
+    >>> from dare_sklearn.weights import shipped_by_name
+    >>> embedder = DAREEmbedder("nano").fit(simulate_epochs(n_subjects=1, n_epochs=2))
+    >>> with shipped_by_name():
+    ...     small = pickle.dumps(embedder)
+    >>> len(small) < len(pickle.dumps(embedder)) / 50
+    True
+    """
+    token = _BY_NAME.set(True)
+    try:
+        yield
+    finally:
+        _BY_NAME.reset(token)
+
+
+def without_shipped(plain: dict[str, Any]) -> dict[str, Any]:
+    """A network's `to_plain`; within `shipped_by_name` without tensors of a shipped encoder."""
+    for name in shipped_names() if _BY_NAME.get() else ():
+        for prefix in ("", "encoder."):  # an encoder, or a probe that holds one
+            known = {prefix + k: v.numpy() for k, v in load_encoder(name).state_dict().items()}
+            tensors = plain["tensors"]
+            if all(k in tensors and np.array_equal(tensors[k], v) for k, v in known.items()):
+                rest = {k: v for k, v in tensors.items() if k not in known}
+                digest = sha256(SHIPPED_FOLDER / name / WEIGHTS_NAME)
+                return {**plain, "tensors": rest, "shipped": [name, prefix, digest]}
+    return plain
+
+
+def with_shipped(plain: dict[str, Any]) -> dict[str, Any]:
+    """Inverse of `without_shipped`; a ValueError where this installation has no such encoder."""
+    if "shipped" not in plain:
+        return plain
+    name, prefix, digest = plain["shipped"]
+    if name not in shipped_names() or sha256(SHIPPED_FOLDER / name / WEIGHTS_NAME) != digest:
+        raise ValueError(
+            f"The estimator was pickled without the weights of the shipped encoder {name!r}, and "
+            "this installation has no such encoder, or another version of it: install the version "
+            "of dare_sklearn that pickled it."
+        )
+    known = {prefix + k: v.numpy() for k, v in load_encoder(name).state_dict().items()}
+    return {**plain, "tensors": {**known, **plain["tensors"]}}

@@ -1,0 +1,1 @@
+"""Trained on one montage and rate, used on another."""
