@@ -13,26 +13,17 @@ def lazy_names(
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
     """``__getattr__`` and ``__dir__`` of a package.
 
-    Parameters
-    ----------
-    package : str
-        Its ``__name__``.
-    homes : mapping of str to str
-        Each public name, and the module of the package that defines it.
-    modules : set of str, default=frozenset()
-        Modules of the package that are attributes too.
+    `homes` gives the module of the package that defines a public name; `modules` are attributes
+    themselves.
     """
 
     def get(name: str) -> Any:
-        if name in homes:
-            value = getattr(import_module(f".{homes[name]}", package), name)
-            setattr(sys.modules[package], name, value)
-            return value
         if name in modules:
             return import_module(f".{name}", package)
-        raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        if name not in homes:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        value = getattr(import_module(f".{homes[name]}", package), name)
+        setattr(sys.modules[package], name, value)
+        return value
 
-    def names() -> list[str]:
-        return sorted({*vars(sys.modules[package]), *homes, *modules})
-
-    return get, names
+    return get, lambda: sorted({*vars(sys.modules[package]), *homes, *modules})

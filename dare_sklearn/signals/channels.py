@@ -34,26 +34,12 @@ def plan_channels(
     positions: Mapping[str, np.ndarray] | None = None,
     unknown: str = "interpolate",
 ) -> ChannelPlan:
-    """Plan how a montage reaches the encoder; no channel is ever given another one's name.
+    """Plan how a montage (canonical names) reaches the encoder; no channel gets another one's name.
 
     A channel that the encoder knows is passed on as it is. Every other one, if its position is
     known, stands for the nearest electrode of the table that was not recorded itself: the signal
-    there is interpolated (spherical splines) from all channels of the montage.
-
-    Parameters
-    ----------
-    ch_names : sequence of str
-        Canonical names.
-    positions : mapping of str to ndarray of shape (3,), optional
-        Positions of the recording's own electrodes. They decide where names contradict them.
-    unknown : {"interpolate", "drop", "error"}, default="interpolate"
-        How to handle channels that the encoder does not know.
-
-    Raises
-    ------
-    SignalError
-        If channels are unknown and `unknown` is "error", their position is not known either, or
-        no channel is left.
+    there is interpolated (spherical splines) from all channels of the montage. The recording's own
+    `positions` count where names contradict them.
     """
     if unknown not in UNKNOWN_CHANNELS:
         raise SignalError(

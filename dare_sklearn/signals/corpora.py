@@ -62,20 +62,14 @@ def _items(x: Any, guard: Guard) -> Iterator[tuple[Any, bool]]:
     elif is_dataset(x := unwrap(x)):
         from braindecode.datasets import RawDataset
 
-        parts = [leaf for leaf, *_ in leaves(x, None)]
-        # a Subset of samples is told by the reader
-        if parts and all(isinstance(part, RawDataset) for part in parts) and not _is_subset(x):
-            yield from ((part, True) for part in parts)
+        parts = list(leaves(x, None))
+        # the reader refuses a Subset of samples
+        if parts and all(isinstance(part, RawDataset) and i is None for part, i, _ in parts):
+            yield from ((part, True) for part, *_ in parts)
         else:
             yield x, False
     else:
         yield x, False
-
-
-def _is_subset(dataset: Any) -> bool:
-    import torch
-
-    return isinstance(dataset, torch.utils.data.Subset)
 
 
 def without_bad_windows(X: Any) -> tuple[Any, int]:
@@ -89,25 +83,21 @@ def without_bad_windows(X: Any) -> tuple[Any, int]:
     X = unwrap(X)
     if not is_dataset(X):
         return X, 0
-    parts = [(leaf, index) for leaf, index, _ in leaves(X, None)]
-    if not any(_segments(leaf) for leaf, _ in parts):
-        return X, 0
     import torch
 
-    bad = np.concatenate([_bad_windows(leaf, index) for leaf, index in parts])
+    bad = np.concatenate([_bad_windows(leaf, index) for leaf, index, _ in leaves(X, None)] or [[]])
+    if not bad.any():
+        return X, 0
     return torch.utils.data.Subset(X, np.flatnonzero(~bad).tolist()), int(bad.sum())
-
-
-def _segments(leaf: Any) -> tuple[tuple[float, float], ...]:
-    from braindecode.datasets import EEGWindowsDataset
-
-    return bad_segments(leaf.raw) if isinstance(leaf, EEGWindowsDataset) else ()
 
 
 def _bad_windows(leaf: Any, index: list[int] | None) -> np.ndarray:
     """Which of these windows of a recording overlap a bad segment."""
-    segments = _segments(leaf)
+    from braindecode.datasets import EEGWindowsDataset
+
+    index = np.arange(len(leaf)) if index is None else index
+    segments = bad_segments(leaf.raw) if isinstance(leaf, EEGWindowsDataset) else ()
     if not segments:
-        return np.zeros(len(leaf) if index is None else len(index), dtype=bool)
-    seconds = (leaf.crop_inds if index is None else leaf.crop_inds[index]) / leaf.raw.info["sfreq"]
+        return np.zeros(len(index), dtype=bool)
+    seconds = leaf.crop_inds[index] / leaf.raw.info["sfreq"]
     return overlapping(segments, seconds[:, 1], seconds[:, 2])

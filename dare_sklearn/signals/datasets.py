@@ -29,8 +29,8 @@ def unwrap(X: Any) -> Any:
         return X
     if type(X).transform is not helper.SliceDataset.transform:
         raise SignalTypeError(
-            f"X is a {type(X).__name__}, whose windows are read straight from its data set, past "
-            "its own transform: give the transform to the data set."
+            f"X is a {type(X).__name__}, whose own transform would be passed over: give the "
+            "transform to its data set."
         )
     if not is_dataset(X.dataset):
         return X
@@ -84,7 +84,8 @@ def from_dataset(dataset: Any, continuous: bool) -> Iterator[Signals]:
 def _read_windows(
     leaf: Any, index: np.ndarray, rows: np.ndarray, n_chans: int, which: np.ndarray
 ) -> np.ndarray:
-    windows = [np.asarray(leaf[int(i)][0]) for i in index[which]]
+    index = index[which]
+    windows = [np.asarray(leaf[int(i)][0]) for i in index]
     if len({window.shape for window in windows}) > 1:
         raise SignalError(
             f"the windows of X (a {type(leaf).__name__}) differ in length: cut them alike first "
@@ -93,7 +94,8 @@ def _read_windows(
     if hasattr(leaf, "windows"):
         n_times = len(leaf.windows.times)
     else:
-        n_times = int(leaf.crop_inds[index[which[0]], 2] - leaf.crop_inds[index[which[0]], 1])
+        _, start, stop = leaf.crop_inds[index[0]]
+        n_times = int(stop - start)
     if windows[0].shape != (n_chans, n_times):
         raise SignalError(
             f"the transform of X (a {type(leaf).__name__}) makes {windows[0].shape} of windows of "
@@ -104,10 +106,8 @@ def _read_windows(
 
 
 def _targets(leaf: Any, index: np.ndarray, transforms: Sequence) -> np.ndarray:
-    if leaf.targets_from == "metadata":
-        targets = [leaf.y[i] for i in index]
-    else:  # they lie in the signals
-        targets = [leaf[int(i)][1] for i in index]
+    in_signals = leaf.targets_from != "metadata"
+    targets = [leaf[int(i)][1] if in_signals else leaf.y[i] for i in index]
     for transform in transforms:
         targets = [transform(target) for target in targets]
     return np.asarray(targets)

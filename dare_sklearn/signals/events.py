@@ -18,17 +18,8 @@ def find_events(raw: Any, path: Path) -> tuple[np.ndarray, list[str]]:
     They come from the table beside the file if there is one (``NAME.csv`` with the columns onset
     and label, or BIDS's ``NAME_events.tsv``), else from a stim channel, else from annotations.
 
-    Returns
-    -------
-    events : ndarray of int, shape (n_events, 3)
-        As MNE has them, all of number 1.
-    labels : list of str
-        Empty where a table has none ("n/a" in BIDS).
-
-    Raises
-    ------
-    ValueError
-        If the table lacks a column or an onset.
+    Events ``(n_events, 3)`` are MNE's, all of number 1. A label is empty if the table has none
+    ("n/a" in BIDS).
     """
     import mne
 

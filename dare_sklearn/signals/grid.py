@@ -15,16 +15,10 @@ BLOCK = 256
 
 
 class Grid:
-    """How signals of one layout reach the encoder: electrodes, sampling rate, whole patches.
+    """How signals of one layout reach an encoder: electrodes, sampling rate, whole patches.
 
-    Parameters
-    ----------
-    signals : Signals
-    config : DAREConfig
-        Of the encoder: its rate and patch length.
-    unknown : {"interpolate", "drop", "error"} or None
-        How to handle channels outside the table of electrodes; None keeps the channels as they were
-        recorded.
+    `unknown` says how to handle channels outside the table of electrodes ("interpolate", "drop" or
+    "error"); None keeps the channels as they were recorded.
 
     Attributes
     ----------
@@ -67,11 +61,6 @@ class Windows:
 
     Indexing with a slice or an array of numbers reads those epochs, ``(n, n_chans, n_times)``, from
     memory or from their files.
-
-    Parameters
-    ----------
-    signals, config, unknown
-        As `Grid`.
 
     Attributes
     ----------

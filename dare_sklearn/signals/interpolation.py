@@ -64,19 +64,12 @@ def place(
     position contradicts it: then that position counts, and the name says nothing. Other names are
     known by the recording's positions only.
 
-    Parameters
-    ----------
-    names : sequence of str
-    own : mapping of str to ndarray of shape (3,), optional
-        The recording's own positions, by canonical name.
-
     Returns
     -------
     positions : dict of str to ndarray of shape (3,)
-        Metres, head coordinates, in the order of `names`. Electrodes whose place is not known are
-        missing.
+        Metres, head coordinates, in the order of `names`, without those whose place is not known.
     distrusted : frozenset of str
-        Names that their own positions contradict.
+        Names that the recording's `own` positions (by canonical name) contradict.
     """
     template = template_positions()
     own = _on_template_head(own or {})
@@ -189,21 +182,10 @@ def spline_matrix(
 def spline_start(
     ch_names: Sequence[str], own: Mapping[str, np.ndarray] | None, targets: Sequence[str]
 ) -> np.ndarray | None:
-    """Start of a spatial convolution: interpolation from channels onto target electrodes.
+    """Start of a spatial convolution ``(n_targets, n_chans)``: spline interpolation.
 
-    Channels whose position is not known start with weight zero, and a warning names them.
-
-    Parameters
-    ----------
-    ch_names : sequence of str
-        Canonical names.
-    own : mapping of str to ndarray of shape (3,), or None
-        Positions of the recording's own electrodes.
-    targets : sequence of str
-
-    Returns
-    -------
-    ndarray of float32, shape (n_targets, n_chans), or None if no position is known
+    Channels whose position is not known start with weight zero, and a warning names them; None if
+    no position is known.
     """
     source, distrusted = place(ch_names, own)
     known = [i for i, name in enumerate(ch_names) if name in source]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
 from functools import partial
 from itertools import groupby
 from typing import Any
@@ -14,7 +13,6 @@ import numpy as np
 from .container import Signals
 from .electrodes import electrode_name, not_eeg
 from .errors import SignalError, SignalTypeError
-from .files import open_file
 from .interpolation import info_positions
 from .lazy import LazyEpochs
 from .recordings import lazy_recording
@@ -84,11 +82,6 @@ def from_raw(raw: Any, what: str = "MNE object", hint: str = "") -> Signals:
     """A continuous recording."""
     picks = eeg_picks(raw.info, what, hint)
     return Signals(lazy_recording(raw, picks), unit="V", **describe(raw.info, picks))
-
-
-def from_file(path: str | os.PathLike) -> Signals:
-    """A continuous recording in a file."""
-    return from_raw(open_file(path), "file", " on the opened recording, and pass that")
 
 
 def describe(info: Any, picks: np.ndarray) -> dict[str, Any]:
@@ -163,7 +156,5 @@ def replace_data(epochs: Any, data: np.ndarray) -> Any:
     return loaded.apply_function(lambda _: data, picks="all", channel_wise=False, verbose="error")
 
 
-def _read_epochs(
-    epochs: Any, picks: Sequence[int] | np.ndarray, index: np.ndarray | None
-) -> np.ndarray:
+def _read_epochs(epochs: Any, picks: np.ndarray, index: np.ndarray | None) -> np.ndarray:
     return epochs.get_data(picks=picks, item=index, copy=False, verbose="error")

@@ -121,19 +121,12 @@ def read_parts(
     X : see `dare_sklearn.signals.sources.ACCEPTED`
         With `continuous`, also ``mne.io.Raw`` objects, files and braindecode's ``RawDataset``, each
         as one long epoch.
-    ch_names, sfreq : optional
-        Channel names and sampling rate (Hz) of inputs that do not carry their own.
-    unit : {"auto", "uV", "V"}
-        Unit of the values. MNE objects hold volts, and "auto" takes them so.
+    ch_names, sfreq, unit : optional
+        Of inputs that do not carry their own; MNE objects hold volts.
     like : Layout, optional
-        What an earlier ``fit`` saw: names, rate and unit of inputs that do not carry their own.
-    continuous : bool, default=True
+        What an earlier ``fit`` saw, which such inputs are taken to share.
     summary_of : callable
         What looks through the values.
-
-    Yields
-    ------
-    Signals
 
     Raises
     ------

@@ -19,12 +19,6 @@ def resample(data: np.ndarray, sfreq: float, target: float) -> np.ndarray:
     their reflection through the end point, which carries slopes on. Offsets and slow drifts of
     electrodes pass as they are, however large (see `_low_pass`), in double precision.
 
-    Parameters
-    ----------
-    data : ndarray of float, shape (..., n_times)
-    sfreq, target : float
-        Rates in Hz.
-
     Returns
     -------
     ndarray of float32, shape (..., ceil(n_times * target / sfreq))
@@ -77,24 +71,10 @@ def whole_patches(
     original_sfreq: float,
     tmin: float | None = None,
 ) -> int:
-    """Number of samples in whole patches; a warning names the end that does not fill one.
+    """Number of samples in whole patches, of `n_times` at the encoder's rate `sfreq`.
 
-    Nothing is said of the one sample more that MNE's inclusive ``tmax`` brings.
-
-    Parameters
-    ----------
-    n_times : int
-        Samples at `sfreq`, the rate of the encoder in Hz.
-    patch_size : int
-    original_sfreq : float
-        Rate of the recording in Hz.
-    tmin : float, optional
-        Time in seconds of the first sample, for the advice.
-
-    Raises
-    ------
-    SignalError
-        If the signal is shorter than one patch.
+    A warning names the end that does not fill one, but not the one sample more that MNE's inclusive
+    ``tmax`` brings. `original_sfreq` and `tmin` (time of the first sample) are for its advice.
     """
     n_patches, rest = divmod(n_times, patch_size)
     patch = patch_size / sfreq

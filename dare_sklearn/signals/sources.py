@@ -15,12 +15,12 @@ from .container import Signals
 from .datasets import from_dataset, is_dataset, unwrap
 from .electrodes import canonical_names, electrode_index
 from .errors import SignalError, SignalTypeError
+from .files import open_file
 from .lazy import LazyEpochs
 from .mne_objects import (
     by_layout,
     check_continuous,
     from_epochs,
-    from_file,
     from_raw,
     is_epochs,
     is_raw,
@@ -65,7 +65,7 @@ def find_sources(X: Any, defaults: Defaults, *, continuous: bool) -> Iterator[Si
     elif is_epochs(X):
         yield from_epochs([X])
     elif continuous and isinstance(X, str | os.PathLike):
-        yield from_file(X)
+        yield from_raw(open_file(X), "file", " on the opened recording, and pass that")
     elif is_dataset(X):
         yield from from_dataset(X, continuous)
     elif isinstance(X, list | tuple) and len(X) and not isinstance(X[0], int | float | str):
@@ -106,11 +106,13 @@ def _from_list(X: Sequence, defaults: Defaults, continuous: bool) -> Iterator[Si
         yield _from_array(items, None, defaults)
 
 
-def _holds_objects(X) -> bool:
-    """Whether a list holds anything but numbers, arrays and tensors."""
+def _is_numbers(X: Any) -> bool:
+    """Whether `X` is an array, a tensor, or a list of these or of numbers."""
+    if not isinstance(X, list | tuple):
+        return hasattr(X, "__array__")
     while isinstance(X, list | tuple) and len(X):
         X = X[0]
-    return not (hasattr(X, "__array__") or isinstance(X, int | float | complex | list | tuple))
+    return hasattr(X, "__array__") or isinstance(X, int | float | complex | list | tuple)
 
 
 def _from_tensor(x: Any) -> np.ndarray:
@@ -177,19 +179,16 @@ def _checked(X: Any) -> np.ndarray:
         )
     if issparse(X):
         raise SignalTypeError("X is sparse, which is not supported: pass X.toarray().")
-    if isinstance(X, str | bytes) or not (
-        hasattr(X, "__array__") or (isinstance(X, list | tuple) and not _holds_objects(X))
-    ):
+    if not _is_numbers(X):
         raise SignalTypeError(f"cannot read a {type(X).__name__} as X: expected {ACCEPTED}.")
     try:
         # check_values names the channels that hold NaN
         values = check_array(X, allow_nd=True, ensure_all_finite=False, input_name="X")
     except (TypeError, ValueError) as error:
-        first_line = str(error).split("\n")[0].rstrip(".:")
-        # an error of the same kind in our words; the caller's numbers are no part of it
+        reason = str(error).split("\n")[0].rstrip(".:")  # the caller's numbers may follow
         kind = SignalTypeError if isinstance(error, TypeError) else SignalError
         raise kind(
-            f"cannot read X as signals ({first_line}). Reshape your data or convert them: expected "
+            f"cannot read X as signals ({reason}). Reshape your data or convert them: expected "
             f"{ACCEPTED}."
         ) from None
     if values.dtype.kind not in "iufb":

@@ -27,18 +27,7 @@ _Z_SCORES = (
 def decide_unit(size: float, unit: str, *, volts_by_definition: bool = False) -> str:
     """Unit of the values, "uV" or "V": the one that was passed, or decided from their amplitude.
 
-    Parameters
-    ----------
-    size : float
-        Typical standard deviation of the values: median over epochs and channels.
-    unit : {"auto", "uV", "V"}
-    volts_by_definition : bool, default=False
-        Whether "auto" means volts, as it does for MNE objects.
-
-    Raises
-    ------
-    SignalError
-        If the amplitude fits neither unit, or not the one that was passed.
+    `size` is their typical standard deviation. MNE objects are in volts by definition.
     """
     if unit not in UNITS:
         raise SignalError(f"unit must be one of {list(UNITS)}, got {unit!r}.")

@@ -20,7 +20,7 @@ from ..base.state import whole_or_not_at_all
 from ..signals.covariance import covariances, inverse_root, mean_at_one_power
 from ..signals.electrodes import canonical_names
 from ..signals.errors import SignalError, tell
-from ..signals.mne_objects import is_epochs, replace_data, settle
+from ..signals.mne_objects import eeg_picks, is_epochs, replace_data, settle
 from ..signals.sources import Defaults, find_sources
 from ..signals.validation import check_values, summarize
 
@@ -435,14 +435,12 @@ def _is_table(X: Any) -> bool:
 
 def _like(X: Any, aligned: np.ndarray, fitted: list[str] | None) -> Any:
     """`aligned` in the kind of container that `X` is."""
-    import mne
-
     parts = X if isinstance(X, list | tuple) else [X]
     if not all(map(is_epochs, parts)):
         return aligned[:, 0] if _is_table(X) else aligned
     done, start = [], 0
     for epochs in parts:
-        picks = mne.pick_types(epochs.info, eeg=True, exclude="bads")
+        picks = eeg_picks(epochs.info, "MNE object", "")
         own = canonical_names([epochs.ch_names[i] for i in picks])
         data = epochs.get_data(copy=True)
         block = aligned[start : start + len(epochs)]

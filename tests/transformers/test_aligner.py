@@ -170,6 +170,13 @@ def test_other_channels_stay(epochs):
     assert not np.allclose(aligned.get_data(picks="C3"), mixed.get_data(picks="C3"))
 
 
+def test_a_channel_that_only_its_name_says_is_not_eeg_stays(epochs):
+    mixed = epochs.copy().rename_channels({"Pz": "VEOG"})
+    aligned = EuclideanAligner(group_by=False).fit_transform(mixed)
+    np.testing.assert_array_equal(aligned.get_data(picks="VEOG"), mixed.get_data(picks="VEOG"))
+    assert not np.allclose(aligned.get_data(picks="C3"), mixed.get_data(picks="C3"))
+
+
 def test_channels_are_matched_by_name(epochs):
     aligner = EuclideanAligner(group_by=False).fit(epochs)
     turned = epochs.copy().load_data().reorder_channels(NAMES[::-1])
