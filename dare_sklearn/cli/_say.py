@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import warnings
 from collections.abc import Iterator
@@ -26,11 +27,13 @@ def doing(text: str) -> None:
 class Warnings:
     """Warnings of this library and of the user's data as lines; deprecations are left out.
 
-    The same text is shown once, with the file that it is about; `finish` counts the other files.
+    The same text is shown once, whatever numbers are in it (folds have many), with the file that it
+    is about; `finish` counts the other files.
     """
 
     def __init__(self) -> None:
         self.files: dict[str, set[str]] = {}  # by text
+        self._said: dict[str, str] = {}  # the first text by that without numbers
         self._file = ""
 
     def install(self) -> None:
@@ -59,6 +62,7 @@ class Warnings:
         text = " ".join(str(message).split())
         if self._file:
             text = text.replace(f"{Path(self._file).name}: ", "")
+        text = self._said.setdefault(re.sub(r"\b\d+\b", "", text), text)
         if text not in self.files:
             say(f"warning: {self._file}: {text}" if self._file else f"warning: {text}")
         self.files.setdefault(text, set()).add(self._file)

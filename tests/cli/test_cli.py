@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import warnings
 
 import mne
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 
 from dare_sklearn import DAREEmbedder, __version__, load_encoder, simulate_epochs
 from dare_sklearn.cli import FAILURE, INTERRUPTED, OK, USAGE, embed, main
+from dare_sklearn.cli._say import Warnings
 
 
 @pytest.fixture(scope="module")
@@ -149,6 +151,18 @@ def test_the_same_warning_of_many_files_is_told_once(kind, tmp_path, capsys):
     lines = [line for line in said.splitlines() if "AFZ" in line.upper()]
     assert len(lines) == 1 and lines[0].startswith(f"warning: 0_{kind}.fif: DAREEmbedder: channels")
     assert "warning: the same in 3 other file(s): DAREEmbedder: channels" in said
+
+
+def test_warnings_that_differ_in_numbers_only_are_told_once(capsys):
+    told = Warnings()
+    with warnings.catch_warnings():
+        told.install()
+        for text in ("8 of 509 epochs are flat in O1", "7 of 9 epochs are flat in O1", "1 in O2"):
+            warnings.warn(text, UserWarning, stacklevel=1)
+    told.finish()
+    said = capsys.readouterr().err.splitlines()
+    assert said == ["warning: 8 of 509 epochs are flat in O1", "warning: 1 in O2"]
+    assert list(told.files) == ["8 of 509 epochs are flat in O1", "1 in O2"]
 
 
 def test_events_that_give_no_epoch_are_counted(study, tmp_path, capsys):
