@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from sklearn.base import BaseEstimator
 from torch import Tensor
+from torch.nn.functional import conv1d
 
 from ..modules.config import DAREConfig
 from ..modules.encoder import Encoder
@@ -23,6 +25,8 @@ STRIDE = 16  # samples between the overlapping patches of "power"
 # Variance of a learned filter's output below what amplifiers resolve: a flat channel stays finite.
 FLOOR = 1e-5
 SINGULAR = 1e-10
+RIDGE = 1e-5  # of covariances that are 1 on average
+N_BANDS, BAND_STRIDE = 16, 8  # filters of "bands", and samples between their windows
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,7 @@ class Reading:
     """What is read from the encoder of each epoch: one of the views, poolings and layers, or all.
 
     The pooling "auto" is of the linear mode: joint tokens and tokens of every electrode at every
-    patch, and the power of every electrode, in one row.
+    patch, the power of every electrode, and covariances of electrodes by band, in one row.
     """
 
     views: str = "joint"
@@ -126,6 +130,42 @@ def read_power(encoder: Encoder, x: Tensor) -> Tensor:
     return bank.var(dim=2, correction=0).add(FLOOR).log().flatten(1)
 
 
+def principal_filters(encoder: Encoder) -> Tensor:
+    """The strongest combinations of the encoder's learned filters, ``(n_filters, patch_size)``.
+
+    Strongest for signals with the spectrum of ongoing EEG, 1/f from 0.5 to 45 Hz, and of variance 1
+    for them: narrow bands, which depend on the encoder alone and not on the recordings.
+    """
+    config = encoder.config
+    learned = encoder.patch_embed.weight.detach().double()
+    frequencies = torch.fft.rfftfreq(128 * config.patch_size, 1 / config.sfreq).to(learned)
+    inside = (frequencies >= 0.5) & (frequencies <= 45.0)
+    spectrum = torch.where(inside, 1 / frequencies.clamp(min=0.5), 0.0)
+    correlation = torch.fft.irfft(spectrum + 1e-3 * spectrum[inside].mean())
+    lags = torch.arange(config.patch_size, device=learned.device)
+    covariance = correlation[(lags[:, None] - lags).abs()] / correlation[0]
+    values, vectors = torch.linalg.eigh(learned @ covariance @ learned.T)
+    kept = values.argsort(descending=True)[:N_BANDS]
+    kept = kept[values[kept] > 1e-6 * values.max()]
+    return (vectors[:, kept] / values[kept].sqrt()).T @ learned
+
+
+def read_bands(encoder: Encoder, x: Tensor) -> np.ndarray:
+    """Covariances of electrodes in each of the principal filters, as lower triangles, float32.
+
+    Over overlapping windows, with OAS shrinkage: ``(n_epochs, n_filters, n_chans * (n_chans + 1) /
+    2)``.
+    """
+    filters = principal_filters(encoder).to(x)[:, None]
+    n_epochs, n_chans, n_times = x.shape
+    out = conv1d(x.reshape(-1, 1, n_times), filters, stride=BAND_STRIDE)
+    out = out.unflatten(0, (n_epochs, n_chans)).transpose(1, 2).flatten(0, 1)
+    covariances = token_covariances(out.float().cpu().numpy()[:, :, None])
+    covariances[:, range(n_chans), range(n_chans)] += FLOOR
+    triangle = covariances[(slice(None), *np.tril_indices(n_chans))]
+    return triangle.reshape(n_epochs, len(filters), -1).astype(np.float32)
+
+
 def read_rows(
     encoder: Encoder,
     x: Tensor,
@@ -155,7 +195,8 @@ def read_rows(
     power = read_power(encoder, everything[0]).cpu().numpy()
     if reading.pooling == "power":
         return power
-    return np.hstack([*(pool(tokens(views), "flatten") for views in VIEWS), power])
+    bands = read_bands(encoder, everything[0]).reshape(len(x), -1)
+    return np.hstack([*(pool(tokens(views), "flatten") for views in VIEWS), power, bands])
 
 
 def pool(tokens: np.ndarray, pooling: str) -> np.ndarray:
@@ -234,38 +275,93 @@ class TokenTangentSpace(BaseEstimator):
         return space.transform(token_covariances(tokens, self.mean_token_)).astype(np.float32)
 
 
+class BandSpace(BaseEstimator):
+    """Covariances by band as vectors: whitened by the training mean, in log-Cholesky coordinates.
+
+    These need no eigenvalues of every epoch and band, and say as much as the tangent space [1]_.
+
+    Attributes
+    ----------
+    whitening_ : ndarray, shape (n_filters, n_chans, n_chans)
+        Inverse Cholesky factors of the mean covariances of the training epochs.
+
+    References
+    ----------
+    .. [1] Lin (2019). Riemannian geometry of symmetric positive definite matrices via Cholesky
+       decomposition. SIAM Journal on Matrix Analysis and Applications.
+    """
+
+    def fit(self, triangles: np.ndarray) -> BandSpace:
+        """Learn from lower triangles ``(n_epochs, n_filters, n_chans * (n_chans + 1) / 2)``."""
+        mean = _symmetric(triangles.mean(axis=0, dtype=np.float64))
+        self.whitening_ = np.linalg.inv(np.linalg.cholesky(mean))
+        return self
+
+    def transform(self, triangles: np.ndarray) -> np.ndarray:
+        """Vectors ``(n_epochs, n_filters * n_chans * (n_chans + 1) / 2)``, float32."""
+        found = np.empty(triangles.shape, dtype=np.float32)
+        diagonal = np.equal(*np.tril_indices(self.whitening_.shape[-1]))
+        for start in range(0, len(triangles), 64):
+            part = slice(start, start + 64)
+            white = self.whitening_ @ _symmetric(triangles[part]) @ self.whitening_.mT
+            white += RIDGE * np.eye(white.shape[-1])  # what float32 has rounded below zero
+            factor = np.linalg.cholesky(white)[(..., *np.tril_indices(white.shape[-1]))]
+            factor[..., diagonal] = np.sqrt(2) * np.log(factor[..., diagonal])
+            found[part] = factor
+        return found.reshape(len(found), -1)
+
+
+def _symmetric(triangles: np.ndarray) -> np.ndarray:
+    """Lower triangles ``(..., n * (n + 1) / 2)`` as whole matrices, float64."""
+    n = int(np.sqrt(2 * triangles.shape[-1]))
+    rows, columns = np.tril_indices(n)
+    whole = np.empty((*triangles.shape[:-1], n, n))
+    whole[..., rows, columns] = whole[..., columns, rows] = triangles
+    return whole
+
+
 class AllBlocks(BaseEstimator):
     """Rows of the reading "auto" as blocks of features by name, for a reading of several blocks.
 
-    `shape` holds the numbers of electrodes, patches and dimensions of a token.
+    `shape` holds the numbers of electrodes, patches and dimensions of a token, `n_filters` that of
+    the encoder's learned filters.
     """
 
-    def __init__(self, shape: tuple[int, int, int]) -> None:
+    def __init__(self, shape: tuple[int, int, int], n_filters: int) -> None:
         self.shape = shape
+        self.n_filters = n_filters
 
     def fit_transform(self, rows: np.ndarray) -> dict[str, np.ndarray]:
-        """Blocks "joint", "electrodes", "covariance" and "power" of the training epochs."""
-        self.space_ = TokenTangentSpace()
+        """Blocks "joint", "electrodes", "covariance", "power" and "bands" of training epochs."""
         blocks = self._split(rows)
+        self.space_ = TokenTangentSpace()
+        self.bands_ = BandSpace().fit(blocks["bands"])
         return {
             **blocks,
             "covariance": self.space_.fit_transform(
                 lambda work: [work(tokens) for tokens in self._tokens(blocks)]
             ),
+            "bands": self.bands_.transform(blocks["bands"]),
         }
 
     def transform(self, rows: np.ndarray) -> dict[str, np.ndarray]:
         """The same blocks of other epochs."""
         blocks = self._split(rows)
         parts = [self.space_.transform(tokens) for tokens in self._tokens(blocks)]
-        return {**blocks, "covariance": np.concatenate(parts)}
+        return {
+            **blocks,
+            "covariance": np.concatenate(parts),
+            "bands": self.bands_.transform(blocks["bands"]),
+        }
 
     def _split(self, rows: np.ndarray) -> dict[str, np.ndarray]:
         n_chans, n_patches, n_dims = self.shape
-        ends = np.cumsum([n_patches * n_dims, n_chans * n_patches * n_dims])
-        return dict(
-            zip(("joint", "electrodes", "power"), np.split(rows, ends, axis=1), strict=True)
-        )
+        n_tokens = n_patches * n_dims
+        ends = np.cumsum([n_tokens, n_chans * n_tokens, n_chans * self.n_filters])
+        names = ("joint", "electrodes", "power", "bands")
+        blocks = dict(zip(names, np.split(rows, ends, axis=1), strict=True))
+        n_pairs = n_chans * (n_chans + 1) // 2
+        return {**blocks, "bands": blocks["bands"].reshape(len(rows), -1, n_pairs)}
 
     def _tokens(self, blocks: dict[str, np.ndarray], size: int = 64) -> Iterator[np.ndarray]:
         """Tokens of every electrode, some epochs at a time."""

@@ -31,7 +31,8 @@ def fit_linear(
             rows = embed_windows(estimator, windows)
             n_patches = windows.shape[-1] // config.patch_size
             n_dims = config.embed_num * config.embed_dim
-            estimator.blocks_ = AllBlocks((len(windows.rows), n_patches, n_dims))
+            shape = len(windows.rows), n_patches, n_dims
+            estimator.blocks_ = AllBlocks(shape, config.embed_dim)
             model = estimator.linear_ = estimator._kernel_model(targets, weight)
             blocks = estimator.blocks_.fit_transform(rows)
             model.fit(blocks, targets, sample_weight=weight, groups=groups)

@@ -9,9 +9,12 @@ from pyriemann.estimation import Covariances
 
 from dare_sklearn.base.encoder import fresh_encoder
 from dare_sklearn.base.pooling import (
+    BandSpace,
     Reading,
     TokenTangentSpace,
     pool,
+    principal_filters,
+    read_bands,
     read_power,
     read_tokens,
     token_covariances,
@@ -155,3 +158,45 @@ def test_names_belong_to_features(encoder, x, views, pooling, layer, first, numb
 def test_what_does_not_go_together(views, pooling, layer, words):
     with pytest.raises(ValueError, match=words):
         Reading(views, pooling, layer).check(CONFIG)
+
+
+def test_bands_are_covariances_of_filtered_signals(encoder):
+    filters = principal_filters(encoder).numpy()
+    x = np.random.default_rng(0).standard_normal((2, 3, 320)).astype(np.float32)
+    got = read_bands(encoder, torch.from_numpy(x))
+    assert got.shape == (2, len(filters), 6)
+    for band in (0, len(filters) - 1):
+        windows = np.lib.stride_tricks.sliding_window_view(x, 64, axis=2)[:, :, ::8]
+        expected = Covariances("oas").transform((windows @ filters[band]).astype(np.float64))
+        expected = expected[:, *np.tril_indices(3)]
+        np.testing.assert_allclose(got[:, band], expected, rtol=1e-3, atol=1e-4)
+
+
+def test_principal_filters_are_bands_of_variance_one(encoder):
+    """For pink noise, as they are meant, and apart from each other."""
+    rng = np.random.default_rng(0)
+    frequencies = np.fft.rfftfreq(2**18, 1 / 256)
+    inside = (frequencies >= 0.5) & (frequencies <= 45)
+    amplitude = np.where(inside, np.maximum(frequencies, 0.5) ** -0.5, 0)
+    noise = np.fft.irfft(amplitude * np.exp(2j * np.pi * rng.random(len(frequencies))))
+    windows = np.lib.stride_tricks.sliding_window_view(noise / noise.std(), 64)[::7]
+    out = windows @ principal_filters(encoder).numpy().T
+    np.testing.assert_allclose(np.cov(out.T), np.eye(out.shape[1]), atol=0.1)
+
+
+def test_band_space():
+    """Blind to scale, the same in any batch, finite for flat signals, and it knows variances."""
+    x = np.random.default_rng(0).standard_normal((20, 2, 4, 200))
+    x[10:] *= 2
+    cov = (x @ x.mT)[..., *np.tril_indices(4)].astype(np.float32)
+    space = BandSpace().fit(cov)
+    vectors = space.transform(cov)
+    rescaled = BandSpace().fit(1e-3 * cov).transform(1e-3 * cov)
+    np.testing.assert_allclose(rescaled, vectors, atol=1e-3)
+    np.testing.assert_array_equal(space.transform(cov[3:5]), vectors[3:5])
+    assert np.isfinite(space.transform(np.zeros_like(cov[:2]))).all()
+    # the logarithm of twice the standard deviation, in every band and at every electrode
+    apart = (vectors[10:] - vectors[:10]).mean(axis=0).reshape(2, -1)
+    diagonal = np.equal(*np.tril_indices(4))
+    np.testing.assert_allclose(apart[:, diagonal], np.sqrt(2) * np.log(2), atol=0.15)
+    np.testing.assert_allclose(apart[:, ~diagonal], 0, atol=0.15)

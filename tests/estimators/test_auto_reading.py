@@ -25,7 +25,8 @@ def y(epochs):
 def test_all_blocks_are_weighed(epochs, y):
     clf = DAREClassifier(adaptation="linear", random_state=0)
     clf.fit(epochs, y, groups=epochs.metadata["subject"].to_numpy())
-    assert set(clf.linear_.weights_) == {"joint", "electrodes", "power", "covariance"}
+    blocks = {"joint", "electrodes", "power", "covariance", "bands"}
+    assert set(clf.linear_.weights_) == blocks
     proba = clf.predict_proba(epochs)
     np.testing.assert_allclose(proba.sum(axis=1), 1)
     assert (clf.predict(epochs) == clf.classes_[proba.argmax(axis=1)]).all()
