@@ -14,7 +14,6 @@ from sklearn.base import BaseEstimator
 from sklearn.model_selection import train_test_split
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
-from skorch.helper import predefined_split
 
 from ..base.columns import read_column, read_groups
 from ..base.encoder import ENCODER_CONSTRAINTS, resolve_encoder
@@ -24,7 +23,6 @@ from ..base.pooling import POOLINGS, VIEWS
 from ..base.state import PlainStateMixin, whole_or_not_at_all
 from ..modules.probe import ConvLinearProbe
 from ..modules.virtual import VirtualProbe
-from ..pretraining.schedules import one_cycle, warmup_cosine
 from ..signals.channels import UNKNOWN_CHANNELS
 from ..signals.container import Signals
 from ..signals.electrodes import known_electrodes, target_electrodes
@@ -33,17 +31,10 @@ from ..signals.grid import Windows
 from ..signals.interpolation import spline_start
 from ..signals.units import UNITS
 from ..training.device import PRECISIONS, autocast, resolve_device
-from ..training.memory import fit_or_name_batch_size, run_in_batches
-from ..training.net import check_finite_weights, history_frame, make_callbacks
-from ..training.probe import (
-    KeepBest,
-    ProbeData,
-    ProbeNet,
-    as_batch,
-    hold_out_groups,
-    keep_if_better,
-)
-from ..training.seeds import draw_seeds, torch_generator, torch_seed
+from ..training.memory import run_in_batches
+from ..training.net import history_frame
+from ..training.probe import ProbeData, hold_out_groups, train_probe
+from ..training.seeds import draw_seeds, torch_seed
 from ..training.threads import compute_threads, n_threads_of
 from .linear import fit_linear, linear_features
 from .persistence import load_probe, save_probe
@@ -52,10 +43,6 @@ from .starts import MOST_EPOCHS, VIRTUAL_INITS, ignored_params, make_probe, star
 ADAPTATIONS = ("conv-linear", "linear", "finetune")
 PAPER_INITS = ("spline", "random")  # starts of the paper's probe
 SPATIAL_INITS = (*PAPER_INITS, *VIRTUAL_INITS)
-# Peak learning rate and weight decay, where the parameters leave them open.
-PROBE_RATES = (5e-3, 0.01)
-FINETUNE_RATES = (5e-4, 0.05)
-FINETUNE_WARMUP_EPOCHS = 5
 TINY = 1e-30  # of weights, whose squares would be lost
 
 
@@ -248,17 +235,9 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
                 self.module_, self.n_iter_ = module, 0
                 self.history_ = history_frame([], columns)
                 return
-            start = copy.deepcopy(module.state_dict())
             data, held_out = (ProbeData(windows, targets, weight, part) for part in (train, valid))
-            net = self._make_net(module, len(train), held_out, order_seed)
-            fit_or_name_batch_size(lambda: net.fit(data, None), self.batch_size, len(data))
-            if virtual:
-                keep_if_better(net, start, held_out)
-        check_finite_weights(net.module_)
-        net.train_split = None  # it holds the validation epochs, which no saved model should
-        net.set_params(device="cpu")  # a model that was fitted on a GPU loads on any machine
-        self.module_ = net.module_.to("cpu").eval()
-        self.net_ = net
+            net = train_probe(self, module, data, held_out, order_seed, keep_better=virtual)
+        self.net_, self.module_ = net, net.module_.eval()
         if self.adaptation == "finetune":
             self.encoder_ = self.module_.encoder
         self.history_ = history_frame(net.history, columns)
@@ -268,48 +247,6 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
                 f"the fit was interrupted in epoch {self.n_iter_ + 1} of {self.max_epochs}: it "
                 "keeps what it has learned until then."
             )
-
-    def _make_net(
-        self, module: torch.nn.Module, n_train: int, held_out: ProbeData, seed: int
-    ) -> ProbeNet:
-        """The skorch net that trains a probe; it stops early where epochs are held out."""
-        finetune = self.adaptation == "finetune"
-        batch_size = min(self.batch_size, n_train)
-        n_batches = -(-n_train // batch_size)
-        course = one_cycle
-        if finetune:
-            course = partial(warmup_cosine, n_warmup=FINETUNE_WARMUP_EPOCHS * n_batches)
-        own = list(self.callbacks or ())
-        if len(held_out):
-            # the history tells where it stopped
-            own.append(KeepBest(patience=self.patience, load_best=True, sink=lambda message: None))
-        callbacks = make_callbacks(
-            partial(course, n_steps=self.max_epochs * n_batches),
-            (),
-            self.verbose,
-            own,
-            n_batches,
-            valid=bool(len(held_out)),
-        )
-        lr, weight_decay = FINETUNE_RATES if finetune else PROBE_RATES
-        return ProbeNet(
-            module,
-            criterion=self._criterion(),
-            max_epochs=self.max_epochs,
-            batch_size=batch_size,
-            lr=lr if self.lr is None else self.lr,
-            weight_decay=weight_decay if self.weight_decay is None else self.weight_decay,
-            layer_decay=self.layer_decay if finetune else None,
-            precision=self.precision,
-            device=str(resolve_device(self.device)),
-            iterator_train__shuffle=True,
-            iterator_train__generator=torch_generator(seed),
-            iterator_train__collate_fn=as_batch,
-            iterator_valid__collate_fn=as_batch,
-            train_split=predefined_split(held_out) if len(held_out) else None,
-            callbacks=callbacks,
-            verbose=self.verbose,
-        )
 
     def _split(
         self, targets: np.ndarray, groups: np.ndarray | None, seed: int

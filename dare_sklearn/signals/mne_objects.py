@@ -105,7 +105,7 @@ def eeg_picks(info: Any, what: str, hint: str) -> np.ndarray:
 
     eeg = mne.pick_types(info, eeg=True, exclude=())
     good = mne.pick_types(info, eeg=True, exclude="bads")
-    others = not_eeg(info["ch_names"][i] for i in good)
+    others = not_eeg([info["ch_names"][i] for i in good])
     picks = np.array([i for i in good if info["ch_names"][i] not in others], dtype=int)
     if len(picks):
         return picks

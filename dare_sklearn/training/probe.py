@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import copy
 import re
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from sklearn.model_selection import GroupShuffleSplit
 from skorch.callbacks import EarlyStopping
+from skorch.helper import predefined_split
 from torch import nn
 from torch.utils.data import Dataset
 
 from ..modules.probe import project_max_norm
-from .device import autocast
-from .net import Net, check_finite
+from ..pretraining.schedules import one_cycle, warmup_cosine
+from .device import autocast, resolve_device
+from .memory import fit_or_name_batch_size
+from .net import Net, check_finite, check_finite_weights, make_callbacks
+from .seeds import torch_generator
 
+# Peak learning rate and weight decay, where the parameters leave them open.
+PROBE_RATES = (5e-3, 0.01)
+FINETUNE_RATES = (5e-4, 0.05)
+FINETUNE_WARMUP_EPOCHS = 5
 GROUP_DRAWS = 20  # until every class keeps training epochs
 
 
@@ -84,20 +93,77 @@ class ProbeNet(Net):
         return step
 
 
-def keep_if_better(net: ProbeNet, start: dict[str, Any], valid: ProbeData) -> None:
-    """Go back to the weights `start` unless training has improved the loss of held-out epochs."""
+def train_probe(
+    recipe: Any,
+    module: nn.Module,
+    data: ProbeData,
+    held_out: ProbeData,
+    seed: int,
+    *,
+    keep_better: bool,
+) -> ProbeNet:
+    """Train a probe by the parameters of its estimator, `recipe`.
 
-    def loss() -> float:
-        net.module_.eval()
-        steps = [net.validation_step(batch) for batch in net.get_iterator(valid)]
-        sizes = [len(step["y_pred"]) for step in steps]
-        return float(np.average([float(step["loss"]) for step in steps], weights=sizes))
+    Where epochs are held out, it stops early; with `keep_better` the probe goes back to its start
+    unless training has lowered their loss.
+    """
+    finetune = recipe.adaptation == "finetune"
+    batch_size = min(recipe.batch_size, len(data))
+    n_batches = -(-len(data) // batch_size)
+    course = one_cycle
+    if finetune:
+        course = partial(warmup_cosine, n_warmup=FINETUNE_WARMUP_EPOCHS * n_batches)
+    own = list(recipe.callbacks or ())
+    if len(held_out):
+        # the history tells where it stopped
+        own.append(KeepBest(patience=recipe.patience, load_best=True, sink=lambda message: None))
+    callbacks = make_callbacks(
+        partial(course, n_steps=recipe.max_epochs * n_batches),
+        (),
+        recipe.verbose,
+        own,
+        n_batches,
+        valid=bool(len(held_out)),
+    )
+    lr, weight_decay = FINETUNE_RATES if finetune else PROBE_RATES
+    start = copy.deepcopy(module.state_dict())
+    net = ProbeNet(
+        module,
+        criterion=recipe._criterion(),
+        max_epochs=recipe.max_epochs,
+        batch_size=batch_size,
+        lr=lr if recipe.lr is None else recipe.lr,
+        weight_decay=weight_decay if recipe.weight_decay is None else recipe.weight_decay,
+        layer_decay=recipe.layer_decay if finetune else None,
+        precision=recipe.precision,
+        device=str(resolve_device(recipe.device)),
+        iterator_train__shuffle=True,
+        iterator_train__generator=torch_generator(seed),
+        iterator_train__collate_fn=as_batch,
+        iterator_valid__collate_fn=as_batch,
+        train_split=predefined_split(held_out) if len(held_out) else None,
+        callbacks=callbacks,
+        verbose=recipe.verbose,
+    )
+    fit_or_name_batch_size(lambda: net.fit(data, None), recipe.batch_size, len(data))
+    if keep_better:
+        trained = copy.deepcopy(net.module_.state_dict())
+        after = _loss_of(net, held_out)
+        net.module_.load_state_dict(start)
+        if after < _loss_of(net, held_out):
+            net.module_.load_state_dict(trained)
+    check_finite_weights(net.module_)
+    net.train_split = None  # it holds the validation epochs, which no saved model should
+    net.set_params(device="cpu")  # a model that was fitted on a GPU loads on any machine
+    net.module_.to("cpu")
+    return net
 
-    moved = copy.deepcopy(net.module_.state_dict())
-    after = loss()
-    net.module_.load_state_dict(start)
-    if after < loss():
-        net.module_.load_state_dict(moved)
+
+def _loss_of(net: ProbeNet, data: ProbeData) -> float:
+    net.module_.eval()
+    steps = [net.validation_step(batch) for batch in net.get_iterator(data)]
+    sizes = [len(step["y_pred"]) for step in steps]
+    return float(np.average([float(step["loss"]) for step in steps], weights=sizes))
 
 
 def hold_out_groups(

@@ -16,8 +16,8 @@ from sklearn.exceptions import NotFittedError
 from skorch.callbacks import Callback
 
 from dare_sklearn import DAREClassifier, DAREEmbedder, DAREPretrainer, DARERegressor
-from dare_sklearn.estimators import base as _base
 from dare_sklearn.modules.encoder import Encoder
+from dare_sklearn.training import probe as _probe
 from dare_sklearn.training.memory import is_out_of_memory, run_in_batches
 
 N_EPOCHS = 12
@@ -348,14 +348,14 @@ def test_gradients_are_on_after_ctrl_c(monkeypatch):
         torch.set_grad_enabled(False)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(_base, "fit_or_name_batch_size", interrupted)
+    monkeypatch.setattr(_probe, "fit_or_name_batch_size", interrupted)
     with pytest.raises(KeyboardInterrupt):
         probe().fit(X, Y)
     assert torch.is_grad_enabled()
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no timers")
-@pytest.mark.filterwarnings("ignore:DAREClassifier was interrupted")
+@pytest.mark.filterwarnings("ignore:DAREClassifier. the fit was interrupted")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_ctrl_c_at_any_moment():
     """Either the old fit stands, or the new one is usable.
