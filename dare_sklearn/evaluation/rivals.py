@@ -401,6 +401,8 @@ def rival(
     """
     from ..transformers.classical import SignalArray
 
+    if model == "EEGNet":  # whose default is deprecated
+        params = {"model_params": dict(RIVALS[model]), **params}
     published = RATES.get(model.removeprefix("Interpolated").lower(), (None, None))
     rate, scale = rate or published[0], scale or published[1]
     signals = SignalArray(ch_names=ch_names, sfreq=sfreq, unit=unit, resample=rate)

@@ -118,8 +118,6 @@ class Seen(DAREClassifier):
         return super().fit(X, y, groups=groups, sample_weight=sample_weight)
 
 
-# the one person that is predicted is one group, which the aligner says
-@pytest.mark.filterwarnings("ignore:EuclideanAligner")
 @pytest.mark.parametrize(
     "cs_mode", ["train", "train_trialwise", "train_and_target_unlabeled_full",
                 "train_and_target_unlabeled_20p", "train_and_target_labeled_20p"]
@@ -128,9 +126,8 @@ def test_people_are_routed_by_their_name(people, cs_mode, tmp_path):
     """MOABB offers `subjects`; the request takes them as `groups`, for folds of whole people."""
     unlabeled = "train" if "labeled_20p" in cs_mode else cs_mode
     Seen.groups.clear()
+    aligner = EuclideanAligner(cs_mode=unlabeled, group_by="subject")  # of the epochs' metadata
     with sklearn.config_context(enable_metadata_routing=True):
-        aligner = EuclideanAligner(cs_mode=unlabeled).set_fit_request(groups="subjects")
-        aligner.set_transform_request(groups="subjects")
         model = Seen("nano", adaptation="linear", random_state=0)
         model.set_fit_request(groups="subjects")
     results = process(

@@ -166,7 +166,7 @@ def test_frozen_networks_are_read_not_trained(model, tmp_path):
 @pytest.mark.parametrize("model", ["EEGNet", "ShallowFBCSPNet", "ATCNet"])
 def test_networks_from_scratch(model):
     X, y = task(8, n_times=768)
-    options = {"max_epochs": 1, "random_state": 0, "model_params": RIVALS.get(model)}
+    options = {"max_epochs": 1, "random_state": 0}
     pipeline = rival(model, **{**LAYOUT, "sfreq": 256.0}, **options).fit(X, y)
     assert pipeline[0].sfreq_out_ == pipeline[1].sfreq == {"EEGNet": 128.0}.get(model, 250.0)
     assert pipeline.predict_proba(X).shape == (8, 2)
