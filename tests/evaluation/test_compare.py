@@ -477,6 +477,19 @@ def test_groups_are_routed_to_fit(table):
         assert len(Grouped.given) == 4 * 7 and all(len(set(g)) >= 2 for g in Grouped.given)
 
 
+class Demanding(Grouped):
+    def fit(self, X, y, groups=None):
+        if groups is None:
+            raise ValueError("no groups came")
+        return super().fit(X, y, groups)
+
+
+def test_groups_reach_fits_in_other_processes(table):
+    with sklearn.config_context(enable_metadata_routing=True):
+        found = compare({"d": Demanding()}, *table, groups=GROUPS, cv=2, n_jobs=2)
+    assert len(found) == 2
+
+
 # Failures
 
 
