@@ -64,9 +64,6 @@ class _Rows(TransformerMixin, BaseEstimator):
     def transform(self, X: np.ndarray) -> Any:
         return _take(self.X, X[:, 0])
 
-    def __sklearn_is_fitted__(self) -> bool:
-        return True
-
     def __sklearn_clone__(self) -> _Rows:
         return self  # without a copy of all epochs
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -103,7 +102,7 @@ def plot_curve(
     return ax.figure
 
 
-def plot_mask_invariance(table: pd.DataFrame, ax: Sequence[Axes] | None = None) -> Figure:
+def plot_mask_invariance(table: pd.DataFrame) -> Figure:
     """How alike two masked views of an epoch are embedded, against how much the views share.
 
     Left: cosine similarity of two views of one epoch (positive pairs) and of two epochs (negative
@@ -114,8 +113,6 @@ def plot_mask_invariance(table: pd.DataFrame, ax: Sequence[Axes] | None = None) 
     table : DataFrame
         Of `dare_sklearn.inspection.mask_invariance`; those of several encoders stacked, with a
         column ``encoder``. Points are means over draws, the band is their SD.
-    ax : two Axes or None, default=None
-        Where to draw both halves; None makes a figure.
 
     Returns
     -------
@@ -124,7 +121,7 @@ def plot_mask_invariance(table: pd.DataFrame, ax: Sequence[Axes] | None = None) 
     Raises
     ------
     TypeError, ValueError
-        If the table lacks a column, or `ax` is not a pair of axes.
+        If the table lacks a column.
 
     Examples
     --------
@@ -140,11 +137,7 @@ def plot_mask_invariance(table: pd.DataFrame, ax: Sequence[Axes] | None = None) 
     check_table(table, numbers, numbers)
     if "encoder" not in table:
         table = table.assign(encoder="encoder")
-    if ax is None:
-        ax = new_figure(8.4, 3.8).subplots(1, 2)
-    if len(np.ravel(ax)) != 2 or not all(isinstance(half, Axes) for half in np.ravel(ax)):
-        raise TypeError("ax must be None or two matplotlib axes.")
-    left, right = np.ravel(ax)
+    left, right = new_figure(8.4, 3.8).subplots(1, 2)
     for number, encoder in enumerate(table["encoder"].unique()):
         draws = table.loc[table["encoder"] == encoder, numbers].groupby("overlap")
         rows, spread = draws.mean(), draws["retrieval"].std().fillna(0.0)

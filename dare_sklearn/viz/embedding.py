@@ -104,10 +104,10 @@ def _embeddings(Z: Any) -> np.ndarray:
     if isinstance(Z, tuple) and len(Z) == 2 and hasattr(Z[0], "transform"):
         Z = Z[0].transform(Z[1])
     Z = np.asarray(Z, dtype=float)
-    if Z.ndim != 2 or len(Z) < 3 or not np.isfinite(Z).all():
+    if Z.ndim != 2 or len(Z) < 3 or Z.shape[1] < 2 or not np.isfinite(Z).all():
         raise ValueError(
-            "Z must be finite embeddings (n_epochs, n_features) of three epochs or more, or a "
-            f"tuple (embedder, X); got shape {Z.shape}."
+            "Z must be finite embeddings (n_epochs, n_features) of three epochs or more and two "
+            f"features or more, or a tuple (embedder, X); got shape {Z.shape}."
         )
     return Z
 
@@ -158,13 +158,10 @@ def _reduce(Z: np.ndarray, method: str, random_state: Any) -> tuple[np.ndarray, 
     if method == "auto":
         method = "pca" if len(Z) < TINY else "umap" if find_spec("umap") else "tsne"
     if method == "pca":
-        pca = PCA(n_components=min(2, Z.shape[1]), random_state=random_state)
+        pca = PCA(n_components=2, random_state=random_state)
         points = pca.fit_transform(Z)
         shares = np.nan_to_num(pca.explained_variance_ratio_)
-        shares = [f"PC{i + 1} ({share:.0%})" for i, share in enumerate(shares)]
-        if points.shape[1] == 1:
-            points, shares = np.c_[points, np.zeros(len(Z))], [shares[0], ""]
-        return points, "PCA", *shares
+        return points, "PCA", *(f"PC{i + 1} ({share:.0%})" for i, share in enumerate(shares))
     if method == "umap":
         try:
             from umap import UMAP
@@ -177,6 +174,5 @@ def _reduce(Z: np.ndarray, method: str, random_state: Any) -> tuple[np.ndarray, 
 
     if min(Z.shape) > MOST_FEATURES:
         Z = PCA(MOST_FEATURES, random_state=random_state).fit_transform(Z)
-    start, perplexity = "pca" if Z.shape[1] > 1 else "random", min(30.0, (len(Z) - 1) / 3)
-    model = TSNE(perplexity=perplexity, init=start, random_state=random_state)
+    model = TSNE(perplexity=min(30.0, (len(Z) - 1) / 3), random_state=random_state)
     return model.fit_transform(Z), "t-SNE", "dimension 1", "dimension 2"

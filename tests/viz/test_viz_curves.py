@@ -74,7 +74,7 @@ def invariance():
     return pd.DataFrame(rows, columns=columns)
 
 
-def test_mask_invariance(look, own_axes, invariance):
+def test_mask_invariance(look, invariance):
     fig = plot_mask_invariance(invariance)
     look(fig)
     left, right = fig.axes
@@ -86,11 +86,6 @@ def test_mask_invariance(look, own_axes, invariance):
         np.testing.assert_allclose(right.lines[number].get_ydata(), overlap / 2)
         expected = np.c_[overlap / 2 - 0.1, overlap / 2 + 0.1]
         np.testing.assert_allclose(band(right, number), expected, atol=1e-12)
-    axes = own_axes(2, width=8)
-    assert plot_mask_invariance(invariance, ax=axes) is axes[0].figure
-    look(axes[0].figure)
-    with pytest.raises(TypeError, match="two matplotlib axes"):
-        plot_mask_invariance(invariance, ax=axes[:1])
     with pytest.raises(ValueError, match="retrieval is missing"):
         plot_mask_invariance(invariance.drop(columns="retrieval"))
 

@@ -71,9 +71,6 @@ def test_auto_without_umap_is_tsne_and_reproducible(look, no_umap):
     again = plot_embedding_map(Z, LABELS, random_state=3)
     np.testing.assert_array_equal(points(again), points(fig))
     assert len(points(fig)) == 24
-    # a single feature starts at random
-    first, second = (plot_embedding_map(Z[:, :1], LABELS, random_state=3) for _ in range(2))
-    np.testing.assert_array_equal(points(first), points(second))
     wide = plot_embedding_map(RNG.normal(size=(60, 70)), np.arange(60) % 2)
     assert len(points(wide)) == 60
 
@@ -140,15 +137,6 @@ def test_ax_is_used(look, own_axes):
     look(fig)
 
 
-def test_one_feature(look):
-    fig = plot_embedding_map(Z[:, :1], LABELS, method="pca")
-    look(fig)
-    np.testing.assert_allclose(
-        np.sort(np.abs(points(fig)[:, 0])), np.sort(np.abs(Z[:, 0] - Z[:, 0].mean()))
-    )
-    np.testing.assert_array_equal(points(fig)[:, 1], 0)
-
-
 def test_bad_input(no_umap):
     with pytest.raises(ImportError, match="needs umap-learn: run pip install"):
         plot_embedding_map(Z, LABELS, method="umap")
@@ -156,8 +144,9 @@ def test_bad_input(no_umap):
         plot_embedding_map(Z, LABELS, method="mds")
     with pytest.raises(ValueError, match=r"finite embeddings .* got shape \(24, 6, 1\)"):
         plot_embedding_map(Z[..., None], LABELS)
-    with pytest.raises(ValueError, match="three epochs or more"):
-        plot_embedding_map(Z[:2], LABELS[:2])
+    for few, labels in ((Z[:2], LABELS[:2]), (Z[:, :1], LABELS)):
+        with pytest.raises(ValueError, match="three epochs or more and two features"):
+            plot_embedding_map(few, labels)
     with pytest.raises(
         ValueError, match=r"labels .* one value per epoch \(24\), got shape \(23,\)"
     ):
