@@ -13,6 +13,12 @@ from dare_sklearn import (
     EuclideanAligner,
 )
 
+# toy problems are no EEG, of which estimators warn
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*X was sampled at 8 Hz"),
+    pytest.mark.filterwarnings("ignore:.*pretrained on scalp EEG"),
+]
+
 # Two samples at 8 Hz are one patch of 250 ms: scikit-learn's tables have two columns and more.
 TABLE = {"sfreq": 8.0, "unit": "uV", "ch_names": ["Cz"]}
 # Enough for its toy problems; one patch and one target electrode keep the battery fast.

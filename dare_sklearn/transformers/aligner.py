@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import KW_ONLY, dataclass
 from numbers import Real
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -42,6 +43,7 @@ CS_MODES = {
 }
 
 
+@dataclass(eq=False, repr=False)  # its __init__ only assigns parameters
 class EuclideanAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
     """Align subjects or sessions by whitening their signals (Euclidean alignment).
 
@@ -129,27 +131,21 @@ class EuclideanAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
     True
     """
 
+    amplitude: float = 10.0
+    _: KW_ONLY
+    group_by: str | bool | None = None
+    cs_mode: str = "train_and_target_unlabeled_full"
+
     _fitted_attribute = "whiteners_"
 
     __metadata_request__fit = {"groups": True}
     __metadata_request__transform = {"groups": True}
 
-    _parameter_constraints: dict = {
+    _parameter_constraints: ClassVar[dict] = {
         "amplitude": [Interval(Real, 0, None, closed="neither")],
         "group_by": [str, Options(bool, {False}), None],
         "cs_mode": [str],
     }
-
-    def __init__(
-        self,
-        amplitude: float = 10.0,
-        *,
-        group_by: str | bool | None = None,
-        cs_mode: str = "train_and_target_unlabeled_full",
-    ) -> None:
-        self.amplitude = amplitude
-        self.group_by = group_by
-        self.cs_mode = cs_mode
 
     @whole_or_not_at_all
     def fit(self, X: Any, y: Any = None, groups: Any = None) -> EuclideanAligner:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from dataclasses import KW_ONLY, dataclass
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
@@ -82,6 +83,7 @@ class EmbeddingMixin(SignalInputMixin, PushToHubMixin, PlainStateMixin, Transfor
         return (self.views, self.pooling, self.layer, n_components) if learned else ()
 
 
+@dataclass(eq=False, repr=False)  # its __init__ only assigns parameters
 class DAREEmbedder(EmbeddingMixin, BaseEstimator):
     """Embeddings of EEG epochs from a frozen DARE-EEG encoder.
 
@@ -178,51 +180,32 @@ class DAREEmbedder(EmbeddingMixin, BaseEstimator):
     (8, 256)
     """
 
+    encoder: Any = "nano"
+    _: KW_ONLY
+    ch_names: Any = None
+    sfreq: float | None = None
+    unit: str = "auto"
+    unknown_channels: str = "interpolate"
+    views: str = "joint"
+    pooling: str = "mean"
+    layer: str | int = "last"
+    n_components: int | None = None
+    batch_size: int = 64
+    cache: str | os.PathLike | None = None
+    cache_mb: int = 1000
+    device: str = "auto"
+    precision: str = "auto"
+    compile: bool = False
+    random_state: Any = None
+
     _takes_fewer_chans = True
-    _parameter_constraints: dict = {
+    _parameter_constraints: ClassVar[dict] = {
         **EMBEDDING_CONSTRAINTS,
         "encoder": ENCODER_CONSTRAINTS,
         "n_components": [Interval(Integral, 1, None, closed="left"), None],
         "cache": [str, os.PathLike, None],
         "cache_mb": [Interval(Integral, 1, None, closed="left")],
     }
-
-    def __init__(
-        self,
-        encoder="nano",
-        *,
-        ch_names=None,
-        sfreq: float | None = None,
-        unit: str = "auto",
-        unknown_channels: str = "interpolate",
-        views: str = "joint",
-        pooling: str = "mean",
-        layer: str | int = "last",
-        n_components: int | None = None,
-        batch_size: int = 64,
-        cache: str | os.PathLike | None = None,
-        cache_mb: int = 1000,
-        device: str = "auto",
-        precision: str = "auto",
-        compile: bool = False,
-        random_state=None,
-    ) -> None:
-        self.encoder = encoder
-        self.ch_names = ch_names
-        self.sfreq = sfreq
-        self.unit = unit
-        self.unknown_channels = unknown_channels
-        self.views = views
-        self.pooling = pooling
-        self.layer = layer
-        self.n_components = n_components
-        self.batch_size = batch_size
-        self.cache = cache
-        self.cache_mb = cache_mb
-        self.device = device
-        self.precision = precision
-        self.compile = compile
-        self.random_state = random_state
 
     @whole_or_not_at_all
     def fit(self, X: Any, y: Any = None) -> DAREEmbedder:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -43,6 +44,7 @@ _FREE = {
 }  # fmt: skip
 
 
+@dataclass(eq=False, repr=False)  # its __init__ only assigns parameters
 class DAREPretrainer(EmbeddingMixin, BaseEstimator):
     """Self-supervised pretraining of a DARE-EEG encoder.
 
@@ -219,11 +221,50 @@ class DAREPretrainer(EmbeddingMixin, BaseEstimator):
     (8, 64)
     """
 
+    size: str = "nano"
+    _: KW_ONLY
+    weights: str | os.PathLike | None = None
+    ch_names: Any = None
+    sfreq: float | None = None
+    unit: str = "auto"
+    unknown_channels: str = "interpolate"
+    window_s: float | Sequence[float] = 4.0
+    shares: Sequence[float] | None = None
+    robust_scale: float | None = None
+    on_error: str = "raise"
+    n_workers: int = 0
+    max_epochs: int = 200
+    restarts: Sequence[int] = ()
+    batch_size: int = 216
+    lr: float = 5e-4
+    weight_decay: float = 1e-6
+    momentum: tuple[float, float] = (0.996, 1.0)
+    mask_alignment: float = 0.1
+    anchor_alignment: float = 1.0
+    reconstruction: float = 1.0
+    visible_share: float | tuple[float, float] = VISIBLE_SHARE
+    hidden_target_share: float = 1.0
+    reconstruction_target: str = "patch"
+    target_norm: bool = True
+    skip_connection: bool = True
+    views: str = "joint"
+    pooling: str = "mean"
+    layer: str | int = "last"
+    device: str = "auto"
+    precision: str = "auto"
+    n_threads: int | None = None
+    compile: bool = False
+    checkpoint_dir: str | os.PathLike | None = None
+    checkpoint_every: int | None = None
+    callbacks: list | None = None
+    random_state: Any = None
+    verbose: int = 0
+
     _refit = (
         "pass it to DAREEmbedder(encoder=...), whose fit learns that from epochs of one layout, or "
         "fit it again on such epochs"
     )
-    _parameter_constraints: dict = {
+    _parameter_constraints: ClassVar[dict] = {
         **EMBEDDING_CONSTRAINTS,
         "size": [StrOptions(set(SIZES))],
         "weights": [str, os.PathLike, None],
@@ -251,85 +292,6 @@ class DAREPretrainer(EmbeddingMixin, BaseEstimator):
         "callbacks": [list, None],
         "verbose": ["verbose"],
     }
-
-    def __init__(
-        self,
-        size: str = "nano",
-        *,
-        weights: str | os.PathLike | None = None,
-        ch_names=None,
-        sfreq: float | None = None,
-        unit: str = "auto",
-        unknown_channels: str = "interpolate",
-        window_s: float | Sequence[float] = 4.0,
-        shares: Sequence[float] | None = None,
-        robust_scale: float | None = None,
-        on_error: str = "raise",
-        n_workers: int = 0,
-        max_epochs: int = 200,
-        restarts: Sequence[int] = (),
-        batch_size: int = 216,
-        lr: float = 5e-4,
-        weight_decay: float = 1e-6,
-        momentum: tuple[float, float] = (0.996, 1.0),
-        mask_alignment: float = 0.1,
-        anchor_alignment: float = 1.0,
-        reconstruction: float = 1.0,
-        visible_share: float | tuple[float, float] = VISIBLE_SHARE,
-        hidden_target_share: float = 1.0,
-        reconstruction_target: str = "patch",
-        target_norm: bool = True,
-        skip_connection: bool = True,
-        views: str = "joint",
-        pooling: str = "mean",
-        layer: str | int = "last",
-        device: str = "auto",
-        precision: str = "auto",
-        n_threads: int | None = None,
-        compile: bool = False,
-        checkpoint_dir: str | os.PathLike | None = None,
-        checkpoint_every: int | None = None,
-        callbacks: list | None = None,
-        random_state=None,
-        verbose: int = 0,
-    ) -> None:
-        self.size = size
-        self.weights = weights
-        self.ch_names = ch_names
-        self.sfreq = sfreq
-        self.unit = unit
-        self.unknown_channels = unknown_channels
-        self.window_s = window_s
-        self.shares = shares
-        self.robust_scale = robust_scale
-        self.on_error = on_error
-        self.n_workers = n_workers
-        self.max_epochs = max_epochs
-        self.restarts = restarts
-        self.batch_size = batch_size
-        self.lr = lr
-        self.weight_decay = weight_decay
-        self.momentum = momentum
-        self.mask_alignment = mask_alignment
-        self.anchor_alignment = anchor_alignment
-        self.reconstruction = reconstruction
-        self.visible_share = visible_share
-        self.hidden_target_share = hidden_target_share
-        self.reconstruction_target = reconstruction_target
-        self.target_norm = target_norm
-        self.skip_connection = skip_connection
-        self.views = views
-        self.pooling = pooling
-        self.layer = layer
-        self.device = device
-        self.precision = precision
-        self.n_threads = n_threads
-        self.compile = compile
-        self.checkpoint_dir = checkpoint_dir
-        self.checkpoint_every = checkpoint_every
-        self.callbacks = callbacks
-        self.random_state = random_state
-        self.verbose = verbose
 
     @whole_or_not_at_all
     def fit(self, X: Any, y: Any = None) -> DAREPretrainer:

@@ -6,8 +6,9 @@ They learn nothing but the layout of the signals, so none of them can leak.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import KW_ONLY, dataclass
 from numbers import Real
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
@@ -23,21 +24,22 @@ BLOCK = 256  # epochs that are computed together, so that signals on disk stay t
 RATE = Interval(Real, 0, None, closed="neither")
 
 
+@dataclass(eq=False, repr=False)  # its __init__ only assigns parameters
 class SignalTransformer(SignalInputMixin, PlainStateMixin, TransformerMixin, BaseEstimator):
     """A fixed function of every epoch; subclasses write `_prepare` and `_compute`."""
 
+    _: KW_ONLY
+    ch_names: Any = None
+    sfreq: float | None = None
+    unit: str = "auto"
+
     _needs_ch_names = False
     _fitted_attribute = "n_chans_in_"
-    _parameter_constraints: dict = {
+    _parameter_constraints: ClassVar[dict] = {
         "ch_names": ["array-like", tuple, None],
         "sfreq": [RATE, None],
         "unit": [StrOptions(set(UNITS))],
     }
-
-    def __init__(self, *, ch_names=None, sfreq: float | None = None, unit: str = "auto") -> None:
-        self.ch_names = ch_names
-        self.sfreq = sfreq
-        self.unit = unit
 
     @whole_or_not_at_all
     def fit(self, X: Any, y: Any = None) -> SignalTransformer:

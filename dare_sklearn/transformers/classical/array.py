@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import KW_ONLY, dataclass
+from typing import ClassVar
+
 import numpy as np
 
 from ...signals.resampling import resample
 from ._base import RATE, SignalTransformer, check_band
 
 
+@dataclass(eq=False, repr=False)
 class SignalArray(SignalTransformer):
     """Any input as one float64 array in microvolts, filtered and resampled if asked for.
 
@@ -58,24 +62,15 @@ class SignalArray(SignalTransformer):
     (6, 3, 128)
     """
 
-    _parameter_constraints: dict = {
+    band: tuple[float | None, float | None] | None = None
+    _: KW_ONLY
+    resample: float | None = None
+
+    _parameter_constraints: ClassVar[dict] = {
         "band": [tuple, list, None],
         "resample": [RATE, None],
         **SignalTransformer._parameter_constraints,
     }
-
-    def __init__(
-        self,
-        band: tuple[float | None, float | None] | None = None,
-        *,
-        resample: float | None = None,
-        ch_names=None,
-        sfreq: float | None = None,
-        unit: str = "auto",
-    ) -> None:
-        super().__init__(ch_names=ch_names, sfreq=sfreq, unit=unit)
-        self.band = band
-        self.resample = resample
 
     def _prepare(self) -> None:
         self.sfreq_out_ = self.sfreq_in_ if self.resample is None else float(self.resample)

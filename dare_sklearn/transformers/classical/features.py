@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass
 from numbers import Integral
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from scipy.linalg import subspace_angles
@@ -28,6 +29,7 @@ NARROW = {f"{center} Hz": (center - 1.0, center + 1.0) for center in range(2, 45
 FLOOR_UV2 = 1e-6
 
 
+@dataclass(eq=False, repr=False)
 class BandPower(SignalTransformer):
     """Power of every channel in frequency bands, by Welch's method [1]_.
 
@@ -72,27 +74,17 @@ class BandPower(SignalTransformer):
     ['C3_delta', 'C3_theta']
     """
 
-    _parameter_constraints: dict = {
+    bands: dict[str, tuple[float, float]] | str | None = None
+    _: KW_ONLY
+    scale: str = "log"
+    window_s: float = 2.0
+
+    _parameter_constraints: ClassVar[dict] = {
         "bands": [Mapping, StrOptions({"narrow"}), None],
         "scale": [StrOptions({"log", "relative", "absolute"})],
         "window_s": [RATE],
         **SignalTransformer._parameter_constraints,
     }
-
-    def __init__(
-        self,
-        bands: dict[str, tuple[float, float]] | str | None = None,
-        *,
-        scale: str = "log",
-        window_s: float = 2.0,
-        ch_names=None,
-        sfreq: float | None = None,
-        unit: str = "auto",
-    ) -> None:
-        super().__init__(ch_names=ch_names, sfreq=sfreq, unit=unit)
-        self.bands = bands
-        self.scale = scale
-        self.window_s = window_s
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Names such as ``C3_alpha``; ``ch0_alpha`` where channels have no names."""
@@ -132,6 +124,7 @@ class BandPower(SignalTransformer):
         return power.reshape(len(data), -1)
 
 
+@dataclass(eq=False, repr=False)
 class HjorthEntropy(SignalTransformer):
     """Hjorth's parameters and the spectral entropy of every channel.
 
@@ -172,24 +165,15 @@ class HjorthEntropy(SignalTransformer):
     (6, 8)
     """
 
-    _parameter_constraints: dict = {
+    band: tuple[float, float] = (1.0, 45.0)
+    _: KW_ONLY
+    window_s: float = 2.0
+
+    _parameter_constraints: ClassVar[dict] = {
         "band": [tuple, list],
         "window_s": [RATE],
         **SignalTransformer._parameter_constraints,
     }
-
-    def __init__(
-        self,
-        band: tuple[float, float] = (1.0, 45.0),
-        *,
-        window_s: float = 2.0,
-        ch_names=None,
-        sfreq: float | None = None,
-        unit: str = "auto",
-    ) -> None:
-        super().__init__(ch_names=ch_names, sfreq=sfreq, unit=unit)
-        self.band = band
-        self.window_s = window_s
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Names such as ``C3_mobility``; ``ch0_mobility`` where channels have no names."""
@@ -220,6 +204,7 @@ class HjorthEntropy(SignalTransformer):
         return np.stack(features, axis=-1).reshape(len(data), -1)
 
 
+@dataclass(eq=False, repr=False)
 class DownsampledSignals(SignalTransformer):
     """Samples of all channels at a low rate, as one row: the plain features of evoked potentials.
 
@@ -253,24 +238,15 @@ class DownsampledSignals(SignalTransformer):
     (6, 32)
     """
 
-    _parameter_constraints: dict = {
+    resample: float = 32.0
+    _: KW_ONLY
+    center: bool = True
+
+    _parameter_constraints: ClassVar[dict] = {
         "resample": [RATE],
         "center": ["boolean"],
         **SignalTransformer._parameter_constraints,
     }
-
-    def __init__(
-        self,
-        resample: float = 32.0,
-        *,
-        center: bool = True,
-        ch_names=None,
-        sfreq: float | None = None,
-        unit: str = "auto",
-    ) -> None:
-        super().__init__(ch_names=ch_names, sfreq=sfreq, unit=unit)
-        self.resample = resample
-        self.center = center
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Names such as ``Cz_0.250s``, the time from the start of the epoch."""
@@ -288,6 +264,7 @@ class DownsampledSignals(SignalTransformer):
         return data.reshape(len(data), -1)
 
 
+@dataclass(eq=False, repr=False)
 class FlickerCCA(SignalTransformer):
     """Canonical correlation of an epoch with flicker of each frequency and its harmonics [1]_.
 
@@ -319,24 +296,15 @@ class FlickerCCA(SignalTransformer):
     (6, 3)
     """
 
-    _parameter_constraints: dict = {
+    frequencies: Any = ()
+    _: KW_ONLY
+    n_harmonics: int = 2
+
+    _parameter_constraints: ClassVar[dict] = {
         "frequencies": ["array-like"],
         "n_harmonics": [Interval(Integral, 1, None, closed="left")],
         **SignalTransformer._parameter_constraints,
     }
-
-    def __init__(
-        self,
-        frequencies=(),
-        *,
-        n_harmonics: int = 2,
-        ch_names=None,
-        sfreq: float | None = None,
-        unit: str = "auto",
-    ) -> None:
-        super().__init__(ch_names=ch_names, sfreq=sfreq, unit=unit)
-        self.frequencies = frequencies
-        self.n_harmonics = n_harmonics
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Names such as ``cca_12Hz``."""
