@@ -47,7 +47,12 @@ TINY = 1e-30  # of weights, whose squares would be lost
 
 
 class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEstimator):
-    """Base of `DAREClassifier` and `DARERegressor`; not for users."""
+    """Base of `DAREClassifier` and `DARERegressor`; not for users.
+
+    A subclass decides by ``_encode_targets`` (what the networks read; stores what ``predict``
+    needs), ``_n_outputs``, ``_criterion`` (one loss per epoch), and for "linear" by
+    ``_linear_model`` (one block of features) and ``_kernel_model`` (several, for "auto").
+    """
 
     _parameter_constraints: dict = {
         "encoder": ENCODER_CONSTRAINTS,
@@ -95,31 +100,8 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
     def _unknown(self) -> str | None:
         return self.unknown_channels if self.adaptation == "linear" else None
 
-    # what a subclass decides -------------------------------------------------------------------
-
-    def _encode_targets(self, y: np.ndarray) -> np.ndarray:
-        """Targets as the networks read them; stores what `predict` needs."""
-        raise NotImplementedError
-
-    def _n_outputs(self) -> int:
-        raise NotImplementedError
-
-    def _criterion(self) -> torch.nn.Module:
-        """A criterion with one loss per epoch."""
-        raise NotImplementedError
-
-    def _linear_model(self) -> Any:
-        """The closed-form estimator of ``adaptation="linear"``."""
-        raise NotImplementedError
-
-    def _kernel_model(self, targets: np.ndarray, weight: np.ndarray) -> Any:
-        """The reading of several blocks of ``pooling="auto"``."""
-        raise NotImplementedError
-
     def _epoch_weights(self, y: np.ndarray, sample_weight: np.ndarray) -> np.ndarray:
         return sample_weight
-
-    # fit ---------------------------------------------------------------------------------------
 
     @whole_or_not_at_all
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None, groups: Any = None):

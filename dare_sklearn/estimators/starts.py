@@ -55,7 +55,7 @@ def make_probe(
 ) -> VirtualProbe:
     """A probe with these spatial parts and a fresh head; `rows` are those of the spline's targets.
 
-    Filters that are no electrode take these rows in turn, since the encoder asks for a place.
+    Filters, which are not electrodes, take these rows in turn, since the encoder asks for a place.
     """
     readings, targets, start = [], [], 0
     for name, filters in parts:

@@ -1,1 +1,1 @@
-"""Networks, in torch alone."""
+"""Networks, which know torch only."""

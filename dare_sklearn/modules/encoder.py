@@ -19,12 +19,7 @@ def to_patches(x: Tensor, patch_size: int) -> Tensor:
 
 
 class Encoder(nn.Module):
-    """Spatial encoder of DARE-EEG.
-
-    Parameters
-    ----------
-    config : DAREConfig
-    """
+    """Spatial encoder of DARE-EEG."""
 
     def __init__(self, config: DAREConfig) -> None:
         super().__init__()
@@ -97,7 +92,7 @@ class Encoder(nn.Module):
         return summary.unflatten(0, tokens.shape[:2])  # (B, Nv, E, D)
 
     def forward_electrodes(self, x: Tensor, channels: Tensor, layer: int | None = None) -> Tensor:
-        """Tokens of every electrode alone, which keep where a signal was.
+        """Tokens of every electrode by itself, which keep where a signal was.
 
         What `forward` gives for `visible` rows of one electrode each, several times as fast.
 

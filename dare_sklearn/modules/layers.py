@@ -15,12 +15,7 @@ INIT_STD = 0.02
 class RotaryEmbedding(nn.Module):
     """Angles by patch index, for the first R = head_dim / 2 dimensions of queries and keys.
 
-    Parameters
-    ----------
-    head_dim : int
-        Width of one attention head.
-    theta : float, default=10000.0
-        Base of the frequencies ``theta ** (-2 i / R)``, i from 0 to R/2 - 1.
+    The frequencies are ``theta ** (-2 i / R)``, i from 0 to R/2 - 1.
     """
 
     freqs: Tensor
@@ -38,16 +33,9 @@ class RotaryEmbedding(nn.Module):
 
 
 def rotate(x: Tensor, rotary: tuple[Tensor, Tensor]) -> Tensor:
-    """Rotate the first R dimensions of `x`; dimension 2i pairs with 2i + 1.
+    """Rotate the first R dimensions of `x` ``(..., n_tokens, head_dim)``; 2i pairs with 2i + 1.
 
-    Parameters
-    ----------
-    x : Tensor, shape (..., n_tokens, head_dim)
-    rotary : tuple of Tensor, each of shape (n_tokens, R/2)
-
-    Returns
-    -------
-    Tensor, shape (..., n_tokens, head_dim)
+    `rotary` holds the cosines and sines of `RotaryEmbedding`, each ``(n_tokens, R/2)``.
     """
     cos, sin = (table.to(x.dtype) for table in rotary)
     n_rotated = 2 * cos.shape[-1]
@@ -198,16 +186,8 @@ def attend_shared(
     the shared tokens say to each other is computed once for the whole batch, and joined to what
     each sequence's own tokens say to them by the sums of both softmaxes.
 
-    Parameters
-    ----------
-    own : Tensor, shape (n_seqs, n_own, dim)
-    shared : Tensor, shape (1, n_shared, dim)
-    rotary : tuple of Tensor
-        Of the whole sequence, own tokens first.
-
-    Returns
-    -------
-    own, shared : Tensor, shape (n_seqs, n_own, dim) and (n_seqs, n_shared, dim)
+    Takes and returns `own` ``(n_seqs, n_own, dim)`` and `shared`, which comes as ``(1, n_shared,
+    dim)``; `rotary` is that of the whole sequence, own tokens first.
     """
     n_seqs, n_own, _ = own.shape
 
@@ -239,24 +219,13 @@ def attend_shared(
 def attend_pairs(
     attn: Attention, own: Tensor, other: Tensor, read_other: bool
 ) -> tuple[Tensor | None, Tensor]:
-    """Attention in many sequences of two tokens, `own` and `other`.
+    """Attention in many sequences of two tokens, `own` and `other`, each ``(n_seqs, dim)``.
 
-    For electrodes that are encoded alone: one token of the electrode and one summary token. The
-    softmax over two scores is a sigmoid of their difference, and both the difference of the keys
-    and that of the values are one linear map of the tokens' difference, so that everything is a few
-    products of tall matrices.
-
-    Parameters
-    ----------
-    own : Tensor, shape (n_seqs, dim)
-    other : Tensor, shape (n_seqs, dim) or (1, dim)
-    read_other : bool
-        Whether only the output of `other` is needed.
-
-    Returns
-    -------
-    own, other : Tensor, shape (n_seqs, dim)
-        The first is None with `read_other`.
+    For electrodes that are encoded one by one: one token of the electrode and one summary token.
+    The softmax over two scores is a sigmoid of their difference, and both the difference of the
+    keys and that of the values are one linear map of the tokens' difference, so that everything is
+    a few products of tall matrices. `other` may be ``(1, dim)``; with `read_other` only its output
+    is computed, and the first one is None.
     """
     dim, heads = own.shape[-1], attn.num_heads
     weight, bias, scale = attn.qkv.weight, attn.qkv.bias, (dim // heads) ** -0.5

@@ -12,12 +12,8 @@ from .layers import LAYER_NORM_EPS, RotaryEmbedding, make_blocks
 class Predictor(nn.Module):
     """Temporal predictor of DARE-EEG.
 
-    Parameters
-    ----------
-    config : DAREConfig
-    skip_connection : bool, default=True
-        Whether the combined sequence holds the encoder's own output at visible patches. False is
-        an ablation of the paper: the prediction stands everywhere.
+    With `skip_connection`, the combined sequence holds the encoder's own output at visible patches.
+    Without it (an ablation of the paper), the prediction stands everywhere.
     """
 
     def __init__(self, config: DAREConfig, skip_connection: bool = True) -> None:

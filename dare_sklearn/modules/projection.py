@@ -9,14 +9,7 @@ from .config import DAREConfig
 
 
 class ProjectionHead(nn.Module):
-    """Mean over patches, two linear maps, unit length.
-
-    Parameters
-    ----------
-    config : DAREConfig
-    hidden, out : int, default=512, 256
-        Widths of the two linear maps.
-    """
+    """Mean over patches, two linear maps (to `hidden` and `out` features), unit length."""
 
     def __init__(self, config: DAREConfig, hidden: int = 512, out: int = 256) -> None:
         super().__init__()

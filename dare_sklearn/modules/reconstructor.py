@@ -11,12 +11,7 @@ from .layers import LAYER_NORM_EPS, RotaryEmbedding, make_blocks
 
 
 class Reconstructor(nn.Module):
-    """Reconstructor of DARE-EEG: one query for every target (patch, channel).
-
-    Parameters
-    ----------
-    config : DAREConfig
-    """
+    """Reconstructor of DARE-EEG: one query for every target (patch, channel)."""
 
     def __init__(self, config: DAREConfig) -> None:
         super().__init__()

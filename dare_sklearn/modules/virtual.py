@@ -15,20 +15,13 @@ TINY = 1e-6
 
 
 class VirtualProbe(nn.Module):
-    """Spatial filters, a frozen encoder that sees each virtual electrode alone, and a linear map.
+    """Spatial filters, a frozen encoder that sees each virtual electrode by itself, and a linear
+    map.
 
-    Parameters
-    ----------
-    encoder : Encoder
-        Owned by the probe, frozen and in evaluation mode.
-    n_chans : int
-        Recorded channels.
-    targets : sequence of int
-        Row of each virtual electrode in the encoder's table.
-    readings : sequence of (str, int, int)
-        What the map reads: "tokens" or "power" of the virtual electrodes from the second number
-        up to the third.
-    n_patches, n_outputs : int
+    Parameters: the `encoder`, owned by the probe and in evaluation mode; `n_chans` recorded
+    channels; `targets`, the row of each virtual electrode in the encoder's table; `readings`, what
+    the map reads: "tokens" or "power" of the virtual electrodes from the second number up to the
+    third.
     """
 
     targets: Tensor

@@ -20,16 +20,11 @@ MAX_SHARED = 0.95
 
 
 class Masks(NamedTuple):
-    """Index tensors of one batch.
+    """Index tensors of one batch, of flat indices.
 
-    Attributes
-    ----------
-    visible : LongTensor, shape (n_visible_patches, n_visible_chans)
-        Flat indices of the first view; each row holds one patch.
-    second_view : LongTensor, shape (n_visible_patches, n_visible_chans)
-        Flat indices of the second view: the same patches, other channels.
-    targets : LongTensor, shape (n_targets,)
-        Flat indices to reconstruct, none of them visible in the first view.
+    `visible` and `second_view` ``(n_visible_patches, n_visible_chans)`` hold one patch per row: the
+    first view, and other channels of the same patches. `targets` ``(n_targets,)`` are
+    reconstructed; none of them is visible in the first view.
     """
 
     visible: Tensor

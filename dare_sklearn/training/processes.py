@@ -81,14 +81,8 @@ class Ranks:
 def find_ranks(device: str) -> Ranks:
     """The processes that a launcher has started with this one, joined; `device` is the parameter.
 
-    Raises
-    ------
-    ImportError
-        If there are several, and `accelerate` is missing.
-    RuntimeError
-        If they cannot be joined.
-    ValueError
-        If `device` is one certain GPU for all of them.
+    Raises ImportError if there are several and `accelerate` is missing, RuntimeError if they cannot
+    be joined, and ValueError if `device` is one certain GPU for all of them.
     """
     started = "RANK" in os.environ and int(os.environ.get("WORLD_SIZE", 1)) > 1
     if not started and not (dist.is_available() and dist.is_initialized()):

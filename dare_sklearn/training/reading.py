@@ -120,7 +120,7 @@ def find_sources(items: list[Any], errors: OnError) -> tuple[list[Source], list[
         members = item if isinstance(item, list | tuple) else [item]
         rest = [x for x in members if not is_stream(x)]
         streams += [(x, number) for x in members if is_stream(x)]
-        if len(rest) < len(members):  # an item of signals alone is read as it came
+        if len(rest) < len(members):  # an item without streams is read as it came
             item = rest[0] if len(rest) == 1 else rest
         if rest or not members:
             found = split_corpus(item, errors.guard)

@@ -228,7 +228,7 @@ def _window_length(seconds: float, config: DAREConfig) -> int:
 
 
 def describe(corpus: Corpus) -> str:
-    """What tells one corpus from another: windows and their layouts, a hash of all signals."""
+    """What sets one corpus apart from others: windows and their layouts, a hash of all signals."""
     digest = xxh3_128(corpus.content.encode())
     for stream in corpus.streams:
         x, channels = stream.read(0)

@@ -44,14 +44,9 @@ def download(source: str) -> Path:
 def upload(folder: Path, repo_id: str, **options: object) -> str:
     """Upload what ``save_pretrained`` wrote into `folder`; returns the address of the commit.
 
-    Parameters
-    ----------
-    folder : Path
-    repo_id : str
-        ``owner/name``; the repository is made where it is missing.
-    **options
-        Of ``huggingface_hub.HfApi.upload_folder``, such as ``commit_message``; ``private`` and
-        ``token`` are used for making the repository too.
+    The repository `repo_id` (``owner/name``) is made where it is missing. `options` are those of
+    ``huggingface_hub.HfApi.upload_folder``, such as ``commit_message``; ``private`` and ``token``
+    are used for making the repository too.
     """
     hub = _hub("push_to_hub needs the Hugging Face Hub")
     api = hub.HfApi(token=options.pop("token", None))
