@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -44,11 +44,6 @@ class Signals:
     def lazy(self) -> bool:
         """Whether the epochs are still in their files."""
         return isinstance(self.data, LazyEpochs)
-
-    def blocks(self, n_epochs: int) -> Iterator[np.ndarray]:
-        """Arrays of at most `n_epochs` epochs, in order."""
-        for start in range(0, self.n_epochs, n_epochs):
-            yield self.data[start : start + n_epochs]
 
     def reorder(self, ch_names: Sequence[str]) -> Signals:
         """The same signals with only these channels, in this order."""

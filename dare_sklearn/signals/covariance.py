@@ -14,7 +14,7 @@ def covariances(data: np.ndarray, size: float) -> np.ndarray:
 
     `size` is about that of the values: squares of volts, or of odder units, stay in range.
     """
-    with np.errstate(over="ignore", invalid="ignore"):  # told below
+    with np.errstate(over="ignore", invalid="ignore"):  # reported below
         centred = (data - data.mean(axis=-1, keepdims=True, dtype=np.float64)) / size
         found = centred @ centred.transpose(0, 2, 1) / (data.shape[-1] - 1)
     if not np.isfinite(found).all():

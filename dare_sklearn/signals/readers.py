@@ -10,8 +10,8 @@ import numpy as np
 
 from .container import Signals
 from .electrodes import canonical_names, not_eeg
-from .errors import SignalError, about, tell
-from .lazy import LazyEpochs, join
+from .errors import SignalError, about, listed, tell
+from .lazy import join
 from .sources import Defaults, Layout, find_sources
 from .units import check_fitted_unit, decide_unit, to_microvolts
 from .validation import BLOCK, Summary, check_values, summarize
@@ -69,9 +69,13 @@ def merge(parts: Sequence[Signals]) -> Signals:
     if len(parts) == 1:
         return first
     targets = [part.y for part in parts]
+    if all(part.lazy for part in parts) and len({(p.data.unit, p.data.order) for p in parts}) == 1:
+        data = join([part.data for part in parts])
+    else:
+        data = np.concatenate([part.data[:] for part in parts])
     return replace(
         first,
-        data=_join([part.data for part in parts]),
+        data=data,
         y=None if any(y is None for y in targets) else np.concatenate(targets),
         ignored=tuple(dict.fromkeys(name for part in parts for name in part.ignored)),
         bads=tuple(dict.fromkeys(name for part in parts for name in part.bads)),
@@ -94,9 +98,7 @@ def _without_bads_of_some(parts: Sequence[Signals]) -> Sequence[Signals]:
 def _difference(a: Signals, b: Signals) -> str:
     if a.ch_names is not None and b.ch_names is not None and a.ch_names != b.ch_names:
         only = [n for n in (*a.ch_names, *b.ch_names) if (n in a.ch_names) != (n in b.ch_names)]
-        return (
-            f"channels ({', '.join(only[:10])} only in some)" if only else "the order of channels"
-        )
+        return f"channels ({listed(only)} only in some)" if only else "the order of channels"
     if a.n_chans != b.n_chans:
         return f"channels ({a.n_chans} and {b.n_chans})"
     if a.sfreq != b.sfreq:
@@ -147,7 +149,11 @@ def _read_part(source: Signals, given: Defaults, summary_of: Callable[[Any], Sum
     if source.ch_names is not None:
         source = replace(source, ch_names=canonical_names(source.ch_names, "the channels of X"))
     wanted = None if ch_names is None else canonical_names(ch_names)
-    _check_rate(source.sfreq)
+    low, high = PLAUSIBLE_HZ
+    if isinstance(source.sfreq, bool) or not low <= source.sfreq <= high:
+        raise SignalError(
+            f"sfreq must be from {low:g} to {high:g} Hz, got {source.sfreq!r}: pass Hz, not kHz."
+        )
     source = _without_other_sensors(source)
     _check_agreement(source, wanted, sfreq)
     data, names = source.data, source.ch_names
@@ -182,21 +188,6 @@ def _without_other_sensors(source: Signals) -> Signals:
         raise SignalError(f"X has no EEG channel: {', '.join(others)} are not EEG, by their names.")
     kept = source.reorder([name for name in source.ch_names if name not in others])
     return replace(kept, ignored=(*source.ignored, *others))
-
-
-def _join(blocks: Sequence[np.ndarray | LazyEpochs]) -> np.ndarray | LazyEpochs:
-    lazy = all(isinstance(block, LazyEpochs) for block in blocks)
-    if lazy and len({(block.unit, block.order) for block in blocks}) == 1:
-        return join(blocks)
-    return np.concatenate([block[:] for block in blocks])
-
-
-def _check_rate(sfreq: float) -> None:
-    low, high = PLAUSIBLE_HZ
-    if isinstance(sfreq, bool) or not low <= sfreq <= high:
-        raise SignalError(
-            f"sfreq must be from {low:g} to {high:g} Hz, got {sfreq!r}: pass Hz, not kHz."
-        )
 
 
 def _check_agreement(source: Signals, wanted: Sequence[str] | None, sfreq: float | None) -> None:

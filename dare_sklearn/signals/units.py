@@ -63,9 +63,9 @@ def decide_unit(size: float, unit: str, *, volts_by_definition: bool = False) ->
         return unit
     if not fits[unit]:
         raise SignalError(
-            f"told unit={unit!r}, but the values of X have a typical standard deviation of "
-            f"{size:.3g} {unit}, which is not EEG: expected {low} to {high:g} µV. "
-            "Pass the right unit, or scale the values."
+            f"unit={unit!r}, but the values of X have a typical standard deviation of {size:.3g} "
+            f"{unit}, which is not EEG: expected {low} to {high:g} µV. Pass the right unit, or "
+            "scale the values."
         )
     return unit
 

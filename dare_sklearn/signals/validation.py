@@ -21,7 +21,7 @@ class Summary:
     finite: np.ndarray  # whether all samples are finite
     flat: np.ndarray  # whether all samples are the same
     spread: np.ndarray  # standard deviation in time, in the unit of the values
-    # (n_chans,), whether a channel looks like a trigger; of recordings nobody asks
+    # (n_chans,), whether a channel looks like a trigger; None for recordings
     stepped: np.ndarray | None
 
     @property

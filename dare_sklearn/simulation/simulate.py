@@ -74,7 +74,7 @@ def simulate_epochs(
     paradigm : {"motor", "erp", "steady_state"}, default="motor"
         What the classes are.
 
-        - "motor": "left_hand" and "right_hand", told apart by the desynchronisation of mu and
+        - "motor": "left_hand" and "right_hand", which differ in the desynchronisation of mu and
           beta over the other side's hand area [3]_.
         - "erp": "nontarget" and "target" stimuli at time 0; targets evoke a larger P3b [4]_.
         - "steady_state": "10 Hz", "12 Hz" and "15 Hz" flicker from time 0, which the visual
@@ -88,8 +88,8 @@ def simulate_epochs(
     sfreq : float, default=256.0
         Sampling frequency (Hz), at least 64.
     ch_names : sequence of str, default=None
-        Electrodes, in any case, among the 343 of mne's 10-05 montage; None stands for the 62
-        that the shipped encoders know.
+        Electrodes, in any case, among the 343 of mne's 10-05 montage; None takes the 62 that the
+        shipped encoders know.
     effect : float, default=1.0
         Strength of what differs between the classes: 0 leaves no class information, 1 is about
         as hard as real single trials.
@@ -134,16 +134,11 @@ def simulate_epochs(
 
     References
     ----------
-    .. [1] Berg & Scherg (1994). A fast method for forward computation of multiple-shell spherical
-       head models. Electroencephalography and Clinical Neurophysiology, 90, 58-64.
-    .. [2] Donoghue et al. (2020). Parameterizing neural power spectra into periodic and aperiodic
-       components. Nature Neuroscience, 23, 1655-1665.
-    .. [3] Pfurtscheller & Lopes da Silva (1999). Event-related EEG/MEG synchronization and
-       desynchronization: basic principles. Clinical Neurophysiology, 110, 1842-1857.
-    .. [4] Polich (2007). Updating P300: an integrative theory of P3a and P3b. Clinical
-       Neurophysiology, 118, 2128-2148.
-    .. [5] Norcia et al. (2015). The steady-state visual evoked potential in vision research: a
-       review. Journal of Vision, 15(6), 4.
+    .. [1] Berg & Scherg (1994). Electroencephalography and Clinical Neurophysiology, 90, 58-64.
+    .. [2] Donoghue et al. (2020). Nature Neuroscience, 23, 1655-1665.
+    .. [3] Pfurtscheller & Lopes da Silva (1999). Clinical Neurophysiology, 110, 1842-1857.
+    .. [4] Polich (2007). Clinical Neurophysiology, 118, 2128-2148.
+    .. [5] Norcia et al. (2015). Journal of Vision, 15(6), 4.
 
     Examples
     --------

@@ -313,7 +313,7 @@ class EuclideanAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
     def _signals(self, X: Any) -> tuple[np.ndarray, tuple[str, ...] | None, bool, float]:
         """Values in their own unit, channel names, whether they are volts, and their spread."""
         with self._asking():
-            # any rate does: alignment never asks for it
+            # any rate will do: alignment does not use it
             sources = list(find_sources(X, Defaults(None, 1.0), continuous=False))
             first = sources[0]
             sets = [set(s.ch_names or ()) for s in sources]

@@ -48,7 +48,7 @@ _FREE = {
 class DAREPretrainer(EmbeddingMixin, BaseEstimator):
     """Self-supervised pretraining of a DARE-EEG encoder.
 
-    ``fit`` learns from signals alone: masked reconstruction, mask alignment (contrastive, between
+    ``fit`` learns from signals only: masked reconstruction, mask alignment (contrastive, between
     two masked views of a sample) and anchor alignment (against a momentum encoder of the complete
     signal) [1]_. ``transform`` embeds signals with the momentum encoder.
 
@@ -158,8 +158,8 @@ class DAREPretrainer(EmbeddingMixin, BaseEstimator):
     ValueError
         If signals are unusable (NaN, constant or duplicate channels, an implausible amplitude,
         epochs shorter than a patch of 250 ms), a recording cannot be used (see `on_error`), the
-        disk is too small for the windows, or `checkpoint_dir` holds another run, a model that is no
-        run's, or no checkpoint that is whole.
+        disk is too small for the windows, or `checkpoint_dir` holds another run, a model of no run,
+        or only damaged checkpoints.
     TypeError
         If `X` is of a kind that cannot be read.
     FloatingPointError
@@ -355,7 +355,7 @@ class DAREPretrainer(EmbeddingMixin, BaseEstimator):
         pretrainer = cls(weights=source, **params)
         with torch_seed(0):
             pretrainer._store_model(load_pretraining_model(source))
-        pretrainer._mixed = True  # the files do not tell the layout of the corpus
+        pretrainer._mixed = True  # the files do not hold the layout of the corpus
         pretrainer._fitted_on_table = False
         pretrainer.ch_names_in_, pretrainer.sfreq_in_ = None, None
         pretrainer.unit_ = "auto"

@@ -340,7 +340,7 @@ def test_a_linear_model_on_embeddings(data):
 def test_scaling_first_is_refused_or_harmless(data, epochs):
     """Scaler(info) makes millions of microvolts; signals of unit variance still pass as EEG."""
     X, y, _ = data
-    with pytest.raises(ValueError, match="told unit='uV', but .* is not EEG"):
+    with pytest.raises(ValueError, match="unit='uV', but .* is not EEG"):
         make_pipeline(Scaler(epochs.info), embedder(**ARRAY)).fit(X)
     model = make_pipeline(Scaler(scalings="mean"), piped(**ARRAY))
     assert model.fit(X, y).score(X, y) > 0.9

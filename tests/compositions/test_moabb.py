@@ -248,7 +248,7 @@ pipeline:
 
 
 def test_wrong_settings_are_told(evaluate):
-    with pytest.raises(ValueError, match="told unit='V', but .* is not EEG"):
+    with pytest.raises(ValueError, match="unit='V', but .* is not EEG"):
         evaluate("CrossSubjectEvaluation", {"x": probe(**{**ARRAY, "unit": "V"})})
     with pytest.raises(ValueError, match="4 names, but X has 3 channels"):
         evaluate("CrossSubjectEvaluation", {"x": probe(**{**ARRAY, "ch_names": [*NAMES, "Pz"]})})

