@@ -29,10 +29,10 @@ _NO_RESULT = {"verbose", "n_jobs", "cache", "cache_mb", "memory"}
 _WEIGHTS = {"encoder", "weights"}
 _BLOCK = 256
 _PACKAGE, _STANDARD = Path(__file__).parents[1], Path(inspect.__file__).parent
-# rooms and files of this library that only judge or show results
-_SHOW = {
-    "cli", "viz", "inspection", "report.py", "verdict.py", "statistics.py", "intervals.py",
-}  # fmt: skip
+# what of this library only judges or shows results
+_SHOW = ("cli/", "viz/", "inspection/", *(
+    f"evaluation/{name}.py" for name in ("report", "verdict", "statistics", "intervals")
+))  # fmt: skip
 _LIBRARIES = ("dare-sklearn", "scikit-learn", "numpy", "scipy", "mne", "pyriemann", "torch",
               "braindecode")  # fmt: skip
 
@@ -67,17 +67,21 @@ def code_of(pipeline: Any) -> str:
 @cache
 def _own_code() -> str:
     """Hash of the library's code; an edit of its words or figures computes nothing anew."""
-    files = [file.relative_to(_PACKAGE) for file in sorted(_PACKAGE.rglob("*.py"))]
-    return digest(*(_statements(_PACKAGE / file) for file in files if not _SHOW & set(file.parts)))
+    names = sorted(file.relative_to(_PACKAGE).as_posix() for file in _PACKAGE.rglob("*.py"))
+    return digest(*(_statements(_PACKAGE / name) for name in names if not name.startswith(_SHOW)))
 
 
 def _statements(file: Path) -> str:
     """The code of a file without comments, layout and docstrings."""
     tree = ast.parse(file.read_bytes())
     for node in ast.walk(tree):
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
-            node.value.value = None
+        if isinstance(getattr(node, "body", None), list):
+            node.body = [part for part in node.body if not _is_text(part)]
     return ast.dump(tree)
+
+
+def _is_text(part: ast.AST) -> bool:
+    return isinstance(part, ast.Expr) and isinstance(part.value, ast.Constant)
 
 
 def describe(value: Any) -> str:

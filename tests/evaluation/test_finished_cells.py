@@ -20,7 +20,7 @@ from sklearn.pipeline import make_pipeline
 
 from dare_sklearn import DAREEmbedder, DAREPretrainer
 from dare_sklearn.evaluation import compare
-from dare_sklearn.evaluation._identity import code_of, describe, digest_signals
+from dare_sklearn.evaluation._identity import _statements, code_of, describe, digest_signals
 from dare_sklearn.transformers.classical import classical_pipelines
 
 RNG = np.random.default_rng(0)
@@ -238,6 +238,20 @@ def test_source_of_an_own_class_is_part_of_the_key(tmp_path):
         keys.append(code_of(make_pipeline(module.Mine(), LogisticRegression())))
     del sys.modules["mine"]
     assert keys[0] == keys[2] != keys[1]
+
+
+def test_words_are_no_part_of_the_code(tmp_path):
+    texts = {
+        "code": "def f(x):\n    return x + 1\n",
+        "words": '"""A module."""\n\ndef f(x):\n    """Adds."""\n    # one\n    return x + 1\n',
+        "other": "def f(x):\n    return x + 2\n",
+    }
+    found = {}
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text)
+        found[name] = _statements(tmp_path / name)
+    assert found["code"] != found["other"]
+    assert found["words"] == found["code"]
 
 
 def pretrainer(seed=0):
