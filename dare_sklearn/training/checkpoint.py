@@ -47,7 +47,7 @@ FORMAT = 2
 N_KEPT = 2
 STATE_NAME, TENSORS_NAME, HISTORY_NAME = "state.json", "state.safetensors", "history.json"
 _FILES = sorted((CONFIG_NAME, WEIGHTS_NAME, TENSORS_NAME, HISTORY_NAME))
-_IN_USE: set[Path] = set()  # folders of the fits of this process
+_IN_USE: set[Path] = set()  # by fits of this process, which its own lock does not keep out
 
 
 class Checkpoint(NamedTuple):
@@ -85,15 +85,16 @@ class CheckpointFolder:
             self.inside.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             self._refuse(f"cannot be made ({error.strerror}): pass a folder that can be written to")
-        handle = None if self.folder in _IN_USE else _lock(self.inside / "lock")
+        self._place = self.inside.resolve()
+        handle = None if self._place in _IN_USE else _lock(self.inside / "lock")
         if handle is None:
             self._refuse("is in use by another fit: wait for its end, or pass another folder")
         self._handle = handle
-        _IN_USE.add(self.folder)
+        _IN_USE.add(self._place)
         return self
 
     def __exit__(self, *error: object) -> None:
-        _IN_USE.discard(self.folder)
+        _IN_USE.discard(self._place)
         if self._handle != _NO_LOCKS:
             os.close(self._handle)
 

@@ -736,6 +736,7 @@ HOSTILE_PICKLES = {
     **dict(doublings()),
     "numbers of one hash": b"\x80\x02}(" + b"".join(b"\x8a\x0a" + (i * (2**61 - 1)).to_bytes(10, "little") + b"N" for i in range(70_000)) + b"u.",
     "keys that are tuples": b"\x80\x02}(" + b"K\x01K\x02\x86N" * 10 + b"u.",
+    "tuples of one hash": b"\x80\x02}(" + b"".join(b"(" + b"".join(b"J" + struct.pack("<i", -1 - (i >> b & 1)) for b in range(14)) + b"tN" for i in range(2**13)) + b"u.",
     "keys of a call": b"\x80\x02ccollections\nOrderedDict\n]K\x01K\x02\x86a\x85R.",
     "long keys": b"\x80\x02" + b"".join(text("x" * 300_000) + put(i) for i in (0, 1)) + b"}(" + (get(0) + b"N" + get(1) + b"N") * 30_000 + b"u.",
     "tuples without end": b"\x80\x02)" + b"\x85" * 100_000 + b".",
