@@ -1,4 +1,4 @@
-"""The order of batches in an epoch, and their loader."""
+"""The order of batches in an epoch."""
 
 from __future__ import annotations
 
@@ -6,11 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from torch.utils.data import DataLoader, Sampler
-
-from .corpus import Corpus
-from .processes import Ranks
-from .reading import worker_options
+from torch.utils.data import Sampler
 
 
 class MontageBatches(Sampler):
@@ -97,27 +93,3 @@ class MontageBatches(Sampler):
             if not waiting[item]:
                 waiting[item] = self._batches(members[item])
             yield waiting[item].pop()
-
-
-def make_loader(
-    corpus: Corpus,
-    batch_size: int,
-    rng: np.random.Generator,
-    *,
-    shares: Sequence[float] | None = None,
-    n_workers: int = 0,
-    ranks: Ranks,
-) -> DataLoader:
-    """Loader of (x, channels) batches; workers where streams make them."""
-    sampler = MontageBatches(
-        corpus.sizes,
-        batch_size * ranks.size,
-        rng,
-        ranks.rank,
-        ranks.size,
-        streams=[len(stream) for stream in corpus.streams],
-        sources=[part.source for part in (*corpus.montages, *corpus.streams)],
-        shares=shares,
-    )
-    options = worker_options(n_workers if corpus.streams else 0)
-    return DataLoader(corpus, sampler=sampler, batch_size=None, **options)

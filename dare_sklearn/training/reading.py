@@ -205,15 +205,14 @@ def read_recording(item: Any, how: How) -> Part:
     whole = replace(
         signals, data=data, ch_names=recording.ch_names, sfreq=float(how.config.sfreq)
     ).reorder(signals.ch_names)
-    gone = LazyEpochs((), (1,), signals.n_chans, signals.n_times)
-    return Part(
-        whole,
-        replace(signals, data=gone),
-        not recording.loaded,
-        name=recording.name,
-        digest=contents.digest,
-        bad=recording.bad,
-    )
+    what = {"name": recording.name, "digest": contents.digest, "bad": recording.bad}
+    return Part(whole, without_values(signals), not recording.loaded, **what)
+
+
+def without_values(signals: Signals) -> Signals:
+    """The layout of signals, without their values."""
+    n_epochs, n_chans, n_times = signals.data.shape
+    return replace(signals, data=LazyEpochs((), (n_epochs,), n_chans, n_times))
 
 
 class _Files(Dataset):

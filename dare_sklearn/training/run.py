@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.utils.data import DataLoader
 
 from ..modules.config import DAREConfig
 from ..pretraining.objective import PretrainingModel
@@ -18,7 +19,7 @@ from ..pretraining.schedules import linear, one_cycle, restarted
 from ..signals.errors import SignalError, tell
 from ..signals.files import stamps
 from ..signals.readers import tell_ignored
-from .batches import make_loader
+from .batches import MontageBatches
 from .checkpoint import CheckpointFolder, SaveCheckpoints, plain
 from .corpus import Corpus, MappedWindows, Stream
 from .device import resolve_device
@@ -26,7 +27,7 @@ from .memory import fit_or_name_batch_size
 from .net import check_finite_weights, make_callbacks
 from .pretrain import PretrainNet, masks_of_step
 from .processes import Ranks, SharedStop, find_ranks
-from .reading import How, OnError, find_sources, is_path, is_stream, tell_skipped
+from .reading import How, OnError, find_sources, is_path, is_stream, tell_skipped, worker_options
 from .seeds import draw_seeds, torch_seed
 from .stop_signals import StopSignals, unwinding
 from .threads import compute_threads, n_threads_of
@@ -74,14 +75,19 @@ def pretrain(
                 f"window(s) left out for bad segments, {len(corpus.skipped)} recording(s) that "
                 "cannot be used"
             )
-        loader = make_loader(
-            corpus,
-            recipe.batch_size,
+        sampler = MontageBatches(
+            corpus.sizes,
+            recipe.batch_size * ranks.size,
             np.random.default_rng(order_seed),
+            ranks.rank,
+            ranks.size,
+            streams=[len(stream) for stream in corpus.streams],
+            sources=[part.source for part in (*corpus.montages, *corpus.streams)],
             shares=shares,
-            n_workers=recipe.n_workers,
-            ranks=ranks,
         )
+        # workers make the batches of streams; windows are there already
+        options = worker_options(recipe.n_workers if corpus.streams else 0)
+        loader = DataLoader(corpus, sampler=sampler, batch_size=None, **options)
 
         def describe_run() -> dict[str, Any]:
             rounding = {
@@ -106,7 +112,7 @@ def pretrain(
         if saves or ranks.size > 1:
             run = ranks.first(describe_run) if saves else {}
             stop = SharedStop() if ranks.size > 1 else StopSignals()
-            saver = SaveCheckpoints(folder, run, loader.sampler, recipe.checkpoint_every, stop)
+            saver = SaveCheckpoints(folder, run, sampler, recipe.checkpoint_every, stop)
             callbacks.append(("checkpoints", saver))
         verbose = recipe.verbose if ranks.rank == 0 else 0
         borders = [len(loader) * epoch for epoch in (0, *recipe.restarts, recipe.max_epochs)]

@@ -21,7 +21,7 @@ from ..signals.grid import Grid
 from ..signals.lazy import LazyEpochs
 from ..signals.recordings import cut_windows
 from .corpus import Corpus, MappedWindows, Montage
-from .reading import How, OnError, Source, read_sources
+from .reading import How, OnError, Source, read_sources, without_values
 
 BLOCK = 64  # epochs on disk that are read together
 MANIFEST = "windows.json"
@@ -130,13 +130,6 @@ def _file_name(folder: Path, number: int) -> Path:
     return folder / f"{number}.f32"
 
 
-def _without_values(signals: Signals) -> Signals:
-    """The layout of signals, without their values."""
-    n_epochs, n_chans, n_times = signals.data.shape
-    gone = LazyEpochs((), (n_epochs,), n_chans, n_times)
-    return Signals(**{**vars(signals), "data": gone})
-
-
 def find_prepared(folder: Path, made_of: Any) -> Corpus | None:
     """Windows that an earlier run has kept, if they are of these files, and whole."""
     try:
@@ -184,7 +177,7 @@ def prepare(
         layouts.add(layout.layout())
         done.mixed |= part.name is not None or len(layouts) > 1
         if done.layout is None:
-            done.layout = _without_values(layout)
+            done.layout = without_values(layout)
         positions = sorted((name, list(map(float, p))) for name, p in layout.positions.items())
         digest.update(repr((layout.layout(), positions)).encode())
         if part.digest is not None:
