@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from sklearn.utils._param_validation import Interval, validate_params
 
+from ..signals.interpolation import template_montage
 from .compare import COSTS, WHICH, check_folds, check_scorers, compare, scorer_name
 
 
@@ -187,6 +188,8 @@ class _WithLoss:
                 return self.whole(estimator, X.copy().drop_channels(lost), y)
         except ValueError:  # of another number of channels than in the fit
             filled = X.copy().load_data()
+            if filled.info["dig"] is None:  # the names say where electrodes are
+                filled.set_montage(template_montage(), match_case=False, on_missing="ignore")
             bads, filled.info["bads"] = filled.info["bads"], lost
             filled.interpolate_bads(reset_bads=True, verbose="error")
             filled.info["bads"] = bads

@@ -97,6 +97,11 @@ def pretrain(
                 "compile": recipe.compile,
             }
             params = params_of(model, device)
+            if checkpoint is not None and recipe.precision == "auto":
+                # what "auto" is on another device is a matter of rounding, like the device
+                begun = checkpoint.run
+                if begun["rounding"]["device"] != device.type:
+                    params["precision"] = begun["params"]["precision"]
             if ranks.size > 1:
                 params["n_processes"] = ranks.size
             run = {"params": params, "corpus": describe(corpus), "seeds": seeds}

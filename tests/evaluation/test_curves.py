@@ -80,6 +80,15 @@ def test_lost_electrodes_are_left_out_or_interpolated(epochs):
     )
 
 
+def test_lost_electrodes_of_recordings_without_positions(epochs):
+    """Their names say where they are."""
+    bare = epochs.copy().set_montage(None)
+    power = {"power": make_pipeline(BandPower(), LogisticRegression(max_iter=1000))}
+    with pytest.warns(UserWarning, match="lost electrodes are interpolated"):
+        found = lost_electrodes(power, bare, epochs.events[:, 2], [0.5], n_draws=1, cv=2)
+    assert np.isfinite(found["accuracy"]).all()
+
+
 def test_a_search_chooses_on_all_electrodes(epochs):
     y, options = epochs.events[:, 2], {"cv": 2, "inner_cv": 2, "random_state": 0}
     dare = {"DARE": make_pipeline(DAREEmbedder(), LogisticRegression(max_iter=1000))}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import shutil
@@ -666,6 +667,21 @@ def test_two_fits_do_not_share_a_folder(whole, tmp_path):
 
     assert_same(whole, pretrainer(tmp_path, callbacks=[Act(meanwhile)]).fit(X))
     assert len(errors) == 1 and "is in use by another fit" in errors[0]
+
+
+def test_a_run_of_another_device_goes_on_here(tmp_path):
+    """ "auto" was bfloat16 on that GPU, and is float32 here."""
+    pretrainer(tmp_path, callbacks=[Act(interrupt)]).fit(X)
+    for file in tmp_path.glob("checkpoints/*/state.json"):
+        state = json.loads(file.read_text())["state"]
+        state["run"]["rounding"]["device"] = "cuda"
+        state["run"]["params"]["precision"] = "bfloat16"
+        digest = hashlib.sha256(_checkpoint._to_json(state).encode()).hexdigest()
+        file.write_text(_checkpoint._to_json({"sha256": digest, "state": state}))
+    with pytest.raises(ValueError, match="precision was 'bfloat16' and is 'float32'"):
+        pretrainer(tmp_path, precision="float32").fit(X)
+    with pytest.warns(UserWarning, match="device was cuda, is cpu"):
+        assert pretrainer(tmp_path).fit(X).n_iter_ == 3
 
 
 def test_another_precision_is_refused(run):
