@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
 
 N_FILTERS = 4  # of CSP, and of Xdawn per class
@@ -16,33 +13,29 @@ def csp_filters(X: np.ndarray, y: np.ndarray, n_filters: int = N_FILTERS) -> np.
 
     At most as many as there are channels.
     """
+    from mne import use_log_level
     from mne.decoding import CSP, SPoC
 
     kind = SPoC if y.dtype.kind == "f" else CSP
     n_filters = min(n_filters, X.shape[1])
     # found from one covariance: MNE would decompose all samples for it
     rank = {"mag": np.linalg.matrix_rank(mean_covariance(X), rtol=RANK_TOL, hermitian=True)}
-    model = kind(n_filters, reg="oas", rank=rank)
-    fitted = _quiet(lambda: model.fit(X.astype(np.float64), y))
+    with use_log_level("error"):
+        fitted = kind(n_filters, reg="oas", rank=rank).fit(X.astype(np.float64), y)
     return fitted.filters_[:n_filters]
 
 
 def xdawn_filters(X: np.ndarray, y: np.ndarray, n_filters: int = N_FILTERS) -> np.ndarray:
     """Xdawn filters of each class, ``(n_classes * n_filters, n_chans)``."""
+    from mne import use_log_level
     from mne.decoding import XdawnTransformer
 
     n_filters = min(n_filters, X.shape[1])
-    fitted = _quiet(lambda: XdawnTransformer(n_filters, reg="oas").fit(X.astype(np.float64), y))
+    with use_log_level("error"):
+        fitted = XdawnTransformer(n_filters, reg="oas").fit(X.astype(np.float64), y)
     return fitted.filters_.reshape(-1, X.shape[1])
 
 
 def mean_covariance(X: np.ndarray) -> np.ndarray:
     """Mean over epochs of the covariance of channels, ``(n_chans, n_chans)``."""
     return np.mean([np.cov(epoch) for epoch in X], axis=0).reshape(X.shape[1], -1)
-
-
-def _quiet(call: Callable[[], Any]) -> Any:
-    import mne
-
-    with mne.use_log_level("error"):
-        return call()

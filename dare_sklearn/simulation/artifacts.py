@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from .head import Head
-from .noise import band_noise, coloured_noise, slow_gain
+from .noise import band_noise, coloured_noise, of_unit_power, slow_gain
 from .subjects import Traits
 
 EYES = np.array([[-0.032, 0.080, 0.0], [0.032, 0.080, 0.0]])
@@ -118,8 +118,7 @@ def instrument(
     n_chans = len(head.positions)
 
     def slow(freqs: np.ndarray) -> np.ndarray:
-        power = 1.0 / (0.15**2 + freqs**2)
-        return power / (power.sum() * (freqs[1] - freqs[0]))
+        return of_unit_power(1.0 / (0.15**2 + freqs**2), freqs)
 
     # Drifts: smooth over the scalp (four directions), and one of each electrode.
     scalp = 0.5 * traits.drift * np.c_[np.ones(n_chans), head.positions / 0.1]

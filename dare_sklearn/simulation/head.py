@@ -12,14 +12,10 @@ from ..signals.electrodes import electrode_name
 from ..signals.interpolation import head_sphere, template_montage, template_positions
 
 # Electrodes that every forward solution holds besides the requested ones: the 10-20 system, on
-# which amplitudes are defined, so that a source is as strong whatever montage is asked for.
-# fmt: off
-SCALE_NAMES = (
-    "Fp1", "Fpz", "Fp2", "F7", "F3", "Fz", "F4", "F8", "FCz",
-    "T7", "C3", "Cz", "C4", "T8", "CPz", "P7", "P3", "Pz",
-    "P4", "P8", "PO7", "POz", "PO8", "O1", "Oz", "O2",
+# which amplitudes are defined, so that a source is as strong whatever montage is requested.
+SCALE_NAMES = tuple(
+    "Fp1 Fpz Fp2 F7 F3 Fz F4 F8 FCz T7 C3 Cz C4 T8 CPz P7 P3 Pz P4 P8 PO7 POz PO8 O1 Oz O2".split()
 )
-# fmt: on
 
 N_CORTEX = 220  # dipoles of the background
 CORTEX_DEPTH = (0.70, 0.88)  # distance from the centre relative to the head's radius
@@ -87,10 +83,10 @@ def _unit(vectors: np.ndarray) -> np.ndarray:
 
 def _rotation(angles: np.ndarray) -> np.ndarray:
     """Rotation matrix of small turns about the three axes (radians)."""
-    cos, sin = np.cos(angles), np.sin(angles)
-    about_x = np.array([[1, 0, 0], [0, cos[0], -sin[0]], [0, sin[0], cos[0]]])
-    about_y = np.array([[cos[1], 0, sin[1]], [0, 1, 0], [-sin[1], 0, cos[1]]])
-    about_z = np.array([[cos[2], -sin[2], 0], [sin[2], cos[2], 0], [0, 0, 1]])
+    (cx, cy, cz), (sx, sy, sz) = np.cos(angles), np.sin(angles)
+    about_x = np.array([[1, 0, 0], [0, cx, -sx], [0, sx, cx]])
+    about_y = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
+    about_z = np.array([[cz, -sz, 0], [sz, cz, 0], [0, 0, 1]])
     return about_z @ about_y @ about_x
 
 
@@ -157,7 +153,6 @@ def make_head(rng: np.random.Generator, ch_names: tuple[str, ...]) -> Head:
     depth = rng.uniform(*CORTEX_DEPTH, (N_CORTEX, 1))
     places = [centre + radius * depth * radial]
     orientations = [_tilted(rng, radial, 0.5)]
-    sizes = [N_CORTEX]
     index = {name: i for i, name in enumerate(names)}
     for region in REGIONS.values():
         above = offsets[[index[name] for name in region.under]]
@@ -166,14 +161,12 @@ def make_head(rng: np.random.Generator, ch_names: tuple[str, ...]) -> Head:
         direction = _unit(above + shift + jitter)
         places.append(centre + radius * region.depth * direction)
         orientations.append(_tilted(rng, direction, region.tilt))
-        sizes.append(len(direction))
 
     used = tuple(dict.fromkeys([*ch_names, *SCALE_NAMES]))
     positions = electrodes[[index[name] for name in used]]
-    field = _leadfield(
-        used, positions, centre, radius, np.concatenate(places), np.concatenate(orientations)
-    )
-    parts = np.split(field, np.cumsum(sizes)[:-1], axis=1)
+    dipoles = np.concatenate(places), np.concatenate(orientations)
+    field = _leadfield(used, positions, centre, radius, *dipoles)
+    parts = np.split(field, np.cumsum([len(place) for place in places])[:-1], axis=1)
     scale_rows = [used.index(name) for name in SCALE_NAMES]
     rows = slice(0, len(ch_names))
 

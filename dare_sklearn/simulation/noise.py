@@ -28,7 +28,8 @@ def _complex_normal(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndar
     return pairs.view(np.complex64)[..., 0]
 
 
-def _of_unit_power(power: np.ndarray, freqs: np.ndarray) -> np.ndarray:
+def of_unit_power(power: np.ndarray, freqs: np.ndarray) -> np.ndarray:
+    """A spectrum at evenly spaced frequencies, scaled so that it integrates to 1."""
     return power / (power.sum() * (freqs[1] - freqs[0]))
 
 
@@ -56,7 +57,7 @@ def band_noise(
 
     def density(freqs: np.ndarray) -> np.ndarray:
         power = 1.0 / (1.0 + (low / freqs) ** 6) / (1.0 + (freqs / high) ** 6)
-        return _of_unit_power(power, freqs)
+        return of_unit_power(power, freqs)
 
     return coloured_noise(rng, n_rows, n_times, sfreq, density)
 
@@ -75,7 +76,7 @@ def slow_gain(
     """
 
     def density(freqs: np.ndarray) -> np.ndarray:
-        return _of_unit_power(np.exp(-((freqs / cutoff) ** 2)), freqs)
+        return of_unit_power(np.exp(-((freqs / cutoff) ** 2)), freqs)
 
     slow = coloured_noise(rng, n_rows, n_times, sfreq, density)
     return np.exp(np.float32(spread) * slow - np.float32(spread**2))
