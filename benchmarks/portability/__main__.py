@@ -98,7 +98,7 @@ def measured(task: Task, cells: Path) -> pd.DataFrame:
             scoring={"score": task.scoring}, **options,
         )[[*which, "score"]]  # fmt: skip
         parts.append(own.assign(electrodes=size, half_rate=False, how="own"))
-    return pd.concat(parts, ignore_index=True)
+    return pd.concat(parts, ignore_index=True).rename(columns={"score": task.scoring})
 
 
 def main() -> None:
@@ -106,7 +106,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--cells", type=Path, required=True)
-    tasks = ["hands_feet", "stimulus", "eyes", "arithmetic"]
+    tasks = ["hands_feet", "stimulus", "arithmetic"]
     parser.add_argument("--tasks", nargs="+", choices=TASKS, default=tasks)
     args = parser.parse_args()
     mne.set_log_level("error")
