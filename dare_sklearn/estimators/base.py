@@ -12,14 +12,17 @@ import numpy as np
 import torch
 from sklearn.base import BaseEstimator
 from sklearn.model_selection import train_test_split
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from ..base.columns import read_column, read_groups
+from ..base.embed import electrodes_of, embed_windows, features_of, fit_features
 from ..base.encoder import ENCODER_CONSTRAINTS, resolve_encoder
 from ..base.hub import PushToHubMixin
 from ..base.input import SignalInputMixin
-from ..base.pooling import POOLINGS, VIEWS
+from ..base.pooling import POOLINGS, VIEWS, AllBlocks, Reading
 from ..base.state import PlainStateMixin, whole_or_not_at_all
 from ..modules.probe import ConvLinearProbe
 from ..modules.virtual import VirtualProbe
@@ -36,7 +39,6 @@ from ..training.net import history_frame
 from ..training.probe import ProbeData, hold_out_groups, train_probe
 from ..training.seeds import draw_seeds, torch_seed
 from ..training.threads import compute_threads, n_threads_of
-from .linear import fit_linear, linear_features
 from .persistence import load_probe, save_probe
 from .starts import MOST_EPOCHS, VIRTUAL_INITS, ignored_params, make_probe, start_probe
 
@@ -139,7 +141,7 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
         for name in ("net_", "module_", "linear_", "blocks_", "space_", "electrodes_"):
             vars(self).pop(name, None)
         if self.adaptation == "linear":
-            fit_linear(self, windows, targets, weight, groups)
+            self._fit_linear(windows, targets, weight, groups)
         else:
             self._fit_probe(windows, targets, self._epoch_weights(targets, weight), groups)
         return self
@@ -187,6 +189,37 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
     def _tell(self, message: str) -> None:
         with self._asking():
             tell(message)
+
+    def _fit_linear(
+        self,
+        windows: Windows,
+        targets: np.ndarray,
+        weight: np.ndarray,
+        groups: np.ndarray | None,
+    ) -> None:
+        config = self.encoder_.config
+        Reading.of(self).check(config)
+        self.electrodes_ = electrodes_of(windows.rows)
+        with compute_threads(n_threads_of(config)):
+            if self.pooling == "auto":
+                rows = embed_windows(self, windows)
+                n_patches = windows.shape[-1] // config.patch_size
+                n_dims = config.embed_num * config.embed_dim
+                shape = len(windows.rows), n_patches, n_dims
+                self.blocks_ = AllBlocks(shape, config.embed_dim)
+                model = self.linear_ = self._kernel_model(targets, weight)
+                blocks = self.blocks_.fit_transform(rows)
+                model.fit(blocks, targets, sample_weight=weight, groups=groups)
+            else:
+                features = fit_features(self, windows).astype(np.float64)
+                # class weights shape the decision, not the scale of the features
+                scaler = StandardScaler().fit(features, sample_weight=weight / weight.max())
+                model = self._linear_model()
+                weight = self._epoch_weights(targets, weight)
+                model.fit(scaler.transform(features), targets, sample_weight=weight)
+                self.linear_ = make_pipeline(scaler, model)
+        self.n_iter_ = int(np.max(getattr(model, "n_iter_", None) or 1))
+        self.history_ = history_frame([], {"train_loss": "loss"})
 
     def _fit_probe(
         self,
@@ -360,7 +393,11 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
         return scores.numpy()
 
     def _linear_features(self, X: Any) -> Any:
-        return linear_features(self, self._load(X))
+        """What ``linear_`` reads: features, or with ``pooling="auto"`` blocks of them."""
+        windows = self._load(X)
+        if self.pooling == "auto":
+            return self.blocks_.transform(embed_windows(self, windows))
+        return features_of(self, windows).astype(np.float64)
 
     # save --------------------------------------------------------------------------------------
 
