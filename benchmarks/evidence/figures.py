@@ -41,8 +41,8 @@ def overview(summary: pd.DataFrame, ours: list[str], fields: list[str]) -> Figur
         for row, look, shift in zip(shown, LOOKS, (0.22, 0.0, -0.22), strict=True):
             look = {key: value for key, value in look.items() if key != "label" or not place}
             ax.plot([row["low"], row["high"]], [place + shift] * 2, color=look["color"], lw=1.6)
-            ax.plot(row["mean"], place + shift, ls="", **look)
-        ax.text(1.02, place - 0.22, best, color="#555555", va="center", fontsize=8)
+            ax.plot(row["mean"], place + shift, ls="", clip_on=False, **look)
+        ax.text(1.03, place - 0.22, best, color="#555555", va="center", fontsize=8)
     ax.plot([], [], ":", color="#999999", label="chance")
     names = []
     for task, (row, *_), _ in rows:
