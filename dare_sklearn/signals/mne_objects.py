@@ -42,13 +42,16 @@ def refuse_evoked(X: Any) -> None:
 
 def by_layout(objects: list) -> list[list]:
     """Runs of neighbours: epochs that can be stacked (in the order of the labels), and others."""
+    import mne
 
     def layout(obj: Any) -> tuple | None:
         if not is_epochs(obj):
             return None
         info = obj.info
-        channels = tuple(zip(info["ch_names"], obj.get_channel_types(), strict=True))
-        return channels, frozenset(info["bads"]), info["sfreq"], len(obj.times)
+        names = info["ch_names"]
+        # get_channel_types looks up its `picks` anew, for every epoch that scikit-learn has cut out
+        types = tuple(mne.channel_type(info, i) for i in range(len(names)))
+        return tuple(names), types, frozenset(info["bads"]), info["sfreq"], len(obj.times)
 
     return [list(run) for _, run in groupby(objects, key=layout)]
 
@@ -61,11 +64,11 @@ def from_epochs(objects: list) -> Signals:
     counts = tuple(map(len, objects))
     if not sum(counts):
         raise SignalError("X has 0 sample(s): all epochs are dropped, and 1 is required.")
-    readers = tuple(partial(_read_epochs, epochs, picks) for epochs in objects)
     if all(epochs.preload for epochs in objects):
-        blocks = [reader(None) for reader in readers]
+        blocks = [epochs.get_data(picks=picks, copy=False) for epochs in objects]
         data = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
     else:
+        readers = tuple(partial(_read_epochs, epochs, picks) for epochs in objects)
         data = LazyEpochs(readers, counts, len(picks), len(first.times))
     file = getattr(first, "filename", None)
     return Signals(

@@ -133,6 +133,17 @@ def test_only_eeg_is_used(microvolts):
     assert read(epochs, ch_names=None, sfreq=None, unit="auto").ch_names == ("FP1", "O2")
 
 
+def test_one_epochs_of_a_list_may_differ_in_a_channels_type(epochs):
+    parts = [epochs[i] for i in range(5)]
+    parts[3].set_channel_types({"Cz": "eog"}, verbose="error")
+    own = {"ch_names": None, "sfreq": None, "unit": "auto"}
+    with pytest.raises(ValueError, match=r"differ in channels \(CZ only in some\)"):
+        read(parts, **own)
+    for part in parts:
+        part.set_channel_types({"Cz": "eog"}, verbose="error")
+    assert read(parts, **own).ch_names == ("FP1", "O2")
+
+
 def test_names_match_in_any_spelling(microvolts):
     assert read(microvolts, ch_names=["Fc5.", "t3", "OZ.."]).ch_names == ("FC5", "T7", "OZ")
     with pytest.raises(ValueError, match=r"T7 twice \(as 'T3' and 'T7'\)"):
