@@ -23,6 +23,12 @@ from .base import ProbeEstimator
 class DAREClassifier(ClassifierMixin, ProbeEstimator):
     """Classify EEG epochs with a frozen or fine-tuned DARE-EEG encoder.
 
+    Parameters stand in four groups: those of every `adaptation` (`encoder` to `verbose`), those of
+    "linear" (`unknown_channels` to `cache_mb`), those of the convolutions of "conv-linear" and
+    "finetune" (`target_channels` to `temporal_kernel`), and those of gradient steps (`max_epochs`
+    to `callbacks`), which "finetune" takes, and "conv-linear" with ``spatial_init="spline"`` or
+    "random", or with ``validation_fraction > 0``.
+
     Parameters
     ----------
     encoder : str, path, DAREPretrainer or None, default="nano"
@@ -39,9 +45,35 @@ class DAREClassifier(ClassifierMixin, ProbeEstimator):
         Sampling rate in Hz of arrays, which carry none.
     unit : {"auto", "uV", "V"}, default="auto"
         Unit of arrays and braindecode windows; "auto" decides from the amplitude and warns.
+    class_weight : {"balanced", "smooth"}, dict or None, default=None
+        Weights of the classes. "smooth" is the paper's (mean frequency / frequency) ** 0.5,
+        normalised to a mean of 1. For "linear" they only weigh the decision, while sample weights
+        weigh the scaling of the features too.
+    device : str, default="auto"
+        Device of torch; "auto" takes CUDA, then MPS, then the CPU.
+    precision : {"auto", "float32", "bfloat16"}, default="auto"
+        Precision of the networks; "auto" is bfloat16 on GPUs that have it, and float32 elsewhere.
+    random_state : int, RandomState or None, default=None
+        Seeds initial weights, order of epochs, dropout and the validation split.
+    verbose : int, default=0
+        1 shows a progress bar and a line of losses per epoch.
     unknown_channels : {"interpolate", "drop", "error"}, default="interpolate"
         For "linear": how to handle channels that the encoder does not know. The other modes take
         any channel as it is.
+    views : {"joint", "electrodes"}, default="joint"
+        For "linear": as in `DAREEmbedder`. Not used by ``pooling="auto"``.
+    pooling : {"auto", "mean", "mean_std", "flatten", "covariance", "power"}, default="auto"
+        For "linear": "auto" reads joint tokens and those of every electrode at every patch, the
+        covariance of electrodes, their power, and their covariances in the bands of the encoder's
+        principal filters, and weighs them by predictions of held-out training epochs (of whole
+        groups, if ``fit`` is given ``groups``), so that it suits any paradigm. The others are one
+        pooling, as in `DAREEmbedder`, with `C`.
+    C : float, default=1.0
+        For "linear" with one pooling: inverse strength of the L2 penalty. "auto" chooses its own.
+    cache : "memory", path or None, default=None
+        For "linear": where embeddings are kept between fits, as in `DAREEmbedder`.
+    cache_mb : int, default=1000
+        For "linear": bound of the cache in megabytes.
     target_channels : sequence of str or None, default=None
         Electrodes that the spatial convolution maps to; None: the 19 of the 10-20 system.
     spatial_init : {"auto", "csp", "xdawn", "spline", "random"}, default="auto"
@@ -63,19 +95,6 @@ class DAREClassifier(ClassifierMixin, ProbeEstimator):
     temporal_kernel : int or None, default=None
         Odd length in samples (at 256 Hz) of a depthwise temporal convolution after the spatial
         one, with batch norm and GELU (15 in the paper); None: no such layer.
-    views : {"joint", "electrodes"}, default="joint"
-        For "linear": as in `DAREEmbedder`. Not used by ``pooling="auto"``.
-    pooling : {"auto", "mean", "mean_std", "flatten", "covariance", "power"}, default="auto"
-        For "linear": "auto" reads joint tokens and those of every electrode at every patch, the
-        covariance of electrodes and their power, and weighs them by predictions of held-out
-        training epochs (of whole groups, if ``fit`` is given ``groups``), so that it suits any
-        paradigm. The others are one pooling, as in `DAREEmbedder`, with `C`.
-    cache : "memory", path or None, default=None
-        For "linear": where embeddings are kept between fits, as in `DAREEmbedder`.
-    cache_mb : int, default=1000
-        Bound of the cache in megabytes.
-    C : float, default=1.0
-        For "linear" with one pooling: inverse strength of the L2 penalty. "auto" chooses its own.
     max_epochs : int, default=100
         Passes through the training epochs.
     batch_size : int, default=64
@@ -90,10 +109,6 @@ class DAREClassifier(ClassifierMixin, ProbeEstimator):
         For "finetune": ratio of the rates of neighbouring encoder layers.
     adapter_dropout, dropout : float, default=0.0, 0.5
         Between the convolutions and the encoder, and before the head.
-    class_weight : {"balanced", "smooth"}, dict or None, default=None
-        Weights of the classes. "smooth" is the paper's (mean frequency / frequency) ** 0.5,
-        normalised to a mean of 1. For "linear" they only weigh the decision, while sample weights
-        weigh the scaling of the features too.
     label_smoothing : float, default=0.0
         Share of every label that is spread over all classes; the paper goes up to 0.1.
     validation_fraction : float, default=0.0
@@ -101,16 +116,8 @@ class DAREClassifier(ClassifierMixin, ProbeEstimator):
         to stop early and keep the best weights.
     patience : int, default=20
         Epochs without improvement before the training stops.
-    device : str, default="auto"
-        Device of torch; "auto" takes CUDA, then MPS, then the CPU.
-    precision : {"auto", "float32", "bfloat16"}, default="auto"
-        Precision of the networks; "auto" is bfloat16 on GPUs that have it, and float32 elsewhere.
     callbacks : list of skorch callbacks or None, default=None
         Called during training beside our own.
-    random_state : int, RandomState or None, default=None
-        Seeds initial weights, order of epochs, dropout and the validation split.
-    verbose : int, default=0
-        1 shows a progress bar and a line of losses per epoch.
 
     Attributes
     ----------
