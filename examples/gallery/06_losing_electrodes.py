@@ -2,7 +2,7 @@
 Losing electrodes at prediction
 ===============================
 
-Electrodes dry out and come off. A model that was fitted on all of them can go on with those that
+Electrodes dry out and come off. A model that was fitted on all of them can continue with those that
 are left: the encoder was trained to see the same through any of its electrodes.
 """
 

@@ -2,7 +2,7 @@
 Pretraining on your own recordings
 ==================================
 
-:class:`~dare_sklearn.DAREPretrainer` learns an encoder from signals alone, without labels. Shown
+:class:`~dare_sklearn.DAREPretrainer` learns an encoder from signals without labels. Shown
 here on ten minutes of simulated recordings, in less than a minute: enough to see the loss terms at
 work, far too little for a good encoder.
 """

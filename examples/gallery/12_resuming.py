@@ -2,8 +2,9 @@
 Resuming an interrupted run
 ===========================
 
-A pretraining takes hours, and machines fail. With ``checkpoint_dir``, the same ``fit`` call goes
-on where the last one stopped, and ends with the same bits (on a CPU) as if nothing had happened.
+A pretraining takes hours, and machines fail. With ``checkpoint_dir``, the same ``fit`` call
+continues where the last one stopped, and ends with the same bits (on a CPU) as if nothing had
+happened.
 """
 
 import tempfile
@@ -37,7 +38,7 @@ def run(callbacks=None, checkpoint_dir=None):
         max_epochs=8,
         batch_size=48,
         checkpoint_dir=checkpoint_dir,
-        checkpoint_every=1,  # also within an epoch; None: after epochs alone
+        checkpoint_every=1,  # also within an epoch; None: only after epochs
         callbacks=callbacks,
         random_state=0,
     )

@@ -69,7 +69,7 @@ ax.spines[:].set_visible(False)
 # ------------
 # - Losses and weights agree with those of a single process with the whole batch, to rounding. The
 #   learning rate is not scaled.
-# - Every process ends with the same fitted object; the first one alone writes files.
+# - Every process ends with the same fitted object; only the first one writes files.
 # - On SIGTERM the step is finished and saved, and the process exits with code 143, so that a
 #   cluster can put the job back into its queue: see :doc:`/guide/clusters` for a SLURM script.
 # - A cross-validation or a grid search wants other machinery, since its fits are independent:

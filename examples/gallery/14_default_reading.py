@@ -73,7 +73,7 @@ plot_scores(scores, "roc_auc", summarize(scores), chance=0.5)
 
 # %%
 # Where does the answer come from? The fitted model tells the share of each block: tokens of all
-# electrodes together (joint), tokens of every electrode alone (electrodes), their covariance,
+# electrodes together (joint), tokens of each electrode by itself (electrodes), their covariance,
 # their power, and covariances in bands of frequency.
 shares = pd.DataFrame({task: pd.Series(model.linear_.weights_) for task, model in models.items()})
 shares = shares / shares.sum()

@@ -33,7 +33,7 @@ layout = {"ch_names": epochs.ch_names, "sfreq": epochs.info["sfreq"], "unit": "u
 y, subject = epochs.metadata["label"].to_numpy(), epochs.metadata["subject"].to_numpy()
 
 # %%
-# Each electrode is encoded alone, so that it is still known *where* a token comes from.
+# Each electrode is encoded by itself, so that it is still known *where* a token comes from.
 embedder = DAREEmbedder(views="electrodes", pooling="tokens", cache="memory", **layout)
 tokens = embedder.fit_transform(X)
 print(X.shape, "->", tokens.shape)

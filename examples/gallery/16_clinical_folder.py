@@ -107,5 +107,5 @@ plot_channel_relevance(importances, model.ch_names_in_)
 #     pretrainer = DAREPretrainer("nano", on_error="skip", checkpoint_dir="runs/tuh")
 #     pretrainer.fit("tuh_eeg/edf")
 #
-# Bipolar montages (``FP1-F7``) are no single electrodes: for those take the conv-linear probe,
+# Bipolar montages (``FP1-F7``) are not single electrodes: for those take the conv-linear probe,
 # ``DAREClassifier("nano")``, which reads channels as they were recorded.

@@ -3,7 +3,7 @@ From windows to recordings
 ==========================
 
 A diagnosis is a label of a person, and a recording has hundreds of windows. Windows of one person
-agree with each other, so they are no independent observations. Leave out whole people, average
+agree with each other, so they are not independent observations. Leave out whole people, average
 what the model says of their windows, and score people.
 """
 
