@@ -15,11 +15,8 @@ import mne
 from moabb.datasets.base import BaseDataset
 from moabb.evaluations import CrossSubjectEvaluation
 from moabb.paradigms import P300
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
-from dare_sklearn import DAREEmbedder, simulate_epochs
+from dare_sklearn import DAREClassifier, simulate_epochs
 from dare_sklearn.transformers import classical_pipelines
 from dare_sklearn.viz import plot_paired, plot_scores
 
@@ -71,11 +68,7 @@ class Simulated(BaseDataset):
 # With ``return_epochs=True``, MOABB hands over `mne.Epochs`, which know their channels, rate and
 # unit. Without it, it hands over arrays: then say ``ch_names=..., sfreq=..., unit="uV"``.
 pipelines = {
-    "DARE nano, embeddings": make_pipeline(
-        DAREEmbedder("nano", pooling="flatten"),
-        StandardScaler(),
-        LogisticRegression(C=0.01, max_iter=5_000),
-    ),
+    "DARE nano, default reading": DAREClassifier("nano", adaptation="linear", random_state=0),
     **classical_pipelines("erp"),
 }
 evaluation = CrossSubjectEvaluation(
@@ -102,7 +95,11 @@ plot_scores(table, "roc_auc", chance=0.5)
 # Person by person.
 people = results.pivot_table(index="subject", columns="pipeline", values="score")
 plot_paired(
-    people, "Xdawn + tangent space + LR", "DARE nano, embeddings", metric="roc_auc", unit="subject"
+    people,
+    "Xdawn + tangent space + LR",
+    "DARE nano, default reading",
+    metric="roc_auc",
+    unit="subject",
 )
 
 # %%
