@@ -61,6 +61,19 @@ def test_filters_find_their_sources(rhythm, evoked):
     assert csp_filters(X[:, :2], y).shape == (2, 2)
 
 
+@pytest.mark.parametrize("n_filters", [2, 6, 9])
+def test_xdawn_filters_are_mnes(evoked, n_filters):
+    X, y, _ = evoked
+    X = X - X.mean(axis=1, keepdims=True)
+    n_kept = min(n_filters, 6)
+    with mne.use_log_level("error"):
+        fitted = mne.decoding.XdawnTransformer(n_kept, reg="oas").fit(X.astype(float), y)
+    filters = xdawn_filters(X, y, n_filters)
+    assert filters.shape == (2 * n_kept, 6)
+    expected = fitted.transform(X[:3].astype(float))
+    np.testing.assert_allclose(filters @ X[:3], expected, rtol=1e-6, atol=1e-6)
+
+
 def test_which_filters_there_are(rhythm):
     X, y, _ = rhythm
     spline = np.eye(6, dtype=np.float32)
