@@ -20,6 +20,7 @@ MIN_EPOCHS = 5  # of each class, for filters that are fitted with labels
 MOST_EPOCHS = 5_000  # that "auto" solves in closed form: kernels grow with their square
 TYPICAL_UV = 10.0  # root mean square of a virtual electrode
 N_FOLDS = 5
+MANY_EPOCHS, N_FOLDS_OF_MANY = 300, 3  # of more epochs, two thirds fit filters as well
 PENALTIES = tuple(10.0 ** np.arange(-2, 3.25, 0.5))
 N_CHOICE = 1000  # epochs that readings are weighed on at most
 BLOCK = 256  # epochs that are read at once
@@ -142,7 +143,8 @@ def start_probe(
     if len(some) > 1:
         strata = targets[some] if classes else None
         folds = make_folds(len(some), strata, None if groups is None else groups[used][some])
-    folds = [np.concatenate(folds[i::N_FOLDS]) for i in range(min(N_FOLDS, len(folds)))]
+    n_folds = min(N_FOLDS if len(some) <= MANY_EPOCHS else N_FOLDS_OF_MANY, len(folds))
+    folds = [np.concatenate(folds[i::n_folds]) for i in range(n_folds)]
     shares, held_out = _weigh([z[some] for z in features], read_by, folds, goal[some], weight[some])
     known = np.isfinite(held_out).all(axis=1)
     slope, offset = 1.0, 0.0

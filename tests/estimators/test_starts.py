@@ -12,6 +12,7 @@ import torch
 from sklearn.base import clone
 
 import dare_sklearn.estimators.base as base
+import dare_sklearn.estimators.starts as starts
 from dare_sklearn import DAREClassifier, DARERegressor
 from dare_sklearn.estimators.starts import spatial_parts
 from dare_sklearn.signals.spatial_filters import csp_filters, xdawn_filters
@@ -72,6 +73,22 @@ def test_xdawn_filters_are_mnes(evoked, n_filters):
     assert filters.shape == (2 * n_kept, 6)
     expected = fitted.transform(X[:3].astype(float))
     np.testing.assert_allclose(filters @ X[:3], expected, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize(("n_epochs", "n_folds"), [(60, 5), (320, 3)])
+def test_many_epochs_are_read_in_fewer_folds(n_epochs, n_folds, monkeypatch):
+    seen = []
+
+    def count(kind, X, *args):
+        seen.append(len(X))
+        return spatial_parts(kind, X, *args)
+
+    monkeypatch.setattr(starts, "spatial_parts", count)
+    X = 10 * np.random.default_rng(0).normal(size=(n_epochs, 6, N_TIMES)).astype(np.float32)
+    DAREClassifier(None, random_state=0, **LAYOUT).fit(X, np.arange(n_epochs) % 2)
+    assert seen[0] == n_epochs
+    assert len(seen) == 1 + n_folds
+    assert sum(n_epochs - n for n in seen[1:]) == n_epochs  # each is held out once
 
 
 def test_which_filters_there_are(rhythm):
