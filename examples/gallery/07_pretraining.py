@@ -3,7 +3,7 @@ Pretraining on your own recordings
 ==================================
 
 :class:`~dare_sklearn.DAREPretrainer` learns an encoder from signals without labels. Shown
-here on ten minutes of simulated recordings, in less than a minute: enough to see the loss terms at
+here on ten minutes of simulated recordings, in half a minute: enough to see the loss terms at
 work, far too little for a good encoder.
 """
 
@@ -26,7 +26,7 @@ MONTAGE = "Fp1 Fp2 F7 F3 Fz F4 F8 T7 C3 Cz C4 T8 P7 P3 Pz P4 P8 O1 O2".split()
 recordings = simulate_epochs(
     "erp", n_subjects=10, n_epochs=60, duration=1.0, ch_names=MONTAGE, random_state=10
 )
-pretrainer = DAREPretrainer("nano", max_epochs=12, batch_size=64, random_state=0)
+pretrainer = DAREPretrainer("nano", max_epochs=10, batch_size=64, random_state=0)
 pretrainer.fit(recordings)
 pretrainer.history_.iloc[[0, -1]].round(3)
 
@@ -46,7 +46,7 @@ others = simulate_epochs("erp", n_subjects=4, n_epochs=64, ch_names=MONTAGE, ran
 encoders = {"this one": pretrainer, "nano (shipped)": "nano", "untrained": None}
 views = pd.concat(
     mask_invariance(
-        encoder, others, overlaps=(0.0, 0.4, 0.8), n_chans=8, n_draws=10, random_state=0
+        encoder, others, overlaps=(0.0, 0.4, 0.8), n_chans=8, n_draws=5, random_state=0
     ).assign(encoder=name)
     for name, encoder in encoders.items()
 )
@@ -58,7 +58,7 @@ y, subject = others.metadata["label"].to_numpy(), others.metadata["subject"].to_
 scores = compare(
     {
         name: make_pipeline(
-            DAREEmbedder(encoder, pooling="flatten"),
+            DAREEmbedder(encoder, pooling="flatten", cache="memory"),
             StandardScaler(),
             LogisticRegression(C=0.01, max_iter=5_000),
         )
