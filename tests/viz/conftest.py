@@ -52,8 +52,16 @@ def check_look(fig) -> np.ndarray:
     return image
 
 
+@pytest.fixture(autouse=True)
+def defaults():
+    """MOABB changes fonts and grids of all figures when it is imported, maybe by another test."""
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        yield
+
+
 @pytest.fixture
-def look():
+def look(defaults):
     """`check_look`; afterwards, pyplot knows no figure and no setting has changed."""
     import matplotlib.pyplot as plt
 
