@@ -18,7 +18,7 @@ from ..signals.lazy import digest_epochs
 from ..signals.resampling import resampled_length
 from ..training.device import Compiled, autocast, resolve_device, resolve_precision
 from ..training.memory import run_in_batches
-from ..training.threads import compute_threads, n_threads_of
+from ..training.threads import compute_threads, n_threads_to_embed
 from .cache import EpochCache, encoder_digest, open_cache
 from .pooling import Reading, TokenTangentSpace, read_rows
 
@@ -53,7 +53,7 @@ def embed_each(estimator: Any, windows: Windows, work: Callable[[np.ndarray], An
         block = windows[start:stop]
         return work(network.run(block) if cache is None else _through(cache, network, block))
 
-    with estimator._asking(), compute_threads(n_threads_of(estimator.encoder_.config)):
+    with estimator._asking(), compute_threads(n_threads_to_embed()):
         return run_in_batches(embed, len(windows), estimator.batch_size)
 
 

@@ -200,9 +200,9 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
         config = self.encoder_.config
         Reading.of(self).check(config)
         self.electrodes_ = electrodes_of(windows.rows)
+        rows = embed_windows(self, windows) if self.pooling == "auto" else None
         with compute_threads(n_threads_of(config)):
-            if self.pooling == "auto":
-                rows = embed_windows(self, windows)
+            if rows is not None:
                 n_patches = windows.shape[-1] // config.patch_size
                 n_dims = config.embed_num * config.embed_dim
                 shape = len(windows.rows), n_patches, n_dims

@@ -30,7 +30,7 @@ from .processes import Ranks, SharedStop, find_ranks
 from .reading import How, OnError, find_sources, is_path, is_stream, tell_skipped, worker_options
 from .seeds import draw_seeds, torch_seed
 from .stop_signals import StopSignals, unwinding
-from .threads import compute_threads, n_threads_of
+from .threads import compute_threads
 from .windows import WindowStore, describe, find_prepared, prepare
 
 TERMS = ("reconstruction", "anchor_alignment", "mask_alignment", "activation_penalty")
@@ -64,7 +64,7 @@ def pretrain(
         init_seed, order_seed, mask_seed = seeds
         stack.enter_context(torch_seed(init_seed))
         model = make_model()
-        n_threads = recipe.n_threads or n_threads_of(model.config)
+        n_threads = recipe.n_threads or torch.get_num_threads()
         stack.enter_context(compute_threads(n_threads))
         store = stack.enter_context(closing(WindowStore(folder and folder.inside)))
         items = [X] if shares is None else list(X)

@@ -1,8 +1,9 @@
 """How many threads compute.
 
-Sums are split by thread, so their last bits depend on the number of threads. A second thread
-gains little for the smallest networks (8 % of the time of a probe's fit on two idle cores) and
-costs dearly where other processes use the cores, so these run on one thread everywhere.
+Sums over epochs are split by thread, so the last bits of what is fitted depend on the number of
+threads. Fits with the smallest networks are short and run on one thread everywhere, which also
+costs least where other processes use the cores. Embedding sums nothing over epochs: its bits are
+the same with any number, and on two idle cores a second thread takes a third to a half of its time.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from threadpoolctl import ThreadpoolController
 from ..modules.config import DAREConfig
 
 WIDE = 128  # width from which a network uses all of torch's threads
+BUSY = 1.5  # processes that want to run, for each core
 _LOCK = threading.Lock()
 _here = threading.local()  # whether this Python thread computes in a block
 _running, _before = 0, (0, None)  # blocks of all threads, and what the first of them replaced
@@ -27,6 +29,12 @@ _running, _before = 0, (0, None)  # blocks of all threads, and what the first of
 def n_threads_of(config: DAREConfig) -> int:
     """One thread for networks narrower than 128 (nano); torch's own number for the others."""
     return 1 if config.embed_dim < WIDE else torch.get_num_threads()
+
+
+def n_threads_to_embed() -> int:
+    """Torch's own number, or one thread where other processes use the cores."""
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    return 1 if load > BUSY * (os.cpu_count() or 1) else torch.get_num_threads()
 
 
 @contextmanager

@@ -111,8 +111,7 @@ class DAREPretrainer(EmbeddingMixin, BaseEstimator):
     device, precision : default="auto"
         As in `DAREEmbedder`.
     n_threads : int or None, default=None
-        Threads of the CPU that compute during ``fit``; None is one for the smallest networks
-        (nano), where a second one gains little, and torch's own number for the others.
+        Threads of the CPU that compute during ``fit``; None is torch's own number.
     compile : bool, default=False
         Run the networks through ``torch.compile``. The first call takes minutes and needs a C++
         compiler; if compilation fails, warn and run uncompiled.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 
 import numpy as np
@@ -11,7 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from dare_sklearn import DAREClassifier, DAREEmbedder, DAREPretrainer, simulate_epochs
 from dare_sklearn.modules.config import get_config
-from dare_sklearn.training.threads import compute_threads, n_threads_of
+from dare_sklearn.training.threads import compute_threads, n_threads_of, n_threads_to_embed
 
 NAMES = ["Fz", "C3", "Cz", "C4", "P3", "Pz", "P4", "Oz"]
 KNOWN = {"sfreq": 256.0, "ch_names": NAMES, "unit": "uV"}
@@ -28,7 +29,7 @@ COMPUTE = {
         [
             value.numpy().ravel()
             for value in DAREPretrainer(
-                max_epochs=1, batch_size=48, window_s=2.0, random_state=0, **KNOWN
+                max_epochs=1, batch_size=48, window_s=2.0, n_threads=1, random_state=0, **KNOWN
             )
             .fit(X)
             .model_.state_dict()
@@ -68,6 +69,13 @@ def test_wide_networks_use_torchs_number(threads):
     assert numbers == [1, 3, 3]
 
 
+def test_embedding_leaves_the_cores_to_others(threads, monkeypatch):
+    threads(3)
+    for load, expected in ((0.0, 3), (1.0, 3), (8.0, 1)):
+        monkeypatch.setattr(os, "getloadavg", lambda load=load: (load * os.cpu_count(), 0, 0))
+        assert n_threads_to_embed() == expected
+
+
 def test_overlapping_blocks_restore(threads):
     threads(3)
     inside, leave, seen = threading.Event(), threading.Event(), []
@@ -97,7 +105,8 @@ def test_the_users_choice(threads):
         def on_batch_end(self, net, **kwargs):
             seen.add(torch.get_num_threads())
 
-    for n_threads, expected in ((None, 1), (2, 2)):
+    threads(3)
+    for n_threads, expected in ((None, 3), (2, 2)):
         seen: set[int] = set()
         DAREPretrainer(max_epochs=1, n_threads=n_threads, callbacks=[Look()], **KNOWN).fit(X)
         assert seen == {expected}
