@@ -20,7 +20,7 @@ from ..training.device import Compiled, autocast, resolve_device, resolve_precis
 from ..training.memory import run_in_batches
 from ..training.threads import compute_threads, n_threads_to_embed
 from .cache import EpochCache, encoder_digest, open_cache
-from .pooling import Reading, TokenTangentSpace, read_rows
+from .pooling import Reading, TokenTangentSpace, principal_filters, read_rows
 
 
 def embed_windows(estimator: Any, windows: Windows) -> np.ndarray:
@@ -77,6 +77,9 @@ class _Network:
         fitted = vars(estimator).get("electrodes_") if self.reading.electrodes else None
         fitted = None if fitted == electrodes_of(rows) else fitted
         self.fill = None if fitted is None else _fill(electrodes_of(rows), fitted, self.device)
+        self.filters = None
+        if self.reading.pooling == "auto":
+            self.filters = principal_filters(encoder).to(self.device)
         how = (rows.tolist(), fitted, self.reading, self.precision, compiled, str(self.device))
         self.settings = xxh3_128(repr((encoder_digest(encoder), how)).encode()).digest()
 
@@ -85,7 +88,13 @@ class _Network:
         with torch.inference_mode(), autocast(self.device, self.precision):
             x = self.encoder.normalize(torch.from_numpy(block).to(self.device))
             rows = read_rows(
-                self.encoder, x, self.channels, self.reading, forward=self.forward, fill=self.fill
+                self.encoder,
+                x,
+                self.channels,
+                self.reading,
+                forward=self.forward,
+                fill=self.fill,
+                filters=self.filters,
             )
         if not np.isfinite(rows).all():
             raise FloatingPointError(

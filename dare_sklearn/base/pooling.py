@@ -137,28 +137,28 @@ def principal_filters(encoder: Encoder) -> Tensor:
     for them: narrow bands, which depend on the encoder alone and not on the recordings.
     """
     config = encoder.config
-    learned = encoder.patch_embed.weight.detach().double()
+    # on the CPU: other devices may lack double precision
+    learned = encoder.patch_embed.weight.detach().cpu().double()
     frequencies = torch.fft.rfftfreq(128 * config.patch_size, 1 / config.sfreq).to(learned)
     inside = (frequencies >= 0.5) & (frequencies <= 45.0)
     spectrum = torch.where(inside, 1 / frequencies.clamp(min=0.5), 0.0)
     correlation = torch.fft.irfft(spectrum + 1e-3 * spectrum[inside].mean())
-    lags = torch.arange(config.patch_size, device=learned.device)
+    lags = torch.arange(config.patch_size)
     covariance = correlation[(lags[:, None] - lags).abs()] / correlation[0]
     values, vectors = torch.linalg.eigh(learned @ covariance @ learned.T)
     kept = values.argsort(descending=True)[:N_BANDS]
     kept = kept[values[kept] > 1e-6 * values.max()]
-    return (vectors[:, kept] / values[kept].sqrt()).T @ learned
+    return ((vectors[:, kept] / values[kept].sqrt()).T @ learned).float()
 
 
-def read_bands(encoder: Encoder, x: Tensor) -> np.ndarray:
+def read_bands(filters: Tensor, x: Tensor) -> np.ndarray:
     """Covariances of electrodes in each of the principal filters, as lower triangles, float32.
 
     Over overlapping windows, with OAS shrinkage: ``(n_epochs, n_filters, n_chans * (n_chans + 1) /
     2)``.
     """
-    filters = principal_filters(encoder).to(x)[:, None]
     n_epochs, n_chans, n_times = x.shape
-    out = conv1d(x.reshape(-1, 1, n_times), filters, stride=BAND_STRIDE)
+    out = conv1d(x.reshape(-1, 1, n_times), filters[:, None], stride=BAND_STRIDE)
     out = out.unflatten(0, (n_epochs, n_chans)).transpose(1, 2).flatten(0, 1)
     covariances = token_covariances(out.float().cpu().numpy()[:, :, None])
     covariances[:, range(n_chans), range(n_chans)] += FLOOR
@@ -174,12 +174,14 @@ def read_rows(
     *,
     forward: Callable[..., Tensor] | None = None,
     fill: tuple[Tensor, Tensor] | None = None,
+    filters: Tensor | None = None,
 ) -> np.ndarray:
     """What a reading takes from each epoch of a batch, ``(n_epochs, ...)``, before any learning.
 
     Pooled features; for "covariance" the tokens, for "auto" all blocks side by side. `fill` is a
     map ``(n_fitted, n_chans)`` onto the electrodes of the fit, and their rows, where some of them
-    are lost: readings of every electrode take those from the interpolated signal.
+    are lost: readings of every electrode take those from the interpolated signal. `filters` are the
+    `principal_filters` that "auto" reads.
     """
     everything = (x, channels) if fill is None else (fill[0] @ x, fill[1])
 
@@ -195,7 +197,7 @@ def read_rows(
     power = read_power(encoder, everything[0]).cpu().numpy()
     if reading.pooling == "power":
         return power
-    bands = read_bands(encoder, everything[0]).reshape(len(x), -1)
+    bands = read_bands(filters, everything[0]).reshape(len(x), -1)
     return np.hstack([*(pool(tokens(views), "flatten") for views in VIEWS), power, bands])
 
 

@@ -21,6 +21,8 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from ..signals.interpolation import template_montage
+
 LAST = "final_layer"  # of all models of braindecode
 # Rate in Hz that each was published for, and microvolts of one unit where that is known.
 RATES: dict[str, tuple[float, float | None]] = {
@@ -253,7 +255,7 @@ class BraindecodeClassifier(ClassifierMixin, BaseEstimator):
         known = {**shape, "n_outputs": len(self.classes_), **(self.model_params or {})}
         if self.ch_names is not None:
             info = mne.create_info(list(self.ch_names), 1.0, "eeg")
-            info.set_montage("colin27_1005", match_case=False, on_missing="ignore")
+            info.set_montage(template_montage(), match_case=False, on_missing="ignore")
             known["chs_info"] = info["chs"]
         module = network(**known) if self.weights is None else self._pretrained(network, known)
         if self.frozen and not (_takes(network, "return_features") or hasattr(module, LAST)):
