@@ -25,7 +25,7 @@ NAMES = ["Fz", "Cz", "Pz", "Oz", "C3"]
 # Forks the processes of every run, from one that has never used torch, so that it may be forked.
 # What a launcher sets is in their environment; each writes what it has learned.
 RUNS = """
-import json, multiprocessing, os, signal, sys, traceback
+import json, multiprocessing, os, signal, socket, sys, traceback
 from contextlib import nullcontext
 from pathlib import Path
 import accelerate, mne, numpy as np
@@ -119,13 +119,19 @@ def child(run, rank, port):
     (folder / f"{run['name']}-{rank}.json").write_text(json.dumps(done))
     os._exit(0)
 
-for number, run in enumerate(runs):
-    pids = []
+def free_port():
+    # asked for just before each run: the connections of an earlier one may have taken the next
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+for run in runs:
+    pids, port = [], free_port()
     for rank in range(run["size"]):
         pid = os.fork()
         if pid == 0:
             try:
-                child(run, rank, int(sys.argv[3]) + number)
+                child(run, rank, port)
             except BaseException as error:
                 traceback.print_exc()
                 os._exit(error.code if isinstance(error, SystemExit) else 1)
@@ -137,17 +143,9 @@ for number, run in enumerate(runs):
 """
 
 
-def free_ports(n_ports: int) -> int:
-    """The first of some ports that follow each other."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return min(found.getsockname()[1], 60_000 - n_ports)
-
-
 def run_all(folder: Path, runs: list[dict]) -> None:
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", RUNS, str(folder), json.dumps(runs),
-         str(free_ports(len(runs)))],
+        [sys.executable, "-W", "ignore", "-c", RUNS, str(folder), json.dumps(runs)],
         capture_output=True, text=True, timeout=900,
         env={**os.environ, "OMP_NUM_THREADS": "1",
              "PYTHONPATH": str(Path(dare_sklearn.__file__).parents[1])},
@@ -368,7 +366,9 @@ print("done")
 @pytest.mark.parametrize("launcher", ["accelerate", "torchrun"])
 def test_the_same_script_under_a_launcher(tmp_path, launcher):
     (tmp_path / "script.py").write_text(LAUNCHED)
-    port = str(free_ports(1))
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = str(found.getsockname()[1])
     command = {
         "accelerate": ["accelerate.commands.launch", "--multi_gpu", "--num_processes", "2",
                        "--num_machines", "1", "--main_process_port", port],
