@@ -11,10 +11,10 @@ import torch
 from sklearn.decomposition import PCA
 from xxhash import xxh3_128
 
+from ..signals.container import digest_epochs
 from ..signals.electrodes import ELECTRODES, known_electrodes
 from ..signals.grid import Windows
 from ..signals.interpolation import spline_matrix, template_positions
-from ..signals.lazy import digest_epochs
 from ..signals.resampling import resampled_length
 from ..training.device import Compiled, autocast, resolve_device, resolve_precision
 from ..training.memory import run_in_batches

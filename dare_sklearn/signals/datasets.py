@@ -9,9 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from .container import Signals
+from .container import LazyEpochs, Signals
 from .errors import SignalError, SignalTypeError
-from .lazy import LazyEpochs
 from .mne_objects import check_continuous, describe, eeg_picks
 from .recordings import lazy_recording
 

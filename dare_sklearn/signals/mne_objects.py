@@ -10,11 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from .container import Signals
+from .container import LazyEpochs, Signals
 from .electrodes import electrode_name, not_eeg
 from .errors import SignalError, SignalTypeError
 from .interpolation import info_positions
-from .lazy import LazyEpochs
 from .recordings import lazy_recording
 
 

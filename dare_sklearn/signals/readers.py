@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from .container import Signals
+from .container import Signals, join
 from .electrodes import canonical_names, not_eeg
 from .errors import SignalError, about, listed, tell
-from .lazy import join
 from .sources import Defaults, Layout, find_sources
 from .units import check_fitted_unit, decide_unit, to_microvolts
 from .validation import BLOCK, Summary, check_values, summarize
@@ -69,7 +68,7 @@ def merge(parts: Sequence[Signals]) -> Signals:
     if len(parts) == 1:
         return first
     targets = [part.y for part in parts]
-    if all(part.lazy for part in parts) and len({(p.data.unit, p.data.order) for p in parts}) == 1:
+    if all(part.lazy for part in parts) and len({part.data.unit for part in parts}) == 1:
         data = join([part.data for part in parts])
     else:
         data = np.concatenate([part.data[:] for part in parts])

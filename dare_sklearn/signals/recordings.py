@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from xxhash import xxh3_128
 
-from .lazy import LazyEpochs
+from .container import LazyEpochs
 from .resampling import resample, resampled_length
 from .validation import Summary
 
@@ -35,12 +35,12 @@ class LazyRecording(LazyEpochs):
         return np.stack([self.stored(0, self.n_times)] * len(index))
 
     def stored(self, start: int, stop: int) -> np.ndarray:
-        """Samples as they are stored, (n_chans, stop - start), in the order of the channels."""
+        """Samples as they are stored, (n_chans, stop - start)."""
         values = np.asarray(self.readers[0](start, stop))
         if self.bad:
             bad = self.is_bad(start, stop)
             values[:, bad] = np.nan_to_num(values[:, bad], nan=0.0, posinf=0.0, neginf=0.0)
-        return values if self.order is None else values[list(self.order)]
+        return values
 
     def is_bad(self, start: int, stop: int) -> np.ndarray:
         """Which samples of a span lie in bad segments."""

@@ -11,12 +11,11 @@ import numpy as np
 from scipy.sparse import issparse
 from sklearn.utils import check_array
 
-from .container import Signals
+from .container import LazyEpochs, Signals
 from .datasets import from_dataset, is_dataset, unwrap
 from .electrodes import canonical_names, electrode_index
 from .errors import SignalError, SignalTypeError
 from .files import open_file
-from .lazy import LazyEpochs
 from .mne_objects import (
     by_layout,
     check_continuous,

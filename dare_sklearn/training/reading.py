@@ -17,11 +17,10 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from ..modules.config import DAREConfig
-from ..signals.container import Signals
+from ..signals.container import LazyEpochs, Signals
 from ..signals.corpora import split_corpus, without_bad_windows
 from ..signals.errors import SignalError, tell
 from ..signals.files import explain
-from ..signals.lazy import LazyEpochs
 from ..signals.readers import read_parts
 from ..signals.recordings import Contents, LazyRecording, read_whole, whole_on_grid
 

@@ -15,10 +15,9 @@ import numpy as np
 from xxhash import xxh3_128
 
 from ..modules.config import DAREConfig
-from ..signals.container import Signals
+from ..signals.container import LazyEpochs, Signals
 from ..signals.errors import SignalError
 from ..signals.grid import Grid
-from ..signals.lazy import LazyEpochs
 from ..signals.recordings import cut_windows
 from .corpus import Corpus, MappedWindows, Montage
 from .reading import How, OnError, Source, read_sources, without_values

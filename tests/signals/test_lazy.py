@@ -11,7 +11,7 @@ from braindecode.preprocessing import create_fixed_length_windows
 from skorch.helper import SliceDataset
 
 from dare_sklearn import DAREClassifier, DAREEmbedder, DAREPretrainer
-from dare_sklearn.signals.lazy import LazyEpochs
+from dare_sklearn.signals.container import LazyEpochs
 from dare_sklearn.signals.readers import read_signals
 
 NAMES = ["Fz", "C3", "C4", "Pz"]
@@ -133,6 +133,22 @@ def test_channels_of_lazy_epochs_are_reordered(epochs):
     signals = read_signals(epochs, ch_names=NAMES[::-1])
     assert signals.lazy
     np.testing.assert_array_equal(signals.data[:3], read_signals(epochs).data[:3][:, ::-1])
+
+
+def test_recordings_with_other_bad_channels_stay_on_disk(raws):
+    """Each has other channels and another number of them; what all have is read from the files."""
+    events = mne.make_fixed_length_events(raws[0], duration=1.0)
+    parts = []
+    for raw, names, bads in zip(raws, [NAMES, ["C4", "Fz", "C3"]], [["Pz"], []], strict=True):
+        raw = raw.copy().pick(names)
+        raw.info["bads"] = bads
+        parts.append(mne.Epochs(raw, events, tmin=0, tmax=0.99, baseline=None, verbose="error"))
+    parts[1].info["bads"] = ["C4"]
+    with pytest.warns(UserWarning, match="marked bad in some: C4"):
+        signals = read_signals(parts)
+    assert signals.lazy and signals.ch_names == ("FZ", "C3")
+    expected = np.concatenate([part.get_data(picks=["Fz", "C3"]) for part in parts]) * 1e6
+    np.testing.assert_allclose(signals.data[:], expected, rtol=1e-4, atol=1e-4)
 
 
 def test_slice_dataset_is_split_lazily(windows):
