@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import copy
 import os
+from dataclasses import KW_ONLY, dataclass
 from functools import partial
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -48,6 +49,7 @@ SPATIAL_INITS = (*PAPER_INITS, *VIRTUAL_INITS)
 TINY = 1e-30  # of weights, whose squares would be lost
 
 
+@dataclass(eq=False, repr=False)  # its __init__ only assigns parameters
 class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEstimator):
     """Base of `DAREClassifier` and `DARERegressor`; not for users.
 
@@ -56,7 +58,37 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
     ``_linear_model`` (one block of features) and ``_kernel_model`` (several, for "auto").
     """
 
-    _parameter_constraints: dict = {
+    encoder: Any = "nano"
+    _: KW_ONLY
+    adaptation: str = "conv-linear"
+    ch_names: Any = None
+    sfreq: float | None = None
+    unit: str = "auto"
+    unknown_channels: str = "interpolate"
+    target_channels: Any = None
+    spatial_init: str = "auto"
+    spatial_layers: int = 1
+    temporal_kernel: int | None = None
+    views: str = "joint"
+    pooling: str = "auto"
+    cache: str | os.PathLike | None = None
+    cache_mb: int = 1000
+    max_epochs: int = 100
+    batch_size: int = 64
+    lr: float | None = None
+    weight_decay: float | None = None
+    layer_decay: float = 0.75
+    adapter_dropout: float = 0.0
+    dropout: float = 0.5
+    validation_fraction: float = 0.0
+    patience: int = 20
+    device: str = "auto"
+    precision: str = "auto"
+    callbacks: list | None = None
+    random_state: Any = None
+    verbose: int = 0
+
+    _parameter_constraints: ClassVar[dict] = {
         "encoder": ENCODER_CONSTRAINTS,
         "adaptation": [StrOptions(set(ADAPTATIONS))],
         "ch_names": ["array-like", tuple, None],

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
+from dataclasses import dataclass
 from numbers import Real
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from ..base.reading import KernelClassifier
 from .base import ProbeEstimator
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class DAREClassifier(ClassifierMixin, ProbeEstimator):
     """Classify EEG epochs with a frozen or fine-tuned DARE-EEG encoder.
 
@@ -160,79 +161,16 @@ class DAREClassifier(ClassifierMixin, ProbeEstimator):
     (20, 2)
     """
 
-    _parameter_constraints: dict = {
+    C: float = 1.0
+    class_weight: Any = None
+    label_smoothing: float = 0.0
+
+    _parameter_constraints: ClassVar[dict] = {
         **ProbeEstimator._parameter_constraints,
         "C": [Interval(Real, 0, None, closed="neither")],
         "class_weight": [StrOptions({"balanced", "smooth"}), dict, None],
         "label_smoothing": [Interval(Real, 0, 1, closed="left")],
     }
-
-    def __init__(
-        self,
-        encoder="nano",
-        *,
-        adaptation: str = "conv-linear",
-        ch_names=None,
-        sfreq: float | None = None,
-        unit: str = "auto",
-        unknown_channels: str = "interpolate",
-        target_channels=None,
-        spatial_init: str = "auto",
-        spatial_layers: int = 1,
-        temporal_kernel: int | None = None,
-        views: str = "joint",
-        pooling: str = "auto",
-        cache: str | os.PathLike | None = None,
-        cache_mb: int = 1000,
-        C: float = 1.0,
-        max_epochs: int = 100,
-        batch_size: int = 64,
-        lr: float | None = None,
-        weight_decay: float | None = None,
-        layer_decay: float = 0.75,
-        adapter_dropout: float = 0.0,
-        dropout: float = 0.5,
-        class_weight=None,
-        label_smoothing: float = 0.0,
-        validation_fraction: float = 0.0,
-        patience: int = 20,
-        device: str = "auto",
-        precision: str = "auto",
-        callbacks: list | None = None,
-        random_state=None,
-        verbose: int = 0,
-    ) -> None:
-        self.encoder = encoder
-        self.adaptation = adaptation
-        self.ch_names = ch_names
-        self.sfreq = sfreq
-        self.unit = unit
-        self.unknown_channels = unknown_channels
-        self.target_channels = target_channels
-        self.spatial_init = spatial_init
-        self.spatial_layers = spatial_layers
-        self.temporal_kernel = temporal_kernel
-        self.views = views
-        self.pooling = pooling
-        self.cache = cache
-        self.cache_mb = cache_mb
-        self.C = C
-        self.max_epochs = max_epochs
-        self.batch_size = batch_size
-        self.lr = lr
-        self.weight_decay = weight_decay
-        self.layer_decay = layer_decay
-        self.adapter_dropout = adapter_dropout
-        self.dropout = dropout
-        self.class_weight = class_weight
-        self.label_smoothing = label_smoothing
-        self.validation_fraction = validation_fraction
-        self.patience = patience
-        self.device = device
-        self.precision = precision
-        self.callbacks = callbacks
-        self.random_state = random_state
-        self.verbose = verbose
 
     def predict(self, X: Any) -> np.ndarray:
         """Labels, ``(n_epochs,)``, as they stood in the `y` of ``fit``."""

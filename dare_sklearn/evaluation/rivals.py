@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import re
 import warnings
+from dataclasses import KW_ONLY, dataclass
 from inspect import signature
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from scipy.special import softmax
@@ -41,6 +42,7 @@ _POSITIVE = Interval(Real, 0, None, closed="neither")
 _WHOLE = Interval(Integral, 1, None, closed="left")
 
 
+@dataclass(eq=False, repr=False)  # its __init__ only assigns parameters
 class BraindecodeClassifier(ClassifierMixin, BaseEstimator):
     """A network of braindecode: trained from scratch, fine-tuned, or frozen before a classifier.
 
@@ -109,48 +111,30 @@ class BraindecodeClassifier(ClassifierMixin, BaseEstimator):
     (8, 2)
     """
 
-    _parameter_constraints: dict = {
+    model: str = "EEGNet"
+    _: KW_ONLY
+    weights: str | None = None
+    frozen: bool = False
+    pooling: str = "mean"
+    C: float = 1.0
+    model_params: dict[str, Any] | None = None
+    ch_names: Any = None
+    sfreq: float | None = None
+    scale: float | None = None
+    max_epochs: int = 100
+    batch_size: int = 32
+    lr: float = 1e-3
+    weight_decay: float = 1e-2
+    device: str = "auto"
+    random_state: Any = None
+
+    _parameter_constraints: ClassVar[dict] = {
         "model": [str], "weights": [str, None], "frozen": ["boolean"], "model_params": [dict, None],
         "pooling": [StrOptions({"mean", "flatten"})], "C": [_POSITIVE],
         "ch_names": ["array-like", None], "sfreq": [_POSITIVE, None], "scale": [_POSITIVE, None],
         "max_epochs": [_WHOLE], "batch_size": [_WHOLE], "lr": [_POSITIVE], "device": [str],
         "weight_decay": [Interval(Real, 0, None, closed="left")], "random_state": ["random_state"],
     }  # fmt: skip
-
-    def __init__(
-        self,
-        model: str = "EEGNet",
-        *,
-        weights: str | None = None,
-        frozen: bool = False,
-        pooling: str = "mean",
-        C: float = 1.0,
-        model_params: dict[str, Any] | None = None,
-        ch_names=None,
-        sfreq: float | None = None,
-        scale: float | None = None,
-        max_epochs: int = 100,
-        batch_size: int = 32,
-        lr: float = 1e-3,
-        weight_decay: float = 1e-2,
-        device: str = "auto",
-        random_state=None,
-    ) -> None:
-        self.model = model
-        self.weights = weights
-        self.frozen = frozen
-        self.pooling = pooling
-        self.C = C
-        self.model_params = model_params
-        self.ch_names = ch_names
-        self.sfreq = sfreq
-        self.scale = scale
-        self.max_epochs = max_epochs
-        self.batch_size = batch_size
-        self.lr = lr
-        self.weight_decay = weight_decay
-        self.device = device
-        self.random_state = random_state
 
     def fit(self, X: Any, y: Any) -> BraindecodeClassifier:
         """Train the network, or the classifier behind a frozen one.
