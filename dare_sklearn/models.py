@@ -15,12 +15,12 @@ from .modules.config import DAREConfig, get_config
 from .modules.encoder import Encoder
 from .modules.layers import init_weights
 from .modules.probe import ConvLinearProbe, LinearHead, project_max_norm
-from .signals.channels import plan_channels
-from .signals.electrodes import canonical_names, electrode_index, target_electrodes
+from .signals.electrodes import canonical_names, electrode_rows, target_electrodes
 from .signals.errors import about
+from .signals.grid import plan_channels
 from .signals.interpolation import info_positions, spline_start
 from .signals.resampling import resample, resampled_length, whole_patches
-from .signals.units import PLAUSIBLE_UV
+from .signals.validation import PLAUSIBLE_UV
 from .weights.load import load_encoder
 
 __all__ = ["DAREModel"]
@@ -194,7 +194,7 @@ class DAREModel(EEGModuleMixin, nn.Module):
             self.backbone = ConvLinearProbe(
                 network,
                 n_chans=self.n_chans,
-                targets=[electrode_index(name) for name in targets],
+                targets=electrode_rows(targets).tolist(),
                 n_patches=self._n_tokens,
                 n_outputs=self.n_outputs,
                 spatial_layers=spatial_layers,
@@ -287,11 +287,11 @@ class _FrozenReading(nn.Module):
             raise ValueError("adaptation='linear' of DAREModel needs the channels: pass chs_info.")
         names = canonical_names([channel["ch_name"] for channel in chs_info], "chs_info")
         with about("DAREModel"):
-            plan = plan_channels(names, positions=info_positions(chs_info))
+            names, matrix = plan_channels(names, positions=info_positions(chs_info))
         self.encoder, self.views = encoder.requires_grad_(False), views
-        matrix = None if plan.matrix is None else torch.from_numpy(plan.matrix)
+        matrix = None if matrix is None else torch.from_numpy(matrix)
         self.register_buffer("matrix", matrix, persistent=False)
-        self.register_buffer("rows", torch.from_numpy(plan.index), persistent=False)
+        self.register_buffer("rows", torch.from_numpy(electrode_rows(names)), persistent=False)
 
     def train(self, mode: bool = True) -> _FrozenReading:
         super().train(mode)

@@ -12,7 +12,7 @@ from sklearn.decomposition import PCA
 from xxhash import xxh3_128
 
 from ..signals.container import digest_epochs
-from ..signals.electrodes import ELECTRODES, known_electrodes
+from ..signals.electrodes import ELECTRODES, electrode_rows
 from ..signals.grid import Windows
 from ..signals.interpolation import spline_matrix, template_positions
 from ..signals.resampling import resampled_length
@@ -130,7 +130,7 @@ def _fill(
     """Interpolation of the fitted electrodes that epochs lack, and the rows of all of them."""
     template = template_positions()
     matrix = spline_matrix({name: template[name] for name in names}, fitted)
-    rows = torch.tensor(list(known_electrodes(fitted).values()))
+    rows = torch.from_numpy(electrode_rows(fitted))
     return torch.from_numpy(matrix).to(device), rows.to(device)
 
 

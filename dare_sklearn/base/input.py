@@ -19,7 +19,7 @@ from ..signals.errors import SignalError, about, tell
 from ..signals.grid import Windows
 from ..signals.readers import read_signals, tell_ignored, tell_unusual
 from ..signals.sources import Layout
-from ..signals.units import check_fitted_amplitude
+from ..signals.validation import check_fitted_amplitude
 from ..weights.load import shipped_names
 
 # Warnings that each estimator has given, which are no part of its state.

@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..signals.electrodes import TEN_TWENTY, electrode_name
-from ..signals.events import event_labels
-from ..signals.files import holds_epochs, read_epochs
+from ..signals.files import event_labels, holds_epochs, read_epochs
 from ._files import name_files, pick_and_filter
 from ._options import UsageError
 

@@ -157,7 +157,7 @@ def _embed(embedder: Any, file: Path, name: str, args: argparse.Namespace) -> An
 
 def _from_epochs(file: Path, name: str, args: argparse.Namespace) -> tuple[Any, list[str], Any]:
     """Epochs that were cut before, their labels and onsets."""
-    from ..signals.events import event_labels
+    from ..signals.files import event_labels
 
     epochs = open_recording(file, args)
     if args.around is not None:
@@ -180,7 +180,7 @@ def _from_recording(file: Path, name: str, args: argparse.Namespace) -> tuple[An
     """Windows of a recording, or epochs around its events, their labels and onsets."""
     import mne
 
-    from ..signals.events import find_events
+    from ..signals.files import find_events
 
     raw = open_recording(file, args, keep=True)
     # events are found before channels are picked, among which may be that of the events

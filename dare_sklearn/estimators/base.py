@@ -27,13 +27,12 @@ from ..base.pooling import POOLINGS, VIEWS, AllBlocks, Reading
 from ..base.state import PlainStateMixin, whole_or_not_at_all
 from ..modules.probe import ConvLinearProbe
 from ..modules.virtual import VirtualProbe
-from ..signals.channels import UNKNOWN_CHANNELS
 from ..signals.container import Signals
-from ..signals.electrodes import known_electrodes, target_electrodes
+from ..signals.electrodes import electrode_rows, target_electrodes
 from ..signals.errors import tell
-from ..signals.grid import Windows
+from ..signals.grid import UNKNOWN_CHANNELS, Windows
 from ..signals.interpolation import spline_start
-from ..signals.units import UNITS
+from ..signals.validation import UNITS
 from ..training.device import PRECISIONS, autocast, resolve_device
 from ..training.memory import run_in_batches
 from ..training.net import history_frame
@@ -362,9 +361,8 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
             raise ValueError(
                 f"The 'temporal_kernel' parameter must be odd or None, got {self.temporal_kernel}."
             )
-        targets = known_electrodes(target_electrodes(self.target_channels))
         return {
-            "targets": list(targets.values()),
+            "targets": electrode_rows(target_electrodes(self.target_channels)).tolist(),
             "n_outputs": self._n_outputs(),
             "spatial_layers": self.spatial_layers,
             "temporal_kernel": self.temporal_kernel,

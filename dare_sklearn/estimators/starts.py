@@ -13,7 +13,7 @@ from scipy.optimize import nnls
 from ..base.reading import KernelRidge, calibrate, make_folds, scaling, solve
 from ..modules.encoder import Encoder
 from ..modules.virtual import VirtualProbe
-from ..signals.spatial_filters import csp_filters, mean_covariance, xdawn_filters
+from ..signals.covariance import csp_filters, mean_covariance, xdawn_filters
 
 VIRTUAL_INITS = ("auto", "csp", "xdawn")  # values of `spatial_init`
 MIN_EPOCHS = 5  # of each class, for filters that are fitted with labels

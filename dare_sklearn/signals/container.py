@@ -12,8 +12,7 @@ import numpy as np
 from xxhash import xxh3_128
 
 from .errors import SignalError
-from .units import to_microvolts
-from .validation import check_finite
+from .validation import check_finite, to_microvolts
 
 # Reads the epochs of one recording with these numbers: values, (n, n_chans, n_times).
 Reader = Callable[[np.ndarray], np.ndarray]

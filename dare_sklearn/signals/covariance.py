@@ -1,12 +1,15 @@
-"""Covariances of epochs, their mean and their inverse roots. A leaf module."""
+"""Covariances of epochs, and spatial filters that MNE fits with labels. A leaf module."""
 
 from __future__ import annotations
 
 import numpy as np
+from sklearn.covariance import oas
 
 # Directions with less than this share of the strongest one's power are noise of rounding: an
 # average reference or an interpolated channel leaves such a direction empty.
 EMPTY = 1e-9
+N_FILTERS = 4  # of CSP, and of Xdawn per class
+RANK_TOL = 1e-10  # of power: single precision leaves 1e-14 of an average reference
 
 
 def covariances(data: np.ndarray, size: float) -> np.ndarray:
@@ -38,3 +41,42 @@ def inverse_root(covariance: np.ndarray) -> np.ndarray:
     keep = power > EMPTY * power[..., -1:]
     weight = np.where(keep, 1 / np.sqrt(np.where(keep, power, 1.0)), 0.0)
     return (directions * weight[..., None, :]) @ directions.swapaxes(-1, -2)
+
+
+def csp_filters(X: np.ndarray, y: np.ndarray, n_filters: int = N_FILTERS) -> np.ndarray:
+    """Filters of common spatial patterns (integer `y`: classes), or of SPoC (floating point).
+
+    At most as many as there are channels.
+    """
+    from mne import use_log_level
+    from mne.decoding import CSP, SPoC
+
+    kind = SPoC if y.dtype.kind == "f" else CSP
+    n_filters = min(n_filters, X.shape[1])
+    # found from one covariance: MNE would decompose all samples for it
+    rank = {"mag": np.linalg.matrix_rank(mean_covariance(X), rtol=RANK_TOL, hermitian=True)}
+    with use_log_level("error"):
+        fitted = kind(n_filters, reg="oas", rank=rank).fit(X.astype(np.float64), y)
+    return fitted.filters_[:n_filters]
+
+
+def xdawn_filters(X: np.ndarray, y: np.ndarray, n_filters: int = N_FILTERS) -> np.ndarray:
+    """Xdawn filters of each class, ``(n_classes * n_filters, n_chans)``.
+
+    At most as many of each as there are channels.
+    """
+    from mne import use_log_level
+    from mne.decoding import XdawnTransformer
+
+    n_filters, X = min(n_filters, X.shape[1]), X.astype(np.float64)
+    # what MNE finds itself, in a tenth of the time
+    signal_cov, _ = oas(np.hstack(X).T, assume_centered=True)
+    with use_log_level("error"):
+        fitted = XdawnTransformer(n_filters, reg="oas", signal_cov=signal_cov).fit(X, y)
+    # MNE keeps the filters of all components, and transforms with the first ones
+    return fitted.filters_[:, :n_filters].reshape(-1, X.shape[1])
+
+
+def mean_covariance(X: np.ndarray) -> np.ndarray:
+    """Mean over epochs of the covariance of channels, ``(n_chans, n_chans)``."""
+    return np.mean([np.cov(epoch) for epoch in X], axis=0).reshape(X.shape[1], -1)

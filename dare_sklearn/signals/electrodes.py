@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
+import numpy as np
+
 from .errors import SignalError
 
 # The order is the encoder's: row i of its channel embedding belongs to ELECTRODES[i].
@@ -115,10 +117,10 @@ def canonical_names(names: Sequence[str], what: str = "ch_names") -> tuple[str, 
     return canonical
 
 
-def known_electrodes(names: Iterable[str]) -> dict[str, int]:
-    """Rows in the encoder's channel embedding of those names that it has."""
-    rows = {name: electrode_index(name) for name in names}
-    return {name: row for name, row in rows.items() if row is not None}
+def electrode_rows(names: Iterable[str]) -> np.ndarray:
+    """Rows, ``(n_known,)``, in the encoder's channel embedding of those names that it has."""
+    rows = [electrode_index(name) for name in names]
+    return np.array([row for row in rows if row is not None], dtype=np.int64)
 
 
 def electrode_index(name: str) -> int | None:

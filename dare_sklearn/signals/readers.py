@@ -12,8 +12,15 @@ from .container import Signals, join
 from .electrodes import canonical_names, not_eeg
 from .errors import SignalError, about, listed, tell
 from .sources import Defaults, Layout, find_sources
-from .units import check_fitted_unit, decide_unit, to_microvolts
-from .validation import BLOCK, Summary, check_values, summarize
+from .validation import (
+    BLOCK,
+    Summary,
+    check_fitted_unit,
+    check_values,
+    decide_unit,
+    summarize,
+    to_microvolts,
+)
 
 PLAUSIBLE_HZ = (1.0, 200_000.0)
 # What encoders are pretrained on: rhythms up to beta and faster, and amplitudes of scalp EEG. No

@@ -17,7 +17,7 @@ from xxhash import xxh3_128
 from ..modules.config import DAREConfig
 from ..signals.container import LazyEpochs, Signals
 from ..signals.errors import SignalError
-from ..signals.grid import Grid
+from ..signals.grid import Windows
 from ..signals.recordings import cut_windows
 from .corpus import Corpus, MappedWindows, Montage
 from .reading import How, OnError, Source, read_sources, without_values
@@ -184,19 +184,19 @@ def prepare(
         done.n_bad += part.n_bad
         grid = None
         with errors.guard(part.name):
-            grid = Grid(part.signals, how.config, unknown=unknown)
+            grid = Windows(part.signals, how.config, unknown=unknown)
         if grid is None:
             continue
         done.n_parts += 1
-        data, rows = part.signals.data, tuple(grid.index.tolist())
+        data, rows = part.signals.data, tuple(grid.rows.tolist())
         step = BLOCK if isinstance(data, LazyEpochs) else len(data)
         for start in range(0, len(data), step):
             block = data[start : start + step]
             if part.digest is None:
                 digest.update(np.ascontiguousarray(block, dtype=np.float32))
-            block = grid.apply(block)
+            block = grid.bring(block)
             # a part that is shorter than two lengths is cut once
-            for length in dict.fromkeys(min(length, grid.n_times) for length in lengths):
+            for length in dict.fromkeys(min(length, grid.shape[2]) for length in lengths):
                 windows, n_bad = cut_windows(block, length, part.bad, how.config.sfreq)
                 done.n_bad += n_bad
                 key = part.number, rows, length

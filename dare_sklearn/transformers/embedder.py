@@ -18,9 +18,8 @@ from ..base.hub import PushToHubMixin
 from ..base.input import SignalInputMixin
 from ..base.pooling import LAYERS, POOLINGS, VIEWS, Reading
 from ..base.state import PlainStateMixin, whole_or_not_at_all
-from ..signals.channels import UNKNOWN_CHANNELS
-from ..signals.grid import Windows
-from ..signals.units import UNITS
+from ..signals.grid import UNKNOWN_CHANNELS, Windows
+from ..signals.validation import UNITS
 from ..training.device import PRECISIONS, resolve_device
 from ..weights.load import save_encoder
 

@@ -15,7 +15,7 @@ import dare_sklearn.estimators.base as base
 import dare_sklearn.estimators.starts as starts
 from dare_sklearn import DAREClassifier, DARERegressor
 from dare_sklearn.estimators.starts import spatial_parts
-from dare_sklearn.signals.spatial_filters import csp_filters, xdawn_filters
+from dare_sklearn.signals.covariance import csp_filters, xdawn_filters
 from dare_sklearn.viz import plot_attention, plot_spatial_filters
 
 NAMES = ["Fz", "C3", "Cz", "C4", "Pz", "Oz"]

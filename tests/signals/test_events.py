@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dare_sklearn.signals.events import event_labels, find_events
+from dare_sklearn.signals.files import event_labels, find_events
 
 SFREQ = 100.0
 ONSETS = np.arange(1, 13) * 2.0
