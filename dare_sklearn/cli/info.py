@@ -28,7 +28,7 @@ _LIBRARIES = (
     "torch", "braindecode", "mne", "scikit-learn", "skorch", "numpy", "scipy", "pandas",
     "matplotlib",
 )  # fmt: skip
-_EXTRAS = ("pyriemann", "moabb", "pyarrow", "huggingface_hub", "umap-learn")
+_EXTRAS = ("pyriemann", "moabb", "pyarrow", "huggingface_hub")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -222,11 +222,7 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
             tell(message)
 
     def _fit_linear(
-        self,
-        windows: Windows,
-        targets: np.ndarray,
-        weight: np.ndarray,
-        groups: np.ndarray | None,
+        self, windows: Windows, targets: np.ndarray, weight: np.ndarray, groups: np.ndarray | None
     ) -> None:
         config = self.encoder_.config
         Reading.of(self).check(config)
@@ -253,11 +249,7 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
         self.history_ = history_frame([], {"train_loss": "loss"})
 
     def _fit_probe(
-        self,
-        windows: Windows,
-        targets: np.ndarray,
-        weight: np.ndarray,
-        groups: np.ndarray | None,
+        self, windows: Windows, targets: np.ndarray, weight: np.ndarray, groups: np.ndarray | None
     ) -> None:
         init_seed, order_seed, split_seed = draw_seeds(self.random_state, 3)
         windows.keep()

@@ -38,12 +38,7 @@ def aperiodic_background(
 
 
 def alpha_and_theta(
-    rng: np.random.Generator,
-    head: Head,
-    traits: Traits,
-    n_times: int,
-    sfreq: float,
-    alpha: float,
+    rng: np.random.Generator, head: Head, traits: Traits, n_times: int, sfreq: float, alpha: float
 ) -> np.ndarray:
     """Posterior alpha, of an amplitude relative to rest, and frontal midline theta."""
     half = 0.5 * traits.alpha_asymmetry

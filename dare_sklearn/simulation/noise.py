@@ -63,12 +63,7 @@ def band_noise(
 
 
 def slow_gain(
-    rng: np.random.Generator,
-    n_rows: int,
-    n_times: int,
-    sfreq: float,
-    cutoff: float,
-    spread: float,
+    rng: np.random.Generator, n_rows: int, n_times: int, sfreq: float, cutoff: float, spread: float
 ) -> np.ndarray:
     """Positive gains ``(n_rows, n_times)`` that wander around a root mean square of 1.
 

@@ -6,13 +6,11 @@ is changed. With ``ax``, functions draw into a figure of your own and return tha
 """
 
 from .attention import plot_attention
-from .comparison import plot_cost, plot_paired, plot_scores
-from .curves import plot_curve, plot_mask_invariance
+from .comparison import plot_cost, plot_paired, plot_scores, plot_significance
+from .curves import plot_curve, plot_losses, plot_mask_invariance
 from .embedding import plot_embedding_map
 from .filters import plot_spatial_filters
 from .relevance import plot_channel_relevance
-from .significance import plot_significance
-from .training import plot_losses
 
 __all__ = [
     "plot_attention", "plot_channel_relevance", "plot_cost", "plot_curve", "plot_embedding_map",

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from ..signals.electrodes import ELECTRODES
 from ._axes import POSITIVE
-from ._scalp import many_maps, one_map, place_electrodes
+from ._scalp import one_map, place_electrodes
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,13 +22,11 @@ if TYPE_CHECKING:
 BATCH = 64  # epochs that are embedded at once
 
 
-def plot_attention(
-    estimator: Any, X: Any, *, per_head: bool = False, ax: Axes | None = None
-) -> Figure:
+def plot_attention(estimator: Any, X: Any, *, ax: Axes | None = None) -> Figure:
     """How much the encoder's summary tokens attend to each electrode in the last block.
 
-    The softmax's weights [1]_, averaged over epochs, patches and summary tokens. They tell from
-    where the last block gathers, not what caused a decision: earlier blocks have mixed the
+    The softmax's weights [1]_, averaged over epochs, patches, heads and summary tokens. They tell
+    from where the last block gathers, not what caused a decision: earlier blocks have mixed the
     channels. For a probe with a spatial convolution, the electrodes are its targets.
 
     Parameters
@@ -36,10 +34,8 @@ def plot_attention(
     estimator : fitted DAREEmbedder, DAREPretrainer, DAREClassifier or DARERegressor
     X : array, mne.Epochs or braindecode data set
         Signals in the layout of its ``fit``.
-    per_head : bool, default=False
-        One map per attention head instead of their average.
     ax : Axes or None, default=None
-        Where to draw the average; None makes a figure.
+        Where to draw; None makes a figure.
 
     Returns
     -------
@@ -50,7 +46,7 @@ def plot_attention(
     Raises
     ------
     TypeError, ValueError
-        If `estimator` is another, `X` cannot be read, or `ax` is passed with ``per_head=True``.
+        If `estimator` is another, or `X` cannot be read.
 
     References
     ----------
@@ -67,24 +63,15 @@ def plot_attention(
     Attention of the summary token
     (16.7 % if all were alike)
     """
-    if per_head and ax is not None:
-        raise ValueError("plot_attention draws several maps with per_head=True: leave ax out.")
     bare, names, passes = _prepare(estimator, X)
     places = place_electrodes(names, {})
-    weights = 100 * mean_attention(bare, passes)  # (n_heads, n_chans + embed_num), percent
-    alike = 100 / weights.shape[1]
-    head_maps = weights[:, : len(names)]
+    weights = 100 * mean_attention(bare, passes)  # (n_chans + embed_num), percent
+    mean = weights[: len(names)]
     tokens = "token" if bare.config.embed_num == 1 else "tokens"
-    title = f"Attention of the summary {tokens}\n({alike:.1f} % if all were alike)"
-    how = {"label": "attention (%)", "cmap": POSITIVE}
-    if per_head:
-        titles = [f"head {number + 1}" for number in range(len(head_maps))]
-        figure = many_maps(head_maps, places, titles, limits=(0.0, head_maps.max()), **how)
-        figure.suptitle(title)
-        return figure
-    mean = head_maps.mean(axis=0)
-    ax = one_map(ax, mean, places, limits=(0.0, mean.max()), names=names, **how)
-    ax.set_title(title)
+    limits = 0.0, mean.max()
+    ax = one_map(ax, mean, places, "attention (%)", cmap=POSITIVE, limits=limits, names=names)
+    alike = 100 / len(weights)
+    ax.set_title(f"Attention of the summary {tokens}\n({alike:.1f} % if all were alike)")
     return ax.figure
 
 
@@ -99,7 +86,7 @@ def attention_weights(attn: Attention, x: Tensor, n_read: int) -> Tensor:
 
 
 def mean_attention(encoder: Encoder, passes: Iterator[Any]) -> np.ndarray:
-    """Mean weights of the summary tokens in the last block, shape (n_heads, n_chans + embed_num).
+    """Mean weights of the summary tokens in the last block, shape (n_chans + embed_num,).
 
     `passes` runs the encoder once per step.
     """
@@ -110,7 +97,7 @@ def mean_attention(encoder: Encoder, passes: Iterator[Any]) -> np.ndarray:
     def gather(norm: Any, args: tuple, tokens: Any) -> None:
         nonlocal total, count
         weights = attention_weights(last.attn, tokens.float(), encoder.config.embed_num)
-        total = total + weights.double().mean(dim=2).sum(dim=0).cpu()
+        total = total + weights.double().mean(dim=(1, 2)).sum(dim=0).cpu()
         count += len(weights)
 
     hook = last.norm1.register_forward_hook(gather)

@@ -1,4 +1,4 @@
-"""Scores of pipelines side by side."""
+"""Scores of pipelines side by side, and tests of their differences."""
 
 from __future__ import annotations
 
@@ -6,15 +6,18 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib import colormaps
 from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
-from ._axes import GREY, add_legend, color, get_axes, marker, panels, spelled, tidy, wrap
-from ._tables import check_table
+from . import _axes as style
 
+ALPHA = 0.05
 _KEYS = ["dataset", "pipeline", "fold"]
 _SUMMARY = ["dataset", "pipeline", "metric", "mean", "low", "high"]
-_BETTER, _WORSE = color(0), color(1)
+_BETTER, _WORSE = style.color(0), style.color(1)
 
 
 def plot_scores(
@@ -61,29 +64,30 @@ def plot_scores(
     >>> [label.get_text() for label in fig.axes[0].get_yticklabels()]
     ['CSP', 'DARE']
     """
-    check_table(results, [*_KEYS, metric], [metric])
+    style.check_table(results, [*_KEYS, metric], [metric])
     if summary is not None:
-        check_table(summary, _SUMMARY, ["mean"])
+        style.check_table(summary, _SUMMARY, ["mean"])
         summary = summary[summary["metric"] == metric]
     datasets = results["dataset"].unique()
     pipelines = results["pipeline"].unique().tolist()
     if ax is None:
-        n_lines = sum(1 + wrap(name).count("\n") for name in pipelines)
+        n_lines = sum(1 + style.wrap(name).count("\n") for name in pipelines)
         height = 1.0 + 0.36 * n_lines
-        axes = panels(len(datasets), 2.8, height, most=3, beside=2.4, sharey=True, sharex=True)
+        shared = {"sharey": True, "sharex": True}
+        axes = style.panels(len(datasets), 2.8, height, most=3, beside=2.4, **shared)
     elif len(datasets) > 1:
         raise ValueError(f"There are {len(datasets)} data sets and one ax: pass rows of one.")
     else:
-        axes = [get_axes(ax)]
+        axes = [style.get_axes(ax)]
     for panel, name in zip(axes, datasets, strict=True):
         part = results[results["dataset"] == name]
         means = None if summary is None else summary[summary["dataset"] == name]
         _draw_scores(panel, part, means, pipelines, metric, chance)
-        panel.set_title(wrap(name, 32))
+        panel.set_title(style.wrap(name, 32))
     n_folds = len(results[["dataset", "fold"]].drop_duplicates())
     lacking = n_folds - results.groupby("pipeline")[metric].count()
     labels = [
-        wrap(name) + (f"\n(without {lacking[name]} of {n_folds} folds)" * bool(lacking[name]))
+        style.wrap(name) + (f"\n(without {lacking[name]} of {n_folds} folds)" * bool(lacking[name]))
         for name in pipelines
     ]
     axes[0].set_yticks(range(len(pipelines)), labels)
@@ -135,22 +139,22 @@ def plot_paired(
     """
     if pipeline_a == pipeline_b:
         raise ValueError(f"Two pipelines are needed, got {pipeline_a!r} twice.")
-    check_table(scores, [pipeline_a, pipeline_b], [pipeline_a, pipeline_b])
+    style.check_table(scores, [pipeline_a, pipeline_b], [pipeline_a, pipeline_b])
     pairs = scores[[pipeline_a, pipeline_b]].dropna().to_numpy()
     if not len(pairs):
         raise ValueError(f"There is no {unit} with a score of both pipelines.")
 
-    ax = get_axes(ax, 4.2, 4.0)
+    ax = style.get_axes(ax, 4.2, 4.0)
     for a, b in pairs:
-        shade = _BETTER if b > a else _WORSE if b < a else GREY
+        shade = _BETTER if b > a else _WORSE if b < a else style.GREY
         ax.plot([0, 1], [a, b], "o-", color=shade, alpha=0.6, linewidth=1.2, markersize=4)
     ax.plot([0, 1], pairs.mean(axis=0), "D-", color="black", linewidth=2.6, label="mean")
     higher = int((pairs[:, 1] > pairs[:, 0]).sum())
-    ax.set_xticks([0, 1], [wrap(pipeline_a, 18), wrap(pipeline_b, 18)])
+    ax.set_xticks([0, 1], [style.wrap(pipeline_a, 18), style.wrap(pipeline_b, 18)])
     ax.set_xlim(-0.25, 1.25)
-    ax.set_ylabel(spelled(metric))
-    ax.set_title(wrap(f"{pipeline_b} higher for {higher} of {len(pairs)} {unit}s", 40))
-    tidy(ax)
+    ax.set_ylabel(style.spelled(metric))
+    ax.set_title(style.wrap(f"{pipeline_b} higher for {higher} of {len(pairs)} {unit}s", 40))
+    style.tidy(ax)
     ax.legend(frameon=False, fontsize="small")
     return ax.figure
 
@@ -190,7 +194,7 @@ def plot_cost(summary: pd.DataFrame, metric: str, *, ax: Axes | None = None) -> 
     'seconds per fold (fit + predict)'
     """
     seconds = ["fit_seconds", "predict_seconds"]
-    check_table(summary, [*_SUMMARY, *seconds], ["mean", *seconds])
+    style.check_table(summary, [*_SUMMARY, *seconds], ["mean", *seconds])
     if summary["dataset"].nunique() > 1:
         raise ValueError("The table holds several data sets: pass rows of one.")
     summary = summary[summary["metric"] == metric]
@@ -200,21 +204,97 @@ def plot_cost(summary: pd.DataFrame, metric: str, *, ax: Axes | None = None) -> 
     if not (cost.dropna() > 0).all():
         raise ValueError("Seconds of fit and predict must be positive in sum.")
 
-    ax = get_axes(ax, 5.2, 3.6 + 0.13 * len(summary))
+    ax = style.get_axes(ax, 5.2, 3.6 + 0.13 * len(summary))
     for number, (row, x) in enumerate(zip(summary.itertuples(), cost, strict=True)):
         if np.isnan(x) or np.isnan(row.mean):
             continue
-        shown = {"fmt": marker(number), "color": color(number), "markersize": 8, "capsize": 3}
-        ax.errorbar(x, row.mean, _arms(row), elinewidth=1.2, label=wrap(row.pipeline), **shown)
+        ax.errorbar(
+            x, row.mean, _arms(row), fmt=style.marker(number), color=style.color(number),
+            markersize=8, capsize=3, elinewidth=1.2, label=style.wrap(row.pipeline),
+        )  # fmt: skip
     ax.set_xscale("log")
     ax.xaxis.set_major_formatter("{x:g}")
     low, high = ax.get_xlim()
     if high / low < 100:  # less than a power of ten on each side has no labels
         middle = np.sqrt(low * high)
         ax.set_xlim(min(low, middle / 10), max(high, middle * 10))
-    ax.set(xlabel="seconds per fold (fit + predict)", ylabel=spelled(metric), title="Cost")
-    tidy(ax, "both")
-    add_legend(ax, below=True)
+    ax.set(xlabel="seconds per fold (fit + predict)", ylabel=style.spelled(metric), title="Cost")
+    style.tidy(ax, "both")
+    style.add_legend(ax, below=True)
+    return ax.figure
+
+
+def plot_significance(table: pd.DataFrame, *, ax: Axes | None = None) -> Figure:
+    """Matrix of differences between pipelines, coloured where they are significant.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Of `dare_sklearn.evaluation.pairwise`, one data set: one row per pair, with ``pipeline_a``,
+        ``pipeline_b``, ``difference`` (a - b), and the corrected ``p_holm``.
+    ax : Axes or None, default=None
+        Where to draw; None makes a figure.
+
+    Returns
+    -------
+    Figure
+        A cell holds the score of its row minus that of its column, and the corrected p-value; it
+        is grey where that is 0.05 or more.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the table lacks a column or holds a pair twice.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from dare_sklearn.viz import plot_significance
+    >>> table = pd.DataFrame({"pipeline_a": ["DARE"], "pipeline_b": ["CSP"], "difference": [0.1],
+    ...     "p_holm": [0.01]})
+    >>> plot_significance(table).axes[0].get_title()
+    'Row minus column, coloured where p < 0.05'
+    """
+    numbers = ["difference", "p_holm"]
+    style.check_table(table, ["pipeline_a", "pipeline_b", *numbers], numbers)
+    names = list(dict.fromkeys([*table["pipeline_a"], *table["pipeline_b"]]))
+    row = table["pipeline_a"].map(names.index).to_numpy()
+    column = table["pipeline_b"].map(names.index).to_numpy()
+    pairs = {frozenset(pair) for pair in zip(row.tolist(), column.tolist(), strict=True)}
+    if len(pairs) < len(table) or any(len(pair) < 2 for pair in pairs):
+        raise ValueError(
+            "The table must hold one row per pair of pipelines, and has a pair twice or a pipeline "
+            "against itself: pass the rows of one data set."
+        )
+    difference = np.full((len(names), len(names)), np.nan)
+    p = difference.copy()
+    both = np.r_[row, column], np.r_[column, row]
+    values, p_values = (table[name].to_numpy(dtype=float) for name in numbers)
+    difference[both], p[both] = np.r_[values, -values], np.r_[p_values, p_values]
+
+    side = 0.62 * len(names)
+    ax = style.get_axes(ax, 3.4 + side, 1.9 + side)
+    shown = np.ma.masked_where(~(p < ALPHA), difference)
+    norm = Normalize(*style.symmetric_limits(values))
+    cmap = colormaps[style.SIGNED].with_extremes(bad=style.PALE)
+    image = ax.imshow(shown, cmap=cmap, norm=norm)
+    for i in range(len(names)):  # a pipeline against itself
+        ax.add_patch(Rectangle((i - 0.5, i - 0.5), 1, 1, color="white"))
+    for i, j in zip(*np.nonzero(~np.isnan(difference)), strict=True):
+        strong = p[i, j] < ALPHA and abs(norm(difference[i, j]) - 0.5) > 0.3
+        text = f"{_signed(difference[i, j])}\n{style.p_text(p[i, j])}"
+        shade = "white" if strong else "black"
+        ax.text(j, i, text, ha="center", va="center", fontsize="x-small", color=shade)
+    labels = [style.wrap(name, 20) for name in names]
+    ax.set_xticks(range(len(names)), labels, rotation=90, fontsize="small")
+    ax.set_yticks(range(len(names)), labels, fontsize="small")
+    ax.spines[:].set_visible(False)
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_ticks(np.arange(len(names) - 1) + 0.5, minor=True)
+    ax.grid(which="minor", color="white", linewidth=2)
+    ax.tick_params(which="both", length=0)
+    ax.figure.colorbar(image, ax=ax, label="difference", shrink=0.8)
+    ax.set_title(f"Row minus column, coloured where p < {ALPHA:g}", fontsize="medium")
     return ax.figure
 
 
@@ -228,7 +308,7 @@ def _draw_scores(
             continue
         # above the interval, spread in the same way every time
         shift = 0.24 * ((np.arange(len(scores)) * 0.618) % 1) - 0.34
-        ax.scatter(scores, row + shift, s=16, color=color(0), alpha=0.5, linewidths=0)
+        ax.scatter(scores, row + shift, s=16, color=style.color(0), alpha=0.5, linewidths=0)
         mean, arms = scores.mean(), None
         found = () if summary is None else summary[summary["pipeline"] == name].itertuples()
         for known in found:
@@ -238,17 +318,22 @@ def _draw_scores(
     if chance is None and f"chance_{metric}" in results:
         chance = results[f"chance_{metric}"].mean(skipna=False)
     if chance is not None and not np.isnan(chance):
-        ax.axvline(chance, color=GREY, linestyle="--", linewidth=1, zorder=1)
+        ax.axvline(chance, color=style.GREY, linestyle="--", linewidth=1, zorder=1)
         ax.annotate(
             "chance", (chance, 1.0), xycoords=("data", "axes fraction"), xytext=(3, -2),
-            textcoords="offset points", va="top", fontsize="x-small", color=GREY,
+            textcoords="offset points", va="top", fontsize="x-small", color=style.GREY,
         )  # fmt: skip
-    ax.set_xlabel(spelled(metric))
+    ax.set_xlabel(style.spelled(metric))
     ax.tick_params(labelbottom=True)  # also above other panels
-    tidy(ax, "x")
+    style.tidy(ax, "x")
 
 
 def _arms(row: Any) -> np.ndarray | None:
     """The two arms of an interval around its mean, as `errorbar` takes them."""
     arms = np.array([[row.mean - row.low], [row.high - row.mean]])
     return np.maximum(arms, 0) if np.isfinite(arms).all() else None
+
+
+def _signed(difference: float) -> str:
+    text = f"{difference:+.2f}".replace("-", "\N{MINUS SIGN}")
+    return "0.00" if text[1:] == "0.00" else text

@@ -1,4 +1,4 @@
-"""Curves of a score: over labelled epochs, lost electrodes, the overlap of masks."""
+"""Curves: of a score over labels, lost electrodes or shared channels, and of a training."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter, PercentFormatter, ScalarFormatter
+from matplotlib.ticker import MaxNLocator, NullFormatter, PercentFormatter, ScalarFormatter
 
-from ._axes import GREY, add_legend, color, get_axes, line, marker, new_figure, spelled, tidy, wrap
-from ._tables import check_table
+from . import _axes as style
 
+NO_LOSS = {"epoch", "lr", "seconds"}  # columns of a history
+LOG_FROM = 20.0  # ratio of the largest loss to the smallest
 MOST_TICKS = 8  # of a logarithmic axis at the numbers that were tried
 
 
@@ -69,23 +70,25 @@ def plot_curve(
     """
     band = [low, high] if {low, high} <= set(table) else []
     keys = [x] if hue is None else [x, hue]
-    check_table(table, [*keys, y, *band], [x, y])
+    style.check_table(table, [*keys, y, *band], [x, y])
     table = table.dropna(subset=[x, y]).sort_values(x, kind="stable")
     if table.duplicated(keys).any():
         raise ValueError(f"The table has several rows for one point ({', '.join(keys)}): pass one.")
     if log_x and not (table[x] > 0).all():
         raise ValueError(f"The column {x} must hold positive numbers for a logarithmic axis.")
     names = [None] if hue is None else table[hue].unique()
-    ax = get_axes(ax, 5.2, 3.6 + 0.13 * len(names))
+    ax = style.get_axes(ax, 5.2, 3.6 + 0.13 * len(names))
     for number, name in enumerate(names):
         rows = table if name is None else table[table[hue] == name]
-        shown = {"color": color(number), "linestyle": line(number), "marker": marker(number)}
-        label = None if name is None else wrap(name)
-        ax.plot(rows[x], rows[y], label=label, markersize=5, **shown)
+        ax.plot(
+            rows[x], rows[y], color=style.color(number), linestyle=style.line(number),
+            marker=style.marker(number), markersize=5,
+            label=None if name is None else style.wrap(name),
+        )  # fmt: skip
         if band:
-            _band(ax, rows[x], rows[low], rows[high], color(number))
+            _band(ax, rows[x], rows[low], rows[high], style.color(number))
     if chance is not None:
-        ax.axhline(chance, color=GREY, linestyle="--", linewidth=1, label="chance", zorder=1)
+        ax.axhline(chance, color=style.GREY, linestyle="--", linewidth=1, label="chance", zorder=1)
     if log_x:
         ax.set_xscale("log")
         ax.xaxis.set_minor_formatter(NullFormatter())
@@ -95,10 +98,10 @@ def plot_curve(
             ax.minorticks_off()
     if x == "share":
         ax.xaxis.set_major_formatter(PercentFormatter(1.0))
-    ax.set(xlabel=spelled(x), ylabel=spelled(y))
-    tidy(ax)
+    ax.set(xlabel=style.spelled(x), ylabel=style.spelled(y))
+    style.tidy(ax)
     if hue is not None or chance is not None:
-        add_legend(ax, below=True)
+        style.add_legend(ax, below=True)
     return ax.figure
 
 
@@ -134,22 +137,22 @@ def plot_mask_invariance(table: pd.DataFrame) -> Figure:
     ['cosine similarity', 'found at once']
     """
     numbers = ["overlap", "positive_cosine", "negative_cosine", "retrieval"]
-    check_table(table, numbers, numbers)
+    style.check_table(table, numbers, numbers)
     if "encoder" not in table:
         table = table.assign(encoder="encoder")
-    left, right = new_figure(8.4, 3.8).subplots(1, 2)
+    left, right = style.new_figure(8.4, 3.8).subplots(1, 2)
     for number, encoder in enumerate(table["encoder"].unique()):
         draws = table.loc[table["encoder"] == encoder, numbers].groupby("overlap")
         rows, spread = draws.mean(), draws["retrieval"].std().fillna(0.0)
-        shown = {"color": color(number), "marker": marker(number), "markersize": 5}
+        shown = {"color": style.color(number), "marker": style.marker(number), "markersize": 5}
         left.plot(rows.index, rows["positive_cosine"], "-", **shown)
         left.plot(rows.index, rows["negative_cosine"], ":", fillstyle="none", **shown)
-        right.plot(rows.index, rows["retrieval"], "-", label=wrap(encoder), **shown)
+        right.plot(rows.index, rows["retrieval"], "-", label=style.wrap(encoder), **shown)
         middle = rows["retrieval"]
         low, high = (np.clip(middle + sign * spread, 0, 1) for sign in (-1, 1))  # a share
-        _band(right, rows.index, low, high, color(number))
-    left.plot([], [], "-", color=GREY, label="same epoch")
-    left.plot([], [], ":", color=GREY, label="different epochs")
+        _band(right, rows.index, low, high, style.color(number))
+    left.plot([], [], "-", color=style.GREY, label="same epoch")
+    left.plot([], [], ":", color=style.GREY, label="different epochs")
     left.legend(frameon=False, fontsize="small")
     left.set(ylabel="cosine similarity", title="Pairs of masked views")
     right.set(ylabel="found at once", title="Finding the other view (± SD)", ylim=(-0.02, 1.02))
@@ -157,9 +160,70 @@ def plot_mask_invariance(table: pd.DataFrame) -> Figure:
     for half in (left, right):
         half.xaxis.set_major_formatter(PercentFormatter(1.0))
         half.set_xlabel("channels seen by both views")
-        tidy(half)
-    add_legend(right, title="encoder")
+        style.tidy(half)
+    style.add_legend(right, title="encoder")
     return left.figure
+
+
+def plot_losses(history: Any, *, ax: Axes | None = None) -> Figure:
+    """Every loss term over the epochs of a training, logarithmic where they differ by 20 or more.
+
+    Parameters
+    ----------
+    history : DataFrame or fitted estimator
+        The table ``history_`` of a pretrainer or probe, or the estimator itself.
+    ax : Axes or None, default=None
+        Where to draw; None makes a figure.
+
+    Returns
+    -------
+    Figure
+
+    Raises
+    ------
+    TypeError, ValueError
+        If there is no history, or none of its losses has a value.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from dare_sklearn.viz import plot_losses
+    >>> history = pd.DataFrame({"epoch": [1, 2, 3], "loss": [0.7, 0.5, 0.4], "lr": [1, 2, 1]})
+    >>> fig = plot_losses(history)
+    >>> [line.get_label() for line in fig.axes[0].lines]
+    ['loss']
+    """
+    table = history if isinstance(history, pd.DataFrame) else getattr(history, "history_", None)
+    if table is None:
+        kind = type(history).__name__
+        raise TypeError(
+            f"plot_losses takes a history_ or a fitted estimator that has one, got a {kind}."
+        )
+    if table.empty:
+        raise ValueError("plot_losses got a history without epochs, as of adaptation='linear'.")
+    terms = [name for name in table if name not in NO_LOSS]
+    if not terms:
+        raise ValueError(f"plot_losses found no loss among the columns {', '.join(table)}.")
+    style.check_table(table, ["epoch", *terms], ["epoch", *terms])
+    values = table[terms].to_numpy(dtype=float)
+    values = values[np.isfinite(values)]
+    log = values.min() > 0 and values.max() >= LOG_FROM * values.min()
+    ax = style.get_axes(ax, 6.4, 3.8)
+    for number, name in enumerate(terms):
+        main = name in ("total", "loss")  # what was minimised
+        shown = {"color": "black", "linewidth": 2.2} if main else {
+            "color": style.color(number), "linewidth": 1.5, "linestyle": style.line(number)
+        }  # fmt: skip
+        dots = "o" if len(table) < 15 else None
+        ax.plot(table["epoch"], table[name], label=style.spelled(name), marker=dots, ms=4, **shown)
+    if log:
+        ax.set_yscale("log")
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    ax.set(xlabel="epoch", ylabel="loss (log scale)" if log else "loss", title="Training")
+    style.tidy(ax)
+    if len(terms) > 1:
+        style.add_legend(ax)
+    return ax.figure
 
 
 def _band(ax: Axes, x: Any, low: Any, high: Any, shade: str) -> None:

@@ -48,8 +48,7 @@ def plot_spatial_filters(
     n_maps : int, default=4
         Number of maps without `targets`; all, if there are fewer.
     info : mne.Info or None, default=None
-        Positions of channels outside the 10-05 system, unless `X` carries them; names too, in
-        order, where the probe was fitted on an array without ``ch_names``.
+        Positions of channels outside the 10-05 system, unless `X` carries them.
 
     Returns
     -------
@@ -80,7 +79,7 @@ def plot_spatial_filters(
     ['C3', 'C4']
     """
     module = _fitted_module(probe)
-    names, own = _channels(probe, info)
+    own = own_positions(info)
     if X is None:
         layers, label, what = module.spatial.layers, "weight", "Spatial filters"
         if (n := len(layers)) > 1:
@@ -90,7 +89,7 @@ def plot_spatial_filters(
         maps, positions = _patterns(probe, module, X)
         own = {**positions, **own}
         label, what = "µV per SD of the output", "Spatial patterns"
-    places = place_electrodes(names, own)
+    places = place_electrodes(probe.ch_names_in_, own)
     electrodes = [ELECTRODES[row] for row in module.targets.tolist()]
     chosen = _choose(electrodes, maps, targets, n_maps)
     titles = [spelled_electrode(electrodes[row]) for row in chosen]
@@ -115,19 +114,9 @@ def _fitted_module(probe: Any) -> Any:
             f"Filters of spatial_init={probe.spatial_init!r} are not electrodes: plot those of "
             "spatial_init='spline' or 'random'."
         )
+    if probe.ch_names_in_ is None:
+        raise ValueError("The probe was fitted on channels without names: fit it with ch_names.")
     return probe.module_
-
-
-def _channels(probe: Any, info: Any) -> tuple[list[str], dict[str, np.ndarray]]:
-    own = own_positions(info)
-    if probe.ch_names_in_ is not None:
-        return list(probe.ch_names_in_), own
-    if info is None or len(info.ch_names) != probe.n_chans_in_:
-        raise ValueError(
-            f"The probe was fitted on {probe.n_chans_in_} channels without names: "
-            "pass info= with the names of these channels in order, or fit it with ch_names."
-        )
-    return [electrode_name(name) for name in info.ch_names], own
 
 
 def _patterns(probe: Any, module: Any, X: Any) -> tuple[np.ndarray, dict[str, np.ndarray]]:

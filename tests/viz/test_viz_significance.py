@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dare_sklearn.evaluation import combine_datasets, pairwise
+from dare_sklearn.evaluation import pairwise
 from dare_sklearn.viz import plot_significance
 
 NAMES = ["CSP", "a pipeline with a name of several words", "DARE", "EEGNet"]
@@ -58,19 +58,13 @@ def test_significance_matrix(look):
     assert (low, high) == (-0.2, 0.2)
 
 
-def test_significance_of_pairwise_and_combined(look, pairs):
+def test_significance_of_pairwise(look, pairs):
     fig = plot_significance(pairs[pairs.dataset == "erp"])
     look(fig)
     ax = fig.axes[0]
     row = pairs[(pairs.dataset == "erp") & (pairs.pipeline_b == "EEGNet")].iloc[0]
     text = next(t.get_text() for t in ax.texts if t.get_position() == (3, 0))
     assert text == f"{row.difference:+.2f}\n{row.p_holm:.3f}".replace("-", "\N{MINUS SIGN}")
-    combined = combine_datasets(pairs)
-    combined.loc[0, "effect_size"] = -np.inf
-    fig = plot_significance(combined, value="effect_size")
-    look(fig)
-    assert fig.axes[1].get_ylabel() == "effect size"
-    assert np.isfinite(fig.axes[0].images[0].get_clim()).all()
 
 
 def test_significance_of_two_and_of_many(look):
