@@ -1,4 +1,4 @@
-"""What identifies a cell, as text and hashes: equal content gives an equal key in every process.
+"""Finished cells on disk, and what identifies one: equal content, equal key, in every process.
 
 A pipeline is identified by its classes, their source and their parameters, and by what it keeps
 through `sklearn.base.clone`; an encoder on disk by the content of its files.
@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import ast
 import inspect
+import json
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -31,7 +33,7 @@ _BLOCK = 256
 _PACKAGE, _STANDARD = Path(__file__).parents[1], Path(inspect.__file__).parent
 # what of this library only judges or shows results
 _SHOW = ("cli/", "viz/", "inspection/", *(
-    f"evaluation/{name}.py" for name in ("report", "verdict", "statistics", "intervals")
+    f"evaluation/{name}.py" for name in ("report", "verdict", "statistics")
 ))  # fmt: skip
 _LIBRARIES = ("dare-sklearn", "scikit-learn", "numpy", "scipy", "mne", "pyriemann", "torch",
               "braindecode")  # fmt: skip
@@ -202,3 +204,31 @@ def _parts(X: Any) -> Iterator[str]:
 def _blocks(n_epochs: int, read: Callable[[np.ndarray], Any]) -> Iterator[str]:
     for start in range(0, n_epochs, _BLOCK):
         yield describe(np.asarray(read(np.arange(start, min(start + _BLOCK, n_epochs)))))
+
+
+class Finished:
+    """The row of a cell in a small JSON file, which is there or not, but never half.
+
+    Its name is `name` for people and `key` for the program; `pipeline` is written beside the row.
+    """
+
+    def __init__(self, folder: Path, name: str, key: str, pipeline: str) -> None:
+        label = re.sub(r"[^\w-]+", "-", name)[:80]
+        self.path = folder / f"{label}_{key}.json"
+        self.pipeline = pipeline
+
+    def read(self) -> dict[str, Any] | None:
+        """The row, or None where there is none that can be read."""
+        try:
+            return dict(json.loads(self.path.read_text(encoding="utf-8"))["row"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def write(self, row: dict[str, Any]) -> None:
+        """Write the row in one step."""
+        from ..weights.files import in_place_of
+
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        content = {"row": row, "about": {"pipeline": self.pipeline, "versions": versions()}}
+        with in_place_of(self.path) as part:
+            part.write_text(json.dumps(content, indent=1), encoding="utf-8")

@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,6 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing
 from sklearn.utils.metadata_routing import get_routing_for_object
 
-from ._cost import Growth
 from ._identity import describe, digest, keeps_its_fit
 
 TIE = 1e-12  # scores that differ by rounding are equal
@@ -104,7 +104,9 @@ def run_cell(
     best, mne = None, sys.modules.get("mne")
     # MNE tells every covariance and rank by default; its warnings still come through
     with nullcontext() if mne is None else mne.use_log_level("warning"):
-        memory = Growth()
+        with suppress(OSError):
+            Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here
+        before = _resident("VmRSS:")
         start = time.perf_counter()
         if grid is None:
             model.fit(train.X, train.y, **_groups_of_fit(model, train.groups))
@@ -116,7 +118,7 @@ def run_cell(
         start = time.perf_counter()
         scores = {name: _score(name, scorer, answers, test) for name, scorer in scorers.items()}
         answering = answers.seconds or time.perf_counter() - start
-        grown = memory.megabytes()
+        grown = np.maximum(_resident("VmHWM:") - before, 0.0)
         calibrated = _calibration(answers, test)
     # of the test epochs, not of the fold's number: equal cells get equal permutations
     seed = None if random_state is None else [random_state, int(digest(describe(fold.test)), 16)]
@@ -251,3 +253,11 @@ def is_epochs(X: Any) -> bool:
 
 def _is_epochs_list(X: Any) -> bool:
     return isinstance(X, list) and len(X) > 0 and all(map(is_epochs, X))
+
+
+def _resident(field: str) -> float:
+    """Megabytes in that field of Linux's report on this process; NaN elsewhere."""
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return np.nan
+    return int(status.read_text().split(field)[1].split()[0]) * 1024 / 1e6

@@ -18,8 +18,8 @@ from sklearn.utils._param_validation import Interval, StrOptions, validate_param
 from sklearn.utils.parallel import Parallel, delayed
 from tqdm.auto import tqdm
 
-from ._identity import code_of, describe, digest, digest_signals, versions
-from ._store import Finished, plain
+from ..training.checkpoint import plain
+from ._identity import Finished, code_of, describe, digest, digest_signals, versions
 from .cells import Data, Fold, n_rows, run_cell
 
 WHICH = ("dataset", "pipeline", "fold", "subject", "n_subjects", "n_train", "n_test")
@@ -108,8 +108,8 @@ def compare(
         ``chance_<metric>`` and ``p_<metric>``; ``brier`` and ``calibration_error`` of classifiers
         with ``predict_proba``, NaN for others (see Notes); ``fit_seconds`` (with the search),
         ``predict_seconds`` (one answer for all test epochs), ``peak_memory_mb`` (megabytes of
-        resident memory by which the process grew, not that of a GPU; outside Linux only growth
-        beyond the earlier peak shows); ``best_params``, a dict, None without a search.
+        resident memory by which the process grew, not that of a GPU; NaN outside Linux);
+        ``best_params``, a dict, None without a search.
 
     Raises
     ------

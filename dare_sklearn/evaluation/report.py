@@ -12,8 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from .intervals import observations, score_columns, summarize
-from .statistics import pairwise
+from .statistics import observations, pairwise, score_columns, summarize
 from .verdict import judge, main_metric, sentence
 
 # text as paths: the same on every machine, whatever fonts it has; no date: equal runs, equal files

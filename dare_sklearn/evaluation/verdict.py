@@ -13,8 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from .intervals import bounds_of, mean_interval, observations, score_columns
-from .statistics import EXACT_UP_TO, holm, pairwise
+from . import statistics
 
 ALPHA = 0.05
 BETTER, WORSE, OPEN, UNTESTED = "better", "worse", "no difference shown", "not tested"
@@ -92,7 +91,7 @@ def sentence(verdicts: pd.DataFrame) -> str:
 
 def main_metric(table: pd.DataFrame) -> str:
     """The first metric that a data set has."""
-    return next(name for name in score_columns(table) if table[name].notna().any())
+    return next(name for name in statistics.score_columns(table) if table[name].notna().any())
 
 
 def _about_one(row: pd.Series) -> str:
@@ -113,7 +112,7 @@ def _about_one(row: pd.Series) -> str:
 
 
 def _judge(table: pd.DataFrame, metric: str, candidate: str, rivals: list[str]) -> dict:
-    scores, unit, ratio = observations(table, metric)
+    scores, unit, ratio = statistics.observations(table, metric)
     means, n = scores.mean(), len(scores)
     rival = max(rivals, key=lambda name: means[name])
     found = {
@@ -123,9 +122,9 @@ def _judge(table: pd.DataFrame, metric: str, candidate: str, rivals: list[str]) 
     }  # fmt: skip
     if n < 2:
         return found
-    pairs = pairwise(table, metric)
+    pairs = statistics.pairwise(table, metric)
     pairs = pairs[pairs["pipeline_a"] == candidate].set_index("pipeline_b")
-    corrected = pd.Series(holm(pairs["p"]), pairs.index)
+    corrected = pd.Series(statistics.holm(pairs["p"]), pairs.index)
     # ranks and means can point in opposite directions: then nothing was shown
     lower = (pairs["difference"] < 0) & (pairs["p_less"] < pairs["p_greater"])
     higher = (pairs["difference"] > 0) & (pairs["p_greater"] < pairs["p_less"])
@@ -134,11 +133,11 @@ def _judge(table: pd.DataFrame, metric: str, candidate: str, rivals: list[str]) 
         found["verdict"] = WORSE
     elif (higher & (pairs["p"] < ALPHA)).all():
         found["verdict"] = BETTER
-    least, most = bounds_of(metric, table)
+    least, most = statistics.bounds_of(metric, table)
     edges = least - most, most - least
     differences = scores[candidate] - scores[rival]
-    found["low"], found["high"] = mean_interval(differences, ratio, edges)
-    exact = pairs["test"].iloc[0] == "permutation" and n <= EXACT_UP_TO
+    found["low"], found["high"] = statistics.mean_interval(differences, ratio, edges)
+    exact = pairs["test"].iloc[0] == "permutation" and n <= statistics.EXACT_UP_TO
     found["p"], found["smallest_p"] = pairs.loc[rival, "p"], 2.0 * 0.5**n if exact else 0.0
     return found
 

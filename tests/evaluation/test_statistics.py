@@ -13,9 +13,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import cohen_kappa_score, make_scorer
 from sklearn.model_selection import LeaveOneGroupOut
 
-from dare_sklearn.evaluation import combine_datasets, compare, corrected_ttest, pairwise, summarize
-from dare_sklearn.evaluation.intervals import bounds_of, mean_interval
-from dare_sklearn.evaluation.statistics import _sign_permutation, holm
+from dare_sklearn.evaluation import compare, corrected_ttest, pairwise, summarize
+from dare_sklearn.evaluation.statistics import _sign_permutation, bounds_of, holm, mean_interval
 
 
 def table(scores, dataset="toy", subjects=True, n_train=80, n_test=20, repeats=1):
@@ -285,70 +284,12 @@ def test_no_difference_between_folds_is_found_seldom_with_the_correction_and_oft
     assert np.mean(naive) > 0.2
 
 
-# Data sets together
-
-
-def pairs_of(seed=0, shift=0.0):
-    parts = []
-    for dataset, n in (("one", 8), ("three", 11), ("two", 6)):
-        scores = noise(n, "a", "b", "c", seed=seed + n)
-        scores["a"] = scores["a"] + shift
-        parts.append(table(scores, dataset))
-    return pd.concat(parts)
-
-
-def test_combination_is_stouffers():
-    results = pairs_of(shift=0.05)
-    pairs = pairwise(results)
-    found = combine_datasets(pairs).set_index(["pipeline_a", "pipeline_b"])
-    n = np.array([8, 11, 6])
-    for a, b in found.index:
-        part = pairs[(pairs["pipeline_a"] == a) & (pairs["pipeline_b"] == b)]
-        z = stats.norm.isf(part["p_greater"]) @ np.sqrt(n) / np.sqrt(n.sum())
-        row = found.loc[(a, b)]
-        assert row["p_greater"] == pytest.approx(stats.norm.sf(z))
-        assert row["p"] == pytest.approx(2 * min(row["p_greater"], row["p_less"]))
-        assert row["effect_size"] == pytest.approx(
-            np.average(part["effect_size"], weights=np.sqrt(n))
-        )
-        assert (row["n_datasets"], row["n"]) == (3, 25)
-    np.testing.assert_allclose(found["p_holm"], holm(found["p"]))
-
-
-def test_combination_is_that_of_moabbs_meta_analysis(moabb):
-    """Scores without ties: their whole chain and ours agree.
-
-    The data sets come in the order of their names; in any other, MOABB 1.7 gives the weight of one
-    to the next.
-    """
-    results = pairs_of(shift=0.03)
-    found = combine_datasets(pairwise(results)).set_index(["pipeline_a", "pipeline_b"])
-    theirs = moabb.compute_dataset_statistics(results.rename(columns={"accuracy": "score"}))
-    p, effect = moabb.find_significant_differences(theirs)
-    for a, b in found.index:
-        assert found.loc[(a, b), "p_greater"] == pytest.approx(p.loc[a, b])
-        assert found.loc[(a, b), "p_less"] == pytest.approx(p.loc[b, a])
-        assert found.loc[(a, b), "effect_size"] == pytest.approx(effect.loc[a, b])
-
-
-def test_combination_of_certainties_stays_finite():
-    up, down = {"a": [0.9] * 5, "b": [0.5] * 5}, {"a": [0.5] * 5, "b": [0.9] * 5}
-    parts = [table(up, "one"), table(down, "two"), table(up, "folds", subjects=False)]
-    found = combine_datasets(pairwise(pd.concat(parts[:2]))).iloc[0]
-    assert found["p"] == pytest.approx(1.0) and np.isnan(found["effect_size"])  # inf and -inf
-    alone = combine_datasets(pairwise(parts[2])).iloc[0]
-    assert 0 < alone["p"] < 0.1
-
-
-def test_combinations_that_are_none():
-    pairs = pairwise(pairs_of())
-    with pytest.raises(ValueError, match="in every data set once"):
-        combine_datasets(pairs.drop(index=1))
-    with pytest.raises(ValueError, match="one metric"):
-        combine_datasets(pd.concat([pairs, pairs.assign(metric="auc")]))
-
-
 # summarize
+
+
+def pairs_of(seed=0):
+    sets = ("one", 8), ("three", 11), ("two", 6)
+    return pd.concat([table(noise(n, "a", "b", "c", seed=seed + n), name) for name, n in sets])
 
 
 def test_summary_over_subjects():
@@ -513,34 +454,6 @@ def test_from_signals_to_statistics_and_through_a_file(tmp_path):
     loaded = pd.read_csv(tmp_path / "results.csv")
     pd.testing.assert_frame_equal(pairwise(loaded), found)
     pd.testing.assert_frame_equal(summarize(loaded), summarize(results))
-
-
-def test_folds_of_one_person_weigh_as_one():
-    """However many folds one person's trials are cut into, eight people weigh more."""
-    people = table({"a": [0.8, 0.7, 0.9, 0.8, 0.6, 0.7, 0.8, 0.9], "b": [0.7] * 8}, "people")
-    folds = table(noise(50, "a", "b"), "folds", subjects=False)
-    pairs = pairwise(pd.concat([people, folds]))
-    assert pairs["n_subjects"].tolist() == [8, 1] and pairs["n"].tolist() == [8, 50]
-    z = stats.norm.isf(pairs["p_greater"]) @ np.sqrt([8, 1]) / 3
-    assert combine_datasets(pairs)["p_greater"].iloc[0] == pytest.approx(stats.norm.sf(z))
-
-
-def test_people_in_folds_of_several():
-    """Ten folds of 109 people, twice: 109 people, whatever the folds are called."""
-    rows = []
-    for repeat in range(2):
-        for fold in range(10):
-            n = 11 if fold < 9 else 10
-            rows += [
-                {
-                    "dataset": "big", "pipeline": name, "fold": 10 * repeat + fold,
-                    "subject": f"S{10 * repeat + fold} and {n - 1} more", "n_subjects": n,
-                    "n_train": (109 - n) * 20, "n_test": n * 20, "accuracy": 0.7 + 0.01 * fold,
-                }
-                for name in ("a", "b")
-            ]  # fmt: skip
-    found = pairwise(pd.DataFrame(rows)).iloc[0]
-    assert (found["n_subjects"], found["n"], found["unit"]) == (109, 20, "fold")
 
 
 def test_one_fold_without_a_chance_level_leaves_none():
