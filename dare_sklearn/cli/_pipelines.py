@@ -9,7 +9,7 @@ from typing import Any
 from ._options import UsageError
 
 CLASSICAL = (
-    "band power + LR", "narrow-band power + LR", "Hjorth, entropy + LR", "CSP + LDA",
+    "band power + LR", "narrow-band power + LR", "CSP + LDA",
     "filter-bank CSP + LDA", "tangent space + LR", "MDM", "ACM + tangent space + LR",
     "downsampled + LDA", "Xdawn + tangent space + LR",
 )  # fmt: skip

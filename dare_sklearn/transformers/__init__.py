@@ -4,39 +4,20 @@ from typing import TYPE_CHECKING
 
 from .._lazy import lazy_names
 
-__getattr__, __dir__ = lazy_names(
-    __name__,
-    {
-        "DAREEmbedder": "embedder",
-        "DAREPretrainer": "pretrainer",
-        "EuclideanAligner": "aligner",
-        "BandPower": "classical",
-        "DownsampledSignals": "classical",
-        "HjorthEntropy": "classical",
-        "SignalArray": "classical",
-        "classical_pipelines": "classical",
-    },
-)
+_HOMES = {
+    "DAREEmbedder": "embedder", "DAREPretrainer": "pretrainer", "EuclideanAligner": "aligner",
+    "BandPower": "classical", "DownsampledSignals": "classical", "SignalArray": "classical",
+    "classical_pipelines": "classical",
+}  # fmt: skip
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)
 
 __all__ = [
-    "BandPower",
-    "DAREEmbedder",
-    "DAREPretrainer",
-    "DownsampledSignals",
-    "EuclideanAligner",
-    "HjorthEntropy",
-    "SignalArray",
-    "classical_pipelines",
-]
+    "BandPower", "DAREEmbedder", "DAREPretrainer", "DownsampledSignals", "EuclideanAligner",
+    "SignalArray", "classical_pipelines",
+]  # fmt: skip
 
 if TYPE_CHECKING:
     from .aligner import EuclideanAligner
-    from .classical import (
-        BandPower,
-        DownsampledSignals,
-        HjorthEntropy,
-        SignalArray,
-        classical_pipelines,
-    )
+    from .classical import BandPower, DownsampledSignals, SignalArray, classical_pipelines
     from .embedder import DAREEmbedder
     from .pretrainer import DAREPretrainer

@@ -19,7 +19,6 @@ from dare_sklearn.transformers.classical import (
     BandPower,
     DownsampledSignals,
     FlickerCCA,
-    HjorthEntropy,
     SignalArray,
     classical_pipelines,
 )
@@ -36,11 +35,10 @@ TRANSFORMERS = {
     "filtered": lambda **layout: SignalArray((8, 30), resample=64, **layout),
     "power": BandPower,
     "relative": lambda **layout: BandPower(scale="relative", **layout),
-    "hjorth": HjorthEntropy,
     "downsampled": DownsampledSignals,
     "cca": lambda **layout: FlickerCCA([10.0, 15.0], **layout),
 }
-FEATURES = ["power", "relative", "hjorth", "downsampled", "cca"]
+FEATURES = ["power", "relative", "downsampled", "cca"]
 every = pytest.mark.parametrize("name", TRANSFORMERS)
 
 
@@ -273,48 +271,6 @@ def test_bands_of_power_that_do_not_fit():
         BandPower({}, **LAYOUT).fit(X)
 
 
-# HjorthEntropy
-
-
-def test_hjorth_of_a_sine():
-    wave = sine(8, n_times=1024)
-    found = HjorthEntropy(sfreq=SFREQ, unit="uV").fit_transform(wave)[0]
-    activity, mobility, complexity, entropy = found
-    assert activity == pytest.approx(np.log(10**2 / 2), abs=1e-3)
-    assert mobility == pytest.approx(2 * np.sin(np.pi * 8 / SFREQ), rel=1e-2)
-    assert complexity == pytest.approx(1.0, rel=1e-2)
-    assert 0 <= entropy < 0.3
-
-
-def test_hjorth_by_its_definition():
-    found = HjorthEntropy(**LAYOUT).fit_transform(X).reshape(N_EPOCHS, 4, 4)
-    for epoch in range(N_EPOCHS):
-        for channel in range(4):
-            x = X[epoch, channel]
-            dx, ddx = np.diff(x), np.diff(np.diff(x))
-            mobility = np.sqrt(np.var(dx) / np.var(x))
-            complexity = np.sqrt(np.var(ddx) / np.var(dx)) / mobility
-            expected = [np.log(np.var(x)), mobility, complexity]
-            np.testing.assert_allclose(found[epoch, channel, :3], expected, rtol=1e-4)
-
-
-def test_entropy_by_its_definition():
-    found = HjorthEntropy((2, 40), window_s=0.5, **LAYOUT).fit_transform(X)[:, 3::4]
-    freqs, psd = welch(X, SFREQ, window="hamming", nperseg=64, noverlap=32)
-    psd = psd[..., (freqs >= 2) & (freqs < 40)]
-    share = psd / psd.sum(-1, keepdims=True)
-    expected = -(share * np.log2(share)).sum(-1) / np.log2(share.shape[-1])
-    np.testing.assert_allclose(found, expected, rtol=1e-4)
-    assert (found < 1).all() and (found > 0.8).all()  # nearly white
-
-
-def test_hjorth_bands_that_do_not_fit():
-    with pytest.raises(ValueError, match="fewer than two frequencies"):
-        HjorthEntropy((100, 200), **LAYOUT).fit(X)
-    with pytest.raises(ValueError, match="two frequencies"):
-        HjorthEntropy((1, 10, 20), **LAYOUT).fit(X)
-
-
 # DownsampledSignals
 
 
@@ -432,7 +388,6 @@ def test_pipelines_in_a_grid_search(kind, name):
     grids = [
         {"signals__band": [(6, 20), (8, 30)]},
         {"power__scale": ["log", "relative"]},
-        {"hjorth__window_s": [0.5, 1.0]},
         {"samples__resample": [16, 32]},
         {"select__k": [2, 4]},
         {"lr__C": [1e-3, 1.0]},

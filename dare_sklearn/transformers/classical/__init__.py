@@ -1,15 +1,8 @@
 """Classical EEG features as transformers, and the pipelines of the field made of them."""
 
-from .array import SignalArray
-from .features import BandPower, DownsampledSignals, FlickerCCA, HjorthEntropy
+from .features import BandPower, DownsampledSignals, FlickerCCA, SignalArray
 from .pipelines import BEST, classical_pipelines
 
 __all__ = [
-    "BEST",
-    "BandPower",
-    "DownsampledSignals",
-    "FlickerCCA",
-    "HjorthEntropy",
-    "SignalArray",
-    "classical_pipelines",
-]
+    "BEST", "BandPower", "DownsampledSignals", "FlickerCCA", "SignalArray", "classical_pipelines",
+]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Features without labels: power, Hjorth parameters, entropy, samples, flicker."""
+"""Any input as an array for other libraries, and features without labels."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 from scipy.linalg import subspace_angles
-from scipy.special import entr
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
@@ -17,16 +16,100 @@ from ...signals.resampling import resample, resampled_length
 from ._base import RATE, SignalTransformer, check_band
 
 BANDS = {
-    "delta": (1.0, 4.0),
-    "theta": (4.0, 8.0),
-    "alpha": (8.0, 13.0),
-    "beta": (13.0, 30.0),
+    "delta": (1.0, 4.0), "theta": (4.0, 8.0), "alpha": (8.0, 13.0), "beta": (13.0, 30.0),
     "gamma": (30.0, 45.0),
-}
+}  # fmt: skip
 # 2 Hz wide: rhythms and flicker of neighbouring frequencies stay apart
 NARROW = {f"{center} Hz": (center - 1.0, center + 1.0) for center in range(2, 45, 2)}
 # Below what any amplifier resolves (1 nV): the logarithm of a flat channel stays finite.
 FLOOR_UV2 = 1e-6
+
+
+@dataclass(eq=False, repr=False)
+class SignalArray(SignalTransformer):
+    """Any input as one float64 array in microvolts, filtered and resampled if asked for.
+
+    The first step in front of what takes arrays only: CSP of mne, covariances of pyriemann.
+
+    Parameters
+    ----------
+    band : (low, high) or None, default=None
+        Pass band in Hz of a zero-phase Butterworth filter of order 4, run forwards and backwards
+        over every epoch (`mne.filter.filter_data`). ``(None, high)`` is a low-pass, ``(low,
+        None)`` a high-pass. None leaves the signals as they are.
+    resample : float or None, default=None
+        New sampling rate in Hz, after the filter: polyphase and anti-aliased.
+    ch_names : sequence of str or None, default=None
+        Channel names of arrays, which carry none (not needed here).
+    sfreq : float or None, default=None
+        Sampling rate in Hz of arrays, which carry none.
+    unit : {"auto", "uV", "V"}, default="auto"
+        Unit of arrays; "auto" decides from the amplitude and warns. MNE objects are in volts.
+
+    Attributes
+    ----------
+    sfreq_out_ : float
+        Sampling rate in Hz of what comes out.
+    ch_names_in_, sfreq_in_, n_chans_in_, n_times_in_, n_features_in_
+        The layout of the signals.
+
+    Raises
+    ------
+    ValueError
+        If signals are unusable (NaN, a constant channel), or `band` does not fit their rate.
+
+    Notes
+    -----
+    The filter sees one epoch at a time, continued by reflection at its ends. Filter slow
+    frequencies in the continuous recording: a high-pass at 1 Hz needs some seconds on either side.
+
+    Signals are read as float32. An average reference, or an interpolated channel, then leaves a
+    direction of rounding errors only, where a covariance without shrinkage makes filters of huge
+    weights: use ``CSP(reg="oas")`` and ``Covariances("oas")``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dare_sklearn.transformers.classical import SignalArray
+    >>> X = 10 * np.random.default_rng(0).normal(size=(6, 3, 256))
+    >>> SignalArray(band=(8, 30), resample=64, sfreq=128, unit="uV").fit_transform(X).shape
+    (6, 3, 128)
+    """
+
+    band: tuple[float | None, float | None] | None = None
+    _: KW_ONLY
+    resample: float | None = None
+
+    _parameter_constraints: ClassVar[dict] = {
+        "band": [tuple, list, None],
+        "resample": [RATE, None],
+        **SignalTransformer._parameter_constraints,
+    }
+
+    def _prepare(self) -> None:
+        self.sfreq_out_ = self.sfreq_in_ if self.resample is None else float(self.resample)
+        if self.band is None:
+            return
+        check_band(self.band, "The 'band' parameter of SignalArray", open_ends=True)
+        nyquist = self.sfreq_in_ / 2
+        if not all(edge is None or 0 < edge < nyquist for edge in self.band):
+            self._refuse(
+                f"got the band {self.band!r}",
+                f"frequencies must lie above 0 and below {nyquist:g} Hz",
+            )
+
+    def _compute(self, data: np.ndarray) -> np.ndarray:
+        if self.band is not None and tuple(self.band) != (None, None):
+            from mne.filter import filter_data
+
+            butterworth = {"order": 4, "ftype": "butter", "output": "sos"}
+            data = filter_data(
+                data, self.sfreq_in_, *self.band, method="iir", iir_params=butterworth,
+                phase="zero", copy=False, verbose="error",
+            )  # fmt: skip
+        if self.resample is not None:
+            data = resample(data, self.sfreq_in_, self.resample)
+        return data
 
 
 @dataclass(eq=False, repr=False)
@@ -86,13 +169,18 @@ class BandPower(SignalTransformer):
         **SignalTransformer._parameter_constraints,
     }
 
+    @property
+    def _segment(self) -> int:
+        """Samples in a window of Welch's method."""
+        return int(min(self.n_times_in_, max(2, round(self.window_s * self.sfreq_in_))))
+
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Names such as ``C3_alpha``; ``ch0_alpha`` where channels have no names."""
         check_is_fitted(self)
         return self._names(self.bands_)
 
     def _prepare(self) -> None:
-        freqs = _frequencies(self)
+        freqs = np.fft.rfftfreq(self._segment, 1 / self.sfreq_in_)
         if self.bands is None or isinstance(self.bands, str):
             bands = BANDS if self.bands is None else NARROW
             resolved = {n: b[1] <= freqs[-1] and _in(freqs, b).any() for n, b in bands.items()}
@@ -112,7 +200,12 @@ class BandPower(SignalTransformer):
         self.bands_ = {str(name): tuple(band) for name, band in self.bands.items()}
 
     def _compute(self, data: np.ndarray) -> np.ndarray:
-        psd, freqs = _welch(self, data)
+        from mne.time_frequency import psd_array_welch
+
+        n = self._segment
+        psd, freqs = psd_array_welch(
+            data, self.sfreq_in_, n_fft=n, n_per_seg=n, n_overlap=n // 2, verbose="error"
+        )
         psd *= freqs[1]  # µV²/Hz to µV² per frequency
         power = np.stack([psd[..., _in(freqs, b)].sum(-1) for b in self.bands_.values()], axis=-1)
         if self.scale == "log":
@@ -122,86 +215,6 @@ class BandPower(SignalTransformer):
             whole = psd[..., _in(freqs, (edges.min(), edges.max()))].sum(-1)
             power /= np.maximum(whole, FLOOR_UV2)[..., None]
         return power.reshape(len(data), -1)
-
-
-@dataclass(eq=False, repr=False)
-class HjorthEntropy(SignalTransformer):
-    """Hjorth's parameters and the spectral entropy of every channel.
-
-    Four features per channel: the logarithm of the activity (variance, µV²); mobility, the
-    standard deviation of the difference of neighbouring samples in units of that of the signal;
-    complexity, the mobility of the difference in units of that of the signal [1]_; and the
-    Shannon entropy of the normalised Welch spectrum, from 0 (one frequency) to 1 (white) [2]_.
-
-    Parameters
-    ----------
-    band : (low, high), default=(1.0, 45.0)
-        Frequencies in Hz of the spectral entropy, up to half the sampling rate.
-    window_s : float, default=2.0
-        Length in seconds of Welch's windows, which overlap by half; shorter epochs are one window.
-    ch_names, sfreq, unit
-        As in `SignalArray`, and so are the fitted attributes of the layout.
-
-    Raises
-    ------
-    ValueError
-        If signals are unusable, or `band` holds fewer than two frequencies of these epochs.
-
-    Notes
-    -----
-    Mobility and complexity depend on the sampling rate: compare recordings of one rate.
-
-    References
-    ----------
-    .. [1] Hjorth (1970). Electroencephalography and Clinical Neurophysiology 29(3).
-    .. [2] Inouye et al. (1991). Electroencephalography and Clinical Neurophysiology 79(3).
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from dare_sklearn.transformers.classical import HjorthEntropy
-    >>> X = 10 * np.random.default_rng(0).normal(size=(6, 2, 256))
-    >>> HjorthEntropy(sfreq=128, unit="uV").fit_transform(X).shape
-    (6, 8)
-    """
-
-    band: tuple[float, float] = (1.0, 45.0)
-    _: KW_ONLY
-    window_s: float = 2.0
-
-    _parameter_constraints: ClassVar[dict] = {
-        "band": [tuple, list],
-        "window_s": [RATE],
-        **SignalTransformer._parameter_constraints,
-    }
-
-    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
-        """Names such as ``C3_mobility``; ``ch0_mobility`` where channels have no names."""
-        return self._names(("activity", "mobility", "complexity", "entropy"))
-
-    def _prepare(self) -> None:
-        check_band(self.band, "The 'band' parameter of HjorthEntropy")
-        if _in(_frequencies(self), self.band).sum() < 2:
-            self._refuse(
-                f"finds fewer than two frequencies in its band {tuple(self.band)}",
-                "cut longer epochs, or pass a wider band",
-            )
-
-    def _compute(self, data: np.ndarray) -> np.ndarray:
-        first, second = np.diff(data, axis=-1), np.diff(data, n=2, axis=-1)
-        activity, slope, bend = (part.var(axis=-1) for part in (data, first, second))
-        activity = np.maximum(activity, FLOOR_UV2)
-        mobility = np.sqrt(slope / activity)
-        # a flat channel has no shape: its ratios are 0, not undefined
-        bending = np.sqrt(bend / np.maximum(slope, FLOOR_UV2))
-        complexity = np.divide(bending, mobility, out=0 * mobility, where=mobility > 0)
-        psd, freqs = _welch(self, data)
-        psd = psd[..., _in(freqs, self.band)]
-        # entr(share) is -share * log(share)
-        share = psd / np.maximum(psd.sum(axis=-1, keepdims=True), np.finfo(float).tiny)
-        entropy = entr(share).sum(axis=-1) / np.log(psd.shape[-1])
-        features = [np.log(activity), mobility, complexity, entropy]
-        return np.stack(features, axis=-1).reshape(len(data), -1)
 
 
 @dataclass(eq=False, repr=False)
@@ -332,25 +345,6 @@ class FlickerCCA(SignalTransformer):
             # the largest canonical correlation is the cosine of the smallest angle
             answer[:, column] = [np.cos(subspace_angles(x, flicker)[-1]) for x in centred]
         return answer
-
-
-def _segment(owner: Any) -> int:
-    """Samples in a window of Welch's method."""
-    return int(min(owner.n_times_in_, max(2, round(owner.window_s * owner.sfreq_in_))))
-
-
-def _frequencies(owner: Any) -> np.ndarray:
-    return np.fft.rfftfreq(_segment(owner), 1 / owner.sfreq_in_)
-
-
-def _welch(owner: Any, data: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Power spectral density in µV²/Hz, and its frequencies."""
-    from mne.time_frequency import psd_array_welch
-
-    n = _segment(owner)
-    return psd_array_welch(
-        data, owner.sfreq_in_, n_fft=n, n_per_seg=n, n_overlap=n // 2, verbose="error"
-    )
 
 
 def _in(freqs: np.ndarray, band: tuple[float, float]) -> np.ndarray:

@@ -12,26 +12,21 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.preprocessing import StandardScaler
 
-from .array import SignalArray
-from .features import BandPower, DownsampledSignals, FlickerCCA, HjorthEntropy
+from .features import BandPower, DownsampledSignals, FlickerCCA, SignalArray
 
 KINDS = ("rhythm", "erp", "flicker", "all")
 # The best of the field for each kind of task: oscillations during a task such as imagery, evoked
 # potentials, flicker (its frequencies are known), a state that lasts, and whose EEG it is.
 BEST: dict[str, tuple[str, ...]] = {
     "rhythm": (
-        "CSP + LDA",
-        "filter-bank CSP + LDA",
-        "tangent space + LR",
-        "filter-bank tangent space + LR",
-        "band power + LR",
-        "narrow-band power + LR",
+        "CSP + LDA", "filter-bank CSP + LDA", "tangent space + LR",
+        "filter-bank tangent space + LR", "band power + LR", "narrow-band power + LR",
     ),
     "erp": ("Xdawn + tangent space + LR", "downsampled + LDA"),
     "flicker": ("CCA + LR", "narrow-band power + LR", "filter-bank tangent space + LR"),
     "state": ("band power + LR", "tangent space + LR", "filter-bank tangent space + LR"),
     "person": ("band power + LR", "tangent space + LR"),
-}
+}  # fmt: skip
 MOTOR_BAND = (8.0, 30.0)
 # Ang et al. (2008): nine bands of 4 Hz from 4 to 40 Hz
 FILTER_BANK = tuple((float(low), float(low + 4)) for low in range(4, 40, 4))
@@ -52,12 +47,12 @@ def classical_pipelines(
     ----------
     kind : {"rhythm", "erp", "flicker", "all"}, default="all"
         "rhythm" are those for power and covariance of ongoing EEG: band power, power in bands of
-        2 Hz (for flicker), Hjorth parameters and entropy (with logistic regression), CSP + LDA
-        [1]_, filter-bank CSP [2]_, tangent space + logistic regression and MDM [3]_, tangent
-        space in five bands, and the augmented covariance method [4]_. "erp" are those for evoked
-        potentials: downsampled samples + shrinkage LDA [5]_, and Xdawn covariances + tangent
-        space + logistic regression [6]_. "flicker" is the canonical correlation with each
-        frequency + logistic regression [7]_. `BEST` names the best for each kind of task.
+        2 Hz (for flicker; both with logistic regression), CSP + LDA [1]_, filter-bank CSP [2]_,
+        tangent space + logistic regression and MDM [3]_, tangent space in five bands, and the
+        augmented covariance method [4]_. "erp" are those for evoked potentials: downsampled samples
+        + shrinkage LDA [5]_, and Xdawn covariances + tangent space + logistic regression [6]_.
+        "flicker" is the canonical correlation with each frequency + logistic regression [7]_.
+        `BEST` names the best for each kind of task.
     ch_names, sfreq, unit
         What arrays do not carry (see `SignalArray`); mne.Epochs need none of them.
     frequencies : sequence of float or None, default=None
@@ -115,7 +110,8 @@ def classical_pipelines(
         found |= _erp(layout)
     if kind in ("flicker", "all") and frequencies is not None:
         found["CCA + LR"] = [("cca", FlickerCCA(frequencies, **layout)), *_scaled_lr()]
-    return {name: Pipeline(steps) for name, steps in found.items()}
+    # the same step may stand in several
+    return {name: clone(Pipeline(steps)) for name, steps in found.items()}
 
 
 def mutual_information(X: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -127,13 +123,9 @@ def _rhythm(layout: dict) -> dict[str, list]:
     from mne.decoding import CSP
     from pyriemann.classification import MDM
     from pyriemann.estimation import Covariances, TimeDelayCovariances
-    from pyriemann.tangentspace import TangentSpace
 
     def signals(**params):
         return ("signals", SignalArray(MOTOR_BAND, **layout).set_params(**params))
-
-    def csp():
-        return ("csp", CSP(4, reg="oas"))
 
     def bank(bands, *steps):
         return FeatureUnion([
@@ -141,47 +133,43 @@ def _rhythm(layout: dict) -> dict[str, list]:
             for low, high in bands
         ])  # fmt: skip
 
-    tangent_space = ("covariances", Covariances("oas")), ("tangent", TangentSpace())
-    lr = ("lr", LogisticRegression(max_iter=5_000))
+    csp, oas = ("csp", CSP(4, reg="oas")), ("covariances", Covariances("oas"))
+    tangent, lr = _tangent_lr()
+    delayed = ("covariances", TimeDelayCovariances([2, 4], "oas"))
     return {
         "band power + LR": [("power", BandPower(**layout)), *_scaled_lr()],
         "narrow-band power + LR": [("power", BandPower("narrow", **layout)), *_scaled_lr()],
-        "Hjorth, entropy + LR": [("hjorth", HjorthEntropy(**layout)), *_scaled_lr()],
-        "CSP + LDA": [signals(), csp(), ("lda", LinearDiscriminantAnalysis())],
+        "CSP + LDA": [signals(), csp, ("lda", LinearDiscriminantAnalysis())],
         "filter-bank CSP + LDA": [
-            ("bank", bank(FILTER_BANK, csp())),
+            ("bank", bank(FILTER_BANK, csp)),
             ("select", SelectKBest(mutual_information, k=8)),
             _shrinkage_lda(),
         ],
-        "tangent space + LR": [signals(), *tangent_space, lr],
+        "tangent space + LR": [signals(), oas, tangent, lr],
         "filter-bank tangent space + LR": [
-            ("bank", bank(WIDE_BANK, *tangent_space)),
-            *_scaled_lr(C=1e-3),
+            ("bank", bank(WIDE_BANK, oas, tangent)), *_scaled_lr(C=1e-3),
         ],
-        "MDM": [signals(), ("covariances", Covariances("oas")), ("mdm", MDM())],
-        "ACM + tangent space + LR": [
-            signals(resample=80.0),
-            ("covariances", TimeDelayCovariances([2, 4], "oas")),
-            ("tangent", TangentSpace()),
-            ("lr", LogisticRegression(max_iter=5_000)),
-        ],
-    }
+        "MDM": [signals(), oas, ("mdm", MDM())],
+        "ACM + tangent space + LR": [signals(resample=80.0), delayed, tangent, lr],
+    }  # fmt: skip
 
 
 def _erp(layout: dict) -> dict[str, list]:
     from pyriemann.estimation import XdawnCovariances
-    from pyriemann.tangentspace import TangentSpace
 
-    xdawn = XdawnCovariances(4, estimator="oas", xdawn_estimator="oas")
+    xdawn = ("covariances", XdawnCovariances(4, estimator="oas", xdawn_estimator="oas"))
     return {
         "downsampled + LDA": [("samples", DownsampledSignals(**layout)), _shrinkage_lda()],
         "Xdawn + tangent space + LR": [
-            ("signals", SignalArray(**layout)),
-            ("covariances", xdawn),
-            ("tangent", TangentSpace()),
-            ("lr", LogisticRegression(max_iter=5_000)),
+            ("signals", SignalArray(**layout)), xdawn, *_tangent_lr()
         ],
-    }
+    }  # fmt: skip
+
+
+def _tangent_lr() -> list[tuple[str, Any]]:
+    from pyriemann.tangentspace import TangentSpace
+
+    return [("tangent", TangentSpace()), ("lr", LogisticRegression(max_iter=5_000))]
 
 
 def _scaled_lr(**params: Any) -> list[tuple[str, Any]]:
