@@ -325,7 +325,7 @@ each = pytest.mark.parametrize(("kind", "name"), PIPELINES)
 def test_kinds():
     rhythm, erp = classical_pipelines("rhythm"), classical_pipelines("erp")
     assert list(classical_pipelines()) == [*rhythm, *erp]
-    assert len(rhythm) == 9 and len(erp) == 2
+    assert len(rhythm) == 8 and len(erp) == 2
     with pytest.raises(ValueError, match="rhythm, erp, flicker, all, got 'p300'"):
         classical_pipelines("p300")
 
