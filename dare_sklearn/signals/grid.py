@@ -22,15 +22,8 @@ class Windows:
     """Epochs on the encoder's grid: float32 microvolts at its rate, in whole patches.
 
     Indexing with a slice or an array of numbers reads those epochs, ``(n, n_chans, n_times)``, from
-    memory or from their files.
-
-    Parameters
-    ----------
-    signals : Signals
-    config : DAREConfig
-    unknown : {"interpolate", "drop", "error"} or None
-        How to handle channels outside the table of electrodes; None keeps the channels as they were
-        recorded.
+    memory or from their files. `unknown` says how to handle channels outside the table of
+    electrodes ("interpolate", "drop" or "error"); None keeps all as they were recorded.
 
     Attributes
     ----------
@@ -101,14 +94,8 @@ def plan_channels(
     A channel that the encoder knows is passed on as it is. Every other one, if its position is
     known, stands for the nearest electrode of the table that was not recorded itself: the signal
     there is interpolated (spherical splines) from all channels of the montage. The recording's own
-    `positions` count where names contradict them.
-
-    Returns
-    -------
-    names : list of str
-        Electrodes of the table that the encoder gets, in order.
-    matrix : ndarray, shape (n_names, n_chans), or None
-        The map that makes their signals; None for the identity.
+    `positions` count where names contradict them. Returns the electrodes of the table that the
+    encoder gets, and the map ``(n_electrodes, n_chans)`` that makes their signals (None: identity).
     """
     source, distrusted = place(ch_names, positions)
     known = [n for n in ch_names if electrode_index(n) is not None and n not in distrusted]
@@ -170,7 +157,7 @@ def _about_pairs(names: Sequence[str]) -> str:
 def _nearest(strangers: Sequence[str], source: Mapping[str, np.ndarray]) -> dict[str, str]:
     """The table's electrode nearest to each stranger, the closest pair first."""
     template = template_positions()
-    table = directions(np.stack([template[name] for name in ELECTRODES]))
-    cosine = directions(np.stack([source[name] for name in strangers])) @ table.T
+    table = directions([template[name] for name in ELECTRODES])
+    cosine = directions([source[name] for name in strangers]) @ table.T
     by_distance = np.argsort(-cosine.max(axis=1), kind="stable")
     return {strangers[i]: ELECTRODES[cosine[i].argmax()] for i in by_distance}

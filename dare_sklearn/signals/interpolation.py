@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from .electrodes import electrode_name, is_pair
 from .errors import tell
@@ -60,20 +61,15 @@ def place(
 ) -> tuple[dict[str, np.ndarray], frozenset[str]]:
     """Where the electrodes of a recording are.
 
-    A name of the 10-05 system stands for its place on the template head, unless the recording's own
-    position contradicts it: then that position counts, and the name says nothing. Other names are
-    known by the recording's positions only.
-
-    Returns
-    -------
-    positions : dict of str to ndarray of shape (3,)
-        Metres, head coordinates, in the order of `names`, without those whose place is not known.
-    distrusted : frozenset of str
-        Names that the recording's `own` positions (by canonical name) contradict.
+    A name of the 10-05 system stands for its place on the template head, unless the recording's
+    `own` position (by canonical name) contradicts it: then that position counts, and the name says
+    nothing. Other names are known by the recording's positions only. Returns positions ``(3,)`` in
+    metres, head coordinates, in the order of `names`, without those whose place is not known; and
+    the names that are contradicted.
     """
     template = template_positions()
     own = _on_template_head(own or {})
-    off = _distances(own, template)
+    off = _distances(own)
     far = {name for name, distance in off.items() if distance > MOST_OFF}
     if len(far) > MOST_WRONG * len(off):
         far = {name for name, distance in off.items() if distance > OFF_ELSEWHERE}
@@ -109,16 +105,11 @@ def _on_template_head(own: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     placed = dict(zip(own, placed, strict=True))
     shared = [name for name in own if name in template]
     if len(shared) >= 6:
-        here, there = (
-            directions(np.stack([p[name] for name in shared])) for p in (placed, template)
-        )
-        # the rotation that brings unit vectors closest to others (Kabsch, 1976)
-        u, _, vt = np.linalg.svd(there.T @ here)
-        turn = u @ np.diag([1.0, 1.0, np.linalg.det(u @ vt)]) @ vt
-        turned = {name: _CENTRE + turn @ (xyz - _CENTRE) for name, xyz in placed.items()}
+        here, there = (directions([p[name] for name in shared]) for p in (placed, template))
+        turn, _ = Rotation.align_vectors(there, here)
+        turned = {name: _CENTRE + turn.apply(xyz - _CENTRE) for name, xyz in placed.items()}
         wrong, wrong_turned = (
-            np.mean(np.array(list(_distances(p, template).values())) > MOST_OFF)
-            for p in (placed, turned)
+            np.mean(np.array(list(_distances(p).values())) > MOST_OFF) for p in (placed, turned)
         )
         if wrong > MOST_WRONG and wrong_turned < 0.1:
             tell(
@@ -141,21 +132,20 @@ def head_sphere(xyz: np.ndarray) -> tuple[np.ndarray, float]:
     return _CENTRE, float(np.median(np.linalg.norm(xyz - _CENTRE, axis=1)))
 
 
-def _distances(
-    own: Mapping[str, np.ndarray], template: Mapping[str, np.ndarray]
-) -> dict[str, float]:
+def _distances(own: Mapping[str, np.ndarray]) -> dict[str, float]:
     """How far along the scalp electrodes are from the template's of the same name, in metres."""
+    template = template_positions()
     shared = [name for name in own if name in template]
     if not shared:
         return {}
     centre, _ = head_sphere(np.stack(list(template.values())))
-    there = directions(np.stack([template[name] for name in shared]), centre)
-    here = directions(np.stack([own[name] for name in shared]))
+    there = directions([template[name] for name in shared], centre)
+    here = directions([own[name] for name in shared])
     angles = np.arccos(np.clip((here * there).sum(axis=1), -1.0, 1.0))
     return dict(zip(shared, HEAD_RADIUS * angles, strict=True))
 
 
-def directions(positions: np.ndarray, centre: np.ndarray = _CENTRE) -> np.ndarray:
+def directions(positions: Sequence[np.ndarray], centre: np.ndarray = _CENTRE) -> np.ndarray:
     """Unit vectors ``(n, 3)`` from the centre of the head."""
     away = np.asarray(positions, dtype=float) - centre
     return away / np.linalg.norm(away, axis=-1, keepdims=True)

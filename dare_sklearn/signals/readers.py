@@ -124,24 +124,11 @@ def read_parts(
 ) -> Iterator[Signals]:
     """Read any accepted input, part by part; the parts may differ in layout.
 
-    Parameters
-    ----------
-    X : see `dare_sklearn.signals.sources.ACCEPTED`
-        With `continuous`, also ``mne.io.Raw`` objects, files and braindecode's ``RawDataset``, each
-        as one long epoch.
-    ch_names, sfreq, unit : optional
-        Of inputs that do not carry their own; MNE objects hold volts.
-    like : Layout, optional
-        What an earlier ``fit`` saw, which such inputs are taken to share.
-    summary_of : callable
-        What looks through the values.
-
-    Raises
-    ------
-    SignalTypeError
-        If `X` is of no accepted kind.
-    SignalError
-        If it holds no EEG, or lacks names or a rate.
+    `X` is what `sources.ACCEPTED` says; if `continuous`, also ``mne.io.Raw`` objects, files and
+    braindecode's ``RawDataset``, each as one long epoch. `ch_names`, `sfreq` and `unit` are those of
+    inputs that do not carry their own, and `like` is what an earlier ``fit`` saw, which such inputs
+    are taken to share. `summary_of` looks through the values. Raises SignalTypeError if `X` is of no
+    accepted kind, and SignalError if it holds no EEG, or lacks names or a rate.
     """
     given = Defaults(ch_names, sfreq, like, unit)
     for source in find_sources(X, given, continuous=continuous):

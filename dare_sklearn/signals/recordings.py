@@ -71,15 +71,9 @@ def _read_raw(raw: Any, picks: np.ndarray, start: int, stop: int) -> np.ndarray:
 
 def bad_segments(raw: Any) -> tuple[tuple[float, float], ...]:
     """Start and end in seconds of the annotations that begin with "bad", which MNE rejects by."""
-    annotations = raw.annotations
-    onsets = annotations.onset - raw.first_time
-    return tuple(
-        (float(onset), float(onset + duration))
-        for onset, duration, text in zip(
-            onsets, annotations.duration, annotations.description, strict=True
-        )
-        if text.lower().startswith("bad")
-    )
+    bad = [its for its in raw.annotations if its["description"].lower().startswith("bad")]
+    onsets = [float(its["onset"] - raw.first_time) for its in bad]
+    return tuple((at, at + float(its["duration"])) for at, its in zip(onsets, bad, strict=True))
 
 
 @dataclass(frozen=True)
@@ -142,15 +136,9 @@ def cut_windows(
     """Cut epochs ``(n_epochs, n_chans, n_times)`` into windows of `length` that cover all of them.
 
     Windows stand side by side; where they do not fill the epoch, a last one ends with it and
-    overlaps its neighbour. An epoch that is not longer than a window stays as it is. Windows that
-    overlap one of the segments `bad` (start and end in seconds, at the rate `sfreq`) are left out.
-
-    Returns
-    -------
-    list of ndarray, shape (n_chans, min(length, n_times))
-        Views of `data`.
-    int
-        How many windows were left out.
+    overlaps its neighbour. An epoch that is not longer than a window stays as it is. Returns views
+    of `data`, without the windows that overlap one of the segments `bad` (start and end in seconds,
+    at the rate `sfreq`), and how many these are.
     """
     n_times = data.shape[-1]
     starts = np.arange(0, max(n_times - length, 0) + 1, length)

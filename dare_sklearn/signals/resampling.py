@@ -15,13 +15,10 @@ from .errors import SignalError, tell
 def resample(data: np.ndarray, sfreq: float, target: float) -> np.ndarray:
     """Anti-aliased resampling along the last axis (`scipy.signal.resample_poly`).
 
-    Sample k of the answer lies at exactly k / target seconds. Epochs are continued at both ends by
-    their reflection through the end point, which carries slopes on. Offsets and slow drifts of
-    electrodes pass as they are, however large (see `_low_pass`), in double precision.
-
-    Returns
-    -------
-    ndarray of float32, shape (..., ceil(n_times * target / sfreq))
+    Sample k of the answer ``(..., ceil(n_times * target / sfreq))``, float32, lies at exactly
+    k / target seconds. Epochs are continued at both ends by their reflection through the end point,
+    which carries slopes on. Offsets and slow drifts of electrodes pass as they are, however large
+    (see `_low_pass`), in double precision.
     """
     up, down = _ratio(sfreq, target).as_integer_ratio()
     if up == down:  # also of rates that files state with rounding errors

@@ -87,9 +87,7 @@ def _from_list(X: Sequence, defaults: Defaults, continuous: bool) -> Iterator[Si
         # what scikit-learn's splitters make of a braindecode data set
         if len({np.shape(item[0]) for item in items}) > 1:
             raise SignalError("X has windows of different shapes: cut them alike first.")
-        torch = sys.modules.get("torch")
-        is_tensor = torch is not None and isinstance(items[0][0], torch.Tensor)
-        values = np.stack([_from_tensor(x) if is_tensor else np.asarray(x) for x, *_ in items])
+        values = np.stack([np.asarray(_without_torch(x)) for x, *_ in items])
         yield _from_array(values, np.asarray([item[1] for item in items]), defaults)
     elif any(hasattr(x, "columns") for x in items):
         raise SignalTypeError(
@@ -105,18 +103,11 @@ def _from_list(X: Sequence, defaults: Defaults, continuous: bool) -> Iterator[Si
         yield _from_array(items, None, defaults)
 
 
-def _is_numbers(X: Any) -> bool:
-    """Whether `X` is an array, a tensor, or a list of these or of numbers."""
-    if not isinstance(X, list | tuple):
-        return hasattr(X, "__array__")
-    while isinstance(X, list | tuple) and len(X):
-        X = X[0]
-    return hasattr(X, "__array__") or isinstance(X, int | float | complex | list | tuple)
-
-
-def _from_tensor(x: Any) -> np.ndarray:
-    import torch
-
+def _without_torch(x: Any) -> Any:
+    """A tensor as an array; anything else as it is."""
+    torch = sys.modules.get("torch")
+    if torch is None or not isinstance(x, torch.Tensor):
+        return x
     if x.layout != torch.strided or x.is_quantized or x.is_meta:
         raise SignalTypeError(
             "X is a sparse, quantized or meta tensor, which is not supported: pass a dense one."
@@ -127,11 +118,8 @@ def _from_tensor(x: Any) -> np.ndarray:
 
 def _from_array(X: Any, targets: np.ndarray | None, defaults: Defaults) -> Signals:
     """An array, which carries neither names nor rate; one in a file is read when it is needed."""
-    torch = sys.modules.get("torch")
-    if torch is not None and isinstance(X, torch.Tensor):
-        X = _from_tensor(X)
-    elif torch is not None and isinstance(X, list | tuple):
-        X = [_from_tensor(x) if isinstance(x, torch.Tensor) else x for x in X]
+    is_list = isinstance(X, list | tuple)
+    X = [_without_torch(x) for x in X] if is_list else _without_torch(X)
     _refuse_table_of_samples(X)
     values = _checked(X)
     if values.ndim == 2:
@@ -173,12 +161,9 @@ def _checked(X: Any) -> np.ndarray:
     """An array of numbers, by scikit-learn's check, or a sentence on what else it is."""
     if np.ma.isMaskedArray(X) and np.ma.is_masked(X):
         raise SignalError(
-            "cannot read a masked array as X, since its mask would not be seen: drop what is "
-            "masked, or pass X.filled(...)."
+            "cannot read a masked array as X: drop what is masked, or pass X.filled(...)."
         )
-    if issparse(X):
-        raise SignalTypeError("X is sparse, which is not supported: pass X.toarray().")
-    if not _is_numbers(X):
+    if not (hasattr(X, "__array__") or isinstance(X, list | tuple) or issparse(X)):
         raise SignalTypeError(f"cannot read a {type(X).__name__} as X: expected {ACCEPTED}.")
     try:
         # check_values names the channels that hold NaN

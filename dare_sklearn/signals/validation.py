@@ -126,8 +126,6 @@ def decide_unit(size: float, unit: str, *, volts_by_definition: bool = False) ->
 
     `size` is their typical standard deviation. MNE objects are in volts by definition.
     """
-    if unit not in UNITS:
-        raise SignalError(f"unit must be one of {list(UNITS)}, got {unit!r}.")
     low, high = PLAUSIBLE_UV
     fits = {"uV": low <= size <= high, "V": low <= size * 1e6 <= high}
     z_scores = _LIKE_Z_SCORES[0] <= size <= _LIKE_Z_SCORES[1]
