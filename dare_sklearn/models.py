@@ -19,7 +19,7 @@ from .signals.electrodes import canonical_names, electrode_rows, target_electrod
 from .signals.errors import about
 from .signals.grid import plan_channels
 from .signals.interpolation import info_positions, spline_start
-from .signals.resampling import resample, resampled_length, whole_patches
+from .signals.resampling import resample, whole_patches
 from .signals.validation import PLAUSIBLE_UV
 from .weights.load import load_encoder
 
@@ -171,12 +171,7 @@ class DAREModel(EEGModuleMixin, nn.Module):
                 if saved is not None:
                     saved.update(encoder=None, size=config.to_dict())
 
-        self.n_samples = whole_patches(
-            resampled_length(self.n_times, self.sfreq, config.sfreq),
-            config.patch_size,
-            config.sfreq,
-            original_sfreq=self.sfreq,
-        )
+        self.n_samples = whole_patches(self.n_times, self.sfreq, config)
         self.register_buffer(
             "resampling",
             _resampling_matrix(self.n_times, self.sfreq, config.sfreq, self.n_samples),

@@ -23,6 +23,7 @@ from xxhash import xxh3_128
 
 from ..modules.encoder import Encoder
 from ..signals.errors import tell
+from ..training.seeds import fork_safe
 from ..weights.files import in_place_of
 
 MEMORY = "memory"
@@ -31,19 +32,7 @@ _UNREADABLE = (
     OSError, SafetensorError, KeyError, ValueError, TypeError, AttributeError, MemoryError,
 )  # fmt: skip
 _OPEN: dict[tuple[str, int], EpochCache] = {}
-_OPEN_LOCK = threading.Lock()
-
-
-def _after_fork() -> None:
-    """A thread that held a lock did not come along into the forked process."""
-    global _OPEN_LOCK
-    _OPEN_LOCK = threading.Lock()
-    for cache in _OPEN.values():
-        cache._lock = threading.RLock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+_LOCK = fork_safe(threading.RLock())  # of all caches
 
 
 class EpochCache:
@@ -64,11 +53,10 @@ class EpochCache:
         self._rows: OrderedDict[bytes, np.ndarray] = OrderedDict()
         self._n_bytes = 0
         self._read: set[str] = set()  # files that were looked into
-        self._lock = threading.RLock()
 
     def get(self, keys: Sequence[bytes]) -> list[np.ndarray | None]:
         """The row of each key, or None."""
-        with self._lock:
+        with _LOCK:
             if self.folder is not None and any(key not in self._rows for key in keys):
                 self._look_for_files()
             for key in keys:
@@ -78,7 +66,7 @@ class EpochCache:
 
     def put(self, keys: Sequence[bytes], rows: np.ndarray) -> None:
         """Keep rows ``(n, ...)``; they must not be changed afterwards."""
-        with self._lock:
+        with _LOCK:
             self._keep(keys, rows)
             if self.folder is not None:
                 self._write(keys, rows)
@@ -163,7 +151,7 @@ def open_cache(cache: str | os.PathLike | None, cache_mb: int) -> EpochCache | N
     place = MEMORY if cache == MEMORY else str(Path(cache).expanduser().absolute())
     if place != MEMORY and Path(place).exists() and not Path(place).is_dir():
         raise ValueError(f"cache={place!r} is not a folder: pass one, new or not, or 'memory'.")
-    with _OPEN_LOCK:
+    with _LOCK:
         key = (place, cache_mb)
         if key not in _OPEN:
             folder = None if place == MEMORY else Path(place)

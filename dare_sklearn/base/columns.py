@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 from sklearn.utils.validation import column_or_1d
 
-SHOWN = 5  # epochs that a message names
+from ..signals.errors import listed
 
 
 def read_column(values: Any, name: str) -> np.ndarray:
@@ -87,9 +87,7 @@ def _refuse(wrong: Any, name: str, what: str = "missing values (NaN, None, NaT o
     found = np.flatnonzero(wrong)
     if not len(found):
         return
-    first = ", ".join(map(str, found[:SHOWN]))
-    rest = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
     raise ValueError(
-        f"{name} has {what} at epochs {first}{rest} (counted from 0): drop these epochs, or fill "
-        "in their values."
+        f"{name} has {what} at epochs {listed(found, 5)}, counted from 0: drop these epochs, or "
+        "fill in their values."
     )

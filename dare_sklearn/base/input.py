@@ -15,7 +15,7 @@ from torch import nn
 from ..modules.config import SIZES
 from ..signals.container import Signals
 from ..signals.electrodes import electrode_name
-from ..signals.errors import SignalError, about, tell
+from ..signals.errors import SignalError, about, listed, tell
 from ..signals.grid import Windows
 from ..signals.readers import read_signals, tell_ignored, tell_unusual
 from ..signals.sources import Layout
@@ -188,7 +188,7 @@ class SignalInputMixin:
             bad = [name for name in missing if name in signals.bads]
             hint = f" ({', '.join(bad)} marked bad: interpolate_bads() restores them)"
             raise SignalError(
-                f"of the channels of the fit, {_listed(missing)} are missing and {_listed(extra)} "
+                f"of the channels of the fit, {listed(missing)} are missing and {listed(extra)} "
                 f"are new in X{hint if bad else ''}: pick the fitted channels."
             )
         if extra:
@@ -199,7 +199,3 @@ class SignalInputMixin:
                 f"({', '.join(missing)}): the others are used."
             )
         return [name for name in fitted if name in there]
-
-
-def _listed(names: list[str]) -> str:
-    return ", ".join(names[:10]) + (", ..." if len(names) > 10 else "") or "none"

@@ -1,11 +1,13 @@
-"""Pickled form of fitted estimators: parameters, numbers, arrays and scikit-learn models."""
+"""State of fitted estimators: undone by fits that fail, pickled, and shared on the Hub."""
 
 from __future__ import annotations
 
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,7 @@ import pandas as pd
 import torch
 from torch import nn
 
+from ..weights.hub import upload
 from ..weights.load import with_shipped, without_shipped
 from ..weights.plain import KIND, from_plain, to_plain
 
@@ -76,6 +79,46 @@ class PlainStateMixin:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__({name: _unpack(value) for name, value in state.items()})
+
+
+class PushToHubMixin:
+    """``push_to_hub`` for estimators with ``save_pretrained``."""
+
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        commit_message: str = "Upload from dare_sklearn",
+        private: bool | None = None,
+        token: str | None = None,
+    ) -> str:
+        """Upload what `save_pretrained` writes: configuration and weights, no data.
+
+        Parameters
+        ----------
+        repo_id : str
+            ``owner/name``; made where it is missing.
+        commit_message : str, default="Upload from dare_sklearn"
+        private : bool or None, default=None
+            Whether a new repository is private; None takes the Hub's default.
+        token : str or None, default=None
+            Access token; None takes the one that is stored on this machine.
+
+        Returns
+        -------
+        str
+            Address of the commit.
+
+        Raises
+        ------
+        ImportError
+            Without huggingface_hub.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            self.save_pretrained(folder)
+            return upload(
+                Path(folder), repo_id, commit_message=commit_message, private=private, token=token
+            )
 
 
 def _pack(value: Any) -> Any:

@@ -21,10 +21,9 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 from ..base.columns import read_column, read_groups
 from ..base.embed import electrodes_of, embed_windows, features_of, fit_features
 from ..base.encoder import ENCODER_CONSTRAINTS, resolve_encoder
-from ..base.hub import PushToHubMixin
 from ..base.input import SignalInputMixin
 from ..base.pooling import POOLINGS, VIEWS, AllBlocks, Reading
-from ..base.state import PlainStateMixin, whole_or_not_at_all
+from ..base.state import PlainStateMixin, PushToHubMixin, whole_or_not_at_all
 from ..modules.probe import ConvLinearProbe
 from ..modules.virtual import VirtualProbe
 from ..signals.container import Signals

@@ -53,7 +53,7 @@ def tell(message: str, cause: str | None = None) -> None:
     warnings.warn(": ".join([*names, message]), UserWarning, stacklevel=3)
 
 
-def listed(values: Sequence, most: int = 10) -> str:
-    """The first of some names or numbers, and how many there are."""
-    shown = ", ".join(str(value) for value in values[:most])
-    return shown if len(values) <= most else f"{shown}, ... ({len(values)} in all)"
+def listed(values: Sequence, most: int = 10, between: str = ", ") -> str:
+    """The first of some names or numbers, and how many there are; "none" of none."""
+    shown = between.join(map(str, values[:most])) or "none"
+    return shown if len(values) <= most else f"{shown}{between}... ({len(values)} in all)"

@@ -11,7 +11,7 @@ from .container import Signals
 from .electrodes import ELECTRODES, electrode_index, electrode_rows, is_pair
 from .errors import SignalError, listed, tell
 from .interpolation import directions, place, spline_matrix, template_positions
-from .resampling import resample, resampled_length, whole_patches
+from .resampling import resample, whole_patches
 
 BLOCK = 256
 UNKNOWN_CHANNELS = ("interpolate", "drop", "error")
@@ -46,13 +46,7 @@ class Windows:
                 signals.ch_names, positions=signals.positions, unknown=unknown
             )
             self.rows = electrode_rows(names)
-        n_times = whole_patches(
-            resampled_length(signals.n_times, signals.sfreq, self.target),
-            config.patch_size,
-            config.sfreq,
-            original_sfreq=signals.sfreq,
-            tmin=signals.tmin,
-        )
+        n_times = whole_patches(signals.n_times, signals.sfreq, config, signals.tmin)
         n_chans = signals.n_chans if self.rows is None else len(self.rows)
         self.shape = (signals.n_epochs, n_chans, n_times)
         self._data: np.ndarray | None = None

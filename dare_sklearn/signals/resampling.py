@@ -5,6 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from functools import lru_cache
 from math import ceil
+from typing import Any
 
 import numpy as np
 from scipy.signal import firwin, resample_poly
@@ -60,34 +61,28 @@ def _ratio(sfreq: float, target: float) -> Fraction:
     return Fraction(target / sfreq).limit_denominator(10_000)
 
 
-def whole_patches(
-    n_times: int,
-    patch_size: int,
-    sfreq: float,
-    *,
-    original_sfreq: float,
-    tmin: float | None = None,
-) -> int:
-    """Number of samples in whole patches, of `n_times` at the encoder's rate `sfreq`.
+def whole_patches(n_times: int, sfreq: float, config: Any, tmin: float | None = None) -> int:
+    """Samples on the encoder's grid, in whole patches, of an epoch of `n_times` at `sfreq`.
 
     A warning names the end that does not fill one, but not the one sample more that MNE's inclusive
-    ``tmax`` brings. `original_sfreq` and `tmin` (time of the first sample) are for its advice.
+    ``tmax`` brings. `tmin`, the time of the first sample, is for its advice.
     """
-    n_patches, rest = divmod(n_times, patch_size)
-    patch = patch_size / sfreq
+    n_resampled = resampled_length(n_times, sfreq, config.sfreq)
+    n_patches, rest = divmod(n_resampled, config.patch_size)
+    patch, seconds = config.patch_size / config.sfreq, n_resampled / config.sfreq
     if n_patches == 0:
         raise SignalError(
-            f"X has epochs of {n_times / sfreq:.3g} s (n_features = "
-            f"{round(n_times * original_sfreq / sfreq)} samples at {original_sfreq:g} Hz), shorter "
-            f"than one patch of {patch:g} s: cut longer epochs."
+            f"X has epochs of {seconds:.3g} s (n_features = {n_times} samples at {sfreq:g} Hz), "
+            f"shorter than one patch of {patch:g} s: cut longer epochs."
         )
-    if rest > np.ceil(sfreq / original_sfreq):
+    if rest > np.ceil(config.sfreq / sfreq):
         longer, shorter = (n_patches + 1) * patch, n_patches * patch
         advice = f"tmax = tmin + {longer:g} (or + {shorter:g})"
         if tmin is not None:
             advice = f"tmax={tmin + longer:.4g} (or {tmin + shorter:.4g})"
         tell(
-            f"the encoder reads whole patches of {patch:g} s, so the last {rest / sfreq:.3g} s of "
-            f"every epoch of {n_times / sfreq:.4g} s are not used: {advice} avoids it."
+            f"the encoder reads whole patches of {patch:g} s, so the last "
+            f"{rest / config.sfreq:.3g} s of every epoch of {seconds:.4g} s are not used: {advice} "
+            "avoids it."
         )
-    return n_patches * patch_size
+    return n_patches * config.patch_size

@@ -34,9 +34,9 @@ from torch import Tensor
 from ..signals.errors import tell
 from ..weights.files import CONFIG_NAME, WEIGHTS_NAME, in_place_of, sha256
 from ..weights.load import save_pretraining_model
-from .batches import MontageBatches
+from .corpus import MontageBatches
 from .net import check_finite_weights
-from .stop_signals import StopSignals
+from .processes import StopSignals
 
 try:
     import fcntl

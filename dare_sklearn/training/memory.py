@@ -25,14 +25,6 @@ _PHRASES = (
 _ADVICE = "free memory, cut shorter epochs, or take a smaller encoder or another device"
 
 
-class TooLarge:
-    """Memory ran out. The error has no traceback, which would keep memory taken."""
-
-    def __init__(self, error: BaseException) -> None:
-        self.error = error.with_traceback(None)
-        self.reason = (str(error).splitlines() or [""])[0].rstrip(".") or type(error).__name__
-
-
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that memory ran out: of the machine (torch, numpy) or of a GPU."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
@@ -40,18 +32,22 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(words in str(error) for words in _PHRASES)
 
 
-def attempt(run: Callable[..., Part], *args: Any) -> Part | TooLarge:
-    """``run(*args)``, or `TooLarge` where memory runs out."""
+def _attempt(run: Callable[..., Part], *args: Any) -> tuple[Part | None, BaseException | None]:
+    """``run(*args)``, and the error where memory runs out, without what it keeps in memory."""
     try:
-        return run(*args)
+        return run(*args), None
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
-        failure = TooLarge(error)
+        failure = error.with_traceback(None)
     gc.collect()
     if torch.cuda.is_initialized():
         torch.cuda.empty_cache()
-    return failure
+    return None, failure
+
+
+def _reason(error: BaseException) -> str:
+    return (str(error).splitlines() or [""])[0].rstrip(".") or type(error).__name__
 
 
 def run_in_batches(run: Callable[[int, int], Part], n_epochs: int, batch_size: int) -> list[Part]:
@@ -59,16 +55,16 @@ def run_in_batches(run: Callable[[int, int], Part], n_epochs: int, batch_size: i
     size = fits = max(min(batch_size, n_epochs), 1)
     done, start = [], 0
     while start < n_epochs:
-        part = attempt(run, start, min(start + size, n_epochs))
-        if not isinstance(part, TooLarge):
+        part, error = _attempt(run, start, min(start + size, n_epochs))
+        if error is None:
             done.append(part)
             start += size
         elif size > 1:
             size //= 2
         else:
             raise MemoryError(
-                f"Memory ran out with a single epoch ({part.reason}): {_ADVICE}."
-            ) from part.error
+                f"Memory ran out with a single epoch ({_reason(error)}): {_ADVICE}."
+            ) from error
     if size < fits:
         tell(
             f"memory ran out with batch_size={batch_size}, so the work continued with {size}: "
@@ -79,11 +75,11 @@ def run_in_batches(run: Callable[[int, int], Part], n_epochs: int, batch_size: i
 
 def fit_or_name_batch_size(fit: Callable[[], Part], batch_size: int, n_epochs: int) -> Part:
     """Run `fit`; where memory runs out, raise a MemoryError that names a batch size to try."""
-    result = attempt(fit)
-    if not isinstance(result, TooLarge):
+    result, error = _attempt(fit)
+    if error is None:
         return result
     size = min(batch_size, n_epochs)
     hint = f"try batch_size={size // 2}" if size > 1 else _ADVICE
     raise MemoryError(
-        f"Memory ran out in fit with batch_size={batch_size} ({result.reason}): {hint}."
-    ) from result.error
+        f"Memory ran out in fit with batch_size={batch_size} ({_reason(error)}): {hint}."
+    ) from error

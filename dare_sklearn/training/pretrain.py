@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from ..pretraining.masks import Masks, draw_masks
-from ..weights.files import WEIGHTS_NAME, load_strict, read_tensors, with_prefix
+from ..weights.files import WEIGHTS_NAME, check_fit, read_tensors, with_prefix
 from .checkpoint import TENSORS_NAME, Checkpoint
 from .device import Compiled, autocast
 from .net import Net, check_finite
@@ -88,7 +88,8 @@ class PretrainNet(Net):
         weights, tensors = self.ranks.first(
             lambda: [read_tensors(folder / name) for name in (WEIGHTS_NAME, TENSORS_NAME)]
         )
-        load_strict(self.module_, weights, str(folder))
+        check_fit(self.module_, weights, str(folder))
+        self.module_.load_state_dict(weights)
         # the groups stay as they are: the schedule takes the peak of the learning rate from them
         optimizer = self.optimizer_.state_dict()
         for name, value in with_prefix(tensors, "optimizer").items():

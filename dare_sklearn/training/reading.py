@@ -19,12 +19,10 @@ from tqdm import tqdm
 from ..modules.config import DAREConfig
 from ..signals.container import LazyEpochs, Signals
 from ..signals.corpora import split_corpus, without_bad_windows
-from ..signals.errors import SignalError, tell
+from ..signals.errors import SignalError, listed, tell
 from ..signals.files import explain
 from ..signals.readers import read_parts
 from ..signals.recordings import Contents, LazyRecording, read_whole, whole_on_grid
-
-N_NAMED = 10  # files in a message
 
 
 class How(NamedTuple):
@@ -103,12 +101,12 @@ def tell_skipped(skipped: dict[str, str], n_used: int) -> None:
     """Warn of the recordings that were left out; a SignalError if nothing is left."""
     if not skipped:
         return
-    listed = _list([f"{name} ({reason})" for name, reason in skipped.items()])
+    left_out = listed([f"{name} ({reason})" for name, reason in skipped.items()], between="; ")
     if not n_used:
-        raise SignalError(f"could use none of the recordings: {listed}.")
+        raise SignalError(f"could use none of the recordings: {left_out}.")
     tell(
         f"left out {len(skipped)} recording(s) that it could not use, of "
-        f"{len(skipped) + n_used}: {listed}. The attribute skipped_ names them all."
+        f"{len(skipped) + n_used}: {left_out}. The attribute skipped_ names them all."
     )
 
 
@@ -162,7 +160,8 @@ def read_sources(
         for part in parts:
             yield at, replace(part, number=number)
     if remarks:
-        tell(f"opened {len(remarks)} of {len(paths)} files with remarks of MNE: {_list(remarks)}.")
+        said = listed(remarks, between="; ")
+        tell(f"opened {len(remarks)} of {len(paths)} files with remarks of MNE: {said}.")
 
 
 def _read_epochs(item: Any, how: How) -> Iterator[Part]:
@@ -278,8 +277,3 @@ def _name(item: Any, number: int) -> str:
     """Of a recording that is an object: its file where it has one."""
     file = next((str(file) for file in getattr(item, "raw", item).filenames if file), None)
     return f"number {number} of X" if file is None else file
-
-
-def _list(texts: list[str]) -> str:
-    shown = "; ".join(texts[:N_NAMED])
-    return shown if len(texts) <= N_NAMED else f"{shown}; ... ({len(texts)} in all)"

@@ -19,17 +19,15 @@ from ..pretraining.schedules import linear, one_cycle, restarted
 from ..signals.errors import SignalError, tell
 from ..signals.files import stamps
 from ..signals.readers import tell_ignored
-from .batches import MontageBatches
 from .checkpoint import CheckpointFolder, SaveCheckpoints, plain
-from .corpus import Corpus, MappedWindows, Stream
+from .corpus import Corpus, MappedWindows, MontageBatches, Stream
 from .device import resolve_device
 from .memory import fit_or_name_batch_size
 from .net import check_finite_weights, make_callbacks
 from .pretrain import PretrainNet, masks_of_step
-from .processes import Ranks, SharedStop, find_ranks
+from .processes import Ranks, SharedStop, StopSignals, find_ranks, unwinding
 from .reading import How, OnError, find_sources, is_path, is_stream, tell_skipped, worker_options
 from .seeds import draw_seeds, torch_seed
-from .stop_signals import StopSignals, unwinding
 from .threads import compute_threads
 from .windows import WindowStore, describe, find_prepared, prepare
 

@@ -11,8 +11,19 @@ from typing import Any
 import torch
 from sklearn.utils import check_random_state
 
+
+def fork_safe(lock: Any) -> Any:
+    """The lock, which is free again in a forked process: another thread may have held it."""
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=lock._at_fork_reinit)
+    return lock
+
+
 # torch draws initial weights and dropout from generators that all threads share
-_LOCK = threading.RLock()
+_LOCK = fork_safe(threading.RLock())
+if hasattr(os, "register_at_fork"):
+    # torch's own threads are gone in a forked process, and it would wait for them forever
+    os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
 
 
 def draw_seeds(random_state: Any, n_seeds: int) -> list[int]:
@@ -35,18 +46,3 @@ def torch_seed(seed: int) -> Iterator[None]:
     with _LOCK, torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         torch.manual_seed(seed)
         yield
-
-
-def _after_fork() -> None:
-    """In a forked process, only the thread that forked continues.
-
-    torch's own threads are gone, and it would wait for them forever; so is a thread that may have
-    held the lock.
-    """
-    global _LOCK
-    _LOCK = threading.RLock()
-    torch.set_num_threads(1)
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

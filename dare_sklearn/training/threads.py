@@ -18,10 +18,11 @@ import torch
 from threadpoolctl import ThreadpoolController
 
 from ..modules.config import DAREConfig
+from .seeds import fork_safe
 
 WIDE = 128  # width from which a network uses all of torch's threads
 BUSY = 1.5  # processes that want to run, for each core
-_LOCK = threading.Lock()
+_LOCK = fork_safe(threading.Lock())
 _here = threading.local()  # whether this Python thread computes in a block
 _running, _before = 0, (0, None)  # blocks of all threads, and what the first of them replaced
 
@@ -70,13 +71,3 @@ def compute_threads(n_threads: int) -> Iterator[None]:
 def _blas() -> ThreadpoolController:
     """NumPy's and SciPy's BLAS."""
     return ThreadpoolController().select(user_api="blas")
-
-
-def _after_fork() -> None:
-    """A thread that held the lock did not come along into the forked process."""
-    global _LOCK
-    _LOCK = threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

@@ -14,10 +14,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from ..base.embed import electrodes_of, features_of, fit_features, fitted_feature_names
 from ..base.encoder import ENCODER_CONSTRAINTS, resolve_encoder
-from ..base.hub import PushToHubMixin
 from ..base.input import SignalInputMixin
 from ..base.pooling import LAYERS, POOLINGS, VIEWS, Reading
-from ..base.state import PlainStateMixin, whole_or_not_at_all
+from ..base.state import PlainStateMixin, PushToHubMixin, whole_or_not_at_all
 from ..signals.grid import UNKNOWN_CHANNELS, Windows
 from ..signals.validation import UNITS
 from ..training.device import PRECISIONS, resolve_device

@@ -198,12 +198,6 @@ def _unreadable(path: str | Path, reason: object) -> str:
     )
 
 
-def load_strict(module: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
-    """Load `tensors` into `module`; a ValueError as of `check_fit`."""
-    check_fit(module, tensors, source)
-    module.load_state_dict(dict(tensors), strict=True)
-
-
 def check_fit(module: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
     """Refuse weights that are not those of such a module, naming the first that are wrong."""
     expected = module.state_dict()

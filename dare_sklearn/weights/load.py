@@ -139,30 +139,13 @@ def convert(
     write_folder(folder, {"model": config.to_dict()}, tensors)
 
 
-def load_pretraining_model(
-    source: str | Path,
-    *,
-    amplitude_uv: float | None = None,
-    reference: str | None = "saved",
-    **objective: object,
-) -> PretrainingModel:
+def load_pretraining_model(source: str | Path, **objective: object) -> PretrainingModel:
     """Load all networks of a pretraining run, to train them further.
 
-    Parameters
-    ----------
-    source : str or Path
-        As in `load_encoder`.
-    amplitude_uv, reference
-        As in `load_encoder`.
-    **objective
-        Passed to `PretrainingModel`.
-
-    Raises
-    ------
-    ValueError
-        If the source holds an encoder only.
+    `source` is one of `load_encoder` that holds more than an encoder (or a ValueError), and
+    `objective` are parameters of `PretrainingModel`.
     """
-    config, tensors = _read(source, amplitude_uv, reference)
+    config, tensors = _read(source, None, "saved")
     if not any(name.startswith("predictor.") for name in tensors):
         raise ValueError(
             f"weights={str(source)!r} holds an encoder only, and pretraining continues with all "

@@ -8,6 +8,7 @@ import mne
 import numpy as np
 import pytest
 
+from dare_sklearn.modules.config import SIZES
 from dare_sklearn.signals.electrodes import ELECTRODES, TEN_TWENTY, electrode_rows
 from dare_sklearn.signals.grid import plan_channels
 from dare_sklearn.signals.interpolation import spline_matrix, template_positions
@@ -99,13 +100,13 @@ def test_whole_patches():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         # MNE's inclusive end
-        assert whole_patches(257, 64, 256.0, original_sfreq=256.0) == 256
+        assert whole_patches(257, 256.0, SIZES["nano"]) == 256
     with pytest.warns(
         UserWarning, match=r"the last 0\.172 s .* not used.*tmax = tmin \+ 1 \(or \+ 0\.75\)"
     ):
-        whole_patches(236, 64, 256.0, original_sfreq=256.0)
+        whole_patches(236, 256.0, SIZES["nano"])
     with pytest.raises(ValueError, match=r"shorter than one patch of 0\.25 s"):
-        whole_patches(63, 64, 256.0, original_sfreq=256.0)
+        whole_patches(63, 256.0, SIZES["nano"])
 
 
 @pytest.mark.parametrize(("n_times", "expected"), [(10, 1), (20, 1), (40, 2), (50, 3)])

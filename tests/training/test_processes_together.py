@@ -15,7 +15,7 @@ import pytest
 
 import dare_sklearn
 from dare_sklearn import DAREPretrainer, load_encoder
-from dare_sklearn.training.batches import MontageBatches
+from dare_sklearn.training.corpus import MontageBatches
 from dare_sklearn.training.processes import Ranks, find_ranks
 
 pytest.importorskip("accelerate")

@@ -18,8 +18,7 @@ from dare_sklearn import DAREPretrainer, load_encoder
 from dare_sklearn.modules.config import get_config
 from dare_sklearn.pretraining.losses import equalize_bands
 from dare_sklearn.training import run as _run
-from dare_sklearn.training.batches import MontageBatches
-from dare_sklearn.training.corpus import Corpus, Stream
+from dare_sklearn.training.corpus import Corpus, MontageBatches, Stream
 
 NAMES = ["Fz", "Cz", "Pz", "Oz"]
 KNOWN = {"ch_names": NAMES, "sfreq": 256.0, "unit": "uV"}

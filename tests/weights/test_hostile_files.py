@@ -26,8 +26,8 @@ from dare_sklearn import DAREClassifier, DAREEmbedder, DAREPretrainer, DARERegre
 from dare_sklearn.modules.config import DAREConfig
 from dare_sklearn.pretraining.objective import PretrainingModel
 from dare_sklearn.weights.files import read_folder
+from dare_sklearn.weights.lightning import read_state_dict
 from dare_sklearn.weights.load import load_pretraining_model, save_pretraining_model
-from dare_sklearn.weights.torch_zip import read_state_dict
 
 TINY = DAREConfig(1, 16, (1, 1, 1), 2, amplitude_uv=20.0, center=True)
 X = np.random.default_rng(0).normal(scale=10, size=(6, 2, 64))
