@@ -11,6 +11,7 @@ import torch
 from sklearn.decomposition import PCA
 from xxhash import xxh3_128
 
+from .. import __version__
 from ..signals.container import digest_epochs
 from ..signals.electrodes import ELECTRODES, electrode_rows
 from ..signals.grid import Windows
@@ -81,6 +82,7 @@ class _Network:
         if self.reading.pooling == "auto":
             self.filters = principal_filters(encoder).to(self.device)
         how = (rows.tolist(), fitted, self.reading, self.precision, compiled, str(self.device))
+        how = (__version__, torch.__version__, *how)  # what a folder holds may be years old
         self.settings = xxh3_128(repr((encoder_digest(encoder), how)).encode()).digest()
 
     def run(self, block: np.ndarray) -> np.ndarray:

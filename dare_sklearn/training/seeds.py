@@ -41,8 +41,15 @@ def torch_generator(seed: int) -> torch.Generator:
 def torch_seed(seed: int) -> Iterator[None]:
     """Seed torch inside the block and leave its global generators as they were found.
 
-    Threads take turns here, so that each gets the numbers of its own seed.
+    Threads take turns here, so that each gets the numbers of its own seed. CUDA is not started: a
+    forked process could not use it anew.
     """
-    with _LOCK, torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-        torch.manual_seed(seed)
-        yield
+    started = torch.cuda.is_initialized()
+    devices = range(torch.cuda.device_count()) if started else ()
+    try:
+        with _LOCK, torch.random.fork_rng(devices=devices):
+            torch.manual_seed(seed)
+            yield
+    finally:
+        if not started:
+            torch.cuda.manual_seed_all(torch.initial_seed())  # what it would start with

@@ -56,6 +56,18 @@ def cache(request, tmp_path):
     return "memory" if request.param == "memory" else tmp_path / "embeddings"
 
 
+@pytest.mark.parametrize("place", ["dare_sklearn.base.embed.__version__", "torch.__version__"])
+def test_another_version_embeds_anew(X, tmp_path, embedded, monkeypatch, place):
+    """A folder may hold what an older version of the library made, by another definition."""
+    embedder = DAREEmbedder(None, cache=tmp_path, **PARAMS).fit(X)
+    embedder.transform(X)
+    embedder.transform(X)
+    assert sum(embedded) == 30
+    monkeypatch.setattr(place, "99.0")
+    embedder.transform(X)
+    assert sum(embedded) == 60
+
+
 def test_every_epoch_once(X, cache, embedded):
     y = np.arange(30) % 2
     model = make_pipeline(

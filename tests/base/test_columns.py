@@ -28,7 +28,7 @@ GAPS = np.isin(Y, [2, 5])
 )
 @pytest.mark.filterwarnings("ignore:A column-vector y was passed")
 def test_missing_targets_are_named(y):
-    with pytest.raises(ValueError, match=r"^y has missing values .* at epochs 2, 5 \(counted"):
+    with pytest.raises(ValueError, match=r"^y has missing values .* at epochs 2, 5, counted"):
         read_column(y, "y")
 
 
