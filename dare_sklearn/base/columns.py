@@ -88,6 +88,6 @@ def _refuse(wrong: Any, name: str, what: str = "missing values (NaN, None, NaT o
     if not len(found):
         return
     raise ValueError(
-        f"{name} has {what} at epochs {listed(found, 5)}, counted from 0: drop these epochs, or "
+        f"{name} has {what} at epochs {listed(found, 5)} (counted from 0): drop these epochs, or "
         "fill in their values."
     )
