@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .background import HANDS
-from .head import Head
-from .subjects import Traits
+from .activity import HANDS
+from .head import Head, Traits
 
 CLASSES: dict[str, tuple[str, ...]] = {
     "motor": ("left_hand", "right_hand"),

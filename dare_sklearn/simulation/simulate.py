@@ -14,11 +14,9 @@ from threadpoolctl import threadpool_limits
 
 from ..signals.electrodes import ELECTRODES
 from ..signals.interpolation import template_montage
-from .artifacts import blinks, instrument, muscles, saccades
-from .background import alpha_and_theta, aperiodic_background, sensorimotor_rhythms
-from .head import electrode_names, make_head
+from . import activity
+from .head import Traits, electrode_names, make_head
 from .paradigms import CLASSES, draw_labels, evoked_responses, motor_gains, steady_responses
-from .subjects import Traits
 
 _DRAWN_REFERENCES = ((), ("M1", "M2"), ("M1",), ("FCCz",))  # (): the average
 _EPOCHS_PER_RUN = 50
@@ -38,14 +36,12 @@ _ALPHA = {"motor": 1.0, "erp": 0.75, "steady_state": 0.75}  # people watch in th
         "target_fraction": [Interval(Real, 0, 1, closed="neither")],
         "reference": [str, list, tuple, np.ndarray, None],
         "random_state": [
-            Interval(Integral, 0, None, closed="left"),
-            np.random.Generator,
-            np.random.RandomState,
+            Interval(Integral, 0, None, closed="left"), np.random.Generator, np.random.RandomState,
             None,
         ],
     },
     prefer_skip_nested_validation=True,
-)
+)  # fmt: skip
 @threadpool_limits.wrap(limits=1, user_api="blas")
 def simulate_epochs(
     paradigm: str = "motor",
@@ -213,17 +209,10 @@ def _root_entropy(random_state: Any) -> int:
 
 
 def _simulate_subject(
-    seed: tuple[int, int],
-    paradigm: str,
-    names: tuple[str, ...],
-    n_epochs: int,
-    n_times: int,
-    sfreq: float,
-    effect: float,
-    rate: float,
-    target_fraction: float,
+    seed: tuple[int, int], paradigm: str, names: tuple[str, ...], n_epochs: int, n_times: int,
+    sfreq: float, effect: float, rate: float, target_fraction: float,
     against: str | tuple[str, ...] | None,
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """One person's epochs (n_epochs, n_chans, n_times) in volts, and their class indices."""
     entropy, subject = seed
 
@@ -246,18 +235,18 @@ def _simulate_subject(
     rng, gains = generator(session, 1), None
     if paradigm == "motor":
         gains = motor_gains(rng, traits, *trials)
-    x = aperiodic_background(generator(session, 2), *person, *length)
-    x += alpha_and_theta(generator(session, 3), *person, *length, _ALPHA[paradigm])
-    x += sensorimotor_rhythms(generator(session, 4), *person, *length, gains)
+    x = activity.aperiodic_background(generator(session, 2), *person, *length)
+    x += activity.alpha_and_theta(generator(session, 3), *person, *length, _ALPHA[paradigm])
+    x += activity.sensorimotor_rhythms(generator(session, 4), *person, *length, gains)
     if paradigm == "erp":
         x += evoked_responses(rng, *person, *trials)
     elif paradigm == "steady_state":
         x += steady_responses(rng, *person, *trials, sfreq)
     x *= np.float32(traits.scale)
     if rate > 0:
-        for ingredient, add in enumerate((blinks, saccades, muscles), 5):
+        for ingredient, add in enumerate((activity.blinks, activity.saccades, activity.muscles), 5):
             x += add(generator(session, ingredient), *person, *length, rate)
-    x += instrument(generator(session, 8), *person, *length)
+    x += activity.instrument(generator(session, 8), *person, *length)
 
     if against == "average":
         x -= x.mean(axis=0)
