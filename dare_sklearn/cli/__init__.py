@@ -15,8 +15,7 @@ from collections.abc import Sequence
 
 from .. import __version__
 from . import benchmark, embed, info, pretrain
-from ._options import FAILURE, INTERRUPTED, OK, USAGE, UsageError, path
-from ._say import Warnings, say
+from ._options import FAILURE, INTERRUPTED, OK, USAGE, UsageError, Warnings, path, say
 
 COMMANDS = (benchmark, pretrain, embed, info)
 

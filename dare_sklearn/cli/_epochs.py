@@ -157,12 +157,13 @@ def _check_layout(name: str, epochs: Any, first: str, other: Any) -> None:
         common = [channel for channel in other.ch_names if channel in epochs.ch_names]
         hint = f"name those to use: --channels {' '.join(common)}" if common else "they share none"
         raise UsageError(f"{name} has other channels than {first}: {hint}.")
-    ours, theirs = ((len(e.times), e.info["sfreq"], e.tmin) for e in (epochs, other))
-    if ours[:2] != theirs[:2] or abs(ours[2] - theirs[2]) > 0.5 / ours[1]:
+    ours, theirs = (
+        f"{len(e.times)} samples at {e.info['sfreq']:g} Hz from {e.tmin:.3f} s"
+        for e in (epochs, other)
+    )
+    if ours != theirs:
         raise UsageError(
-            f"{name} has epochs of {ours[0]} samples at {ours[1]:g} Hz from {ours[2]:g} s and "
-            f"{first} of {theirs[0]} at {theirs[1]:g} Hz from {theirs[2]:g} s: cut and resample "
-            "them alike."
+            f"{name} has epochs of {ours} and {first} of {theirs}: cut and resample them alike."
         )
 
 

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ._options import UsageError, edge, path, refuse, rising, text
-from ._say import doing
+from ._options import UsageError, doing, edge, path, refuse, rising, text
 
 
 def add_file_arguments(parser: argparse.ArgumentParser) -> None:

@@ -1,10 +1,14 @@
-"""Options of the command line, read strictly: every value is checked under the option's name."""
+"""Options, read strictly under their names, and what commands say, each warning once."""
 
 from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Callable, Iterable
+import re
+import sys
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -82,21 +86,75 @@ def rising(args: Any, name: str) -> None:
         raise UsageError(f"--{name} must rise, got {pair[0]:g} and {pair[1]:g}.")
 
 
-def check_device(device: str) -> None:
-    """Refuse a device that this machine lacks, before anything is computed."""
+def check_network(device: str, encoder: str | None, option: str = "encoder") -> None:
+    """Refuse a device that this machine lacks, and an encoder that cannot be loaded, beforehand."""
     from ..training.device import resolve_device
+    from ..weights import load_encoder
 
     try:
         resolve_device(device)
     except ValueError as error:
         raise UsageError(f"--device {device}: {error}") from None
-
-
-def check_encoder(source: str, name: str) -> None:
-    """Refuse an encoder that cannot be loaded, before any file is blamed for it."""
-    from ..weights import load_encoder
-
     try:
-        load_encoder(source)
+        if encoder not in (None, "untrained"):
+            load_encoder(encoder)
     except (ValueError, OSError) as error:
-        raise UsageError(f"--{name}: {error}") from None
+        raise UsageError(f"--{option}: {error}") from None
+
+
+def say(text: str) -> None:
+    """A line on standard error, above a progress bar where there is one."""
+    bars = sys.modules.get("tqdm")
+    if bars is not None:
+        bars.tqdm.write(text, file=sys.stderr)
+    else:
+        print(text, file=sys.stderr)
+
+
+def doing(text: str) -> None:
+    """A line on standard output that says what begins now."""
+    print(f"{text} ...", flush=True)
+
+
+class Warnings:
+    """Warnings of this library and of the user's data as lines; deprecations are left out.
+
+    The same text is shown once, whatever numbers are in it (folds have many), with the file that it
+    is about; `finish` counts the other files.
+    """
+
+    def __init__(self) -> None:
+        self.files: dict[str, set[str]] = {}  # by text
+        self._said: dict[str, str] = {}  # the first text by that without numbers
+        self._file = ""
+
+    def install(self) -> None:
+        """Take the place of Python's own way to show warnings."""
+        warnings.simplefilter("ignore")
+        for category in (UserWarning, RuntimeWarning):
+            warnings.simplefilter("always", category)
+        warnings.showwarning = self._show
+
+    @contextmanager
+    def about(self, file: str) -> Iterator[None]:
+        """Warnings inside are about this file."""
+        self._file = file
+        try:
+            yield
+        finally:
+            self._file = ""
+
+    def finish(self) -> None:
+        """Say how many other files had a warning that was shown already."""
+        for text, files in self.files.items():
+            if len(files) > 1:
+                say(f"warning: the same in {len(files) - 1} other file(s): {text:.57}...")
+
+    def _show(self, message, category, filename, lineno, file=None, line=None) -> None:
+        text = " ".join(str(message).split())
+        if self._file:
+            text = text.replace(f"{Path(self._file).name}: ", "")
+        text = self._said.setdefault(re.sub(r"\b\d+\b", "", text), text)
+        if text not in self.files:
+            say(f"warning: {self._file}: {text}" if self._file else f"warning: {text}")
+        self.files.setdefault(text, set()).add(self._file)

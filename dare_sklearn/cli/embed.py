@@ -12,8 +12,7 @@ from typing import Any
 
 from . import _options as opt
 from ._files import add_file_arguments, find, open_recording, pick_and_filter
-from ._options import UsageError, check_device, check_encoder, refuse, rising
-from ._say import doing, say
+from ._options import UsageError, check_network, doing, refuse, rising, say
 
 HELP = "write embeddings of recordings as a table"
 DESCRIPTION = """\
@@ -68,9 +67,7 @@ def run(args: argparse.Namespace) -> int:
     files = find(args)
     _check_effect(args, files)
     doing(f"Embedding {len(files)} file{'s' * (len(files) > 1)} with {args.encoder}")
-    check_device(args.device)
-    if args.encoder != "untrained":
-        check_encoder(args.encoder, "encoder")
+    check_network(args.device, args.encoder)
     import mne
     import pandas as pd
     from tqdm.auto import tqdm

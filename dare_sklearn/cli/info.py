@@ -10,8 +10,7 @@ from importlib.resources import files
 from math import prod
 from pathlib import Path
 
-from ._options import text
-from ._say import doing
+from ._options import doing, text
 
 HELP = "versions, devices, shipped encoders; or all about one encoder"
 DESCRIPTION = """\

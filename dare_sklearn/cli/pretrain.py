@@ -6,8 +6,7 @@ import argparse
 
 from . import _options as opt
 from ._files import add_file_arguments, find, open_recording
-from ._options import INTERRUPTED, check_device, check_encoder, refuse
-from ._say import doing
+from ._options import INTERRUPTED, check_network, doing, refuse
 
 HELP = "pretrain an encoder on unlabelled recordings"
 DESCRIPTION = """\
@@ -52,9 +51,7 @@ def run(args: argparse.Namespace) -> int:
         refuse(args, ["size"], "with --weights, which have a size of their own")
     files = find(args)
     doing(f"Pretraining on {len(files)} file{'s' * (len(files) > 1)}")
-    check_device(args.device)
-    if args.weights is not None:
-        check_encoder(args.weights, "weights")
+    check_network(args.device, args.weights, "weights")
     from ..transformers import DAREPretrainer
 
     corpus: list = list(files)

@@ -13,7 +13,7 @@ import pytest
 
 from dare_sklearn import DAREEmbedder, __version__, load_encoder, simulate_epochs
 from dare_sklearn.cli import FAILURE, INTERRUPTED, OK, USAGE, embed, main
-from dare_sklearn.cli._say import Warnings
+from dare_sklearn.cli._options import Warnings
 
 
 @pytest.fixture(scope="module")
