@@ -44,46 +44,37 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of this command."""
     parser.formatter_class = _Narrow
     parser.usage = "dare-sklearn benchmark [FILE-epo.fif ... | --moabb NAME ...] [options]"
-    add = parser.add_argument
-    add(
-        "files",
-        nargs="*",
-        type=opt.path,
-        metavar="FILE",
-        help="saved mne.Epochs, or folders of them",
-    )
-    add("--label", type=opt.text, metavar="NAME", help="metadata column of labels, or 'event'")
-    add("--groups", type=opt.text, metavar="NAME", help="metadata column of people, or 'file'")
-    add(
-        "--classes",
-        nargs="+",
-        type=opt.text,
-        metavar="NAME ...",
-        help="only epochs of these labels",
-    )
-    add("--channels", nargs="+", type=opt.text, metavar="NAME ...", help="only these channels")
-    add("--lost", nargs="+", type=opt.share, metavar="SHARE ...", help="also scores without such "
-        "shares of the electrodes")  # fmt: skip
-    add("--sizes", nargs="+", type=opt.whole(2), metavar="N ...", help="training epochs of the "
-        f"learning curve ({' '.join(map(str, SIZES))})")  # fmt: skip
+    add, text = parser.add_argument, opt.text
+    # fmt: off
+    add("files", nargs="*", type=opt.path, metavar="FILE",
+        help="saved mne.Epochs, or folders of them")
+    add("--label", type=text, metavar="NAME", help="metadata column of labels, or 'event'")
+    add("--groups", type=text, metavar="NAME", help="metadata column of people, or 'file'")
+    add("--classes", nargs="+", type=text, metavar="NAME ...", help="only epochs of these labels")
+    add("--channels", nargs="+", type=text, metavar="NAME ...", help="only these channels")
+    add("--lost", nargs="+", type=opt.share, metavar="SHARE ...",
+        help="also scores without such shares of the electrodes")
+    add("--sizes", nargs="+", type=opt.whole(2), metavar="N ...",
+        help=f"training epochs of the learning curve ({' '.join(map(str, SIZES))})")
     add("--no-curve", action="store_true", help="no learning curve")
-    add("--moabb", nargs="+", type=opt.text, metavar="NAME ...", help="public data sets, downloaded by "
-        "MOABB: BNCI2014-001 PhysionetMI Lee2019 BI2014a Nakanishi2015 Wang2016 "
-        "Schirrmeister2017 Hinss2021, or any of MOABB's classes")  # fmt: skip
+    add("--moabb", nargs="+", type=text, metavar="NAME ...",
+        help="public data sets, downloaded by MOABB: BNCI2014-001 PhysionetMI Lee2019 BI2014a "
+        "Nakanishi2015 Wang2016 Schirrmeister2017 Hinss2021, or any of MOABB's classes")
     add("--subjects", type=opt.whole(1), metavar="N", help="only the first N people of each")
-    add("--cv", type=_cv, metavar="HOW", help="folds: a number, leave-one-out (of groups; "
-        "default with --groups), of --moabb within-session, cross-session or cross-subject "
-        "(default: the protocol's)")  # fmt: skip
-    add("--pipelines", nargs="+", type=opt.text, metavar="NAME ...", help="only these; 'list' shows "
-        "them")  # fmt: skip
-    add("--encoder", type=opt.text, default="nano", metavar="E", help="shipped name, folder, .ckpt, "
-        "Hub id or 'untrained' (nano)")  # fmt: skip
-    add("--device", type=opt.text, default="auto", metavar="D", help="auto, cpu, cuda, cuda:1, mps")
+    add("--cv", type=_cv, metavar="HOW",
+        help="folds: a number, leave-one-out (of groups; default with --groups), of --moabb "
+        "within-session, cross-session or cross-subject (default: the protocol's)")
+    add("--pipelines", nargs="+", type=text, metavar="NAME ...",
+        help="only these; 'list' shows them")
+    add("--encoder", type=text, default="nano", metavar="E",
+        help="shipped name, folder, .ckpt, Hub id or 'untrained' (nano)")
+    add("--device", type=text, default="auto", metavar="D", help="auto, cpu, cuda, cuda:1, mps")
     add("--jobs", type=opt.whole(1), default=1, metavar="N", help="folds at once (1)")
     add("--seed", type=opt.whole(0), default=0, metavar="N", help="of folds and networks (0)")
     add("--out", type=opt.folder, default=Path("benchmark_results"), metavar="DIR",
-        help="folder of results (benchmark_results)")  # fmt: skip
+        help="folder of results (benchmark_results)")
     add("-q", "--quiet", action="store_true", help="no progress bars")
+    # fmt: on
     parser.set_defaults(band=None)
 
 
