@@ -80,7 +80,7 @@ class _Network:
         self.fill = None if fitted is None else _fill(electrodes_of(rows), fitted, self.device)
         self.filters = None
         if self.reading.pooling == "auto":
-            self.filters = principal_filters(encoder).to(self.device)
+            self.filters = tuple(part.to(self.device) for part in principal_filters(encoder))
         how = (rows.tolist(), fitted, self.reading, self.precision, compiled, str(self.device))
         how = (__version__, torch.__version__, *how)  # what a folder holds may be years old
         self.settings = xxh3_128(repr((encoder_digest(encoder), how)).encode()).digest()

@@ -26,7 +26,8 @@ STRIDE = 16  # samples between the overlapping patches of "power"
 FLOOR = 1e-5
 SINGULAR = 1e-10
 RIDGE = 1e-5  # of covariances that are 1 on average
-N_BANDS, BAND_STRIDE = 16, 8  # filters of "bands", and samples between their windows
+# Filters of "bands" and "evoked", and samples between the windows of "bands".
+N_BANDS, BAND_STRIDE = 16, 8
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,8 @@ class Reading:
     """What is read from the encoder of each epoch: one of the views, poolings and layers, or all.
 
     The pooling "auto" is of the linear mode: joint tokens and tokens of every electrode at every
-    patch, the power of every electrode, and covariances of electrodes by band, in one row.
+    patch, the power of every electrode, and outputs of the principal filters, at every patch and as
+    covariances of electrodes, in one row.
     """
 
     views: str = "joint"
@@ -130,11 +132,17 @@ def read_power(encoder: Encoder, x: Tensor) -> Tensor:
     return bank.var(dim=2, correction=0).add(FLOOR).log().flatten(1)
 
 
-def principal_filters(encoder: Encoder) -> Tensor:
+def principal_filters(encoder: Encoder) -> tuple[Tensor, Tensor]:
     """The strongest combinations of the encoder's learned filters, ``(n_filters, patch_size)``.
 
     Strongest for signals with the spectrum of ongoing EEG, 1/f from 0.5 to 45 Hz, and of variance 1
-    for them: narrow bands, which depend on the encoder alone and not on the recordings.
+    for them: narrow bands, which depend on the encoder alone and not on the recordings. Also how
+    much of such a signal each accounts for, ``(n_filters, 1)``: the norm of its pattern [1]_.
+
+    References
+    ----------
+    .. [1] Haufe et al. (2014). On the interpretation of weight vectors of linear models in
+       multivariate neuroimaging. NeuroImage 87.
     """
     config = encoder.config
     # on the CPU: other devices may lack double precision
@@ -148,7 +156,22 @@ def principal_filters(encoder: Encoder) -> Tensor:
     values, vectors = torch.linalg.eigh(learned @ covariance @ learned.T)
     kept = values.argsort(descending=True)[:N_BANDS]
     kept = kept[values[kept] > 1e-6 * values.max()]
-    return ((vectors[:, kept] / values[kept].sqrt()).T @ learned).float()
+    filters = (vectors[:, kept] / values[kept].sqrt()).T @ learned
+    strengths = (filters @ covariance).norm(dim=1, keepdim=True)
+    return filters.float(), strengths.float()
+
+
+def read_evoked(filters: Tensor, strengths: Tensor, x: Tensor) -> np.ndarray:
+    """The signal as far as the principal filters keep it, ``(n_epochs, n_chans * n_filters *
+    n_patches)``.
+
+    Their outputs at every patch, each as strong as what it accounts for: slow deflections stay the
+    largest, as in the signal itself, where tokens have all frequencies alike.
+    """
+    n_epochs, _, n_times = x.shape
+    x = x.reshape(-1, 1, n_times)
+    out = conv1d(x, (strengths * filters)[:, None], stride=filters.shape[1])
+    return out.float().cpu().numpy().reshape(n_epochs, -1)
 
 
 def read_bands(filters: Tensor, x: Tensor) -> np.ndarray:
@@ -174,7 +197,7 @@ def read_rows(
     *,
     forward: Callable[..., Tensor] | None = None,
     fill: tuple[Tensor, Tensor] | None = None,
-    filters: Tensor | None = None,
+    filters: tuple[Tensor, Tensor] | None = None,
 ) -> np.ndarray:
     """What a reading takes from each epoch of a batch, ``(n_epochs, ...)``, before any learning.
 
@@ -197,8 +220,10 @@ def read_rows(
     power = read_power(encoder, everything[0]).cpu().numpy()
     if reading.pooling == "power":
         return power
-    bands = read_bands(filters, everything[0]).reshape(len(x), -1)
-    return np.hstack([*(pool(tokens(views), "flatten") for views in VIEWS), power, bands])
+    evoked = read_evoked(*filters, everything[0])
+    bands = read_bands(filters[0], everything[0]).reshape(len(x), -1)
+    flat = (pool(tokens(views), "flatten") for views in VIEWS)
+    return np.hstack([*flat, power, evoked, bands])
 
 
 def pool(tokens: np.ndarray, pooling: str) -> np.ndarray:
@@ -334,7 +359,8 @@ class AllBlocks(BaseEstimator):
         self.n_filters = n_filters
 
     def fit_transform(self, rows: np.ndarray) -> dict[str, np.ndarray]:
-        """Blocks "joint", "electrodes", "covariance", "power" and "bands" of training epochs."""
+        """Blocks "joint", "electrodes", "covariance", "power", "evoked" and "bands" of training
+        epochs."""
         blocks = self._split(rows)
         self.space_ = TokenTangentSpace()
         self.bands_ = BandSpace().fit(blocks["bands"])
@@ -358,12 +384,16 @@ class AllBlocks(BaseEstimator):
 
     def _split(self, rows: np.ndarray) -> dict[str, np.ndarray]:
         n_chans, n_patches, n_dims = self.shape
-        n_tokens = n_patches * n_dims
-        ends = np.cumsum([n_tokens, n_chans * n_tokens, n_chans * self.n_filters])
-        names = ("joint", "electrodes", "power", "bands")
-        blocks = dict(zip(names, np.split(rows, ends, axis=1), strict=True))
-        n_pairs = n_chans * (n_chans + 1) // 2
-        return {**blocks, "bands": blocks["bands"].reshape(len(rows), -1, n_pairs)}
+        n_tokens, n_pairs = n_patches * n_dims, n_chans * (n_chans + 1) // 2
+        parts = np.split(
+            rows, np.cumsum([n_tokens, n_chans * n_tokens, n_chans * self.n_filters]), axis=1
+        )
+        blocks = dict(zip(("joint", "electrodes", "power"), parts, strict=False))
+        n_principal = parts[-1].shape[1] // (n_chans * n_patches + n_pairs)
+        evoked, bands = np.split(parts[-1], [n_chans * n_principal * n_patches], axis=1)
+        blocks["evoked"] = evoked.reshape(len(rows), n_chans, -1)
+        blocks["bands"] = bands.reshape(len(rows), n_principal, n_pairs)
+        return blocks
 
     def _tokens(self, blocks: dict[str, np.ndarray], size: int = 64) -> Iterator[np.ndarray]:
         """Tokens of every electrode, some epochs at a time."""

@@ -1,6 +1,7 @@
 """One linear reading of several blocks of features, weighed by held-out predictions.
 
-Every block is standardised and gives a linear kernel of mean diagonal 1. Kernel ridge regression
+Every block is standardised and gives a linear kernel of mean diagonal 1; features of a block
+``(n_epochs, n_sets, n_features)`` keep their proportions in each set. Kernel ridge regression
 has its held-out predictions in closed form, for every penalty from one eigendecomposition.
 Non-negative least squares then weighs the predictions of all blocks and penalties by what they say
 of epochs that they have not seen (stacking [1]_): a block that knows nothing of the target gets no
@@ -57,7 +58,7 @@ class _KernelReading(BaseEstimator):
         folds keep `groups` whole and spread `strata` evenly. Gives the epochs on which blocks and
         penalties were weighed, and what the reading says of them without having seen them.
         """
-        blocks = _named(blocks)
+        blocks, together = _flat(blocks)
         used = np.flatnonzero(weight > 0)
         n_outputs = targets.shape[1]
         self.scaling_, self.coef_ = {}, {}
@@ -76,7 +77,7 @@ class _KernelReading(BaseEstimator):
         root = np.sqrt(weight[some])[:, None]
         kernels, solvers, said = {}, {}, []
         for name, x in blocks.items():
-            self.scaling_[name] = scaling(x, scale_weight)
+            self.scaling_[name] = scaling(x, scale_weight, together[name])
             kernel = self._kernel(name, _rows(x, used))
             solver = KernelRidge(kernel[np.ix_(chosen, chosen)], weight[some])
             said += [(name, p, solver.held_out(targets[some], p, folds)) for p in self.penalties]
@@ -127,7 +128,7 @@ class _KernelReading(BaseEstimator):
     def _outputs(self, blocks: Blocks) -> np.ndarray:
         """Predictions ``(n_epochs, n_outputs)``."""
         check_is_fitted(self, "coef_")
-        blocks = _named(blocks)
+        blocks, _ = _flat(blocks)
         n_epochs = len(next(iter(blocks.values())))
         out = np.tile(self.intercept_, (n_epochs, 1))
         for name, coef in self.coef_.items():
@@ -164,7 +165,8 @@ class KernelClassifier(ClassifierMixin, _KernelReading):
         self.class_weight = class_weight
 
     def fit(self, blocks: Blocks, y, sample_weight=None, groups=None) -> KernelClassifier:
-        """Fit to blocks of features ``(n_epochs, n_features)``.
+        """Fit to blocks of features ``(n_epochs, n_features)`` or ``(n_epochs, n_sets,
+        n_features)``.
 
         An epoch of `sample_weight` 2 counts as two. Folds, in which blocks and penalties are
         weighed, keep `groups` whole; without them, folds are neighbours in time.
@@ -277,10 +279,13 @@ def stack(predictions: np.ndarray, targets: np.ndarray, spread: float) -> np.nda
     return shares
 
 
-def scaling(x: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def scaling(
+    x: np.ndarray, weight: np.ndarray, together: int = 1
+) -> tuple[np.ndarray, np.ndarray]:
     """Means of features, and factors that give them a deviation of 1 and a kernel of diagonal 1.
 
-    Features that do not vary get the factor 0.
+    So many features that follow each other have one factor, `together`, by the square mean of their
+    deviations. Features that do not vary get the factor 0.
     """
     weight = weight / weight.sum()
     mean, deviation = (np.empty(x.shape[1]) for _ in range(2))
@@ -290,6 +295,9 @@ def scaling(x: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         mean[part] = weight @ columns
         deviation[part] = np.sqrt(weight @ (columns - mean[part]) ** 2)
     varies = deviation > 1e-7 * np.abs(mean) + 1e-300
+    if together > 1:
+        square = (deviation.reshape(-1, together) ** 2).mean(axis=1)
+        deviation = np.sqrt(square).repeat(together)
     scale = np.zeros(x.shape[1])
     scale[varies] = 1 / (deviation[varies] * np.sqrt(varies.sum()))
     return mean, scale
@@ -333,10 +341,13 @@ def calibrate(
     return float(np.exp(theta[0])), theta[1:]
 
 
-def _named(blocks: Blocks) -> dict[str, np.ndarray]:
+def _flat(blocks: Blocks) -> tuple[dict[str, np.ndarray], dict[str, int]]:
+    """Blocks ``(n_epochs, n_features)`` by name, and how many features of each share a scale."""
     if not isinstance(blocks, Mapping):
         blocks = {f"block{number}": x for number, x in enumerate(blocks)}
-    return {name: np.asarray(x) for name, x in blocks.items()}
+    found = {name: np.asarray(x) for name, x in blocks.items()}
+    together = {name: x.shape[2] if x.ndim == 3 else 1 for name, x in found.items()}
+    return {name: x.reshape(len(x), -1) for name, x in found.items()}, together
 
 
 def _rows(x: np.ndarray, used: np.ndarray) -> np.ndarray:

@@ -15,6 +15,7 @@ from dare_sklearn.base.pooling import (
     pool,
     principal_filters,
     read_bands,
+    read_evoked,
     read_power,
     read_tokens,
     token_covariances,
@@ -161,7 +162,7 @@ def test_what_does_not_go_together(views, pooling, layer, words):
 
 
 def test_bands_are_covariances_of_filtered_signals(encoder):
-    filters = principal_filters(encoder)
+    filters, _ = principal_filters(encoder)
     x = np.random.default_rng(0).standard_normal((2, 3, 320)).astype(np.float32)
     got = read_bands(filters, torch.from_numpy(x))
     filters = filters.numpy()
@@ -181,8 +182,23 @@ def test_principal_filters_are_bands_of_variance_one(encoder):
     amplitude = np.where(inside, np.maximum(frequencies, 0.5) ** -0.5, 0)
     noise = np.fft.irfft(amplitude * np.exp(2j * np.pi * rng.random(len(frequencies))))
     windows = np.lib.stride_tricks.sliding_window_view(noise / noise.std(), 64)[::7]
-    out = windows @ principal_filters(encoder).numpy().T
+    filters, strengths = (part.numpy() for part in principal_filters(encoder))
+    out = windows @ filters.T
     np.testing.assert_allclose(np.cov(out.T), np.eye(out.shape[1]), atol=0.1)
+    # each is as strong as the waveform that least squares finds with it
+    patterns = np.linalg.lstsq(out, windows, rcond=None)[0]
+    np.testing.assert_allclose(
+        np.linalg.norm(patterns, axis=1), strengths[:, 0], rtol=0.05, atol=0.05
+    )
+
+
+def test_evoked_is_the_signal_at_every_patch(encoder):
+    filters, strengths = principal_filters(encoder)
+    x = np.random.default_rng(0).standard_normal((2, 3, 200)).astype(np.float32)
+    got = read_evoked(filters, strengths, torch.from_numpy(x)).reshape(2, 3, len(filters), 3)
+    patches = x[..., :192].reshape(2, 3, 3, 64)
+    expected = patches @ (strengths * filters).numpy().T
+    np.testing.assert_allclose(got, expected.swapaxes(2, 3), atol=1e-4)
 
 
 def test_band_space():

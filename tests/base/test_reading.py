@@ -12,6 +12,7 @@ from dare_sklearn.base.reading import (
     KernelRegressor,
     KernelRidge,
     make_folds,
+    scaling,
     solve,
     stack,
 )
@@ -41,6 +42,20 @@ def test_many_epochs_are_solved_the_same_way(rng, monkeypatch):
     model = KernelClassifier().fit(blocks, y)
     assert model.weights_["signal"] > model.weights_["noise"]
     assert (model.predict(blocks_of(rng, y, 1.0)) == y).mean() > 0.8
+
+
+def test_features_of_a_set_keep_their_proportions(rng):
+    """Sets are equally strong; what is weak within a set stays weak."""
+    sizes = np.array([[10.0, 1.0, 0.0], [3000.0, 300.0, 0.0]])
+    x = 5 + sizes * rng.normal(size=(400, 2, 3))
+    mean, scale = scaling(x.reshape(400, 6), np.ones(400), 3)
+    z = ((x.reshape(400, 6) - mean) * scale).reshape(400, 2, 3)
+    square = (z**2).mean(axis=0)
+    np.testing.assert_allclose(square.sum(axis=1), square.sum() / 2)
+    np.testing.assert_allclose(square[:, 1] / square[:, 0], 0.01, rtol=0.2)
+    model = KernelClassifier().fit({"x": x}, x[:, 0, 0] > 5)
+    np.testing.assert_array_equal(model.scaling_["x"][1], scale)
+    assert (model.predict({"x": x}) == (x[:, 0, 0] > 5)).mean() > 0.95
 
 
 @pytest.mark.parametrize("grouped", [False, True])
