@@ -42,7 +42,7 @@ def measured(part: str, task: Task, args: argparse.Namespace) -> pd.DataFrame:
     options: dict[str, Any] = {
         "groups": task.groups, "cv": task.cv, "scoring": metric_of(task), "param_grids": grids,
         "inner_cv": InnerFolds(), "random_state": 0, "dataset": task.name,
-        "cache_dir": args.cells,
+        "cache_dir": args.cells, "each_subject": task.groups is not None and not task.per_person,
     }  # fmt: skip
     if part == "scores":
         table = compare(rows, task.epochs, task.y, **options)

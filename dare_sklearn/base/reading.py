@@ -279,9 +279,7 @@ def stack(predictions: np.ndarray, targets: np.ndarray, spread: float) -> np.nda
     return shares
 
 
-def scaling(
-    x: np.ndarray, weight: np.ndarray, together: int = 1
-) -> tuple[np.ndarray, np.ndarray]:
+def scaling(x: np.ndarray, weight: np.ndarray, together: int = 1) -> tuple[np.ndarray, np.ndarray]:
     """Means of features, and factors that give them a deviation of 1 and a kernel of diagonal 1.
 
     So many features that follow each other have one factor, `together`, by the square mean of their

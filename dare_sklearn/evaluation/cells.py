@@ -69,10 +69,15 @@ class _Rows(TransformerMixin, BaseEstimator):
 
 
 class Answers:
-    """A fitted pipeline that answers for its test epochs once, however many metrics ask."""
+    """A fitted pipeline that answers for its test epochs once, however many metrics ask.
 
-    def __init__(self, estimator: Any, X: Any) -> None:
-        self._estimator, self._X = estimator, X
+    `part_of` are the answers for more epochs, and the rows of these among them.
+    """
+
+    def __init__(
+        self, estimator: Any, X: Any, part_of: tuple[Answers, np.ndarray] | None = None
+    ) -> None:
+        self._estimator, self._X, self._part_of = estimator, X, part_of
         self._known: dict[str, Any] = {}
         self.seconds: float | None = None  # what the first answer took
 
@@ -84,7 +89,10 @@ class Answers:
         def answer(X: Any, *args: Any, **kwargs: Any) -> Any:
             if X is not self._X or args or kwargs:
                 return value(X, *args, **kwargs)
-            if name not in self._known:
+            if name not in self._known and self._part_of is not None:
+                whole, rows = self._part_of
+                self._known[name] = np.asarray(getattr(whole, name)(whole._X))[rows]
+            elif name not in self._known:
                 start = time.perf_counter()
                 self._known[name] = value(X)
                 self.seconds = self.seconds or time.perf_counter() - start
@@ -96,9 +104,12 @@ class Answers:
 
 def run_cell(
     pipeline: Any, data: Data, fold: Fold, scorers: dict[str, Callable], grid: Any,
-    random_state: int | None, n_permutations: int,
+    random_state: int | None, n_permutations: int, each_subject: bool,
 ) -> dict[str, Any]:  # fmt: skip
-    """Fit on the training epochs only, score the test epochs, and measure the cost."""
+    """Fit on the training epochs only, score the test epochs, and measure the cost.
+
+    With `each_subject`, "subjects" holds the scores of each of them.
+    """
     train, test = data.take(fold.train), data.take(fold.test)
     model = seeded(clone(pipeline), random_state)
     best, mne = None, sys.modules.get("mne")
@@ -115,18 +126,36 @@ def run_cell(
             model, best = _search(model, grid, scorer, fold.inner, train)
         fitting = time.perf_counter() - start
         answers = Answers(model, test.X)
+        parts = {None: (answers, fold.test, test)}
+        if each_subject:
+            parts = {}
+            for subject in np.unique(test.groups).tolist():
+                rows = np.flatnonzero(test.groups == subject)
+                part = test.take(rows)
+                parts[subject] = Answers(model, part.X, (answers, rows)), fold.test[rows], part
         start = time.perf_counter()
-        scores = {name: _score(name, scorer, answers, test) for name, scorer in scorers.items()}
+        scores = {
+            subject: {name: _score(name, scorer, said, of) for name, scorer in scorers.items()}
+            for subject, (said, _, of) in parts.items()
+        }
         answering = answers.seconds or time.perf_counter() - start
         grown = np.maximum(_resident("VmHWM:") - before, 0.0)
-        calibrated = _calibration(answers, test)
-    # of the test epochs, not of the fold's number: equal cells get equal permutations
-    seed = None if random_state is None else [random_state, int(digest(describe(fold.test)), 16)]
-    chance = _chance(scorers, scores, answers, test, n_permutations, seed)
-    return {
-        **scores, **chance, **calibrated, "fit_seconds": fitting, "predict_seconds": answering,
-        "peak_memory_mb": grown, "best_params": best,
+        for subject, (said, rows, of) in parts.items():
+            # of the test epochs, not of the fold's number: equal cells get equal permutations
+            seed = None if random_state is None else [random_state, int(digest(describe(rows)), 16)]
+            scores[subject] |= _chance(scorers, scores[subject], said, of, n_permutations, seed)
+            scores[subject] |= _calibration(said, of)
+    costs = {
+        "fit_seconds": fitting, "predict_seconds": answering, "peak_memory_mb": grown,
+        "best_params": best,
     }  # fmt: skip
+    if not each_subject:
+        return {**scores[None], **costs}
+    found = [
+        {"subject": subject, "n_subjects": 1, "n_test": len(parts[subject][1]), **row}
+        for subject, row in scores.items()
+    ]
+    return {**costs, "subjects": found}
 
 
 def _search(

@@ -1,4 +1,4 @@
-"""compare: every pipeline on the same folds, one row per fold, in a table and on disk."""
+"""compare: every pipeline on the same folds, in a table and on disk."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _COUNT = Interval(Integral, 0, None, closed="left")
     {
         "param_grids": [Mapping, None], "n_jobs": [Integral, None], "random_state": [_COUNT, None],
         "dataset": [str], "cache_dir": [str, os.PathLike, None], "n_permutations": [_COUNT],
-        "on_error": [StrOptions({"raise", "warn"})],
+        "on_error": [StrOptions({"raise", "warn"})], "each_subject": [bool],
     },
     prefer_skip_nested_validation=False,
 )  # fmt: skip
@@ -51,6 +51,7 @@ def compare(
     dataset: str = "data",
     cache_dir: Any = None,
     n_permutations: int = 0,
+    each_subject: bool = False,
     on_error: str = "raise",
     verbose: int = 0,
 ) -> pd.DataFrame:
@@ -93,6 +94,10 @@ def compare(
         import is not part of that: empty the folder after changing it.
     n_permutations : int, default=0
         Permutations of the test labels for the chance level (see Notes).
+    each_subject : bool, default=False
+        Score each subject of a fold's test epochs by itself, with the fold's model, as MOABB's
+        `CrossSubjectEvaluation` does: subjects are then the observations of intervals and tests.
+        Needs `groups`.
     on_error : {"raise", "warn"}, default="raise"
         Whether a pipeline that fails raises an error with its name and fold, or warns and is left
         out.
@@ -102,7 +107,8 @@ def compare(
     Returns
     -------
     pandas.DataFrame
-        One row per pipeline and fold: ``dataset, pipeline, fold``; ``subject``, the group of the
+        One row per pipeline and fold (and, with `each_subject`, subject that it tests):
+        ``dataset, pipeline, fold``; ``subject``, the group of the
         test epochs (several are joined by " + ", None without `groups`), and ``n_subjects``;
         ``n_train, n_test``, epochs; one column per metric, and with permutations
         ``chance_<metric>`` and ``p_<metric>``; ``brier`` and ``calibration_error`` of classifiers
@@ -164,6 +170,8 @@ def compare(
         raise ValueError("cache_dir of compare must be a folder or None, got an empty name.")
     pipelines, grids = _check_pipelines(pipelines, param_grids)
     data = _check_data(X, y, groups)
+    if each_subject and data.groups is None:
+        raise ValueError("each_subject=True needs groups, the subject of each epoch: pass them.")
     scorers = check_scorers(pipelines, scoring)
     stratify = all(map(is_classifier, pipelines.values()))
     folds = _folds(cv, data.y, data.groups, stratify, "cv")
@@ -172,7 +180,7 @@ def compare(
     cells: list[tuple[str, Fold, Finished | None]] = []
     common = None if cache_dir is None else digest(
         digest_signals(data.X), describe([data.y, data.groups, scorers]), random_state,
-        n_permutations, versions(),
+        n_permutations, each_subject, versions(),
     )  # fmt: skip
     for name, pipeline in pipelines.items():
         text = code = ""
@@ -206,7 +214,7 @@ def compare(
             try:
                 row = run_cell(
                     pipelines[name], data, fold, scorers, grids.get(name), random_state,
-                    n_permutations,
+                    n_permutations, each_subject,
                 )  # fmt: skip
             except Exception as error:
                 message = (
@@ -239,6 +247,7 @@ def compare(
         if isinstance(row, str):
             warnings.warn(f"{row} Its row is left out.", UserWarning, stacklevel=2)
     done = [row for _, row in sorted(rows.items()) if not isinstance(row, str)]
+    done = [{**row, **part} for row in done for part in row.pop("subjects", [{}])]
     chance = [f"{kind}_{m}" for m in scorers for kind in ("chance", "p")] if n_permutations else []
     table = pd.DataFrame(done, columns=[*WHICH, *scorers, *chance, *CALIBRATION, *COSTS])
     table.attrs["scores"] = {name: scorer_name(scorer) for name, scorer in scorers.items()}

@@ -166,10 +166,10 @@ def _facts(table: pd.DataFrame) -> str:
     sizes = [f"{low:,}" if low == high else f"{low:,} to {high:,}" for low, high in ends]
     who = ""
     if (one["n_subjects"] == 1).all() and one["subject"].nunique() > 1:
-        who = f" Every fold tests one of {one['subject'].nunique()} subjects."
+        who = f" {one['subject'].nunique()} subjects are tested one by one."
     return (
-        f"{len(one)} folds, each with {sizes[0]} training and {sizes[1]} test epochs.{who} "
-        f"{table['pipeline'].nunique()} pipelines."
+        f"{one['fold'].nunique()} folds, each with {sizes[0]} training and {sizes[1]} test epochs."
+        f"{who} {table['pipeline'].nunique()} pipelines."
     )
 
 

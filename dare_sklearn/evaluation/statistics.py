@@ -1,6 +1,6 @@
 """Statistics of a table of `compare`: observations, intervals, and paired tests.
 
-An observation is a **subject**, where every fold tests one of several (the mean score of each), and
+An observation is a **subject**, where every row tests one of several (the mean score of each), and
 a **fold** elsewhere. Folds share training data: a test that takes their scores as independent finds
 differences where there are none, so the variance of their mean is enlarged by that share [1]_.
 Paired tests over subjects apply as in MOABB.
@@ -141,7 +141,7 @@ def observations(results: pd.DataFrame, metric: str) -> tuple[pd.DataFrame, str,
     if lacking:
         raise ValueError(f"This is not a table of compare: it lacks {', '.join(lacking)}.")
     dataset = results["dataset"].iloc[0]
-    if results.duplicated(["pipeline", "fold"]).any():
+    if results.duplicated(["pipeline", "fold", "subject"]).any():
         raise ValueError(f"{dataset!r} has a fold twice: give each data set a name of its own.")
     if not np.isfinite(results[metric].astype(float)).all():
         raise ValueError(f"{dataset!r} has missing or infinite scores of {metric!r}.")

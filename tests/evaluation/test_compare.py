@@ -30,7 +30,7 @@ from sklearn.model_selection import (
 from sklearn.pipeline import make_pipeline
 from sklearn.tree import DecisionTreeClassifier
 
-from dare_sklearn.evaluation import compare
+from dare_sklearn.evaluation import compare, summarize
 from dare_sklearn.evaluation.cells import permuted, seeded
 from dare_sklearn.transformers.classical import BandPower
 
@@ -162,6 +162,32 @@ def test_several_subjects_in_a_fold_and_none(table):
     assert sorted(tested[0] + tested[1]) == ["s1", "s2", "s3", "s4"]
     found = compare({"lr": LogisticRegression()}, X, y, cv=2)
     assert found["subject"].isna().all() and (found["n_subjects"] == 0).all()
+
+
+def test_each_subject_is_scored_with_the_model_of_its_fold(table, tmp_path):
+    X, y = table
+    models = {"LR": LogisticRegression(), "tree": DecisionTreeClassifier(random_state=0)}
+    options = {"groups": GROUPS, "cv": GroupKFold(2), "scoring": ["accuracy", "roc_auc"],
+               "each_subject": True, "cache_dir": tmp_path, "n_permutations": 20,
+               "random_state": 0}  # fmt: skip
+    found = compare(models, X, y, **options)
+    assert len(found) == 8 and (found["n_test"] == 12).all() and (found["n_subjects"] == 1).all()
+    for train, test in GroupKFold(2).split(X, y, GROUPS):
+        model = LogisticRegression().fit(X[train], y[train])
+        for subject in np.unique(GROUPS[test]):
+            rows = found.query("pipeline == 'LR' and subject == @subject")
+            of = subject == GROUPS
+            assert rows["accuracy"].item() == model.score(X[of], y[of])
+            brier = brier_score_loss(y[of], model.predict_proba(X[of])[:, 1])
+            np.testing.assert_allclose(rows["brier"].item(), brier)
+            assert 0 < rows["p_accuracy"].item() <= 1
+    pd.testing.assert_frame_equal(compare(models, X, y, **options), found)  # from their files
+    again = compare(models, X, y, **{**options, "n_jobs": 2, "cache_dir": None})
+    pd.testing.assert_frame_equal(again[["subject", "roc_auc"]], found[["subject", "roc_auc"]])
+    summary = summarize(found, "accuracy")
+    assert set(summary["unit"]) == {"subject"} and set(summary["n"]) == {4}
+    with pytest.raises(ValueError, match="each_subject=True needs groups"):
+        compare(models, X, y, each_subject=True)
 
 
 def test_a_data_set_of_braindecode():
