@@ -315,5 +315,5 @@ def test_tensors_that_carry_gradients(X):
 
 
 def test_all_channels_are_bad(X):
-    with pytest.raises(ValueError, match=r"all are marked bad. Change info\['bads'\]"):
+    with pytest.raises(ValueError, match=r"all are marked bad: change info\['bads'\]"):
         DAREEmbedder(None).fit(recording(X, 1, bads=NAMES))

@@ -46,13 +46,8 @@ class DAREConfig:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "depth", tuple(int(n) for n in self.depth))
-        counts = {
-            "embed_num": self.embed_num,
-            "embed_dim": self.embed_dim,
-            "num_heads": self.num_heads,
-            "patch_size": self.patch_size,
-        }
-        for name, value in counts.items():
+        for name in ("embed_num", "embed_dim", "num_heads", "patch_size"):
+            value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 2**16:
                 raise ValueError(f"{name} must be an integer from 1 to 65536, got {value!r}.")
         if len(self.depth) != 3 or not all(1 <= n <= 256 for n in self.depth):

@@ -107,11 +107,12 @@ class Encoder(nn.Module):
         """
         position = self.channel_embed(channels)[:, None]  # (C, 1, D)
         tokens = self.patch_embed(x.unflatten(-1, (-1, self.config.patch_size))) + position
-        blocks = tokens.flatten(0, 2).split(SEQS_AT_ONCE)  # of (B * C * N, D)
-        summarize = self._summarize_pairs if self.config.embed_num == 1 else self._summarize_alone
-        return torch.cat([summarize(block, layer) for block in blocks]).unflatten(
-            0, tokens.shape[:3]
-        )
+        pairs = self.config.embed_num == 1
+        summaries = [
+            self._summarize_pairs(seqs, layer) if pairs else self._summarize(seqs[:, None], layer)
+            for seqs in tokens.flatten(0, 2).split(SEQS_AT_ONCE)  # of (B * C * N, D)
+        ]
+        return torch.cat(summaries).unflatten(0, tokens.shape[:3])
 
     def filter_bank(self, x: Tensor, stride: int) -> Tensor:
         """The patch embedding as D learned filters of every electrode, in overlapping patches.
@@ -131,9 +132,6 @@ class Encoder(nn.Module):
         # only the summary tokens are read from the last block: the others are not computed there
         summary = last(tokens, n_read=self.config.embed_num)
         return self.norm(summary) if layer is None else summary
-
-    def _summarize_alone(self, tokens: Tensor, layer: int | None) -> Tensor:
-        return self._summarize(tokens[:, None], layer)
 
     def _summarize_pairs(self, tokens: Tensor, layer: int | None) -> Tensor:
         """The same for sequences of one channel token and one summary token."""

@@ -55,8 +55,6 @@ class SpatialAdapter(nn.Module):
             for before, after in pairwise(widths)
         )
         if init is not None:
-            if n_layers != 1:
-                raise ValueError("A start from a matrix needs a single spatial layer.")
             with torch.no_grad():
                 self.layers[0].weight.copy_(init[:, :, None])
 

@@ -8,11 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from ..modules.config import DAREConfig
+from ..modules.decoders import Predictor, ProjectionHead, Reconstructor
 from ..modules.encoder import Encoder, to_patches
 from ..modules.layers import init_weights
-from ..modules.predictor import Predictor
-from ..modules.projection import ProjectionHead
-from ..modules.reconstructor import Reconstructor
 from .losses import (
     activation_penalty,
     anchor_alignment_loss,

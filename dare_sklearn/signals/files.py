@@ -47,7 +47,10 @@ def find_files(path: str | os.PathLike) -> list[Path]:
         if file.name.lower().endswith(SUFFIXES)
         and not file.name.startswith(".")
         and not _OTHER_FIF.search(file.name)
-        and not _is_later_part(file)
+        and not any(
+            later.search(file.name) and file.with_name(later.sub(first, file.name)).exists()
+            for later, first in _LATER_PARTS
+        )
         and not file.is_dir()
     )
     if not found:
@@ -105,13 +108,6 @@ def open_file(path: str | os.PathLike) -> Any:
     if brainvision:
         _check_brainvision(path, raw)
     return raw
-
-
-def _is_later_part(file: Path) -> bool:
-    return any(
-        pattern.search(file.name) and file.with_name(pattern.sub(first, file.name)).exists()
-        for pattern, first in _LATER_PARTS
-    )
 
 
 def _check_brainvision(path: str | os.PathLike, raw: Any) -> None:
@@ -206,11 +202,10 @@ def _table_of(path: Path) -> Path | None:
     bids = re.sub(r"_(eeg|raw)$", "", stem)
     names = [f"{name}{end}" for name in (stem, bids) for end in (".csv", ".tsv")]
     names += [f"{name}_events{end}" for name in (stem, bids) for end in (".csv", ".tsv")]
-    there = (path.parent / name for name in names)
-    return next((file for file in there if file.is_file() and not _is_embedding(file)), None)
-
-
-def _is_embedding(file: Path) -> bool:
-    """Whether a table is one that ``dare-sklearn embed`` wrote beside the recording."""
-    with file.open("rb") as table:
-        return b",dare_s0_" in table.readline(10_000)
+    for file in (path.parent / name for name in names):
+        if file.is_file():
+            with file.open("rb") as table:
+                # not one that "dare-sklearn embed" has written beside the recording
+                if b",dare_s0_" not in table.readline(10_000):
+                    return file
+    return None

@@ -111,25 +111,19 @@ def eeg_picks(info: Any, what: str, hint: str) -> np.ndarray:
     picks = np.array([i for i in good if info["ch_names"][i] not in others], dtype=int)
     if len(picks):
         return picks
-    if len(good):
-        raise SignalError(
-            f"X has no EEG channel in the {what}: {', '.join(others)} are not EEG, by their names."
-        )
-    if len(eeg):
-        raise SignalError(
-            f"X has no good EEG channel in the {what}: all are marked bad. Change info['bads'], or "
-            "interpolate the bad channels."
-        )
     types = sorted(set(info.get_channel_types()))
-    if "csd" in types:
-        raise SignalError(
-            f"X has current source densities (V/m²) in the {what}, and encoders read potentials: "
-            "pass what mne.preprocessing.compute_current_source_density was given."
+    if len(good):
+        reason = f"{', '.join(others)} are not EEG, by their names"
+    elif len(eeg):
+        reason = "all are marked bad: change info['bads'], or interpolate the bad channels"
+    elif "csd" in types:
+        reason = (
+            "encoders read potentials, and these are current source densities (V/m²): pass what "
+            "mne.preprocessing.compute_current_source_density was given"
         )
-    raise SignalError(
-        f"X has no EEG channel in the {what} (channel types: {types}): set them with "
-        f"set_channel_types{hint}."
-    )
+    else:
+        reason = f"set the types of its channels, which are {types}, with set_channel_types{hint}"
+    raise SignalError(f"X has no good EEG channel in the {what}: {reason}.")
 
 
 def settle(X: Any) -> Any:

@@ -32,7 +32,7 @@ from skorch.callbacks import Callback
 from torch import Tensor
 
 from ..signals.errors import tell
-from ..weights.files import CONFIG_NAME, WEIGHTS_NAME, in_place_of, sha256
+from ..weights.files import CONFIG_NAME, WEIGHTS_NAME, in_place_of, remove, sha256
 from ..weights.load import save_pretraining_model
 from .corpus import MontageBatches
 from .net import check_finite_weights
@@ -107,7 +107,7 @@ class CheckpointFolder:
         A folder that holds a model of something else, or nothing that is whole, is refused.
         """
         for leftover in (*self.inside.glob(".part-*"), *self.folder.glob(".part-*")):
-            _remove(leftover)  # of a write that was cut short
+            remove(leftover)  # of a write that was cut short
         numbered = self._numbered()
         names = (CONFIG_NAME, WEIGHTS_NAME)
         if not numbered and any((self.folder / name).exists() for name in names):
@@ -172,7 +172,7 @@ class CheckpointFolder:
         self._kept = [*self._kept, target][-N_KEPT:]
         for old in self._numbered():
             if old not in self._kept:
-                _remove(old)
+                remove(old)
 
     def publish(self) -> None:
         """Put the model of the last checkpoint where `load_encoder` looks for it.
@@ -368,13 +368,6 @@ def _lock(path: Path) -> int | None:
         os.close(handle)
         return None if error.errno in (errno.EAGAIN, errno.EACCES) else _NO_LOCKS
     return handle
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
 
 
 def _flush(*paths: Path) -> None:

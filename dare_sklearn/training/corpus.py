@@ -195,7 +195,8 @@ class MontageBatches(Sampler):
         return sum(self.counts)
 
     def __iter__(self) -> Iterator[tuple]:
-        order = self._mixed() if self.shares is not None else self._once()
+        everything = range(len(self.counts))
+        order = self._mixed() if self.shares is not None else self._batches(everything)
         first, self.n_skipped = self.n_skipped, 0
         begin, self.n_epochs = self.n_epochs * len(self), self.n_epochs + 1
         for number, (source, windows) in enumerate(order):
@@ -222,9 +223,6 @@ class MontageBatches(Sampler):
             order = self.rng.permutation(self.sizes[number])
             batches += [(number, windows) for windows in np.array_split(order, count)]
         return [batches[i] for i in self.rng.permutation(len(batches))]
-
-    def _once(self) -> list[tuple]:
-        return self._batches(range(len(self.counts)))
 
     def _mixed(self) -> Iterator[tuple]:
         members = [np.flatnonzero(np.equal(self.sources, i)) for i in range(len(self.shares))]

@@ -9,20 +9,21 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from ..modules.config import DAREConfig
 from ..signals.container import LazyEpochs, Signals
-from ..signals.corpora import split_corpus, without_bad_windows
 from ..signals.errors import SignalError, listed, tell
 from ..signals.files import explain
 from ..signals.readers import read_parts
 from ..signals.recordings import Contents, LazyRecording, read_whole, whole_on_grid
+from ..signals.sources import split_corpus, without_bad_windows
 
 
 class How(NamedTuple):
@@ -213,41 +214,29 @@ def without_values(signals: Signals) -> Signals:
     return replace(signals, data=LazyEpochs((), (n_epochs,), n_chans, n_times))
 
 
-class _Files(Dataset):
-    """Recordings that are read when they are asked for: name, part or reason, MNE's remarks."""
-
-    def __init__(self, paths: list[Any], how: How) -> None:
-        self.paths, self.how = paths, how
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def __getitem__(self, number: int) -> tuple[str, Part | None, str | None, list[str]]:
-        name, part, reason = os.path.abspath(self.paths[number]), None, None
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            try:
-                part = replace(read_recording(self.paths[number], self.how), name=name)
-            except MemoryError:
-                raise
-            except Exception as error:
-                reason = explain(error)
-        return name, part, reason, [str(warning.message) for warning in caught]
+def _read_file(path: Any, how: How) -> tuple[str, Part | None, str | None, list[str]]:
+    """The name of a file, what it holds or why it cannot be used, and MNE's remarks."""
+    name, part, reason = os.path.abspath(path), None, None
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            part = replace(read_recording(path, how), name=name)
+        except MemoryError:
+            raise
+        except Exception as error:
+            reason = explain(error)
+    return name, part, reason, [str(warning.message) for warning in caught]
 
 
 def _read_files(paths: list[Any], how: How, n_workers: int, verbose: int) -> Iterator[tuple]:
-    """What `_Files` gives of every file in order; each worker has one recording in its memory."""
+    """What `_read_file` gives, in order; each worker has one recording in its memory."""
     options = worker_options(n_workers if paths else 0)
     if "num_workers" in options:
         options["prefetch_factor"] = 1
-    loader = DataLoader(_Files(paths, how), batch_size=None, collate_fn=_as_it_is, **options)
+    loader = DataLoader(paths, batch_size=None, collate_fn=partial(_read_file, how=how), **options)
     if verbose and paths:  # a bar that is switched off starts its thread too
         return iter(tqdm(loader, "reading files", leave=False))
     return iter(loader)
-
-
-def _as_it_is(x: Any) -> Any:
-    return x
 
 
 def worker_options(n_workers: int) -> dict[str, Any]:

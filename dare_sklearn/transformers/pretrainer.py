@@ -22,8 +22,8 @@ from ..base.state import whole_or_not_at_all
 from ..modules.config import SIZES, get_config
 from ..pretraining.masks import VISIBLE_SHARE
 from ..pretraining.objective import PretrainingModel
-from ..signals.corpora import split_corpus
 from ..signals.electrodes import ELECTRODES
+from ..signals.sources import split_corpus
 from ..training.checkpoint import plain
 from ..training.device import resolve_precision
 from ..training.net import history_frame

@@ -88,11 +88,8 @@ def read_lightning(path: str | Path) -> tuple[DAREConfig, dict[str, Tensor]]:
 
 
 def _rename(name: str) -> str:
-    for pattern, replacement in _RENAMES:
-        renamed, n_found = re.subn(pattern, replacement, name)
-        if n_found:
-            return renamed
-    return name
+    found = (re.subn(pattern, replacement, name) for pattern, replacement in _RENAMES)
+    return next((renamed for renamed, n_found in found if n_found), name)
 
 
 def _infer_config(tensors: dict[str, Tensor], path: str) -> DAREConfig:
@@ -218,7 +215,9 @@ def _storages(data: bytes, sizes: Mapping[str, int]) -> set[str]:
         elif name in ("APPEND", "APPENDS"):
             pop(1 if name == "APPEND" else None)
         elif name in ("SETITEM", "SETITEMS"):
-            _refuse_nested(pop(2 if name == "SETITEM" else None)[::2])
+            keys = pop(2 if name == "SETITEM" else None)[::2]
+            if any(type(key) is tuple or key in (_DICT, _OTHER) for key in keys):
+                raise ValueError("it holds a dictionary with strange keys")
         elif name == "BUILD":
             if pop(1) != [_DICT]:
                 raise ValueError("it holds strange attributes")
@@ -235,11 +234,6 @@ def _storages(data: bytes, sizes: Mapping[str, int]) -> set[str]:
         elif name not in ("PROTO", "STOP"):
             raise ValueError(f"it holds the instruction {name}, which torch.save does not write")
     return storages
-
-
-def _refuse_nested(keys: list[Any]) -> None:
-    if any(type(key) is tuple or key in (_DICT, _OTHER) for key in keys):
-        raise ValueError("it holds a dictionary with strange keys")
 
 
 def _storage(reference: Any, sizes: Mapping[str, int]) -> str:

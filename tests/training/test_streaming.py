@@ -342,7 +342,7 @@ BROKEN = {
     "a broken link": "does not exist",
     "flat": "constant signal in channels C3",
     "NaN": "NaN .* in channels C4",
-    "no EEG": "no EEG channel in the file",
+    "no EEG": "no good EEG channel in the file",
     "not EEG by its size": "which is not EEG",
     "unknown electrodes": "knows neither the channels STRANGE",
     "too short": "shorter than one patch",
