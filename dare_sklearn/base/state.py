@@ -16,8 +16,7 @@ import torch
 from torch import nn
 
 from ..weights.hub import upload
-from ..weights.load import with_shipped, without_shipped
-from ..weights.plain import KIND, from_plain, to_plain
+from ..weights.load import KIND, from_plain, to_plain
 
 TABLE = "dare_sklearn_table"
 _LOCK = threading.Lock()
@@ -67,7 +66,7 @@ def whole_or_not_at_all(fit: Callable) -> Callable:
 
 
 class PlainStateMixin:
-    """Pickle networks as arrays and tables as lists (see `weights.plain`).
+    """Pickle networks as arrays and tables as lists (see `weights.load`).
 
     The skorch net of the training, ``net_``, is not kept: it holds the optimizer, and on a GPU
     its memory. Everything that predicting and embedding need is.
@@ -123,7 +122,7 @@ class PushToHubMixin:
 
 def _pack(value: Any) -> Any:
     if isinstance(value, nn.Module):
-        return without_shipped(to_plain(value))
+        return to_plain(value)
     if isinstance(value, pd.DataFrame):
         return {TABLE: {name: column.to_numpy() for name, column in value.items()}}
     return value
@@ -131,7 +130,7 @@ def _pack(value: Any) -> Any:
 
 def _unpack(value: Any) -> Any:
     if isinstance(value, dict) and KIND in value:
-        return from_plain(with_shipped(value))
+        return from_plain(value)
     if isinstance(value, dict) and TABLE in value:
         return pd.DataFrame({name: np.asarray(column) for name, column in value[TABLE].items()})
     return value

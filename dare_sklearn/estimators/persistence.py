@@ -15,8 +15,7 @@ from ..signals.electrodes import ELECTRODES, canonical_names
 from ..signals.readers import PLAUSIBLE_HZ
 from ..signals.resampling import resampled_length
 from ..weights.files import MAX_TEXT_BYTES, read_folder, shorten, write_folder
-from ..weights.load import PROBES, load_encoder, locate, model_config
-from ..weights.plain import make_network
+from ..weights.load import PROBES, load_encoder, locate, make_network, model_config
 
 _COUNTS = ("n_chans_in_", "n_times_in_", "n_features_in_")
 _LAYOUT = ("ch_names_in_", "sfreq_in_", "unit_", "n_iter_", *_COUNTS)

@@ -1,9 +1,14 @@
-"""From a name or a path to a model."""
+"""From a name or a path to a model.
+
+A network is described by its kind, its configuration, what else shapes it, and its tensors; files
+and pickles hold these four. In a pickle the tensors are NumPy arrays (see `to_plain`): it holds no
+torch object, so it loads on any machine (with or without a GPU), and skops can store it.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import replace
@@ -12,14 +17,18 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 
 from ..modules.config import DAREConfig
 from ..modules.encoder import Encoder
+from ..modules.probe import ConvLinearProbe
+from ..modules.virtual import VirtualProbe
 from ..pretraining.objective import PretrainingModel
 from ..signals.readers import PLAUSIBLE_HZ
 from .files import (
     CONFIG_NAME,
     WEIGHTS_NAME,
+    check_fit,
     read_folder,
     sha256,
     shorten,
@@ -28,9 +37,10 @@ from .files import (
 )
 from .hub import download, looks_like_id
 from .lightning import read_lightning
-from .plain import make_network
 
 PROBES = ("DAREClassifier", "DARERegressor")
+KIND = "dare_sklearn_network"
+_PROBES = {"ConvLinearProbe": ConvLinearProbe, "VirtualProbe": VirtualProbe}
 SHIPPED_FOLDER = Path(__file__).parent / "shipped"
 
 
@@ -167,7 +177,7 @@ def save_pretraining_model(folder: str | Path, model: PretrainingModel, **info: 
 
 def _read(
     source: str | Path, amplitude_uv: float | None, reference: str | None
-) -> tuple[DAREConfig, dict[str, torch.Tensor]]:
+) -> tuple[DAREConfig, dict[str, Tensor]]:
     """Configuration, with another scale where one is asked for, and tensors."""
     path = locate(source)
     if path.is_dir():
@@ -229,6 +239,45 @@ def locate(source: str | Path) -> Path:
     )
 
 
+def make_network(
+    kind: str,
+    config: DAREConfig,
+    spec: Mapping[str, Any],
+    tensors: Mapping[str, Tensor],
+    source: str,
+) -> nn.Module:
+    """A network with its weights, in evaluation mode; encoders are frozen.
+
+    It is made without memory first, and gets some only if the weights fit: a configuration cannot
+    ask for more than its file of weights holds. No random number is drawn. `spec` is what the
+    network's ``spec()`` gives (nothing for an encoder); `source` says in messages where all come
+    from. Raises ValueError as `check_fit`, and if there can be no such network.
+    """
+    n_blocks = sum(config.depth) if kind == "PretrainingModel" else config.depth[0]
+    n_layers = n_blocks + spec.get("spatial_layers", 0)
+    if n_layers > len(tensors):  # each holds one at least
+        raise ValueError(
+            f"The weights in {source} do not fit the model: it has {n_layers} layers, and they are "
+            f"{len(tensors)} tensors."
+        )
+    try:
+        with torch.device("meta"):  # float: whatever torch's default type is
+            if kind in _PROBES:
+                module = _PROBES[kind](Encoder(config), **spec)
+            elif kind == "PretrainingModel":
+                module = PretrainingModel(config, **spec)
+            else:
+                module = Encoder(config).requires_grad_(False)
+            module.float()
+    except (ValueError, TypeError, RuntimeError, OverflowError) as error:
+        raise ValueError(
+            f"The configuration in {source} describes no possible network: {shorten(error)}."
+        ) from None
+    check_fit(module, tensors, source)
+    module.to_empty(device="cpu").load_state_dict(dict(tensors), strict=True)
+    return module.eval()
+
+
 _BY_NAME: ContextVar[bool] = ContextVar("by_name", default=False)
 
 
@@ -257,12 +306,23 @@ def shipped_by_name() -> Iterator[None]:
         _BY_NAME.reset(token)
 
 
-def without_shipped(plain: dict[str, Any]) -> dict[str, Any]:
-    """A network's `to_plain`; within `shipped_by_name` without tensors of a shipped encoder."""
+def _shipped_tensors(name: str, prefix: str) -> dict[str, np.ndarray]:
+    return {prefix + k: v.numpy() for k, v in load_encoder(name).state_dict().items()}
+
+
+def to_plain(module: nn.Module) -> dict[str, Any]:
+    """An `Encoder`, a probe or a `PretrainingModel` as numbers and arrays.
+
+    Within `shipped_by_name` it goes without the tensors of a shipped encoder.
+    """
+    kind = type(module).__name__
+    config = (module.encoder if kind in _PROBES else module).config
+    spec = {} if isinstance(module, Encoder) else module.spec()
+    tensors = {k: v.detach().cpu().numpy().copy() for k, v in module.state_dict().items()}
+    plain = {KIND: kind, "config": config.to_dict(), "spec": spec, "tensors": tensors}
     for name in shipped_names() if _BY_NAME.get() else ():
         for prefix in ("", "encoder."):  # an encoder, or a probe that holds one
-            known = {prefix + k: v.numpy() for k, v in load_encoder(name).state_dict().items()}
-            tensors = plain["tensors"]
+            known = _shipped_tensors(name, prefix)
             if all(k in tensors and np.array_equal(tensors[k], v) for k, v in known.items()):
                 rest = {k: v for k, v in tensors.items() if k not in known}
                 digest = sha256(SHIPPED_FOLDER / name / WEIGHTS_NAME)
@@ -270,16 +330,23 @@ def without_shipped(plain: dict[str, Any]) -> dict[str, Any]:
     return plain
 
 
-def with_shipped(plain: dict[str, Any]) -> dict[str, Any]:
-    """Inverse of `without_shipped`; a ValueError where this installation has no such encoder."""
-    if "shipped" not in plain:
-        return plain
-    name, prefix, digest = plain["shipped"]
-    if name not in shipped_names() or sha256(SHIPPED_FOLDER / name / WEIGHTS_NAME) != digest:
-        raise ValueError(
-            f"The estimator was pickled without the weights of the shipped encoder {name!r}, and "
-            "this installation has no such encoder, or another version of it: install the version "
-            "of dare_sklearn that pickled it."
-        )
-    known = {prefix + k: v.numpy() for k, v in load_encoder(name).state_dict().items()}
-    return {**plain, "tensors": {**known, **plain["tensors"]}}
+def from_plain(plain: dict[str, Any]) -> nn.Module:
+    """Inverse of `to_plain`.
+
+    A ValueError if the tensors do not fit the shape, or if those of a shipped encoder are not in
+    `plain`, and this installation has no such encoder.
+    """
+    arrays = plain["tensors"]
+    if "shipped" in plain:
+        name, prefix, digest = plain["shipped"]
+        if name not in shipped_names() or sha256(SHIPPED_FOLDER / name / WEIGHTS_NAME) != digest:
+            raise ValueError(
+                f"The estimator was pickled without the weights of the shipped encoder {name!r}, "
+                "and this installation has no such encoder, or another version of it: install the "
+                "version of dare_sklearn that pickled it."
+            )
+        arrays = {**_shipped_tensors(name, prefix), **arrays}
+    # a copy: arrays that come from a memory map or an archive may be read-only
+    tensors = {name: torch.from_numpy(array.copy()) for name, array in arrays.items()}
+    config = DAREConfig.from_dict(plain["config"])
+    return make_network(plain[KIND], config, plain["spec"], tensors, "the stored estimator")
