@@ -173,10 +173,6 @@ def prepare(
     done, digest, layouts = Corpus(), xxh3_128(), set()
     for at, part in read_sources(sources, how, errors, n_workers=n_workers, verbose=verbose):
         layout = part.layout
-        layouts.add(layout.layout())
-        done.mixed |= part.name is not None or len(layouts) > 1
-        if done.layout is None:
-            done.layout = without_values(layout)
         positions = sorted((name, list(map(float, p))) for name, p in layout.positions.items())
         digest.update(repr((layout.layout(), positions)).encode())
         if part.digest is not None:
@@ -187,6 +183,10 @@ def prepare(
             grid = Windows(part.signals, how.config, unknown=unknown)
         if grid is None:
             continue
+        layouts.add(layout.layout())
+        done.mixed |= part.name is not None or len(layouts) > 1
+        if done.layout is None:
+            done.layout = without_values(layout)
         done.n_parts += 1
         data, rows = part.signals.data, tuple(grid.rows.tolist())
         step = BLOCK if isinstance(data, LazyEpochs) else len(data)

@@ -396,6 +396,14 @@ def test_objects_are_named_too(tmp_path):
     assert len(pretrainer.skipped_) == 2  # a fit that fails changes nothing
 
 
+def test_the_layout_is_of_a_part_that_is_used():
+    raws = [make_raw(0).rename_channels({"Fz": "strange"}), make_raw(1, 100.0, names=NAMES[:3])]
+    pretrainer = DAREPretrainer(on_error="skip", **{**PARAMS, "max_epochs": 0})
+    with pytest.warns(UserWarning, match="left out 1 recording"):
+        pretrainer.fit(raws)
+    assert (pretrainer.ch_names_in_, pretrainer.sfreq_in_) == (["FZ", "C3", "C4"], 100.0)
+
+
 def test_remarks_of_mne_are_passed_on(folder, tmp_path):
     path = shutil.copy(folder / "b.edf", tmp_path)
     content = bytearray((folder / "b.edf").read_bytes())
