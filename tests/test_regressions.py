@@ -153,7 +153,7 @@ def test_odd_containers(X):
     for bad in (evoked, [evoked], (x for x in X), torch.utils.data.DataLoader(list(X))):
         with pytest.raises(TypeError, match="cannot read a"):
             embedder.fit(bad)
-    with pytest.raises(TypeError, match="sparse"):
+    with pytest.raises(TypeError, match="Sparse data was passed"):
         embedder.fit(csr_array(X[:, 0]))
     read_signals(X > 0, **{**PARAMS, "unit": "uV"})
     read_signals(torch.tensor(X).bfloat16(), **PARAMS)
