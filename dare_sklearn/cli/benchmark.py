@@ -165,7 +165,8 @@ def _of_moabb(args: argparse.Namespace, names: list[str], found: Found) -> None:
     from ..evaluation._identity import digest
     from . import _moabb
 
-    suffix = digest(args.about_encoder, __version__)
+    # MOABB finds finished results by pipeline and person, whatever else has changed
+    suffix = digest(args.about_encoder, __version__, args.seed, args.subjects, args.cv)
     for name in args.moabb:  # what is wrong is told before anything is downloaded
         _moabb.find(name, args.cv)
     for name in dict.fromkeys(args.moabb):

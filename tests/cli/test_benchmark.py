@@ -291,6 +291,20 @@ def test_moabb(moabb_home, tmp_path, capsys):
     pd.testing.assert_frame_equal(pd.read_csv(out / "scores.csv"), scores)
 
 
+@pytest.mark.filterwarnings("ignore:Creating a dataset without passing data or dtype")
+@pytest.mark.filterwarnings("ignore:Montage name 'standard_1005' is deprecated:FutureWarning")
+def test_moabbs_results_belong_to_one_call(moabb_home, tmp_path):
+    """MOABB finds results by pipeline and person: other people or seeds are other results."""
+    out, words = tmp_path / "out", ["--moabb", "FakeDataset", *FAST, "--cv", "cross-subject", "-q"]
+    found = []
+    for n_people, seed in ((3, 0), (2, 0), (2, 1)):
+        assert run(*words, "--subjects", n_people, "--seed", seed, "--out", out) == OK
+        found.append(pd.read_csv(out / "scores.csv"))
+        assert set(found[-1]["subject"]) == set(range(1, n_people + 1))
+    assert found[1]["n_train"].max() < found[0]["n_train"].min()
+    assert len(list(out.rglob("results_*.hdf5"))) == 3
+
+
 @pytest.mark.parametrize("name", _moabb.PROTOCOLS)
 def test_protocols_are_what_moabb_takes(moabb_home, name):
     """Their paradigms accept the data sets, and their evaluations the settings."""
