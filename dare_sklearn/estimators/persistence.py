@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -38,7 +39,7 @@ def save_probe(folder: str | os.PathLike, probe: Any) -> None:
         )
     probe._check_unchanged()
     params = {k: v for k, v in probe.get_params(deep=False).items() if k not in _NOT_SAVED}
-    if not isinstance(params["random_state"], int):
+    if not isinstance(params["random_state"], Integral):
         params["random_state"] = None
     spec = probe.module_.spec()
     config = {

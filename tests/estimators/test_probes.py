@@ -233,9 +233,10 @@ def test_channels_without_names(data):
 @pytest.mark.parametrize("make", [classifier, regressor])
 def test_save_and_load(data, make, tmp_path):
     X, y = data
-    fitted = make(max_epochs=2, temporal_kernel=15).fit(X, y)
+    fitted = make(max_epochs=2, temporal_kernel=15).set_params(random_state=np.int64(3)).fit(X, y)
     fitted.save_pretrained(tmp_path)
     again = type(fitted).from_pretrained(tmp_path)
+    assert again.random_state == 3
     np.testing.assert_array_equal(again.predict(X), fitted.predict(X))
     other = {DAREClassifier: DARERegressor, DARERegressor: DAREClassifier}[type(fitted)]
     with pytest.raises(ValueError, match=f"call {type(fitted).__name__}.from_pretrained"):
