@@ -17,6 +17,9 @@ READING = "DARE, all readings weighed"  # what adaptation="linear" does when not
 CONTROL = "untrained, all readings weighed"  # the same network before any pretraining
 DARE = (READING, "DARE conv-linear probe", "DARE embeddings + LR", "DARE fine-tuned")
 DEEP = ("EEGNet", "ShallowFBCSPNet", "EEGPT (untrained)")
+# EEGPT has the size of DARE's nano: its own (25 million parameters) has no use for a few hundred
+# epochs without pretraining
+SMALL = {"embed_num": 1, "embed_dim": 64, "depth": 2, "num_heads": 4, "patch_stride": 64}
 KNOWN = (*DARE, CONTROL, *CLASSICAL, *DEEP)
 DEFAULT = (
     READING, "DARE conv-linear probe", CONTROL, "band power + LR", "narrow-band power + LR",
@@ -56,7 +59,7 @@ def build(names: Iterable[str], encoder: str, device: str, **layout: Any) -> dic
     from sklearn.preprocessing import StandardScaler
 
     from ..estimators import DAREClassifier
-    from ..evaluation import deep_pipelines
+    from ..evaluation import rival
     from ..transformers import DAREEmbedder
     from ..transformers.classical import classical_pipelines
 
@@ -69,7 +72,9 @@ def build(names: Iterable[str], encoder: str, device: str, **layout: Any) -> dic
             if name in ("band power + LR", "narrow-band power + LR"):
                 made[name].set_params(lr__C=0.01)
         elif name in DEEP:
-            made[name] = deep_pipelines(device=device, **layout)[name]
+            model, _, untrained = name.partition(" ")
+            small = {"model_params": SMALL} if untrained else {}
+            made[name] = rival(model, device=device, **small, **layout)
         elif name == "DARE embeddings + LR":
             embedder = DAREEmbedder(weights, pooling="flatten", **how)
             lr = LogisticRegression(C=0.01, max_iter=5_000)

@@ -3,10 +3,10 @@
 from .compare import compare
 from .curves import learning_curve, lost_electrodes
 from .report import report
-from .rivals import BraindecodeClassifier, deep_pipelines, rival
+from .rivals import BraindecodeClassifier, rival
 from .statistics import average_windows, corrected_ttest, observations, pairwise, summarize
 
 __all__ = [
-    "BraindecodeClassifier", "average_windows", "compare", "corrected_ttest", "deep_pipelines",
-    "learning_curve", "lost_electrodes", "observations", "pairwise", "report", "rival", "summarize",
+    "BraindecodeClassifier", "average_windows", "compare", "corrected_ttest", "learning_curve",
+    "lost_electrodes", "observations", "pairwise", "report", "rival", "summarize",
 ]  # fmt: skip

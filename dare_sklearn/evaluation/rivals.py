@@ -32,12 +32,8 @@ RATES: dict[str, tuple[float, float | None]] = {
     "biot": (200.0, None), "signaljepa": (128.0, None), "reve": (200.0, None),
     "luna": (256.0, None),
 }  # fmt: skip
-# EEGPT is brought to the size of DARE's nano: its own (25 million parameters) has no use for a few
-# hundred epochs without pretraining.
-_SMALL = {"embed_num": 1, "embed_dim": 64, "depth": 2, "num_heads": 4, "patch_stride": 64}
-RIVALS: dict[str, dict[str, Any]] = {
-    "EEGNet": {"final_layer_with_constraint": True}, "ShallowFBCSPNet": {}, "EEGPT": _SMALL,
-}  # fmt: skip
+# EEGNet without this head is deprecated in braindecode
+_HEAD = {"EEGNet": {"final_layer_with_constraint": True}}
 _POSITIVE = Interval(Real, 0, None, closed="neither")
 _WHOLE = Interval(Integral, 1, None, closed="left")
 
@@ -105,8 +101,7 @@ class BraindecodeClassifier(ClassifierMixin, BaseEstimator):
     >>> from dare_sklearn.evaluation import BraindecodeClassifier
     >>> X = np.random.default_rng(0).normal(size=(8, 3, 128))
     >>> y = np.array(["feet", "hands"] * 4)
-    >>> linear = {"final_layer_with_constraint": True}
-    >>> net = BraindecodeClassifier("EEGNet", model_params=linear, max_epochs=1, random_state=0)
+    >>> net = BraindecodeClassifier("EEGNet", max_epochs=1, random_state=0)
     >>> net.fit(X, y).predict_proba(X).shape
     (8, 2)
     """
@@ -236,7 +231,8 @@ class BraindecodeClassifier(ClassifierMixin, BaseEstimator):
         if not isinstance(network, type):
             raise ValueError(f"braindecode.models has no class {self.model!r}.")
         shape = {"n_chans": self.n_chans_in_, "n_times": self.n_times_in_, "sfreq": self.sfreq}
-        known = {**shape, "n_outputs": len(self.classes_), **(self.model_params or {})}
+        head = _HEAD.get(self.model, {}) if self.weights is None else {}
+        known = {**shape, **head, "n_outputs": len(self.classes_), **(self.model_params or {})}
         if self.ch_names is not None:
             info = mne.create_info(list(self.ch_names), 1.0, "eeg")
             info.set_montage(template_montage(), match_case=False, on_missing="ignore")
@@ -387,42 +383,8 @@ def rival(
     """
     from ..transformers.classical import SignalArray
 
-    if model == "EEGNet":  # whose default is deprecated
-        params = {"model_params": dict(RIVALS[model]), **params}
     published = RATES.get(model.removeprefix("Interpolated").lower(), (None, None))
     rate, scale = rate or published[0], scale or published[1]
     signals = SignalArray(ch_names=ch_names, sfreq=sfreq, unit=unit, resample=rate)
     net = BraindecodeClassifier(model, ch_names=ch_names, sfreq=rate, scale=scale, **params)
     return Pipeline([("signals", signals), ("net", net)])
-
-
-def deep_pipelines(**options: Any) -> dict[str, Pipeline]:
-    """Unfitted pipelines of braindecode's networks, trained from scratch, by name.
-
-    EEGNet [1]_, ShallowFBCSPNet [2]_, and EEGPT [3]_, the nearest relative of DARE-EEG, untrained
-    and in the size of DARE's nano encoder.
-
-    Parameters
-    ----------
-    **options
-        Of `rival`, for all of them.
-
-    References
-    ----------
-    .. [1] Lawhern et al. (2018). EEGNet. Journal of Neural Engineering 15(5).
-    .. [2] Schirrmeister et al. (2017). Deep learning with convolutional neural networks for EEG
-       decoding and visualization. Human Brain Mapping 38(11).
-    .. [3] Wang et al. (2024). EEGPT. Advances in Neural Information Processing Systems 37.
-
-    Examples
-    --------
-    >>> from dare_sklearn.evaluation import deep_pipelines
-    >>> list(deep_pipelines())
-    ['EEGNet', 'ShallowFBCSPNet', 'EEGPT (untrained)']
-    """
-    return {
-        f"{name} (untrained)" if name == "EEGPT" else name: rival(
-            name, model_params=dict(params), **options
-        )
-        for name, params in RIVALS.items()
-    }

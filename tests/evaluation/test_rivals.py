@@ -11,8 +11,7 @@ import torch
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 
-from dare_sklearn.evaluation import BraindecodeClassifier, compare, deep_pipelines, rival
-from dare_sklearn.evaluation.rivals import RIVALS
+from dare_sklearn.evaluation import BraindecodeClassifier, compare, rival
 
 NAMES, SFREQ = ["C3", "Cz", "C4"], 128.0
 LAYOUT = {"sfreq": SFREQ, "unit": "uV"}
@@ -31,14 +30,19 @@ def task(n_epochs=40, n_chans=3, n_times=128, seed=0):
 
 def eegnet(**params):
     params = {"max_epochs": 1, "batch_size": 8, "random_state": 0, **params}
-    return BraindecodeClassifier("EEGNet", model_params=RIVALS["EEGNet"], **params)
+    return BraindecodeClassifier("EEGNet", **params)
 
 
-@pytest.mark.parametrize("name", deep_pipelines())
-def test_pipelines(name):
+EEGPT = {"embed_num": 1, "embed_dim": 64, "depth": 2, "num_heads": 4, "patch_stride": 64}
+
+
+@pytest.mark.parametrize(
+    ("model", "params"), [("EEGNet", None), ("ShallowFBCSPNet", None), ("EEGPT", EEGPT)]
+)
+def test_pipelines(model, params):
     X, y = task(10)
-    options = {"max_epochs": 1, "batch_size": 4, "random_state": 0}
-    fitted = deep_pipelines(**LAYOUT, **options)[name].fit(X, y)
+    options = {"max_epochs": 1, "batch_size": 4, "random_state": 0, "model_params": params}
+    fitted = rival(model, **LAYOUT, **options).fit(X, y)
     proba = fitted.predict_proba(X)
     assert proba.shape == (10, 2) and np.isfinite(proba).all()
     np.testing.assert_allclose(proba.sum(axis=1), 1, rtol=1e-5)
@@ -48,16 +52,14 @@ def test_pipelines(name):
     # the same seed trains the same network
     np.testing.assert_array_equal(clone(fitted).fit(X, y).predict_proba(X), proba)
     epochs = mne.EpochsArray(X * 1e-6, mne.create_info(NAMES, SFREQ, "eeg"), verbose="error")
-    from_epochs = deep_pipelines(**options)[name].fit(epochs, y)
+    from_epochs = rival(model, **options).fit(epochs, y)
     np.testing.assert_allclose(from_epochs.predict_proba(epochs), proba, atol=1e-3)
 
 
 @pytest.mark.parametrize(("model", "lr"), [("EEGNet", 1e-2), ("ShallowFBCSPNet", 1e-3)])
 def test_they_learn(model, lr):
     X, y = task(60)
-    net = BraindecodeClassifier(
-        model, model_params=RIVALS[model], max_epochs=25, batch_size=16, lr=lr, random_state=0
-    )
+    net = BraindecodeClassifier(model, max_epochs=25, batch_size=16, lr=lr, random_state=0)
     assert net.fit(X[:40], y[:40]).score(X[40:], y[40:]) > 0.8
 
 
@@ -74,7 +76,7 @@ def test_training_is_that_of_braindecodes_own_classifier():
     scaled /= scaled.std()
     with torch_seed(draw_seeds(0, 1)[0]):
         theirs = EEGClassifier(
-            EEGNet(n_chans=3, n_outputs=2, n_times=128, **RIVALS["EEGNet"]),
+            EEGNet(n_chans=3, n_outputs=2, n_times=128, final_layer_with_constraint=True),
             optimizer=torch.optim.AdamW, lr=1e-3, optimizer__weight_decay=1e-2, max_epochs=2,
             batch_size=8, iterator_train__drop_last=False, train_split=None, verbose=0,
         ).fit(scaled, (y == "hands").astype(np.int64))  # fmt: skip
@@ -109,8 +111,7 @@ def test_random_generators_of_the_caller_are_left_alone():
 
 def test_grid_search_and_compare():
     X, y = task(12)
-    pipelines = deep_pipelines(max_epochs=1, batch_size=4, **LAYOUT)
-    pipeline = pipelines["EEGNet"]
+    pipeline = rival("EEGNet", max_epochs=1, batch_size=4, **LAYOUT)
     search = GridSearchCV(pipeline, {"net__lr": [1e-3, 1e-2]}, cv=2, error_score="raise").fit(X, y)
     assert search.best_params_["net__lr"] in (1e-3, 1e-2)
     found, again = (
