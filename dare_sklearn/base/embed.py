@@ -17,9 +17,15 @@ from ..signals.electrodes import ELECTRODES, electrode_rows
 from ..signals.grid import Windows
 from ..signals.interpolation import spline_matrix, template_positions
 from ..signals.resampling import resampled_length
-from ..training.device import Compiled, autocast, resolve_device, resolve_precision
-from ..training.memory import run_in_batches
-from ..training.threads import compute_threads, n_threads_to_embed
+from ..training.device import (
+    Compiled,
+    autocast,
+    compute_threads,
+    n_threads_to_embed,
+    resolve_device,
+    resolve_precision,
+    run_in_batches,
+)
 from .cache import EpochCache, encoder_digest, open_cache
 from .pooling import Reading, TokenTangentSpace, principal_filters, read_rows
 

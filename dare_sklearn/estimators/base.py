@@ -32,12 +32,17 @@ from ..signals.errors import tell
 from ..signals.grid import UNKNOWN_CHANNELS, Windows
 from ..signals.interpolation import spline_start
 from ..signals.validation import UNITS
-from ..training.device import PRECISIONS, autocast, resolve_device
-from ..training.memory import run_in_batches
+from ..training.device import (
+    PRECISIONS,
+    autocast,
+    compute_threads,
+    n_threads_of,
+    resolve_device,
+    run_in_batches,
+)
 from ..training.net import history_frame
 from ..training.probe import ProbeData, hold_out_groups, train_probe
 from ..training.seeds import draw_seeds, torch_seed
-from ..training.threads import compute_threads, n_threads_of
 from .persistence import load_probe, save_probe
 from .starts import MOST_EPOCHS, VIRTUAL_INITS, ignored_params, make_probe, start_probe
 

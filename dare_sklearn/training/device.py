@@ -1,17 +1,48 @@
-"""Where, in which precision and whether compiled networks run."""
+"""How networks run: device, precision, compilation, threads, and where memory runs out.
+
+Sums over epochs are split by thread, so the last bits of what is fitted depend on the number of
+threads. Fits with the smallest networks are short and run on one thread everywhere, which also
+costs least where other processes use the cores. Embedding sums nothing over epochs: its bits are
+the same with any number, and on two idle cores a second thread takes a third to a half of its time.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+import gc
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import cache
+from typing import Any, TypeVar
 
 import torch
+from threadpoolctl import ThreadpoolController
 from torch import nn
 
+from ..modules.config import DAREConfig
 from ..signals.errors import tell
+from .seeds import fork_safe
 
 PRECISIONS = ("auto", "float32", "bfloat16")
+WIDE = 128  # width from which a network uses all of torch's threads
+BUSY = 1.5  # processes that want to run, for each core
+_LOCK = fork_safe(threading.Lock())
+_here = threading.local()  # whether this Python thread computes in a block
+_running, _before = 0, (0, None)  # blocks of all threads, and what the first of them replaced
+Part = TypeVar("Part")
+
+# How torch says so where it has no error class for it; the last two are oneDNN's, on CPUs.
+_PHRASES = (
+    "out of memory",
+    "can't allocate memory",
+    "not enough memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "std::bad_alloc",
+    "could not create a primitive",
+    "could not create a memory",
+)
+_ADVICE = "free memory, cut shorter epochs, or take a smaller encoder or another device"
 
 
 def resolve_device(device: str) -> torch.device:
@@ -78,3 +109,109 @@ class Compiled:
             )
             self.run = self.module
             return self.module(*args)
+
+
+def n_threads_of(config: DAREConfig) -> int:
+    """One thread for networks narrower than 128 (nano); torch's own number for the others."""
+    return 1 if config.embed_dim < WIDE else torch.get_num_threads()
+
+
+def n_threads_to_embed() -> int:
+    """Torch's own number, or one thread where other processes use the cores."""
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    return 1 if load > BUSY * (os.cpu_count() or 1) else torch.get_num_threads()
+
+
+@contextmanager
+def compute_threads(n_threads: int) -> Iterator[None]:
+    """Compute with this many threads in torch and BLAS, and restore the user's numbers afterwards.
+
+    A block within another one changes nothing. BLAS has one number for the whole process, and torch
+    one for each Python thread, where a new thread begins with the number that was set last: blocks
+    that overlap all restore what the first found.
+    """
+    global _running, _before
+    if getattr(_here, "inside", False):
+        yield
+        return
+    with _LOCK:
+        if not _running:
+            _before = torch.get_num_threads(), _blas().limit(limits=n_threads)
+        _running += 1
+        torch.set_num_threads(n_threads)
+    _here.inside = True
+    try:
+        yield
+    finally:
+        _here.inside = False
+        with _LOCK:
+            _running -= 1
+            torch.set_num_threads(_before[0])
+            if not _running:
+                _before[1].restore_original_limits()
+
+
+@cache
+def _blas() -> ThreadpoolController:
+    """NumPy's and SciPy's BLAS."""
+    return ThreadpoolController().select(user_api="blas")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out: of the machine (torch, numpy) or of a GPU."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in _PHRASES)
+
+
+def _attempt(run: Callable[..., Part], *args: Any) -> tuple[Part | None, BaseException | None]:
+    """``run(*args)``, and the error where memory runs out, without what it keeps in memory."""
+    try:
+        return run(*args), None
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        failure = error.with_traceback(None)
+    gc.collect()
+    if torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
+    return None, failure
+
+
+def _reason(error: BaseException) -> str:
+    return (str(error).splitlines() or [""])[0].rstrip(".") or type(error).__name__
+
+
+def run_in_batches(run: Callable[[int, int], Part], n_epochs: int, batch_size: int) -> list[Part]:
+    """``run(start, stop)`` for all epochs in order; batches are halved where memory runs out."""
+    size = fits = max(min(batch_size, n_epochs), 1)
+    done, start = [], 0
+    while start < n_epochs:
+        part, error = _attempt(run, start, min(start + size, n_epochs))
+        if error is None:
+            done.append(part)
+            start += size
+        elif size > 1:
+            size //= 2
+        else:
+            raise MemoryError(
+                f"Memory ran out with a single epoch ({_reason(error)}): {_ADVICE}."
+            ) from error
+    if size < fits:
+        tell(
+            f"memory ran out with batch_size={batch_size}, so the work continued with {size}: "
+            f"pass batch_size={size}."
+        )
+    return done
+
+
+def fit_or_name_batch_size(fit: Callable[[], Part], batch_size: int, n_epochs: int) -> Part:
+    """Run `fit`; where memory runs out, raise a MemoryError that names a batch size to try."""
+    result, error = _attempt(fit)
+    if error is None:
+        return result
+    size = min(batch_size, n_epochs)
+    hint = f"try batch_size={size // 2}" if size > 1 else _ADVICE
+    raise MemoryError(
+        f"Memory ran out in fit with batch_size={batch_size} ({_reason(error)}): {hint}."
+    ) from error

@@ -17,8 +17,7 @@ from torch.utils.data import Dataset
 
 from ..modules.probe import project_max_norm
 from ..pretraining.schedules import one_cycle, warmup_cosine
-from .device import autocast, resolve_device
-from .memory import fit_or_name_batch_size
+from .device import autocast, fit_or_name_batch_size, resolve_device
 from .net import Net, check_finite, check_finite_weights, make_callbacks
 from .seeds import torch_generator
 

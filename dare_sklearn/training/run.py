@@ -21,14 +21,12 @@ from ..signals.files import stamps
 from ..signals.readers import tell_ignored
 from .checkpoint import CheckpointFolder, SaveCheckpoints, plain
 from .corpus import Corpus, MappedWindows, MontageBatches, Stream
-from .device import resolve_device
-from .memory import fit_or_name_batch_size
+from .device import compute_threads, fit_or_name_batch_size, resolve_device
 from .net import check_finite_weights, make_callbacks
 from .pretrain import PretrainNet, masks_of_step
 from .processes import Ranks, SharedStop, StopSignals, find_ranks, unwinding
 from .reading import How, OnError, find_sources, is_path, is_stream, tell_skipped, worker_options
 from .seeds import draw_seeds, torch_seed
-from .threads import compute_threads
 from .windows import WindowStore, describe, find_prepared, prepare
 
 TERMS = ("reconstruction", "anchor_alignment", "mask_alignment", "activation_penalty")

@@ -18,7 +18,7 @@ from skorch.callbacks import Callback
 from dare_sklearn import DAREClassifier, DAREEmbedder, DAREPretrainer, DARERegressor
 from dare_sklearn.modules.encoder import Encoder
 from dare_sklearn.training import probe as _probe
-from dare_sklearn.training.memory import is_out_of_memory, run_in_batches
+from dare_sklearn.training.device import is_out_of_memory, run_in_batches
 
 N_EPOCHS = 12
 LAYOUT = {"ch_names": ["C3", "Cz", "C4"], "sfreq": 128.0, "unit": "uV", "random_state": 0}

@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from dare_sklearn import DAREClassifier, DAREEmbedder, DAREPretrainer, simulate_epochs
 from dare_sklearn.modules.config import get_config
-from dare_sklearn.training.threads import compute_threads, n_threads_of, n_threads_to_embed
+from dare_sklearn.training.device import compute_threads, n_threads_of, n_threads_to_embed
 
 NAMES = ["Fz", "C3", "Cz", "C4", "P3", "Pz", "P4", "Oz"]
 KNOWN = {"sfreq": 256.0, "ch_names": NAMES, "unit": "uV"}
