@@ -51,18 +51,13 @@ _IN_USE: set[Path] = set()  # by fits of this process, which its own lock does n
 
 
 class Checkpoint(NamedTuple):
-    """One checkpoint that was found whole.
-
-    `run` holds parameters, corpus and seeds, with which another ``fit`` is compared; `n_steps` and
-    `n_epochs` are finished ones; `order` is the state of the generator that orders the windows,
-    where the epoch began.
-    """
+    """One checkpoint that was found whole."""
 
     folder: Path
-    run: dict[str, Any]
-    n_steps: int
+    run: dict[str, Any]  # parameters, corpus and seeds, with which another fit is compared
+    n_steps: int  # finished ones
     n_epochs: int
-    order: dict[str, Any]
+    order: dict[str, Any]  # of the generator that orders the windows, where the epoch began
     history: list[dict[str, Any]]
 
 
@@ -131,9 +126,9 @@ class CheckpointFolder:
             self.position = checkpoint.n_steps, checkpoint.n_epochs
             return checkpoint
         if damaged:
-            listed = "; ".join(damaged)
+            reasons = "; ".join(damaged)
             self._refuse(
-                f"holds no checkpoint that is whole: {listed}. Pass a new folder to start afresh"
+                f"holds no checkpoint that is whole: {reasons}. Pass a new folder to start afresh"
             )
         return None
 

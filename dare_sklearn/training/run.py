@@ -20,7 +20,7 @@ from ..signals.errors import SignalError, tell
 from ..signals.files import stamps
 from ..signals.readers import tell_ignored
 from .checkpoint import CheckpointFolder, SaveCheckpoints, plain
-from .corpus import Corpus, MappedWindows, MontageBatches, Stream
+from .corpus import Corpus, MontageBatches, Stream
 from .device import compute_threads, fit_or_name_batch_size, resolve_device
 from .net import check_finite_weights, make_callbacks
 from .pretrain import PretrainNet, masks_of_step
@@ -65,7 +65,8 @@ def pretrain(
         store = stack.enter_context(closing(WindowStore(folder and folder.inside)))
         items = [X] if shares is None else list(X)
         corpus, made_of = _read(recipe, items, model.config, ranks, store, folder)
-        if recipe.verbose:
+        verbose = recipe.verbose if ranks.rank == 0 else 0
+        if verbose:
             print(
                 f"{corpus.n_windows} windows of {corpus.n_parts} part(s) of X; {corpus.n_bad} "
                 f"window(s) left out for bad segments, {len(corpus.skipped)} recording(s) that "
@@ -86,12 +87,6 @@ def pretrain(
         loader = DataLoader(corpus, sampler=sampler, batch_size=None, **options)
 
         def describe_run() -> dict[str, Any]:
-            rounding = {
-                "device": device.type,
-                "threads": n_threads,
-                "torch": torch.__version__,
-                "compile": recipe.compile,
-            }
             params = params_of(model, device)
             if checkpoint is not None and recipe.precision == "auto":
                 # what "auto" is on another device is a matter of rounding, like the device
@@ -100,8 +95,17 @@ def pretrain(
                     params["precision"] = begun["params"]["precision"]
             if ranks.size > 1:
                 params["n_processes"] = ranks.size
-            run = {"params": params, "corpus": describe(corpus), "seeds": seeds}
-            run["rounding"] = rounding
+            run = {
+                "params": params,
+                "corpus": describe(corpus),
+                "seeds": seeds,
+                "rounding": {
+                    "device": device.type,
+                    "threads": n_threads,
+                    "torch": torch.__version__,
+                    "compile": recipe.compile,
+                },
+            }
             if checkpoint is not None:
                 folder.check_same_run(checkpoint.run, run)
             if made_of is not None and store.folder is not None:
@@ -115,7 +119,6 @@ def pretrain(
             stop = SharedStop() if ranks.size > 1 else StopSignals()
             saver = SaveCheckpoints(folder, run, sampler, recipe.checkpoint_every, stop)
             callbacks.append(("checkpoints", saver))
-        verbose = recipe.verbose if ranks.rank == 0 else 0
         borders = [len(loader) * epoch for epoch in (0, *recipe.restarts, recipe.max_epochs)]
         rise = partial(linear, first=momentum[0], last=momentum[1])
         net = PretrainNet(
@@ -219,12 +222,9 @@ def _read(
 def _sees(corpus: Corpus) -> bool:
     """Map all files, before the first process renames their folder."""
     try:
-        for montage in corpus.montages:
-            if isinstance(montage.windows, MappedWindows):
-                montage.windows.data  # noqa: B018
+        return all(len(montage.windows[:1]) for montage in corpus.montages)
     except FileNotFoundError:
         return False
-    return True
 
 
 def _enter_folder(checkpoint_dir: Any, ranks: Ranks, stack: ExitStack) -> CheckpointFolder | None:
