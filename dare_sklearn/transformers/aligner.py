@@ -27,7 +27,6 @@ from ..signals.validation import check_values, summarize
 
 # Microvolts and volts are a million times apart; people and amplifiers never are.
 UNITS_APART = 1e4
-TINY = 1e-30
 _ONE_MONTAGE = "pick the same channels in all, or restore bad ones with interpolate_bads()"
 # An epoch makes up 1 / n of the mean covariance that whitens it, and loses as much of what is its
 # own: below five epochs, whitening takes more than it gives (see the Notes).
@@ -35,12 +34,9 @@ MIN_EPOCHS = 5
 MIN_SAMPLES = 5  # per channel
 # MOABB's names, and the share of an unseen group's epochs that each lets whiten them
 CS_MODES = {
-    "train": 0.0,
-    "train_trialwise": 0.0,
-    "train_and_target_unlabeled_20p": 0.2,
-    "train_and_target_unlabeled_50p": 0.5,
-    "train_and_target_unlabeled_full": 1.0,
-}
+    "train": 0.0, "train_trialwise": 0.0, "train_and_target_unlabeled_20p": 0.2,
+    "train_and_target_unlabeled_50p": 0.5, "train_and_target_unlabeled_full": 1.0,
+}  # fmt: skip
 
 
 @dataclass(eq=False, repr=False)  # its __init__ only assigns parameters
@@ -250,11 +246,6 @@ class EuclideanAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
         self.ch_names_in_ = None if names is None else list(names)
         self.n_chans_in_ = self.n_features_in_ = data.shape[1]
         self._check_table(X, reset=True)
-        if not TINY < typical < 1 / TINY:
-            raise ValueError(
-                f"The values of X have a typical standard deviation of {typical:.1g}, which "
-                f"{type(self).__name__} cannot square: rescale them."
-            )
         if groups is None and self.group_by is None:
             self._tell(
                 f"got no groups, so it aligns all {len(data)} epochs as one: pass groups= (in "
@@ -269,9 +260,7 @@ class EuclideanAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
         self._before: dict[Any, tuple[np.ndarray, int]] = {}
         self._mean = mean_at_one_power(means[enough] if enough.any() else means)
         means[~enough] = self._mean
-        self._tell_few(
-            [part for part, is_enough in zip(parts, enough, strict=True) if not is_enough]
-        )
+        self._tell_few([parts[i] for i in np.flatnonzero(~enough)])
         self.groups_ = None if groups is None else np.unique(groups)
         self.whiteners_ = inverse_root(means) / typical
         return X, data, volts, groups
@@ -295,16 +284,12 @@ class EuclideanAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
                 "same unit as in fit."
             )
         named = names is not None and fitted is not None
-        if named and set(names) != set(fitted):
-            odd = ", ".join(sorted(set(names) ^ set(fitted)))
+        odd = sorted(set(names) ^ set(fitted)) if named else []
+        if odd or data.shape[1] != self.n_chans_in_:
+            differs = f" and differs in {', '.join(odd)} (or in bads)" if odd else ""
             raise ValueError(
-                f"{owner} was fitted on other channels, and X differs in {odd} (or in whether they "
-                f"are marked bad): {_ONE_MONTAGE}."
-            )
-        if data.shape[1] != self.n_chans_in_:
-            raise ValueError(
-                f"X has {data.shape[1]} channels, but {owner} was fitted on {self.n_chans_in_}: "
-                "pass the same channels in the same order."
+                f"X has {data.shape[1]} channels, but {owner} was fitted on {self.n_chans_in_}"
+                f"{differs}: {_ONE_MONTAGE}."
             )
         if named and list(names) != fitted:
             data = data[:, [names.index(name) for name in fitted]]
@@ -382,7 +367,8 @@ class EuclideanAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
         return used.mean(axis=0) if len(used) >= self.min_epochs_ else None
 
     def _mode(self) -> str:
-        mode = getattr(self.cs_mode, "value", self.cs_mode)  # MOABB's are an Enum
+        """`cs_mode` as text; MOABB's are an Enum."""
+        mode = getattr(self.cs_mode, "value", self.cs_mode)
         if mode not in CS_MODES:
             raise ValueError(
                 f"The 'cs_mode' parameter of {type(self).__name__} must be one of "
@@ -422,10 +408,8 @@ def _rows(groups: np.ndarray | None, n_epochs: int) -> Iterator[tuple[Any, np.nd
 
 def _is_table(X: Any) -> bool:
     """Whether `X` is 2-D: an array, a data frame or a list of lists of numbers."""
-    if hasattr(X, "ndim"):
-        return X.ndim == 2
     if hasattr(X, "__array__"):
-        return np.asarray(X).ndim == 2
+        return np.ndim(X) == 2
     return isinstance(X[0], list | tuple | np.ndarray) and isinstance(X[0][0], Real)
 
 

@@ -97,8 +97,6 @@ def test_units_are_not_mixed(signals, epochs):
         aligner.transform(epochs)
     with pytest.raises(ValueError, match="fitted on MNE objects, and X is of another kind"):
         EuclideanAligner(group_by=False).fit(epochs).transform(epochs.get_data())
-    with pytest.raises(ValueError, match="cannot square: rescale"):
-        EuclideanAligner(group_by=False).fit(X * 1e-200)
 
 
 def test_odd_epochs_objects(epochs):
@@ -187,7 +185,7 @@ def test_channels_are_matched_by_name(epochs):
     )
     both = aligner.transform([epochs, turned])
     np.testing.assert_allclose(*(e.get_data(picks=["C3"]) for e in both), atol=1e-12)
-    with pytest.raises(ValueError, match="X differs in PZ"):
+    with pytest.raises(ValueError, match="fitted on 5 and differs in PZ"):
         aligner.transform(epochs.copy().load_data().drop_channels(["Pz"]))
     X = epochs.get_data(copy=True)
     with pytest.raises(ValueError, match="X has 4 channels, but EuclideanAligner was fitted on 5"):
