@@ -264,18 +264,22 @@ def stack(predictions: np.ndarray, targets: np.ndarray, spread: float) -> np.nda
 
     The penalty is one standard error of what a prediction without knowledge says of the targets
     (of standard deviation `spread`): blocks that would be let in by chance, and cost most where
-    epochs are few, stay out. If nothing exceeds it, there is none.
+    epochs are few, stay out. If nothing exceeds it, all that vary count alike: with a handful of
+    epochs that is better than the choice that happens to fit them.
     """
     products = predictions.T @ predictions
     scales = np.sqrt(np.diag(products))
     # the normal equations as a least squares problem, so that a linear term can join them
     ridge = 1e-9 * max(np.trace(products) / len(products), 1e-300)
     root = np.linalg.cholesky(products + ridge * np.eye(len(products))).T
-    for penalty in (spread, 0.0):
-        wanted = predictions.T @ targets - penalty * scales
-        shares, _ = nnls(root, np.linalg.solve(root.T, wanted), maxiter=100_000)
-        if shares.any():
-            break
+    wanted = predictions.T @ targets - spread * scales
+    shares, _ = nnls(root, np.linalg.solve(root.T, wanted), maxiter=100_000)
+    if not shares.any() and scales.any():
+        varies = scales > 1e-9 * scales.max()
+        shares[varies] = 1 / scales[varies]
+        mean = predictions @ shares
+        least = 0.01 * spread * np.sqrt(len(mean))
+        shares *= max(mean @ targets / np.linalg.norm(mean), least) / np.linalg.norm(mean)
     return shares
 
 

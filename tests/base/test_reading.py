@@ -110,7 +110,13 @@ def test_chance_gets_no_share(rng):
     said[:, 5] = targets - said[:, 3]
     shares = stack(said, targets, 1.0)
     assert min(shares[3], shares[5]) > 0.5
-    assert stack(rng.normal(size=(60, 3)), targets, 1.0).shape == (3,)
+    unrelated = rng.normal(size=(60, 3)) * [1, 10, 0]
+    unrelated -= np.outer(targets, targets @ unrelated) / (targets @ targets)
+    shares = stack(unrelated, targets, 1.0)
+    # nothing is known: what varies counts alike, and little
+    deviations = shares * np.sqrt((unrelated**2).mean(axis=0))
+    np.testing.assert_allclose(deviations, [deviations[0], deviations[0], 0], rtol=1e-9)
+    assert 0 < np.sqrt(((unrelated @ shares) ** 2).mean()) < 0.05
 
 
 def test_an_epoch_of_weight_two_counts_twice(rng):
