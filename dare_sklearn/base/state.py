@@ -15,7 +15,7 @@ import pandas as pd
 import torch
 from torch import nn
 
-from ..weights.hub import upload
+from ..weights.hub import need_hub
 from ..weights.load import KIND, from_plain, to_plain
 
 TABLE = "dare_sklearn_table"
@@ -113,10 +113,14 @@ class PushToHubMixin:
         ImportError
             Without huggingface_hub.
         """
+        api = need_hub("push_to_hub needs the Hugging Face Hub").HfApi(token=token)
         with tempfile.TemporaryDirectory() as folder:
             self.save_pretrained(folder)
-            return upload(
-                Path(folder), repo_id, commit_message=commit_message, private=private, token=token
+            api.create_repo(repo_id, private=private, exist_ok=True)
+            return str(
+                api.upload_folder(
+                    repo_id=repo_id, folder_path=Path(folder), commit_message=commit_message
+                )
             )
 
 

@@ -26,7 +26,7 @@ def download(source: str) -> Path:
 
     Files that were downloaded before are taken from the Hub's cache, also without a network.
     """
-    hub = _hub(f"encoder={source!r} is an id of the Hugging Face Hub")
+    hub = need_hub(f"encoder={source!r} is an id of the Hugging Face Hub")
     name, _, revision = source.partition("@")
     try:
         folder = hub.snapshot_download(
@@ -41,20 +41,8 @@ def download(source: str) -> Path:
     return Path(folder)
 
 
-def upload(folder: Path, repo_id: str, **options: object) -> str:
-    """Upload what ``save_pretrained`` wrote into `folder`; returns the address of the commit.
-
-    The repository `repo_id` (``owner/name``) is made where it is missing. `options` are those of
-    ``huggingface_hub.HfApi.upload_folder``, such as ``commit_message``; ``private`` and ``token``
-    are used for making the repository too.
-    """
-    hub = _hub("push_to_hub needs the Hugging Face Hub")
-    api = hub.HfApi(token=options.pop("token", None))
-    api.create_repo(repo_id, private=options.pop("private", None), exist_ok=True)
-    return str(api.upload_folder(repo_id=repo_id, folder_path=folder, **options))
-
-
-def _hub(why: str) -> ModuleType:
+def need_hub(why: str) -> ModuleType:
+    """huggingface_hub, or an ImportError that says why it is needed."""
     try:
         import huggingface_hub
     except ImportError:
