@@ -15,7 +15,7 @@ import pandas as pd
 import torch
 from torch import nn
 
-from ..weights.hub import need_hub
+from ..weights.files import need_hub
 from ..weights.load import KIND, from_plain, to_plain
 
 TABLE = "dare_sklearn_table"

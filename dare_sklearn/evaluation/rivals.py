@@ -244,8 +244,7 @@ class BraindecodeClassifier(ClassifierMixin, BaseEstimator):
 
     def _pretrained(self, network: type, known: dict[str, Any]) -> Any:
         """The network for the layout of X with the saved weights that fit it."""
-        from ..weights.files import CONFIG_NAME, WEIGHTS_NAME, read_tensors
-        from ..weights.hub import download
+        from ..weights.files import CONFIG_NAME, WEIGHTS_NAME, download, read_tensors
 
         folder = Path(self.weights) if Path(self.weights).is_dir() else download(self.weights)
         path = folder / CONFIG_NAME

@@ -1,7 +1,8 @@
 """Reading and writing models: ``config.json`` beside ``model.safetensors``, strictly.
 
 No file read here can run code: JSON and safetensors hold data only. What a file claims of itself is
-checked before memory is taken for it.
+checked before memory is taken for it. These two and the model card are also what travels from the
+Hugging Face Hub (which needs huggingface_hub).
 """
 
 from __future__ import annotations
@@ -9,10 +10,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 from uuid import uuid4
 
@@ -23,11 +26,14 @@ from torch import Tensor, nn
 
 CONFIG_NAME = "config.json"
 WEIGHTS_NAME = "model.safetensors"
+CARD_NAME = "README.md"
 FORMAT = 1
 # Of a configuration, or of the list of tensors in a file of weights: far above what any model of
 # this library needs. Parsers take some fifty times as much memory.
 MAX_TEXT_BYTES = 1_000_000
 MAX_WEIGHTS_BYTES = 2**32
+# owner/name, with an optional @revision; a path with more or fewer parts is not an id
+_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
 
 
 @contextmanager
@@ -227,3 +233,39 @@ def with_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]
     """The tensors below ``prefix.``, under their names without it."""
     start = prefix + "."
     return {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}
+
+
+def looks_like_id(source: str) -> bool:
+    """Whether a string may be the id of a repository on the Hub."""
+    return _ID.fullmatch(source) is not None and not source.startswith((".", "/"))
+
+
+def download(source: str) -> Path:
+    """Folder with the files of the repository ``owner/name`` or ``owner/name@revision``.
+
+    Files that were downloaded before are taken from the Hub's cache, also without a network.
+    """
+    hub = need_hub(f"encoder={source!r} is an id of the Hugging Face Hub")
+    name, _, revision = source.partition("@")
+    try:
+        folder = hub.snapshot_download(
+            name, revision=revision or None, allow_patterns=[CONFIG_NAME, WEIGHTS_NAME, CARD_NAME]
+        )
+    except Exception as error:  # the Hub's own, of requests, or of the file system
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise FileNotFoundError(
+            f"There is no encoder {source!r}: no path of that name exists, and the Hugging Face "
+            f"Hub gave none either ({reason})."
+        ) from error
+    return Path(folder)
+
+
+def need_hub(why: str) -> ModuleType:
+    """huggingface_hub, or an ImportError that says why it is needed."""
+    try:
+        import huggingface_hub
+    except ImportError:
+        raise ImportError(
+            f"{why}, which this installation lacks: pip install huggingface_hub."
+        ) from None
+    return huggingface_hub

@@ -29,13 +29,14 @@ from .files import (
     CONFIG_NAME,
     WEIGHTS_NAME,
     check_fit,
+    download,
+    looks_like_id,
     read_folder,
     sha256,
     shorten,
     with_prefix,
     write_folder,
 )
-from .hub import download, looks_like_id
 from .lightning import read_lightning
 
 PROBES = ("DAREClassifier", "DARERegressor")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import pickle
 from argparse import Namespace
 
 import numpy as np
@@ -141,26 +139,6 @@ def test_wrong_configuration(folder, entry, message):
     (folder / "config.json").write_text(json.dumps({**config, **entry}))
     with pytest.raises(ValueError, match=message):
         load_encoder(folder)
-
-
-class Malicious:
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return os.mkdir, (str(self.path),)
-
-
-def test_a_malicious_checkpoint_runs_nothing(tmp_path):
-    trace = tmp_path / "was_run"
-    path = tmp_path / "evil.ckpt"
-    torch.save({"state_dict": {}, "payload": Malicious(trace)}, path)
-    with pytest.raises(ValueError, match="nothing in it was run"):
-        load_encoder(path)
-    path.write_bytes(pickle.dumps(Malicious(trace)))
-    with pytest.raises(ValueError, match="nothing in it was run"):
-        load_encoder(path)
-    assert not trace.exists()
 
 
 def test_checkpoint_that_is_no_model(tmp_path):
