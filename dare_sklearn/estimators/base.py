@@ -24,8 +24,7 @@ from ..base.encoder import ENCODER_CONSTRAINTS, resolve_encoder
 from ..base.input import SignalInputMixin
 from ..base.pooling import POOLINGS, VIEWS, AllBlocks, Reading
 from ..base.state import PlainStateMixin, PushToHubMixin, whole_or_not_at_all
-from ..modules.probe import ConvLinearProbe
-from ..modules.virtual import VirtualProbe
+from ..modules.probe import ConvLinearProbe, VirtualProbe
 from ..signals.container import Signals
 from ..signals.electrodes import electrode_rows, target_electrodes
 from ..signals.errors import tell

@@ -12,7 +12,7 @@ from scipy.optimize import nnls
 
 from ..base.reading import KernelRidge, calibrate, make_folds, scaling, solve
 from ..modules.encoder import Encoder
-from ..modules.virtual import VirtualProbe
+from ..modules.probe import VirtualProbe
 from ..signals.covariance import csp_filters, mean_covariance, xdawn_filters
 
 VIRTUAL_INITS = ("auto", "csp", "xdawn")  # values of `spatial_init`

@@ -21,8 +21,7 @@ from torch import Tensor, nn
 
 from ..modules.config import DAREConfig
 from ..modules.encoder import Encoder
-from ..modules.probe import ConvLinearProbe
-from ..modules.virtual import VirtualProbe
+from ..modules.probe import ConvLinearProbe, VirtualProbe
 from ..pretraining.objective import PretrainingModel
 from ..signals.readers import PLAUSIBLE_HZ
 from .files import (
