@@ -58,6 +58,8 @@ def from_dataset(dataset: Any, continuous: bool) -> Iterator[Signals]:
                     "the recording of a RawDataset is read whole and as it is, and X is a Subset "
                     "of its samples or has a transform: crop or preprocess the recording instead."
                 )
+        if not len(leaf):  # a recording of which no windows are left
+            continue
         source = leaf.windows if isinstance(leaf, WindowsDataset) else leaf.raw
         info = source.info
         channels = np.arange(len(info["ch_names"]))

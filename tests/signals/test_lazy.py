@@ -6,7 +6,7 @@ import mne
 import numpy as np
 import pytest
 import torch
-from braindecode.datasets import BaseConcatDataset, RawDataset
+from braindecode.datasets import BaseConcatDataset, EEGWindowsDataset, RawDataset
 from braindecode.preprocessing import create_fixed_length_windows
 from skorch.helper import SliceDataset
 
@@ -162,6 +162,18 @@ def test_slice_dataset_is_split_lazily(windows):
         read_signals(SliceDataset(windows, idx=1), unit="V")
     subset = torch.utils.data.Subset(windows, [5, 3, 14])
     np.testing.assert_array_equal(read_signals(subset, unit="V").data[:], signals.data[:])
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_recording_of_which_no_windows_are_left(windows, first):
+    full = windows.datasets[1]
+    empty = EEGWindowsDataset(full.raw, full.metadata.iloc[:0])
+    X = BaseConcatDataset([empty, full] if first else [full, empty])
+    np.testing.assert_array_equal(
+        read_signals(X, unit="V").data[:], read_signals(full, unit="V").data[:]
+    )
+    with pytest.raises(ValueError, match="0 sample"):
+        read_signals(empty, unit="V")
 
 
 def test_nan_in_a_file_is_found(raws):
