@@ -96,7 +96,7 @@ def lost_electrodes(
     X : mne.Epochs
         With the positions of the electrodes.
     shares : sequence of float, default=(0.0, 0.25, 0.5, 0.75)
-        Shares of the good EEG channels that are lost, from 0 to below 1.
+        Shares of the good EEG channels that are lost, from 0 to below 1; one is always left.
     n_draws : int, default=5
         Random choices of the lost electrodes, the same for all pipelines; scores are their mean.
     **compare_options
@@ -174,7 +174,7 @@ class _WithLoss:
         import mne
 
         good = np.array(X.ch_names)[mne.pick_types(X.info, eeg=True, exclude="bads")]
-        count = round(self.share * len(good))
+        count = min(round(self.share * len(good)), len(good) - 1)  # one is left
         if not count:
             return self.whole(estimator, X, y)
         rng = np.random.default_rng([self.seed, round(1e6 * self.share)])

@@ -89,6 +89,16 @@ def test_lost_electrodes_of_recordings_without_positions(epochs):
     assert np.isfinite(found["accuracy"]).all()
 
 
+def test_one_electrode_is_always_left(epochs):
+    few = epochs.copy().load_data().pick(["C3", "Cz", "C4", "Pz"])
+    heads = LogisticRegression(max_iter=1000)
+    pipelines = {name: make_pipeline(step, heads) for name, step in
+                 {"DARE": DAREEmbedder(), "power": BandPower()}.items()}  # fmt: skip
+    with pytest.warns(UserWarning, match="lost electrodes are interpolated"):
+        found = lost_electrodes(pipelines, few, few.events[:, 2], [0.95], n_draws=1, cv=2)
+    assert len(found) == 4 and np.isfinite(found["accuracy"]).all()
+
+
 def test_a_search_chooses_on_all_electrodes(epochs):
     y, options = epochs.events[:, 2], {"cv": 2, "inner_cv": 2, "random_state": 0}
     dare = {"DARE": make_pipeline(DAREEmbedder(), LogisticRegression(max_iter=1000))}
