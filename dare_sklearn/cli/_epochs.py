@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..signals.electrodes import TEN_TWENTY, electrode_name
+from ..signals.electrodes import TEN_TWENTY
 from ..signals.files import event_labels, holds_epochs, read_epochs
 from ._files import name_files, pick_and_filter
 from ._options import UsageError
@@ -78,25 +78,6 @@ def from_files(args: Any) -> Data:
             "samples that were trained on: scores are too high."
         )
     return data
-
-
-def with_positions(epochs: Any) -> Any:
-    """The epochs with positions of their electrodes: their own, or those of the 10-05 system."""
-    import mne
-
-    from ..signals.interpolation import template_positions
-
-    if epochs.get_montage() is not None:
-        return epochs
-    places, names = template_positions(), {n: electrode_name(n) for n in epochs.ch_names}
-    if strange := [name for name, electrode in names.items() if electrode not in places]:
-        raise UsageError(
-            f"--lost interpolates electrodes, and {', '.join(strange[:5])} have no positions: set "
-            "a montage on the epochs before you save them."
-        )
-    where = {name: places[electrode] for name, electrode in names.items()}
-    montage = mne.channels.make_dig_montage(where, coord_frame="head")
-    return epochs.copy().set_montage(montage, verbose="error")
 
 
 def simulated() -> Iterator[Data]:

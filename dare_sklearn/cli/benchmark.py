@@ -198,7 +198,6 @@ def _of_epochs(args: argparse.Namespace, names: list[str], found: Found) -> None
 def _score(data: Any, args: Any, names: list[str], found: Found) -> None:
     """All cells of one data set."""
     from ..evaluation import compare, learning_curve, lost_electrodes
-    from ._epochs import with_positions
 
     folds = _folds(data, args)
     sizes = _sizes(data, folds, args)
@@ -217,8 +216,8 @@ def _score(data: Any, args: Any, names: list[str], found: Found) -> None:
     some = {name: pipelines[name] for name in table["pipeline"].unique()}
     if args.lost:
         doing(f"{data.name}: with lost electrodes")
-        epochs, shares = with_positions(data.epochs), [0.0, *args.lost]
-        lost = lost_electrodes(some, epochs, data.y, shares, **options)
+        shares = [0.0, *args.lost]
+        lost = lost_electrodes(some, data.epochs, data.y, shares, **options)
         n_rows = len(folds) * len(shares)
         found.lost.append(found.complete(lost, f"{data.name}, lost", some, n_rows))
     cheap = {name: pipeline for name, pipeline in some.items() if name not in pipes.TRAINED}

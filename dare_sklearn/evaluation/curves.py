@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 from sklearn.utils._param_validation import Interval, validate_params
 
-from ..signals.interpolation import template_montage
+from ..signals.electrodes import electrode_name
+from ..signals.interpolation import template_positions
 from .compare import COSTS, WHICH, check_folds, check_scorers, compare, scorer_name
 
 
@@ -164,6 +165,27 @@ def nested_rows(y: np.ndarray, train: np.ndarray, n: int, seed: int) -> np.ndarr
     return np.sort(train[order[:n]])
 
 
+def interpolated(epochs: Any, lost: Sequence[str]) -> Any:
+    """A copy of ``mne.Epochs`` with the lost channels interpolated from the others."""
+    import mne
+
+    filled = epochs.copy().load_data()
+    if filled.info["dig"] is None:  # the names say where electrodes are
+        places = template_positions()
+        eeg = [filled.ch_names[i] for i in mne.pick_types(filled.info, eeg=True, exclude=())]
+        if strange := [name for name in eeg if electrode_name(name) not in places]:
+            raise ValueError(
+                f"Lost electrodes are interpolated, and {', '.join(strange[:5])} have no position: "
+                "set a montage on the epochs, or drop these channels."
+            )
+        where = {name: places[electrode_name(name)] for name in eeg}
+        filled.set_montage(mne.channels.make_dig_montage(where, coord_frame="head"))
+    bads, filled.info["bads"] = filled.info["bads"], list(lost)
+    filled.interpolate_bads(reset_bads=True, verbose="error")
+    filled.info["bads"] = bads
+    return filled
+
+
 class _WithLoss:
     """A metric of what a fitted pipeline predicts when electrodes are lost."""
 
@@ -187,13 +209,7 @@ class _WithLoss:
                 warnings.simplefilter("ignore", UserWarning)  # that channels are lost is the point
                 return self.whole(estimator, X.copy().drop_channels(lost), y)
         except ValueError:  # of another number of channels than in the fit
-            filled = X.copy().load_data()
-            if filled.info["dig"] is None:  # the names say where electrodes are
-                filled.set_montage(template_montage(), match_case=False, on_missing="ignore")
-            bads, filled.info["bads"] = filled.info["bads"], lost
-            filled.interpolate_bads(reset_bads=True, verbose="error")
-            filled.info["bads"] = bads
-            score = self.whole(estimator, filled, y)
+            score = self.whole(estimator, interpolated(X, lost), y)
         warnings.warn(
             "A pipeline needs the channels of its fit: for it, lost electrodes are interpolated.",
             UserWarning,

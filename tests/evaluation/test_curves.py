@@ -81,12 +81,16 @@ def test_lost_electrodes_are_left_out_or_interpolated(epochs):
 
 
 def test_lost_electrodes_of_recordings_without_positions(epochs):
-    """Their names say where they are."""
-    bare = epochs.copy().set_montage(None)
+    """Their names say where they are, clinical ones too."""
+    bare = epochs.copy().set_montage(None).rename_channels(lambda name: f"EEG {name}-REF")
     power = {"power": make_pipeline(BandPower(), LogisticRegression(max_iter=1000))}
+    options = {"shares": [0.5], "n_draws": 1, "cv": 2}
     with pytest.warns(UserWarning, match="lost electrodes are interpolated"):
-        found = lost_electrodes(power, bare, epochs.events[:, 2], [0.5], n_draws=1, cv=2)
+        found = lost_electrodes(power, bare, epochs.events[:, 2], **options)
     assert np.isfinite(found["accuracy"]).all()
+    strange = bare.rename_channels({bare.ch_names[0]: "mine"})
+    with pytest.raises(RuntimeError, match="mine have no position: set a montage"):
+        lost_electrodes(power, strange, epochs.events[:, 2], **options)
 
 
 def test_one_electrode_is_always_left(epochs):
