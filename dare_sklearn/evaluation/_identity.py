@@ -25,6 +25,7 @@ from sklearn.base import BaseEstimator
 from xxhash import xxh3_128_hexdigest
 
 from ..base.input import SignalInputMixin
+from ..signals.mne_objects import is_epochs
 
 # parameters that change no result
 _NO_RESULT = {"verbose", "n_jobs", "cache", "cache_mb", "memory"}
@@ -173,9 +174,8 @@ def _weights(source: Any) -> str:
 
 def _parts(X: Any) -> Iterator[str]:
     """Texts of what an input holds."""
-    mne, torch = sys.modules.get("mne"), sys.modules.get("torch")
-    helper = sys.modules.get("skorch.helper")
-    if mne is not None and isinstance(X, mne.BaseEpochs):
+    torch, helper = sys.modules.get("torch"), sys.modules.get("skorch.helper")
+    if is_epochs(X):
         places = [channel["loc"] for channel in X.info["chs"]]
         kinds = [X.ch_names, X.get_channel_types(), X.info["bads"], places]
         yield describe([*kinds, X.info["sfreq"], X.tmin, X.events])

@@ -18,6 +18,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing
 from sklearn.utils.metadata_routing import get_routing_for_object
 
+from ..signals.mne_objects import is_epochs
 from ._identity import describe, digest, keeps_its_fit
 
 TIE = 1e-12  # scores that differ by rounding are equal
@@ -273,11 +274,6 @@ def _take(X: Any, rows: np.ndarray) -> Any:
     within = np.concatenate([np.arange(len(epochs)) for epochs in X])
     runs = np.split(rows, np.flatnonzero(np.diff(part[rows])) + 1)
     return [X[part[run[0]]][within[run]] for run in runs]
-
-
-def is_epochs(X: Any) -> bool:
-    mne = sys.modules.get("mne")
-    return mne is not None and isinstance(X, mne.BaseEpochs)
 
 
 def _is_epochs_list(X: Any) -> bool:
