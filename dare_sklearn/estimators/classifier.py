@@ -65,10 +65,10 @@ class DAREClassifier(ClassifierMixin, ProbeEstimator):
         For "linear": as in `DAREEmbedder`. Not used by ``pooling="auto"``.
     pooling : {"auto", "mean", "mean_std", "flatten", "covariance", "power"}, default="auto"
         For "linear": "auto" reads joint tokens and those of every electrode at every patch, the
-        covariance of electrodes, their power, and their covariances in the bands of the encoder's
-        principal filters, and weighs them by predictions of held-out training epochs (of whole
-        groups, if ``fit`` is given ``groups``), so that it suits any paradigm. The others are one
-        pooling, as in `DAREEmbedder`, with `C`.
+        covariance of electrodes, their power, and the signals in the encoder's principal filters,
+        as they are and as covariances, and weighs them by predictions of held-out training epochs
+        (of whole groups, if ``fit`` is given ``groups``), so that it suits any paradigm. The others
+        are one pooling, as in `DAREEmbedder`, with `C`.
     C : float, default=1.0
         For "linear" with one pooling: inverse strength of the L2 penalty. "auto" chooses its own.
     cache : "memory", path or None, default=None

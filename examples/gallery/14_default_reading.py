@@ -74,14 +74,15 @@ plot_scores(scores, "roc_auc", summarize(scores), chance=0.5)
 # %%
 # Where does the answer come from? The fitted model tells the share of each block: tokens of all
 # electrodes together (joint), tokens of each electrode by itself (electrodes), their covariance,
-# their power, and covariances in bands of frequency.
+# their power, the signal as the encoder's principal filters keep it (evoked), and covariances in
+# the bands of these filters.
 shares = pd.DataFrame({task: pd.Series(model.linear_.weights_) for task, model in models.items()})
 shares = shares / shares.sum()
 figure, ax = plt.subplots(figsize=(6.5, 3), layout="constrained")
 shares.T.iloc[::-1].plot.barh(stacked=True, ax=ax, width=0.6, legend=False)
 ax.set(xlabel="share in the decision", xlim=(0, 1))
 ax.spines[["top", "right"]].set_visible(False)
-figure.legend(loc="outside upper center", ncols=5, frameon=False)
+figure.legend(loc="outside upper center", ncols=6, frameon=False)
 
 # %%
 # On a public data set
