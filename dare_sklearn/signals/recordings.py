@@ -28,7 +28,6 @@ class LazyRecording(LazyEpochs):
     sfreq: float = 1.0  # in Hz
     # Start and end in seconds of bad segments; values there that are not finite read as zero.
     bad: tuple[tuple[float, float], ...] = ()
-    name: str = ""  # file, or what else identifies the recording
     loaded: bool = False  # whether it lies in memory
 
     def read(self, index: np.ndarray) -> np.ndarray:
@@ -60,7 +59,6 @@ def lazy_recording(raw: Any, picks: np.ndarray) -> LazyRecording:
         raw.n_times,
         sfreq=raw.info["sfreq"],
         bad=bad_segments(raw),
-        name=next((str(file) for file in raw.filenames if file), "a recording in memory"),
         loaded=bool(raw.preload),
     )
 

@@ -154,8 +154,9 @@ def read_sources(
             if part is not None:
                 parts = [replace(part, on_disk=True)]
         elif is_recording:
-            with errors.guard(_name(item, at)):
-                parts = [read_recording(item, how)]
+            name = _name(item, at)
+            with errors.guard(name):
+                parts = [replace(read_recording(item, how), name=name)]
         else:
             parts = _read_epochs(item, how)
         for part in parts:
@@ -204,8 +205,8 @@ def read_recording(item: Any, how: How) -> Part:
     whole = replace(
         signals, data=data, ch_names=recording.ch_names, sfreq=float(how.config.sfreq)
     ).reorder(signals.ch_names)
-    what = {"name": recording.name, "digest": contents.digest, "bad": recording.bad}
-    return Part(whole, without_values(signals), not recording.loaded, **what)
+    part = Part(whole, without_values(signals), on_disk=not recording.loaded)
+    return replace(part, digest=contents.digest, bad=recording.bad)
 
 
 def without_values(signals: Signals) -> Signals:

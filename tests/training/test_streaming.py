@@ -404,6 +404,14 @@ def test_the_layout_is_of_a_part_that_is_used():
     assert (pretrainer.ch_names_in_, pretrainer.sfreq_in_) == (["FZ", "C3", "C4"], 100.0)
 
 
+def test_every_recording_in_memory_that_is_left_out_counts():
+    raws = [make_raw(0), make_raw(1, n_seconds=0.1), make_raw(2, n_seconds=0.2)]
+    pretrainer = DAREPretrainer(on_error="skip", **{**PARAMS, "max_epochs": 0})
+    with pytest.warns(UserWarning, match=r"left out 2 recording\(s\) .*, of 3: number 1 of X"):
+        pretrainer.fit(raws)
+    assert list(pretrainer.skipped_) == ["number 1 of X", "number 2 of X"]
+
+
 def test_remarks_of_mne_are_passed_on(folder, tmp_path):
     path = shutil.copy(folder / "b.edf", tmp_path)
     content = bytearray((folder / "b.edf").read_bytes())
