@@ -48,7 +48,7 @@ def find_files(path: str | os.PathLike) -> list[Path]:
         and not file.name.startswith(".")
         and not _OTHER_FIF.search(file.name)
         and not any(
-            later.search(file.name) and file.with_name(later.sub(first, file.name)).exists()
+            _is_part_of(file.with_name(later.sub(first, file.name)), file)
             for later, first in _LATER_PARTS
         )
         and not file.is_dir()
@@ -59,6 +59,19 @@ def find_files(path: str | os.PathLike) -> list[Path]:
             f"{', '.join(SUFFIXES)}."
         )
     return found
+
+
+def _is_part_of(first: Path, file: Path) -> bool:
+    """Whether MNE reads a file with another one, which it is named after."""
+    if first == file or not first.exists():
+        return False
+    import mne
+
+    try:
+        raw = mne.io.read_raw_fif(first, on_split_missing="ignore", verbose="error")
+    except Exception:  # epochs, or a damaged file, which its own reading reports
+        return True
+    return file.name in [Path(part).name for part in raw.filenames]
 
 
 def stamps(paths: Iterable[str | os.PathLike]) -> list[list]:

@@ -440,11 +440,14 @@ def test_what_a_folder_leaves_out(tmp_path):
     assert len(list(tmp_path.glob("*.fif"))) > 1
     for name in ("x_ave.fif.gz", "x_ave.fif", "x-cov.fif", ".hidden_raw.fif"):
         (tmp_path / name).touch()
-    make_raw(1).save(tmp_path / "run-1.fif", overwrite=True, verbose="error")
+    for name in ("run.fif", "run-1.fif"):  # two recordings, whatever their names
+        make_raw(1).save(tmp_path / name, overwrite=True, verbose="error")
     for name in ("s_split-01_eeg.fif", "s_split-02_eeg.fif", "t_split-02_eeg.fif"):
         (tmp_path / name).touch()
     names = [path.name for path in find_files(tmp_path)]
-    assert names == ["long_raw.fif", "run-1.fif", "s_split-01_eeg.fif", "t_split-02_eeg.fif"]
+    assert names == [
+        "long_raw.fif", "run-1.fif", "run.fif", "s_split-01_eeg.fif", "t_split-02_eeg.fif",
+    ]  # fmt: skip
     (windows,), *_ = windows_of([tmp_path / "long_raw.fif", tmp_path / "run-1.fif"], window_s=4.0)
     assert len(windows) == 100 + 2
 
