@@ -160,7 +160,8 @@ def find_events(raw: Any, path: Path) -> tuple[np.ndarray, list[str]]:
     """Events of a continuous recording in the file `path`, and their labels.
 
     They come from the table beside the file if there is one (``NAME.csv`` with the columns onset
-    and label, or BIDS's ``NAME_events.tsv``), else from a stim channel, else from annotations.
+    and label, or BIDS's ``NAME_events.tsv``), else from a stim channel, else (also where that is
+    empty) from annotations.
 
     Events ``(n_events, 3)`` are MNE's, all of number 1. A label is empty if the table has none
     ("n/a" in BIDS).
@@ -171,15 +172,14 @@ def find_events(raw: Any, path: Path) -> tuple[np.ndarray, list[str]]:
     if table is not None:
         samples, labels = _from_table(raw, table)
         return np.c_[samples, np.zeros_like(samples), np.ones_like(samples)], labels
+    events, labels = np.empty((0, 3), dtype=int), []
     if "stim" in raw.get_channel_types():
         events = mne.find_events(raw, shortest_event=1, consecutive=True, verbose="error")
         labels = [str(number) for number in events[:, 2]]
-    elif len(raw.annotations):
+    if not len(events) and len(raw.annotations):  # a stim channel may be empty
         events, numbers = mne.events_from_annotations(raw, verbose="error")
         names = {number: str(name) for name, number in numbers.items()}
         labels = [names[number] for number in events[:, 2]]
-    else:
-        return np.empty((0, 3), dtype=int), []
     events[:, 2] = 1
     return events, labels
 

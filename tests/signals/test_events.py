@@ -38,6 +38,12 @@ def test_annotations_and_stim_channels(tmp_path, stim, names):
     np.testing.assert_allclose(seconds(raw, events), ONSETS)
 
 
+def test_an_empty_stim_channel_hides_no_annotations(tmp_path):
+    raw = make_raw(stim=True)
+    raw._data[-1] = 0
+    assert find_events(raw, tmp_path / "one_raw.fif")[1] == ["left", "right"] * 6
+
+
 @pytest.mark.parametrize(("name", "onset", "label"), [
     ("one_raw.csv", "onset", "label"), ("one_events.tsv", "onset", "trial_type"),
 ])  # fmt: skip
