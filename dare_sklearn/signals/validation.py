@@ -153,7 +153,7 @@ def decide_unit(size: float, unit: str, *, volts_by_definition: bool = False) ->
         tell(
             f"read the values as {unit} (unit='auto'): their typical standard deviation is "
             f"{size:.3g}{doubt}. Pass unit={unit!r} to confirm, or the right unit.",
-            "unit",
+            f"unit={unit}",
         )
         return unit
     if not fits[unit]:

@@ -171,6 +171,17 @@ def test_amplitudes_far_from_the_fit_are_reported_once(X):
         fitted.transform(X[:1] / 50)
 
 
+def test_another_unit_is_said_anew(X):
+    """Once for each unit: a refit that reads other values otherwise does not do so unseen."""
+    embedder = DAREEmbedder(None, **{**PARAMS, "unit": "auto"})
+    for data, unit, said in ((X, "uV", 1), (X, "uV", 0), (X * 1e-6, "V", 1)):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            embedder.fit(data)
+        assert embedder.unit_ == unit
+        assert sum(f"read the values as {unit}" in str(w.message) for w in caught) == said
+
+
 def test_fit_under_inference_mode(X):
     with torch.inference_mode():
         clf = DAREClassifier(
