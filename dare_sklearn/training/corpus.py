@@ -15,7 +15,7 @@ from torch.utils.data import Dataset, Sampler
 from ..modules.config import DAREConfig
 from ..signals.container import Signals
 from ..signals.electrodes import ELECTRODES
-from ..signals.errors import SignalError
+from ..signals.errors import SignalError, listed
 
 
 class MappedWindows:
@@ -179,6 +179,13 @@ class MontageBatches(Sampler):
         self.counts = [*(-(-size // batch_size) for size in sizes), *streams]
         self.rank, self.n_ranks = rank, n_ranks
         self.sources, self.shares = sources, shares
+        if shares is not None:
+            filled = {source for source, n in zip(sources, self.counts, strict=True) if n}
+            if empty := [item for item in range(len(shares)) if item not in filled]:
+                raise SignalError(
+                    f"shares needs windows of every item of X, and there are none of item(s) "
+                    f"{listed(empty)}, counted from 0: leave them out of X and of shares."
+                )
         self.n_skipped, self.n_epochs = 0, 0
 
     @property

@@ -102,7 +102,9 @@ def tell_skipped(skipped: dict[str, str], n_used: int) -> None:
     """Warn of the recordings that were left out; a SignalError if nothing is left."""
     if not skipped:
         return
-    left_out = listed([f"{name} ({reason})" for name, reason in skipped.items()], between="; ")
+    left_out = listed(
+        [f"{name} ({reason.rstrip('.')})" for name, reason in skipped.items()], between="; "
+    )
     if not n_used:
         raise SignalError(f"could use none of the recordings: {left_out}.")
     tell(

@@ -412,6 +412,17 @@ def test_every_recording_in_memory_that_is_left_out_counts():
     assert list(pretrainer.skipped_) == ["number 1 of X", "number 2 of X"]
 
 
+@pytest.mark.parametrize("why", ["skipped", "bad"])
+@pytest.mark.filterwarnings("ignore:.*left out 1 recording")
+def test_a_share_of_nothing_is_refused(why):
+    raws = [make_raw(0), make_raw(1, bad=[(0.0, 4.3)] if why == "bad" else ())]
+    if why == "skipped":
+        raws[1]._data[0] = 0.0
+    pretrainer = DAREPretrainer(on_error="skip", shares=(0.5, 0.5), **PARAMS)
+    with pytest.raises(ValueError, match=r"shares needs .* none of item\(s\) 1, counted from 0"):
+        pretrainer.fit(raws)
+
+
 def test_remarks_of_mne_are_passed_on(folder, tmp_path):
     path = shutil.copy(folder / "b.edf", tmp_path)
     content = bytearray((folder / "b.edf").read_bytes())
