@@ -199,7 +199,7 @@ def _read(
     corpus = ranks.first(make) if paths else make()
     corpus.streams = [Stream(stream, config, number) for stream, number in given]
     tell_skipped(corpus.skipped, corpus.n_parts)
-    if not corpus.montages and not given:
+    if not corpus.montages and not any(map(len, corpus.streams)):
         raise SignalError("X has 0 sample(s), and at least 1 is required.")
     if corpus.layout is not None:
         tell_ignored(corpus.layout)

@@ -166,6 +166,11 @@ def test_a_bad_batch_is_told(stream, message):
         fit(stream)
 
 
+def test_a_stream_without_batches_is_refused():
+    with pytest.raises(ValueError, match="DAREPretrainer: X has 0 sample"):
+        DAREPretrainer(max_epochs=1).fit(Noise(n_steps=0))
+
+
 def test_streams_and_signals_together():
     fitted = fit([X, Noise()], **KNOWN)
     sizes = [step["train_batch_size"] for step in steps(fitted)]
