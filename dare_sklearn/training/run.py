@@ -197,13 +197,13 @@ def _read(
         )
 
     corpus = ranks.first(make) if paths else make()
-    corpus.streams = [Stream(stream, config, number) for stream, number in given]
+    corpus.streams = [Stream(stream, config, number) for stream, number in given if len(stream)]
     tell_skipped(corpus.skipped, corpus.n_parts)
-    if not corpus.montages and not any(map(len, corpus.streams)):
+    if not corpus.montages and not corpus.streams:
         raise SignalError("X has 0 sample(s), and at least 1 is required.")
     if corpus.layout is not None:
         tell_ignored(corpus.layout)
-    if given:
+    if corpus.streams:
         corpus.layout, corpus.mixed = corpus.layout or corpus.streams[0].layout(), True
     if not all(ranks.gather(_sees(corpus))):
         raise SignalError(

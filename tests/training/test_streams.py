@@ -169,6 +169,9 @@ def test_a_bad_batch_is_told(stream, message):
 def test_a_stream_without_batches_is_refused():
     with pytest.raises(ValueError, match="DAREPretrainer: X has 0 sample"):
         DAREPretrainer(max_epochs=1).fit(Noise(n_steps=0))
+    empty = Noise(n_steps=0)
+    assert DAREPretrainer(max_epochs=1).fit([empty, Noise()]).n_windows_ == 12
+    assert not empty.asked
 
 
 def test_streams_and_signals_together():
