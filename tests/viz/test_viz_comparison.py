@@ -1,4 +1,4 @@
-"""Figures of a table of results."""
+"""Figures of a table of results, and of tests between pipelines."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dare_sklearn.evaluation import observations, summarize
-from dare_sklearn.viz import plot_cost, plot_paired, plot_scores
+from dare_sklearn.evaluation import observations, pairwise, summarize
+from dare_sklearn.viz import plot_cost, plot_paired, plot_scores, plot_significance
 
 LONG = "a pipeline with a name of several words"
 PIPELINES = ["CSP", LONG, "DARE"]
@@ -182,3 +182,67 @@ def test_bad_input(own_axes):
         plot_cost(summary, "f1")
     with pytest.raises(ValueError, match="must be positive in sum"):
         plot_cost(summary.assign(fit_seconds=-1.0), "accuracy")
+
+
+@pytest.fixture(scope="module")
+def pairs():
+    return pairwise(make_results(["motor", "erp"]), "accuracy")
+
+
+def test_significance_matrix(look):
+    table = pd.DataFrame(
+        [("A", "B", 0.1, 0.01), ("A", "C", -0.2, 0.04), ("B", "C", 0.003, 0.6)],
+        columns=["pipeline_a", "pipeline_b", "difference", "p_holm"],
+    )
+    fig = plot_significance(table)
+    look(fig)
+    ax = fig.axes[0]
+    drawn = ax.images[0].get_array()
+    np.testing.assert_allclose(
+        drawn.filled(np.nan), [[np.nan, 0.1, -0.2], [-0.1, np.nan, np.nan], [0.2, np.nan, np.nan]]
+    )
+    cells = {text.get_position(): text.get_text() for text in ax.texts}
+    assert cells[1, 0] == "+0.10\n0.010" and cells[0, 1] == "\N{MINUS SIGN}0.10\n0.010"
+    assert cells[2, 1] == "0.00\n0.600"
+    assert len(cells) == 6
+    assert [tick.get_text() for tick in ax.get_xticklabels()] == ["A", "B", "C"]
+    low, high = ax.images[0].get_clim()
+    assert (low, high) == (-0.2, 0.2)
+
+
+def test_significance_of_pairwise(look, pairs):
+    fig = plot_significance(pairs[pairs.dataset == "erp"])
+    look(fig)
+    ax = fig.axes[0]
+    row = pairs[(pairs.dataset == "erp") & (pairs.pipeline_b == "DARE")].iloc[0]
+    text = next(t.get_text() for t in ax.texts if t.get_position() == (2, 0))
+    assert text == f"{row.difference:+.2f}\n{row.p_holm:.3f}".replace("-", "\N{MINUS SIGN}")
+
+
+def test_significance_of_two_and_of_many(look):
+    two = pd.DataFrame(
+        {"pipeline_a": ["A"], "pipeline_b": ["B"], "difference": [0.0], "p_holm": [1.0]}
+    )
+    look(plot_significance(two))
+    names = [f"pipeline {i}" for i in range(10)]
+    many = pd.DataFrame(
+        [(a, b, 0.01, 0.2) for i, a in enumerate(names) for b in names[i + 1 :]],
+        columns=two.columns,
+    )
+    look(plot_significance(many))
+
+
+def test_significance_uses_ax(look, own_axes, pairs):
+    ax = own_axes()
+    assert plot_significance(pairs[pairs.dataset == "erp"], ax=ax) is ax.figure
+    assert ax.has_data()
+    look(ax.figure)
+
+
+def test_pairs_that_are_none(pairs):
+    with pytest.raises(ValueError, match="p_holm is missing"):
+        plot_significance(pairs.drop(columns="p_holm"))
+    with pytest.raises(ValueError, match="a pair twice"):
+        plot_significance(pairs)
+    with pytest.raises(ValueError, match="a pipeline against itself"):
+        plot_significance(pairs[:1].assign(pipeline_b="CSP"))
