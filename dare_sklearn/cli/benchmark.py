@@ -216,7 +216,7 @@ def _score(data: Any, args: Any, names: list[str], found: Found) -> None:
     some = {name: pipelines[name] for name in table["pipeline"].unique()}
     if args.lost:
         doing(f"{data.name}: with lost electrodes")
-        shares = [0.0, *args.lost]
+        shares = sorted({0.0, *args.lost})
         lost = lost_electrodes(some, data.epochs, data.y, shares, **options)
         n_rows = len(folds) * len(shares)
         found.lost.append(found.complete(lost, f"{data.name}, lost", some, n_rows))
@@ -225,8 +225,9 @@ def _score(data: Any, args: Any, names: list[str], found: Found) -> None:
         doing(f"{data.name}: learning curve at {', '.join(map(str, sizes))} epochs")
         curve = learning_curve(cheap, data.epochs, data.y, sizes, **options)
         curve = found.complete(curve, f"{data.name}, curve", cheap, len(folds) * len(sizes))
-        whole = table[table["pipeline"].isin(curve["pipeline"])]
-        found.curve += [curve, whole.assign(n_labels=round(whole["n_train"].mean()))]
+        if len(curve):  # else all of them failed
+            whole = table[table["pipeline"].isin(curve["pipeline"])]
+            found.curve += [curve, whole.assign(n_labels=round(whole["n_train"].mean()))]
 
 
 def _sizes(data: Any, folds: list, args: Any) -> list[int]:
@@ -238,7 +239,7 @@ def _sizes(data: Any, folds: list, args: Any) -> list[int]:
             f"--sizes {wrong[0]}: must lie between {least} (three epochs of every label) and "
             f"{most} (the smallest fold has one more)."
         )
-    return [] if args.no_curve else [n for n in args.sizes or SIZES if least <= n <= most]
+    return [] if args.no_curve else sorted({n for n in args.sizes or SIZES if least <= n <= most})
 
 
 def _folds(data: Any, args: Any) -> list:

@@ -52,7 +52,7 @@ def test_files_together(people, tmp_path, capsys):
     """The scores are those of scikit-learn; a second call computes nothing again."""
     out = tmp_path / "out"
     words = [people, "--label", "condition", "--groups", "subject", *FAST, "--out", out, "-q"]
-    assert run(*words, "--sizes", 8, "--lost", 0.4) == OK
+    assert run(*words, "--sizes", 8, 8, "--lost", 0.4, 0.4) == OK  # once is enough
     assert "Report: " in capsys.readouterr().out
     files = sorted(people.glob("*.fif"))
     data = from_files(options(*files))
