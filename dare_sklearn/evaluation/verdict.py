@@ -142,6 +142,6 @@ def _judge(table: pd.DataFrame, metric: str, candidate: str, rivals: list[str]) 
     return found
 
 
-def _join(names: list[str], most: int = 6) -> str:
-    shown = ", ".join(map(str, names[:most]))
-    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
+def _join(names: list[str]) -> str:
+    shown = ", ".join(map(str, names[:6]))
+    return shown if len(names) <= 6 else f"{shown} and {len(names) - 6} more"

@@ -121,12 +121,9 @@ def wrap(label: Any, width: int = 26) -> str:
     return text if len(text) <= width else "\n".join(textwrap.wrap(text, width))
 
 
-def add_legend(
-    ax: Axes, title: str | None = None, handles: Sequence = (), *, below: bool = False
-) -> None:
+def add_legend(ax: Axes, title: str | None = None, *, below: bool = False) -> None:
     """A legend beside or below the axes, where the figure's layout makes room; inside elsewhere."""
-    handles = handles or ax.get_legend_handles_labels()[0]
-    n_lines = sum(1 + str(handle.get_label()).count("\n") for handle in handles)
+    n_lines = sum(1 + label.count("\n") for label in ax.get_legend_handles_labels()[1])
     where, columns = {"loc": "best"}, -(-n_lines // LEGEND_LINES)
     room = ax.figure.get_layout_engine() is not None
     if room and below:
@@ -134,7 +131,7 @@ def add_legend(
     elif room:
         where = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)}
     ax.legend(
-        handles=handles, title=title, frameon=not room, edgecolor="none", fontsize="small",
+        title=title, frameon=not room, edgecolor="none", fontsize="small",
         title_fontsize="small", ncols=columns, **where,
     )  # fmt: skip
 
