@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn import get_config
 from sklearn.base import is_classifier, is_regressor
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import GroupKFold, ParameterGrid, StratifiedGroupKFold, check_cv
@@ -90,8 +91,9 @@ def compare(
     cache_dir : path or None, default=None
         Folder for finished cells, a file each. A later call takes them from there if everything is
         the same: pipeline (parameters, weights, the code of its classes and of this library), data,
-        labels, groups, fold, metrics, seeds, and versions of the libraries. What your own classes
-        import is not part of that: empty the folder after changing it.
+        labels, groups (and whether they are routed), fold, metrics, seeds, and versions of the
+        libraries. What your own classes import is not part of that: empty the folder after
+        changing it.
     n_permutations : int, default=0
         Permutations of the test labels for the chance level (see Notes).
     each_subject : bool, default=False
@@ -180,7 +182,7 @@ def compare(
     cells: list[tuple[str, Fold, Finished | None]] = []
     common = None if cache_dir is None else digest(
         digest_signals(data.X), describe([data.y, data.groups, scorers]), random_state,
-        n_permutations, each_subject, versions(),
+        n_permutations, each_subject, versions(), get_config()["enable_metadata_routing"],
     )  # fmt: skip
     for name, pipeline in pipelines.items():
         text = code = ""

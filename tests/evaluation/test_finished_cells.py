@@ -12,6 +12,7 @@ import mne
 import numpy as np
 import pandas as pd
 import pytest
+import sklearn
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score, make_scorer
@@ -102,6 +103,13 @@ def test_what_changes_a_result_computes_anew(tmp_path, change):
     assert run(tmp_path, **change)[0] >= 3
     assert run(tmp_path, **change)[0] == 0
     assert run(tmp_path)[0] == 0
+
+
+def test_routing_of_groups_counts(tmp_path):
+    assert run(tmp_path, groups=GROUPS)[0] == 3
+    with sklearn.config_context(enable_metadata_routing=True):
+        assert run(tmp_path, groups=GROUPS)[0] == 3
+    assert run(tmp_path, groups=GROUPS)[0] == 0
 
 
 def test_details_of_scorers_and_grids_count(tmp_path):
