@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from itertools import groupby
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,8 +28,6 @@ from .mne_objects import (
     refuse_evoked,
 )
 from .recordings import bad_segments, overlapping
-
-Guard = Callable[[str], AbstractContextManager]
 
 ACCEPTED = (
     "an array or tensor (n_epochs, n_chans, n_times), a 2-D array (n_epochs, n_times) of one "
@@ -220,16 +218,17 @@ def _refuse_one_epoch(values: np.ndarray, defaults: Defaults) -> None:
         )
 
 
-def split_corpus(X: Any, guard: Guard = nullcontext) -> list[tuple[Any, bool]]:
+def split_corpus(
+    X: Any, open_epochs: Callable[[Path], Any] = open_epochs
+) -> list[tuple[Any, bool]]:
     """Items of a corpus in order, and whether each is a continuous recording.
 
     Recordings are paths of files (those in a folder one by one), ``mne.io.Raw`` objects and the
-    parts of a braindecode data set of them. Files of epochs are opened here, each within
-    ``guard(name)``, and left out where that swallows the error. What lies between recordings stays
-    together, as it came.
+    parts of a braindecode data set of them. Files of epochs are opened here by `open_epochs`, and
+    left out where it gives None. What lies between recordings stays together, as it came.
     """
     members = X if isinstance(X, list | tuple) else [X]
-    found = [item for x in members for item in _items(x, guard)]
+    found = [item for x in members for item in _items(x, open_epochs)]
     if not any(is_recording for _, is_recording in found):
         if not any(isinstance(x, str | os.PathLike) for x in members):
             return [(X, False)]
@@ -243,7 +242,7 @@ def split_corpus(X: Any, guard: Guard = nullcontext) -> list[tuple[Any, bool]]:
     return items
 
 
-def _items(x: Any, guard: Guard) -> Iterator[tuple[Any, bool]]:
+def _items(x: Any, open_epochs: Callable[[Path], Any]) -> Iterator[tuple[Any, bool]]:
     if isinstance(x, str | os.PathLike):
         try:
             files = find_files(x)
@@ -253,9 +252,7 @@ def _items(x: Any, guard: Guard) -> Iterator[tuple[Any, bool]]:
             if not holds_epochs(path):
                 yield path, True
                 continue
-            epochs = None
-            with guard(str(path)):
-                epochs = open_epochs(path)
+            epochs = open_epochs(path)
             if epochs is not None:
                 yield epochs, False
     elif is_raw(x):

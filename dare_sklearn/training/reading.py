@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,8 +20,8 @@ from tqdm import tqdm
 
 from ..modules.config import DAREConfig
 from ..signals.container import LazyEpochs, Signals
-from ..signals.errors import SignalError, listed, tell
-from ..signals.files import explain
+from ..signals.errors import SignalError, about, listed, tell
+from ..signals.files import explain, open_epochs
 from ..signals.readers import read_parts
 from ..signals.recordings import Contents, LazyRecording, read_whole, whole_on_grid
 from ..signals.sources import split_corpus, without_bad_windows
@@ -97,6 +98,18 @@ class OnError:
                 raise
             self.note(name, explain(error), error)
 
+    def open_epochs(self, path: Path) -> Any:
+        """A file of epochs; None where it cannot be used and is left out."""
+        with self.guard(str(path)):
+            epochs = open_epochs(path)
+            if self.action == "skip":  # what it holds decides too; warnings come when it is read
+                with about("", set()), warnings.catch_warnings():
+                    warnings.simplefilter("ignore", UserWarning)
+                    for _ in read_parts(epochs):
+                        pass
+            return epochs
+        return None
+
 
 def tell_skipped(skipped: dict[str, str], n_used: int) -> None:
     """Warn of the recordings that were left out; a SignalError if nothing is left."""
@@ -123,7 +136,7 @@ def find_sources(items: list[Any], errors: OnError) -> tuple[list[Source], list[
         if len(rest) < len(members):  # an item without streams is read as it came
             item = rest[0] if len(rest) == 1 else rest
         if rest or not members:
-            found = split_corpus(item, errors.guard)
+            found = split_corpus(item, errors.open_epochs)
             sources += [Source(x, is_recording, number) for x, is_recording in found]
     return sources, streams
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import re
 import signal
 import threading
 import time
@@ -665,6 +666,29 @@ def test_damaged_epochs_are_named_or_skipped(tmp_path):
     assert list(pretrainer.skipped_) == [str(damaged)] and pretrainer.n_windows_ == 40
     with pytest.raises(ValueError, match="could use none of the recordings"):
         DAREPretrainer(**PARAMS, on_error="skip").fit(damaged)
+
+
+@pytest.mark.parametrize("values", ["NaN", "flat"])
+def test_unusable_values_of_epochs_are_named_or_skipped(tmp_path, values):
+    whole, bad = tmp_path / "a-epo.fif", tmp_path / "b-epo.fif"
+    epochs = mne.make_fixed_length_epochs(
+        make_raw(0, 256.0, 20), 4.0, preload=True, verbose="error"
+    )
+    epochs.save(whole, verbose="error")
+    data = epochs.get_data(copy=False)
+    data[:, 0] = np.nan if values == "NaN" else 0.0
+    epochs.save(bad, verbose="error")
+    reason = {"NaN": "NaN or infinite values", "flat": "a constant signal"}[values]
+    with pytest.raises(ValueError, match=f"X has {reason}"):
+        DAREPretrainer(**PARAMS).fit(tmp_path)
+    pretrainer = DAREPretrainer(**PARAMS, on_error="skip")
+    with pytest.warns(UserWarning) as caught:
+        pretrainer.fit(tmp_path)
+    (warning,) = caught
+    assert re.search(
+        rf"left out 1 recording\(s\) .*b-epo\.fif \(X has {reason}", str(warning.message)
+    )
+    assert list(pretrainer.skipped_) == [str(bad)] and pretrainer.n_windows_ == 40
 
 
 def test_compressed_files_are_unpacked_once(tmp_path):
