@@ -27,6 +27,7 @@ from benchmarks.evidence.rows import pipelines_of
 from benchmarks.tasks import TASKS, Task
 from dare_sklearn import DAREClassifier
 from dare_sklearn.evaluation import compare, summarize
+from dare_sklearn.evaluation.curves import interpolated
 from dare_sklearn.signals.electrodes import TEN_TWENTY, electrode_name
 
 MONTAGES = {  # of which the smaller ones lie within the larger
@@ -54,14 +55,11 @@ class Ported:
         if self.half_rate:
             rate = X.info["sfreq"]
             X.resample(rate / 2).resample(rate)
-        if not self.filled:
-            return self.scorer(estimator, picked(X, MONTAGES[self.size]), y)
-        here = picked(X, MONTAGES[self.size]).ch_names
-        X.info["bads"] = [name for name in X.ch_names if name not in here]
-        if X.info["bads"]:
-            X.set_montage("colin27_1005", match_case=False)
-            X.interpolate_bads(reset_bads=True)
-        return self.scorer(estimator, X, y)
+        here = picked(X, MONTAGES[self.size])
+        lost = [name for name in X.ch_names if name not in here.ch_names]
+        if self.filled and lost:
+            here = interpolated(X, lost)
+        return self.scorer(estimator, here, y)
 
 
 def measured(task: Task, cells: Path) -> pd.DataFrame:
