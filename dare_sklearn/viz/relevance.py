@@ -21,9 +21,10 @@ def plot_channel_relevance(
     ch_names: Sequence[str] | None = None,
     *,
     info: Any = None,
+    label: str | None = None,
     ax: Axes | None = None,
 ) -> Figure:
-    """Map of how much the score falls when a channel is shuffled.
+    """Map of what each channel is worth to a fitted model.
 
     A thick edge marks channels whose mean lies two standard deviations (over the shufflings) above
     zero. A channel may matter and still show nothing, where its neighbours carry the same signal.
@@ -31,11 +32,14 @@ def plot_channel_relevance(
     Parameters
     ----------
     importances : Bunch, or array of shape (n_chans,) or (n_chans, n_repeats)
-        Of `dare_sklearn.inspection.channel_importance`, or numbers like it.
+        Of `dare_sklearn.inspection.channel_importance` or `gradient_relevance`, or numbers like
+        theirs.
     ch_names : sequence of str or None, default=None
         Names of the channels; None takes those of the Bunch, or of `info`.
     info : mne.Info or None, default=None
         Positions of channels outside the 10-05 system.
+    label : str or None, default=None
+        What the colours mean; None takes that of the Bunch ("fall of the score" of an array).
     ax : Axes or None, default=None
         Where to draw; None makes a figure.
 
@@ -70,13 +74,14 @@ def plot_channel_relevance(
         n, n_names = len(repeats), len(ch_names)
         raise ValueError(f"There are {n} importances for {n_names} channels: name those shuffled.")
     places = place_electrodes(ch_names, own_positions(info))
+    label = label or getattr(importances, "label", "fall of the score")
 
     mean = repeats.mean(axis=1)
     sure = None
     if repeats.shape[1] > 1:
         sure = (mean > MARKED_FROM * repeats.std(axis=1)) & (mean > 0)
     ax = one_map(
-        ax, mean, places, "fall of the score", cmap=SIGNED, limits=symmetric_limits(mean),
+        ax, mean, places, label, cmap=SIGNED, limits=symmetric_limits(mean),
         names=ch_names, marked=sure,
     )  # fmt: skip
     ax.set_title("Relevance of channels")

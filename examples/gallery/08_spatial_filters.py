@@ -3,12 +3,12 @@ What the probe's spatial filters look like on the scalp
 =======================================================
 
 The paper's conv-linear probe learns a map from your channels to the encoder's electrodes. Is what
-it learned plausible? Three questions, three figures: with which weights, to which sources, and
-which channels does the score depend on.
+it learned plausible? Four questions, four figures: with which weights, to which sources, which
+channels does the score depend on, and which channels does the decision on a trial depend on.
 """
 
 from dare_sklearn import DAREClassifier, simulate_epochs
-from dare_sklearn.inspection import channel_importance
+from dare_sklearn.inspection import channel_importance, gradient_relevance
 from dare_sklearn.viz import plot_channel_relevance, plot_spatial_filters
 
 # %%
@@ -43,6 +43,16 @@ importances = channel_importance(
     probe, epochs[new], y[new], scoring="roc_auc", n_repeats=5, random_state=0
 )
 plot_channel_relevance(importances, info=epochs.info)
+
+# %%
+# **Gradients**: by how much the decision changes when a channel becomes stronger, averaged over the
+# targets of the new person. Red channels speak for "target", blue ones against it. This needs no
+# labels and no score, and every trial has a map of its own. It works for any fitted pipeline: where
+# torch has no gradient (``adaptation="linear"``, CSP), decisions on signals that are 1 % stronger
+# and weaker are compared.
+gradients = gradient_relevance(probe, epochs[new])
+towards_target = gradients.relevance[y[new] == "target"].mean(axis=0)
+plot_channel_relevance(towards_target, gradients.ch_names, label=gradients.label)
 
 # %%
 # On a public data set
