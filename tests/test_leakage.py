@@ -62,6 +62,8 @@ def test_noise_stays_at_chance(noise, encoders, how, model):
         estimator = make_pipeline(EuclideanAligner(10.0, group_by=False), probe)
     elif model == "auto":
         estimator = DAREClassifier(encoder, random_state=0, **SIGNALS)
+    elif model == "linear":
+        estimator = DAREClassifier(encoder, adaptation="linear", random_state=0, **SIGNALS)
     else:
         adaptation = "conv-linear" if model == "spline" else model
         estimator = DAREClassifier(

@@ -48,7 +48,7 @@ def everyone(seed=0):
         "conv-linear": (DAREClassifier(**params, adapter_dropout=0.2), (X, Y)),
         "virtual": (DAREClassifier(None, random_state=seed, **LAYOUT), (X, Y)),
         "finetune": (DAREClassifier(**params, adaptation="finetune"), (X, Y)),
-        "linear": (DAREClassifier(**params, adaptation="linear"), (X, Y)),
+        "linear": (DAREClassifier(None, adaptation="linear", random_state=seed, **LAYOUT), (X, Y)),
         "regressor": (DARERegressor(**params, validation_fraction=0.25), (X, Y, None, Y + np.arange(12))),
         "pretrainer": (pretrainer, (X,)),
         "embedder": (DAREEmbedder(clone(pretrainer), random_state=seed, **LAYOUT), (X,)),
@@ -137,7 +137,9 @@ def test_joblib(backend):
     probe = DAREClassifier(**{**PROBE, "random_state": 0})
     pretrainer = DAREPretrainer(max_epochs=1, batch_size=6, random_state=0, **LAYOUT).fit(X)
     grid = GridSearchCV(
-        DAREClassifier(pretrainer, adaptation="linear", **LAYOUT), {"C": [0.1, 1.0]}, cv=2
+        DAREClassifier(pretrainer, adaptation="linear", pooling="flatten", **LAYOUT),
+        {"C": [0.1, 1.0]},
+        cv=2,
     )
 
     def run(n_jobs):

@@ -64,7 +64,8 @@ def build(names: Iterable[str], encoder: str, device: str, **layout: Any) -> dic
     from ..transformers.classical import classical_pipelines
 
     weights = None if encoder == "untrained" else encoder
-    how = {"cache": "memory", "device": device, **layout}
+    how = {"device": device, **layout}
+    frozen = {"cache": "memory", **how}  # the probes with convolutions embed nothing
     made: dict[str, Any] = {}
     for name in names:
         if name in CLASSICAL:
@@ -75,14 +76,17 @@ def build(names: Iterable[str], encoder: str, device: str, **layout: Any) -> dic
             model, _, untrained = name.partition(" ")
             small = {"model_params": SMALL} if untrained else {}
             made[name] = rival(model, device=device, **small, **layout)
+        elif name == "DARE conv-linear probe":
+            made[name] = DAREClassifier(weights, **how)
+        elif name == "DARE fine-tuned":
+            made[name] = DAREClassifier(weights, adaptation="finetune", **how)
         elif name == "DARE embeddings + LR":
-            embedder = DAREEmbedder(weights, pooling="flatten", **how)
+            embedder = DAREEmbedder(weights, pooling="flatten", **frozen)
             lr = LogisticRegression(C=0.01, max_iter=5_000)
             made[name] = Pipeline([("embed", embedder), ("scale", StandardScaler()), ("lr", lr)])
         else:
-            adaptation = {"DARE fine-tuned": "finetune", "DARE conv-linear probe": "conv-linear"}
             source = None if name == CONTROL else weights
-            made[name] = DAREClassifier(source, adaptation=adaptation.get(name, "linear"), **how)
+            made[name] = DAREClassifier(source, adaptation="linear", **frozen)
     return made
 
 

@@ -42,8 +42,9 @@ from ..training.device import (
 from ..training.net import history_frame
 from ..training.probe import ProbeData, hold_out_groups, train_probe
 from ..training.seeds import draw_seeds, torch_seed
+from .modes import unread_params
 from .persistence import load_probe, save_probe
-from .starts import MOST_EPOCHS, VIRTUAL_INITS, ignored_params, make_probe, start_probe
+from .starts import MOST_EPOCHS, VIRTUAL_INITS, make_probe, start_probe
 
 ADAPTATIONS = ("conv-linear", "linear", "finetune")
 PAPER_INITS = ("spline", "random")  # starts of the paper's probe
@@ -220,15 +221,17 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
             )
         return None
 
-    def _tell(self, message: str) -> None:
-        with self._asking():
-            tell(message)
+    def _tell(self, message: str | None) -> None:
+        if message:
+            with self._asking():
+                tell(message)
 
     def _fit_linear(
         self, windows: Windows, targets: np.ndarray, weight: np.ndarray, groups: np.ndarray | None
     ) -> None:
         config = self.encoder_.config
         Reading.of(self).check(config)
+        self._tell(unread_params(self, steps=False, virtual=False))
         self.electrodes_ = electrodes_of(windows.rows)
         rows = embed_windows(self, windows) if self.pooling == "auto" else None
         with compute_threads(n_threads_of(config)):
@@ -264,9 +267,7 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
             )
         kind = self._spatial_kind(len(train))
         virtual = kind in VIRTUAL_INITS
-        ignored = ignored_params(self, gradient_steps=bool(len(valid))) if virtual else None
-        if ignored:
-            self._tell(ignored)
+        self._tell(unread_params(self, steps=bool(len(valid)) or not virtual, virtual=virtual))
         columns = {"train_loss": "loss", "valid_loss": "valid_loss"}
         if not len(valid):
             del columns["valid_loss"]
@@ -397,11 +398,8 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
 
     def _scores(self, X: Any) -> np.ndarray:
         """Outputs of the probe's network, ``(n_epochs, n_outputs)``."""
-        windows, device, module = self._load(X), resolve_device(self.device), self.module_
-        if windows.shape[1] < self.n_chans_in_:
-            module = copy.deepcopy(module)
-            left = windows.signals.ch_names
-            module.refit_to([self.ch_names_in_.index(name) for name in left])
+        windows, device = self._load(X), resolve_device(self.device)
+        module = self._network(windows)
         module = module if device.type == "cpu" else copy.deepcopy(module).to(device)
 
         def score(start: int, stop: int) -> torch.Tensor:
@@ -416,6 +414,14 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
                 "holds values of extreme size."
             )
         return scores.numpy()
+
+    def _network(self, windows: Windows) -> ConvLinearProbe | VirtualProbe:
+        """The fitted network, for those of the fitted channels that windows have."""
+        if windows.shape[1] == self.n_chans_in_:
+            return self.module_
+        module = copy.deepcopy(self.module_)
+        module.refit_to([self.ch_names_in_.index(name) for name in windows.signals.ch_names])
+        return module
 
     def _linear_features(self, X: Any) -> Any:
         """What ``linear_`` reads: features, or with ``pooling="auto"`` blocks of them."""

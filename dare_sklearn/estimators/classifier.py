@@ -24,11 +24,12 @@ from .base import ProbeEstimator
 class DAREClassifier(ClassifierMixin, ProbeEstimator):
     """Classify EEG epochs with a frozen or fine-tuned DARE-EEG encoder.
 
-    Parameters stand in four groups: those of every `adaptation` (`encoder` to `verbose`), those of
-    "linear" (`unknown_channels` to `cache_mb`), those of the convolutions of "conv-linear" and
-    "finetune" (`target_channels` to `temporal_kernel`), and those of gradient steps (`max_epochs`
-    to `callbacks`), which "finetune" takes, and "conv-linear" with ``spatial_init="spline"`` or
-    "random", or with ``validation_fraction > 0``.
+    Parameters stand in four groups: those that every `adaptation` reads (`encoder` to `verbose`),
+    those of "linear" (`unknown_channels` to `cache_mb`), those of the convolutions of "conv-linear"
+    and "finetune" (`target_channels` to `temporal_kernel`), and those of gradient steps
+    (`max_epochs` to `callbacks`), which "finetune" takes, and "conv-linear" with
+    ``spatial_init="spline"`` or "random", or with ``validation_fraction > 0``. ``fit`` warns of a
+    parameter that was changed and that its mode does not read.
 
     Parameters
     ----------
@@ -54,6 +55,8 @@ class DAREClassifier(ClassifierMixin, ProbeEstimator):
         Device of torch; "auto" takes CUDA, then MPS, then the CPU.
     precision : {"auto", "float32", "bfloat16"}, default="auto"
         Precision of the networks; "auto" is bfloat16 on GPUs that have it, and float32 elsewhere.
+    batch_size : int, default=64
+        Epochs in a batch: of gradient steps, and of what is embedded or predicted at once.
     random_state : int, RandomState or None, default=None
         Seeds initial weights, order of epochs, dropout and the validation split.
     verbose : int, default=0
@@ -84,11 +87,11 @@ class DAREClassifier(ClassifierMixin, ProbeEstimator):
         one. They are common spatial patterns ("csp"; for numbers SPoC), Xdawn filters of each class
         ("xdawn"), or both and the spline's ("auto"), fitted by MNE on the labelled training epochs.
         One linear map reads their tokens and the power of their patch embedding: a sum of ridge
-        regressions, weighed by cross-validation that fits the filters anew. There are no gradient
-        steps, and a warning names parameters of such steps that the user has changed. With
-        ``validation_fraction > 0`` steps follow, and are kept only if they lower the loss of the
-        held-out epochs. Channels may be missing in ``predict``: the filters are refitted to those
-        left. With fewer than five epochs of a class there are only the spline's virtual electrodes.
+        regressions, weighed by cross-validation that fits the filters anew, without gradient steps.
+        With ``validation_fraction > 0`` steps follow, and are kept only if they lower the loss of
+        the held-out epochs. Channels may be missing in ``predict``: the filters are refitted to
+        those left. With fewer than five epochs of a class there are only the spline's virtual
+        electrodes.
         "auto" means "spline" for ``adaptation="finetune"``, several spatial layers, a temporal
         kernel, and beyond 5,000 training epochs, whose kernels would fill the memory.
     spatial_layers : int, default=1
@@ -98,8 +101,6 @@ class DAREClassifier(ClassifierMixin, ProbeEstimator):
         one, with batch norm and GELU (15 in the paper); None: no such layer.
     max_epochs : int, default=100
         Passes through the training epochs.
-    batch_size : int, default=64
-        Epochs in a batch.
     lr : float or None, default=None
         Peak of the learning rate. None: 5e-3 for "conv-linear" and 5e-4 for "finetune". The
         paper's 5e-4 for "conv-linear" suits thousands of epochs; on a few dozen, 100 passes at that
@@ -116,7 +117,7 @@ class DAREClassifier(ClassifierMixin, ProbeEstimator):
         Share of the training epochs (or of the ``groups`` that ``fit`` is given) that is held out
         to stop early and keep the best weights.
     patience : int, default=20
-        Epochs without improvement before the training stops.
+        With ``validation_fraction > 0``: passes without improvement before the training stops.
     callbacks : list of skorch callbacks or None, default=None
         Called during training beside our own.
 

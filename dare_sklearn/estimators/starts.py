@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from inspect import signature
-from typing import Any
 
 import numpy as np
 import torch
@@ -25,26 +23,6 @@ PENALTIES = tuple(10.0 ** np.arange(-2, 3.25, 0.5))
 N_CHOICE = 1000  # epochs that readings are weighed on at most
 BLOCK = 256  # epochs that are read at once
 READS = {"csp": ("power", "tokens"), "xdawn": ("tokens",), "spline": ("tokens", "power")}
-
-
-# Parameters of gradient steps, and those that no virtual electrode has
-STEPS = ("max_epochs", "lr", "weight_decay", "label_smoothing", "callbacks")
-DROPOUTS = ("adapter_dropout", "dropout")
-
-
-def ignored_params(estimator: Any, gradient_steps: bool) -> str | None:
-    """A sentence on the parameters that the user has set and that virtual electrodes ignore."""
-    names = DROPOUTS if gradient_steps else STEPS + DROPOUTS
-    params = signature(type(estimator)).parameters
-    changed = [k for k in names if k in params and getattr(estimator, k) != params[k].default]
-    if not changed:
-        return None
-    why = "has no dropout" if gradient_steps else "takes no gradient step"
-    more = "" if gradient_steps else ", validation_fraction > 0 adds steps"
-    return (
-        f"ignored {', '.join(changed)}: spatial_init={estimator.spatial_init!r} {why} "
-        f"(spatial_init='spline' trains by gradient{more})."
-    )
 
 
 def make_probe(

@@ -45,25 +45,25 @@ def _setting(cls: type, **fixed) -> Callable:
     return make
 
 
-_probe = {"encoder": None, "spatial_init": "spline", "max_epochs": 1, "batch_size": 4}
-_classifier = partial(_setting, DAREClassifier, **_probe)
-_regressor = partial(_setting, DARERegressor, **_probe)
+_steps = {"encoder": None, "spatial_init": "spline", "max_epochs": 1, "batch_size": 4}
+_classifier = partial(_setting, DAREClassifier, **_steps)
+_closed_form = {"encoder": None, "batch_size": 4}
 _pretraining = {"max_epochs": 1, "batch_size": 4}
 
 CLASSIFIERS = {
     "classifier-conv-linear": _classifier(),
-    "classifier-virtual": _setting(DAREClassifier, encoder=None, batch_size=4),
+    "classifier-virtual": _setting(DAREClassifier, **_closed_form),
     "classifier-all-layers": _classifier(
         spatial_layers=2, temporal_kernel=5, adapter_dropout=0.1, class_weight="smooth",
         label_smoothing=0.1,
     ),
-    "classifier-linear": _classifier(adaptation="linear"),
+    "classifier-linear": _setting(DAREClassifier, **_closed_form, adaptation="linear"),
     "classifier-finetune": _classifier(adaptation="finetune"),
 }  # fmt: skip
 REGRESSORS = {
-    "regressor-conv-linear": _regressor(),
-    "regressor-virtual": _setting(DARERegressor, encoder=None, batch_size=4),
-    "regressor-linear": _regressor(adaptation="linear"),
+    "regressor-conv-linear": _setting(DARERegressor, **_steps),
+    "regressor-virtual": _setting(DARERegressor, **_closed_form),
+    "regressor-linear": _setting(DARERegressor, **_closed_form, adaptation="linear"),
 }
 EMBEDDERS = {
     "embedder-mean": _setting(DAREEmbedder, encoder=None, batch_size=4),

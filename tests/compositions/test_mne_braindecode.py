@@ -93,7 +93,7 @@ def virtual(**params):
 
 
 def linear(**params):
-    return conv(adaptation="linear", **params)
+    return virtual(adaptation="linear", **params)
 
 
 def embedder(**params):

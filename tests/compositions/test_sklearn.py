@@ -472,7 +472,7 @@ def test_randomized_search(data):
 def test_halving_search(container, data):
     adapt, X = container
     search = HalvingGridSearchCV(
-        adapt(linear()), {"C": [1e-9, 1e-3, 1.0]}, min_resources=8, cv=2, random_state=0,
+        adapt(linear(pooling="flatten")), {"C": [1e-9, 1e-3, 1.0]}, min_resources=8, cv=2, random_state=0,
         scoring="neg_log_loss", error_score="raise",
     ).fit(X, data[1])  # fmt: skip
     assert search.n_resources_ == [8, 24] and search.best_params_["C"] > 1e-9
@@ -597,7 +597,9 @@ def test_more_outputs_and_boosting(data, model):
     assert set(many.predict(X)[:, 1]) <= {"a", "b", "c"}
     rest = OneVsRestClassifier(model()).fit(X, two[:, 1])
     assert len(rest.estimators_) == 3 and rest.predict_proba(X).shape == (24, 3)
-    boosted = AdaBoostClassifier(linear(C=1e-4), n_estimators=2, random_state=0).fit(X, y)
+    boosted = AdaBoostClassifier(
+        linear(pooling="flatten", C=1e-4), n_estimators=2, random_state=0
+    ).fit(X, y)
     assert boosted.score(X, y) > 0.75
 
 
@@ -653,15 +655,11 @@ def amplitude(data):
 
 
 def regressor(adaptation):
-    return DARERegressor(
-        None,
-        **PARAMS,
-        adaptation=adaptation,
-        alpha=10.0,
-        spatial_init="spline",
-        max_epochs=2,
-        batch_size=8,
-    )
+    read = {
+        "conv-linear": {"spatial_init": "spline", "max_epochs": 2},
+        "linear": {"pooling": "flatten", "alpha": 10.0},
+    }
+    return DARERegressor(None, adaptation=adaptation, batch_size=8, **read[adaptation], **PARAMS)
 
 
 @pytest.mark.parametrize("adaptation", ["conv-linear", "linear"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from functools import partial
 
 import numpy as np
 import pytest
@@ -34,32 +35,15 @@ def data():
     return make_data()
 
 
-def classifier(**params):
-    return DAREClassifier(
-        None,
-        **{
-            "spatial_init": "spline",
-            "max_epochs": 30,
-            "lr": 5e-3,
-            "batch_size": 16,
-            **PARAMS,
-            **params,
-        },
-    )
+def probe(cls, encoder=None, *, adaptation="conv-linear", max_epochs=30, **params):
+    """A probe in one of the modes; the linear one takes no steps."""
+    params = {"adaptation": adaptation, "batch_size": 16, **PARAMS, **params}
+    if adaptation != "linear":
+        params = {"spatial_init": "spline", "max_epochs": max_epochs, "lr": 5e-3, **params}
+    return cls(encoder, **params)
 
 
-def regressor(**params):
-    return DARERegressor(
-        None,
-        **{
-            "spatial_init": "spline",
-            "max_epochs": 30,
-            "lr": 5e-3,
-            "batch_size": 16,
-            **PARAMS,
-            **params,
-        },
-    )
+classifier, regressor = (partial(probe, cls) for cls in (DAREClassifier, DARERegressor))
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -68,7 +52,7 @@ def test_learns_what_is_there(data, mode):
     test_X, test_y = make_data(seed=1)
     clf = classifier(adaptation=mode).fit(X, y)
     assert clf.score(test_X, test_y) > 0.85
-    reg = regressor(adaptation=mode, alpha=100.0).fit(X, 100 + 40 * y)
+    reg = regressor(adaptation=mode).fit(X, 100 + 40 * y)
     assert reg.score(test_X, 100 + 40 * test_y) > 0.5
 
 
@@ -127,9 +111,7 @@ def test_a_shared_encoder_is_never_trained(data, mode):
     X, y = data
     pretrainer = DAREPretrainer(max_epochs=0, **PARAMS).fit(X)
     before = {n: v.clone() for n, v in pretrainer.encoder_.state_dict().items()}
-    clf = DAREClassifier(
-        pretrainer, adaptation=mode, spatial_init="spline", max_epochs=3, lr=5e-3, **PARAMS
-    ).fit(X, y)
+    clf = classifier(pretrainer, adaptation=mode, max_epochs=3).fit(X, y)
     assert all(torch.equal(v, before[n]) for n, v in pretrainer.encoder_.state_dict().items())
     tuned = clf.encoder_.state_dict()
     changed = any(not torch.equal(tuned[n], before[n]) for n in before)
@@ -146,9 +128,7 @@ def test_noise_labels_stay_at_chance():
     pretrainer = DAREPretrainer(max_epochs=1, batch_size=32, **PARAMS)
     for encoder in (None, pretrainer, clone(pretrainer).fit(X)):
         for mode in ("linear", "finetune"):
-            clf = DAREClassifier(
-                encoder, adaptation=mode, spatial_init="spline", max_epochs=5, lr=5e-3, **PARAMS
-            )
+            clf = classifier(encoder, adaptation=mode, max_epochs=5, batch_size=64)
             scores = cross_val_score(clf, X, y, cv=4, error_score="raise")
             assert abs(scores.mean() - 0.5) < 0.15, (encoder, mode)  # 0.15: over 3 standard errors
 
@@ -156,7 +136,10 @@ def test_noise_labels_stay_at_chance():
 def test_nested_names_in_a_grid(data):
     X, y = data
     clf = DAREClassifier(
-        DAREPretrainer(max_epochs=1, batch_size=16, random_state=0), adaptation="linear", **PARAMS
+        DAREPretrainer(max_epochs=1, batch_size=16, random_state=0),
+        adaptation="linear",
+        pooling="flatten",
+        **PARAMS,
     )
     grid = GridSearchCV(clf, {"encoder__mask_alignment": [0.0, 0.1], "C": [0.1, 1.0]}, cv=2,
                         error_score="raise")  # fmt: skip

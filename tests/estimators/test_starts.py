@@ -218,25 +218,6 @@ def test_where_auto_is_spline(rhythm, monkeypatch):
     check()
 
 
-def test_ignored_parameters_are_named(rhythm):
-    """One warning names all that was set in vain; what is used is not named."""
-    X, y = rhythm[0][:12], rhythm[1][:12]
-    params = {"max_epochs": 3, "lr": 1e-3, "dropout": 0.1, "label_smoothing": 0.1, "patience": 3}
-    model = DAREClassifier(None, random_state=0, **params, **LAYOUT)
-    with pytest.warns(UserWarning) as caught:
-        model.fit(X, y)
-    (warning,) = caught
-    assert "DAREClassifier: ignored max_epochs, lr, label_smoothing, dropout:" in str(
-        warning.message
-    )
-    with pytest.warns(UserWarning, match="DARERegressor: ignored callbacks: spatial_init='auto'"):
-        DARERegressor(None, callbacks=[], **LAYOUT).fit(X, y)
-    with pytest.warns(UserWarning, match="DAREClassifier: ignored dropout: .* has no dropout"):
-        model.set_params(validation_fraction=0.5).fit(X, y, groups=np.arange(12))
-    assert model.n_iter_ >= 1 and len(model.history_) == model.n_iter_
-    model.set_params(validation_fraction=0.0, spatial_init="spline").fit(X, y)
-
-
 def test_time():
     rng = np.random.default_rng(0)
     X = rng.normal(size=(500, 6, 512)).astype(np.float32) * 10

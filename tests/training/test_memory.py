@@ -56,9 +56,9 @@ def embedder(**params):
 
 
 def probe(cls=DAREClassifier, **params):
-    return cls(
-        None, **{**LAYOUT, "spatial_init": "spline", "batch_size": 12, "max_epochs": 2, **params}
-    )
+    linear = params.get("adaptation") == "linear"
+    steps = {} if linear else {"spatial_init": "spline", "max_epochs": 2}
+    return cls(None, **{**LAYOUT, **steps, "batch_size": 12, **params})
 
 
 # the helper -----------------------------------------------------------------------------------

@@ -39,7 +39,7 @@ def count_arrivals():
 
 
 def searches(encoder):
-    probe = DAREClassifier(encoder, adaptation="linear", **LAYOUT)
+    probe = DAREClassifier(encoder, adaptation="linear", pooling="flatten", **LAYOUT)
     found = GridSearchCV(probe, {"C": [0.1, 10.0]}, cv=2, n_jobs=-1).fit(X, Y)
     across = cross_val_predict(
         probe, X, Y, groups=SUBJECTS, cv=LeaveOneGroupOut(), method="predict_proba", n_jobs=-1

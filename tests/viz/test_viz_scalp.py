@@ -138,7 +138,8 @@ def test_bad_probes(probe):
         plot_spatial_filters(DAREEmbedder(None))
     with pytest.raises(NotFittedError):
         plot_spatial_filters(make_probe())
-    linear = make_probe(adaptation="linear").fit(X, Y)
+    layout = {name: value for name, value in LAYOUT.items() if name != "target_channels"}
+    linear = DAREClassifier(None, adaptation="linear", ch_names=NAMES, **layout).fit(X, Y)
     with pytest.raises(ValueError, match="adaptation='linear' has none"):
         plot_spatial_filters(linear)
     for wrong, said in ((["Cz"], "Cz"), ([], "none")):
