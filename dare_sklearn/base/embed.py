@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 import torch
 from sklearn.decomposition import PCA
+from tqdm import tqdm
 from xxhash import xxh3_128
 
 from .. import __version__
@@ -54,13 +56,19 @@ def embed_each(estimator: Any, windows: Windows, work: Callable[[np.ndarray], An
     """
     network = _Network(estimator, windows.rows)
     params = vars(estimator)  # not every estimator has a cache
+    shown = params.get("verbose")
     cache = open_cache(params["cache"], params["cache_mb"]) if "cache" in params else None
 
     def embed(start: int, stop: int) -> Any:
         block = windows[start:stop]
-        return work(network.run(block) if cache is None else _through(cache, network, block))
+        part = work(network.run(block) if cache is None else _through(cache, network, block))
+        if bar is not None:
+            bar.update(stop - start)
+        return part
 
-    with estimator._asking(), compute_threads(n_threads_to_embed()):
+    # a bar that is switched off starts its thread too
+    bar = tqdm(desc="embedding", total=len(windows), leave=False, unit="epoch") if shown else None
+    with estimator._asking(), compute_threads(n_threads_to_embed()), bar or nullcontext():
         return run_in_batches(embed, len(windows), estimator.batch_size)
 
 

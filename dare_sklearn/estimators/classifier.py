@@ -60,7 +60,7 @@ class DAREClassifier(ClassifierMixin, ProbeEstimator):
     random_state : int, RandomState or None, default=None
         Seeds initial weights, order of epochs, dropout and the validation split.
     verbose : int, default=0
-        1 shows a progress bar and a line of losses per epoch.
+        1 shows a progress bar while epochs are embedded, or one with a line of losses per pass.
     unknown_channels : {"interpolate", "drop", "error"}, default="interpolate"
         For "linear": how to handle channels that the encoder does not know. The other modes take
         any channel as it is.

@@ -36,6 +36,7 @@ EMBEDDING_CONSTRAINTS: dict = {
     "precision": [StrOptions(set(PRECISIONS))],
     "compile": ["boolean"],
     "random_state": ["random_state"],
+    "verbose": ["verbose"],
 }
 
 
@@ -140,6 +141,8 @@ class DAREEmbedder(EmbeddingMixin, BaseEstimator):
         compiler; if compilation fails, a warning says so and the network runs uncompiled.
     random_state : int, RandomState or None, default=None
         Seeds an untrained encoder (``encoder=None``).
+    verbose : int, default=0
+        1 shows a progress bar while epochs are embedded.
 
     Attributes
     ----------
@@ -195,6 +198,7 @@ class DAREEmbedder(EmbeddingMixin, BaseEstimator):
     precision: str = "auto"
     compile: bool = False
     random_state: Any = None
+    verbose: int = 0
 
     _takes_fewer_chans = True
     _parameter_constraints: ClassVar[dict] = {

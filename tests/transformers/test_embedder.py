@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from sklearn.base import clone
@@ -122,3 +124,18 @@ def test_a_network_is_no_encoder():
 def test_unknown_arguments_of_fit_transform(epochs):
     with pytest.raises(TypeError, match="groups"):
         DAREEmbedder("nano").fit_transform(epochs, groups=[1])
+
+
+@pytest.mark.parametrize("pooling", ["flatten", "covariance"])
+def test_progress(capfd, pooling):
+    """A bar counts epochs, in every pass over them, and only where it was asked for."""
+    params = {"views": "electrodes", "pooling": pooling, "batch_size": 4, "random_state": 0}
+    X = np.random.default_rng(0).normal(scale=10, size=(10, 3, 128))
+    layout = {"ch_names": ["C3", "Cz", "C4"], "sfreq": 128.0, "unit": "uV"}
+    loud = DAREEmbedder(None, verbose=1, **params, **layout).fit(X)
+    capfd.readouterr()
+    found = loud.transform(X)
+    assert re.search(r"embedding: 100%.* 10/10 ", capfd.readouterr().err)
+    quiet = DAREEmbedder(None, **params, **layout).fit(X)
+    np.testing.assert_array_equal(quiet.transform(X), found)
+    assert capfd.readouterr().err == ""
