@@ -24,8 +24,8 @@ frequency, subject = epochs.metadata["label"].to_numpy(), epochs.metadata["subje
 epochs.metadata.groupby(["subject", "label"]).size().unstack()
 
 # %%
-# ``pooling`` says what becomes of the encoder's output for every 250 ms: "mean" averages it over
-# the epoch. The columns have names (summary token, dimension).
+# ``pooling`` says how the encoder's outputs for every 250 ms are summarised: "mean" averages them
+# over the epoch. The columns have names (summary token, dimension).
 embedder = DAREEmbedder("nano", pooling="mean").set_output(transform="pandas")
 Z = embedder.fit_transform(epochs)
 Z.iloc[:5, :6].round(2)

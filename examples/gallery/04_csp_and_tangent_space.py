@@ -2,8 +2,9 @@
 DARE next to CSP and tangent space
 ==================================
 
-Is the foundation model worth it on this task? Only a comparison on the same folds tells, against
-what the field has used for years: common spatial patterns (CSP) and Riemannian tangent space.
+Is the foundation model worth it on this task? Only a comparison on the same folds can answer that,
+against what the field has used for years: common spatial patterns (CSP) and Riemannian tangent
+space.
 """
 
 from sklearn.linear_model import LogisticRegression
@@ -17,8 +18,8 @@ from dare_sklearn.transformers import classical_pipelines
 from dare_sklearn.viz import plot_scores, plot_significance
 
 # %%
-# Motor imagery of ten people: left or right hand, told apart by rhythms over the other side's motor
-# cortex.
+# Motor imagery of ten people: left or right hand, which differ in the rhythms over the motor cortex
+# of the other side.
 montage = "F3 Fz F4 FC5 FC3 FC1 FC2 FC4 FC6 C5 C3 C1 Cz C2 C4 C6 CP5 CP3 CP4 CP6 Pz".split()
 epochs = simulate_epochs(
     "motor", n_subjects=10, n_epochs=24, duration=2.0, ch_names=montage, random_state=0

@@ -72,7 +72,7 @@ scores = pd.concat(parts, ignore_index=True)
 plot_scores(scores, "roc_auc", summarize(scores), chance=0.5)
 
 # %%
-# Where does the answer come from? The fitted model tells the share of each block: tokens of all
+# Where does the answer come from? The fitted model knows the share of each block: tokens of all
 # electrodes together (joint), tokens of each electrode by itself (electrodes), their covariance,
 # their power, the signal as the encoder's principal filters keep it (evoked), and covariances in
 # the bands of these filters.

@@ -79,4 +79,4 @@ figure.colorbar(image, ax=right, label="area under the ROC curve")
 #     epochs, y, meta = P300(resample=256).get_data(BNCI2014_009(), return_epochs=True)
 #     y, subject = y == "Target", meta["subject"].to_numpy()
 #
-# A patch lasts 250 ms. For a finer time axis, embed epochs that are cut anew some samples later.
+# A patch lasts 250 ms. For a finer time axis, embed epochs that are cut some samples later.
