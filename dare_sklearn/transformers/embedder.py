@@ -57,8 +57,8 @@ class EmbeddingMixin(SignalInputMixin, PushToHubMixin, PlainStateMixin, Transfor
         -------
         ndarray of float32, shape (n_epochs, n_features)
             ``embed_num * embed_dim`` features for "mean", twice as many for "mean_std", and
-            ``n_patches`` times as many for "flatten"; as many for every electrode alone. For
-            "tokens" ``(n_epochs, n_views, n_patches * embed_num * embed_dim)``.
+            ``n_patches`` times as many for "flatten"; with ``views="electrodes"`` as many for each
+            electrode. For "tokens" ``(n_epochs, n_views, n_patches * embed_num * embed_dim)``.
         """
         check_is_fitted(self, "encoder_")
         windows = self._load(X)
@@ -108,19 +108,19 @@ class DAREEmbedder(EmbeddingMixin, BaseEstimator):
         How to handle channels that are not among the encoder's 62 electrodes: interpolate them onto
         the nearest of these that were not recorded (with a warning), drop or refuse them.
     views : {"joint", "electrodes"}, default="joint"
-        "joint" encodes all electrodes of a patch (250 ms) together. "electrodes" encodes every
-        electrode alone, which keeps where a signal was.
+        "joint" encodes all electrodes of a patch (250 ms) together. "electrodes" encodes each
+        electrode separately, which keeps where a signal was.
     pooling : {"mean", "mean_std", "flatten", "covariance", "power", "tokens"}, default="mean"
         "mean" averages tokens over patches, "mean_std" adds their standard deviation, "flatten"
-        keeps every patch, and with it the time course. Of electrodes alone: "covariance" is the
-        covariance of electrodes over patches and dimensions of their tokens (their mean over the
-        epochs of ``fit`` is taken off), as vectors of the tangent space at the mean of ``fit``
-        [1]_; "power" is the log-variance of the encoder's learned filters (its patch embedding)
-        over overlapping patches. "tokens" keeps everything, three-dimensional, for pyriemann's
-        estimators.
+        keeps every patch, and with it the time course. Only with ``views="electrodes"``:
+        "covariance" is the covariance of electrodes over patches and dimensions of their tokens
+        (minus their mean over the epochs of ``fit``), as vectors of the tangent space at the mean
+        of ``fit`` [1]_; "power" is the log-variance of the encoder's learned filters (its patch
+        embedding) over overlapping patches. "tokens" keeps everything in three dimensions, for
+        pyriemann's estimators.
     layer : {"last", "patch"} or int, default="last"
-        What is read: the last block after its layer norm, a block counted from 0, or, of
-        electrodes alone, the patch embedding before any block.
+        The layer that is read: the last block after its layer norm, a block counted from 0, or,
+        with ``views="electrodes"``, the patch embedding before any block.
     n_components : int or None, default=None
         Principal components, of the epochs of ``fit``, that features are reduced to.
     batch_size : int, default=64
@@ -149,7 +149,7 @@ class DAREEmbedder(EmbeddingMixin, BaseEstimator):
     encoder_ : Encoder
         The frozen encoder.
     electrodes_ : tuple of str
-        Electrodes that the encoder reads, in the order of the views of electrodes alone.
+        Electrodes that the encoder reads, in the order of the views.
     space_ : TokenTangentSpace
         Mean token and reference of the tangent space (for "covariance").
     pca_ : sklearn.decomposition.PCA
@@ -165,8 +165,8 @@ class DAREEmbedder(EmbeddingMixin, BaseEstimator):
     Notes
     -----
     ``fit`` reads the epochs' values only for "covariance" and for `n_components`. A fitted
-    electrode that later epochs lack is embedded from its interpolated signal where electrodes are
-    encoded alone, and left out where they are encoded together.
+    electrode that later epochs lack is embedded from its interpolated signal with
+    ``views="electrodes"``, and left out with "joint".
 
     References
     ----------
