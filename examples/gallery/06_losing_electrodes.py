@@ -54,7 +54,7 @@ print(caught[0].message)
 
 # %%
 # A classical pipeline has a weight for every channel and needs all of them. MNE can fill the gaps
-# from the neighbours (spherical splines). That is good practice, so it competes with it, also in
+# from the neighbours (spherical splines). That is good practice, so it is compared, also in
 # front of the encoder.
 rng = np.random.default_rng(0)
 rows = []
@@ -85,7 +85,7 @@ scores.pivot_table(index="model", columns="share", values="score").round(3)
 # %%
 # Scores are areas under the ROC curve, averaged over the three new people; the bands reach from the
 # worst to the best choice of lost electrodes. Compare the slopes, and the line of the
-# untrained encoder: only what lies above it is owed to pretraining.
+# untrained encoder: only the difference from it is due to pretraining.
 points = scores.groupby(["model", "share"])["score"].agg(["mean", "min", "max"]).reset_index()
 plot_curve(points, "share", hue="model", low="min", high="max", chance=0.5)
 

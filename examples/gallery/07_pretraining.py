@@ -35,7 +35,7 @@ pretrainer.history_.iloc[[0, -1]].round(3)
 # flat line scores). *Anchor alignment*: say what the momentum encoder makes of the complete
 # signal. *Mask alignment*: find the other view of the same window among all windows of the batch
 # (chance is the logarithm of their number). The *activation penalty* keeps embeddings small. A
-# total that falls does not say that the encoder got useful; the next two figures ask that.
+# falling total does not mean that the encoder has become useful; the next two figures ask that.
 plot_losses(pretrainer)
 
 # %%
@@ -76,7 +76,7 @@ plot_scores(scores, "roc_auc", summarize(scores), chance=0.5)
 
 # %%
 # Look whether "this one" is above "untrained" before you believe in a pretraining; after so short
-# a one there is no reason that it should be. The paper makes 200 passes through
+# a one there is no reason that it should be. The paper takes 200 passes through
 # its recordings, with a batch of 216 windows.
 summarize(scores)[["pipeline", "mean", "low", "high"]].round(3)
 

@@ -52,8 +52,8 @@ windows.description.head()
 # %%
 # With scikit-learn
 # -----------------
-# An embedder takes the data set itself. braindecode leaves the unit of windows open, so it
-# is said here.
+# An embedder takes the data set itself. braindecode does not define the unit of windows, so
+# the embedder is told.
 Z = DAREEmbedder("nano", pooling="flatten", unit="V").fit_transform(windows)
 print(Z.shape)
 
@@ -118,7 +118,7 @@ classifier.fit(train, y=None)
 
 # %%
 # The loss on the three people that it learns from, and on the fourth. That curve is only for
-# looking at: who picks the best epoch from it has tuned on the test data.
+# looking at: picking the best epoch from it would be tuning on the test data.
 history = pd.DataFrame(
     {
         "epoch": classifier.history[:, "epoch"],

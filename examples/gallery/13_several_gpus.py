@@ -72,7 +72,7 @@ ax.spines[:].set_visible(False)
 # - Every process ends with the same fitted object; only the first one writes files.
 # - On SIGTERM the step is finished and saved, and the process exits with code 143, so that a
 #   cluster can put the job back into its queue: see :doc:`/guide/clusters` for a SLURM script.
-# - A cross-validation or a grid search wants other machinery, since its fits are independent:
+# - A cross-validation or a grid search needs other tools, since its fits are independent:
 #   joblib's ``n_jobs``, or its Dask backend.
 #
 # On a public data set

@@ -3,7 +3,7 @@ One reading for imagery and for evoked responses
 ================================================
 
 Common spatial patterns read the power of rhythms, Xdawn reads the time course of evoked responses,
-and somebody has to know which of the two a task needs. The default reading of the frozen encoder,
+and the user has to know which of the two a task needs. The default reading of the frozen encoder,
 ``DAREClassifier(adaptation="linear")``, is the same for both: here it stands beside each
 paradigm's own pipeline, and beside that of the other one.
 """

@@ -70,7 +70,7 @@ scores = compare(
 plot_scores(scores, "roc_auc", summarize(scores), chance=0.5)
 
 # %%
-# The untrained encoder is the control: what lies above it is owed to pretraining. The last pipeline
+# The untrained encoder is the control: the difference is due to pretraining. The last pipeline
 # knows the band of the rhythms, which the other two do not.
 
 # %%

@@ -46,7 +46,7 @@ for patient, rows in simulated.metadata.reset_index(drop=True).groupby("subject"
     raw.export(Path(folder.name, f"{patient}.edf"), physical_range="channelwise")
 
 # %%
-# Now as somebody who got the folder:
+# Now the view of someone who receives the folder:
 files = sorted(Path(folder.name).glob("*.edf"))
 print(mne.io.read_raw_edf(files[0]).ch_names)
 

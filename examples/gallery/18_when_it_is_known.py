@@ -3,7 +3,7 @@ When is it known?
 =================
 
 The tokens keep time: one per patch of 250 ms. MNE's sliding and generalising estimators therefore
-work on them as on signals, and tell when a response can be decoded, and whether it looks alike at
+work on them as on signals, and show when a response can be decoded, and whether it looks alike at
 other times (temporal generalisation, King and Dehaene, 2014).
 """
 
