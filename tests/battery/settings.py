@@ -86,6 +86,7 @@ NETWORKS = {**PROBES, **EMBEDDING}  # those that read signals into an encoder
 ALL = {**PROBES, **TRANSFORMERS}
 # The convolution of a probe takes any channel; whatever reads the encoder's table needs names.
 _LINEAR = ("classifier-linear", "regressor-linear")
+CLOSED_FORM = (*_LINEAR, "classifier-virtual", "regressor-virtual")  # no gradient steps
 NEED_NAMES = {**EMBEDDING, **{name: PROBES[name] for name in _LINEAR}}
 
 

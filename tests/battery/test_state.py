@@ -20,6 +20,7 @@ from sklearn.exceptions import NotFittedError
 from .settings import (
     ALIGNERS,
     ALL,
+    CLOSED_FORM,
     EMBEDDING,
     N_EPOCHS,
     N_TIMES,
@@ -120,15 +121,14 @@ def check_layout_attributes(name, make):
 
 def check_history(name, make):
     n_epochs = 3
-    again = {} if name.endswith("virtual") else {"max_epochs": n_epochs}
+    again = {} if name in CLOSED_FORM else {"max_epochs": n_epochs}
     for estimator in (fitted(name), make(**again).fit(X, target(name))):
         history = estimator.history_
-        closed_form = name.endswith(("-linear", "-virtual")) and "conv" not in name
         assert isinstance(history, pd.DataFrame)
         assert {"epoch", "lr", "seconds"} < set(history.columns)
         assert isinstance(estimator.n_iter_, int)
         assert estimator.n_iter_ >= (not name.endswith("virtual"))
-        if closed_form:
+        if name in CLOSED_FORM:
             assert not len(history)
         else:
             assert history["epoch"].tolist() == list(range(1, estimator.n_iter_ + 1))
