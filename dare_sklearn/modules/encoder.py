@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -9,8 +11,8 @@ from ..signals.electrodes import ELECTRODES
 from .config import DAREConfig
 from .layers import LAYER_NORM_EPS, make_blocks
 
-# Sequences of one electrode that are computed at once: their hidden layer stays in a core's cache.
-SEQS_AT_ONCE = 2048
+# Tokens that a CPU computes at once: with the small sizes their hidden layer stays in its cache.
+TOKENS_AT_ONCE = 4096
 
 
 def to_patches(x: Tensor, patch_size: int) -> Tensor:
@@ -88,7 +90,7 @@ class Encoder(nn.Module):
             patches = patches.flatten(1, 2)[:, visible]  # (B, Nv, Cv, P)
             position = position[visible % channels.shape[0]]  # (Nv, Cv, D)
         tokens = self.patch_embed(patches) + position  # (B, Nv, Cv, D)
-        summary = self._summarize(tokens.flatten(0, 1), layer)  # (B * Nv, E, D)
+        summary = self._in_parts(self._summarize, tokens.flatten(0, 1), layer)  # (B * Nv, E, D)
         return summary.unflatten(0, tokens.shape[:2])  # (B, Nv, E, D)
 
     def forward_electrodes(self, x: Tensor, channels: Tensor, layer: int | None = None) -> Tensor:
@@ -107,12 +109,10 @@ class Encoder(nn.Module):
         """
         position = self.channel_embed(channels)[:, None]  # (C, 1, D)
         tokens = self.patch_embed(x.unflatten(-1, (-1, self.config.patch_size))) + position
+        seqs = tokens.flatten(0, 2)[:, None]  # (B * C * N, 1, D)
         pairs = self.config.embed_num == 1
-        summaries = [
-            self._summarize_pairs(seqs, layer) if pairs else self._summarize(seqs[:, None], layer)
-            for seqs in tokens.flatten(0, 2).split(SEQS_AT_ONCE)  # of (B * C * N, D)
-        ]
-        return torch.cat(summaries).unflatten(0, tokens.shape[:3])
+        summary = self._in_parts(self._summarize_pairs if pairs else self._summarize, seqs, layer)
+        return summary.unflatten(0, tokens.shape[:3])
 
     def filter_bank(self, x: Tensor, stride: int) -> Tensor:
         """The patch embedding as D learned filters of every electrode, in overlapping patches.
@@ -122,6 +122,14 @@ class Encoder(nn.Module):
         Tensor, shape (n_epochs, n_chans, n_windows, embed_dim)
         """
         return self.patch_embed(x.unfold(-1, self.config.patch_size, stride))
+
+    def _in_parts(self, run: Callable[..., Tensor], seqs: Tensor, layer: int | None) -> Tensor:
+        """What a method makes of sequences of channel tokens; on a CPU, of some at a time."""
+        if seqs.device.type != "cpu" or torch.compiler.is_compiling():
+            return run(seqs, layer)
+        n_tokens = seqs.shape[1] + self.config.embed_num
+        parts = seqs.split(max(1, TOKENS_AT_ONCE // n_tokens))
+        return torch.cat([run(part, layer) for part in parts])
 
     def _summarize(self, tokens: Tensor, layer: int | None) -> Tensor:
         """Summary tokens ``(n_seqs, E, D)`` of sequences of channel tokens ``(n_seqs, C, D)``."""
@@ -136,6 +144,7 @@ class Encoder(nn.Module):
     def _summarize_pairs(self, tokens: Tensor, layer: int | None) -> Tensor:
         """The same for sequences of one channel token and one summary token."""
         *before, last = self.blocks if layer is None else self.blocks[: layer + 1]
+        tokens = tokens[:, 0]  # (n_seqs, D)
         summary = self.summary_token[0]  # (1, D): alike in all sequences until the first block
         for block in before:
             tokens, summary = block.forward_pairs(tokens, summary)

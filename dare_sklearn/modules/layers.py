@@ -37,11 +37,18 @@ def rotate(x: Tensor, rotary: tuple[Tensor, Tensor]) -> Tensor:
 
     `rotary` holds the cosines and sines of `RotaryEmbedding`, each ``(n_tokens, R/2)``.
     """
-    cos, sin = (table.to(x.dtype) for table in rotary)
-    n_rotated = 2 * cos.shape[-1]
-    even, odd = x[..., 0:n_rotated:2], x[..., 1:n_rotated:2]
-    turned = torch.stack((even * cos - odd * sin, odd * cos + even * sin), dim=-1)
-    return torch.cat((turned.flatten(-2), x[..., n_rotated:]), dim=-1)
+    cos, sin = rotary
+    if torch.compiler.is_compiling():  # Inductor has no complex numbers
+        cos, sin = cos.to(x.dtype), sin.to(x.dtype)
+        n_rotated = 2 * cos.shape[-1]
+        even, odd = x[..., 0:n_rotated:2], x[..., 1:n_rotated:2]
+        turned = torch.stack((even * cos - odd * sin, odd * cos + even * sin), dim=-1)
+        return torch.cat((turned.flatten(-2), x[..., n_rotated:]), dim=-1)
+    wide = torch.promote_types(x.dtype, torch.float32)
+    turns = torch.complex(cos.to(wide), sin.to(wide))
+    turns = F.pad(turns, (0, x.shape[-1] // 2 - turns.shape[-1]), value=1.0)  # the others stay
+    pairs = torch.view_as_complex(x.to(wide).unflatten(-1, (-1, 2)))
+    return torch.view_as_real(pairs * turns).flatten(-2).to(x.dtype)
 
 
 class Attention(nn.Module):

@@ -6,7 +6,9 @@ import pytest
 import torch
 
 from benchmarks.speed.plain import encode, pretraining_loss, reconstruct
+from dare_sklearn.modules import encoder as encoders
 from dare_sklearn.modules.config import DAREConfig
+from dare_sklearn.modules.layers import RotaryEmbedding, rotate
 from dare_sklearn.pretraining.masks import draw_masks
 from dare_sklearn.pretraining.objective import PretrainingModel
 
@@ -79,3 +81,44 @@ def test_the_same_loss_and_gradients(seed):
     (fast, fast_gradient), (plain, plain_gradient) = found
     torch.testing.assert_close(fast, plain, rtol=1e-5, atol=1e-5)
     assert (fast_gradient - plain_gradient).norm() < 1e-4 * plain_gradient.norm()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_some_sequences_at_a_time(seed, monkeypatch):
+    """The same outputs and gradients, however few tokens are computed at once."""
+    model, x, channels, masks = draw(seed)
+    found = []
+    for at_once in (10**9, 100, 1):
+        monkeypatch.setattr(encoders, "TOKENS_AT_ONCE", at_once)
+        outputs = [
+            model.encoder(x, channels).flatten(),
+            model.encoder(x, channels, masks.visible).flatten(),
+            model.encoder.forward_electrodes(x, channels).flatten(),
+        ]
+        model.zero_grad()
+        torch.cat(outputs).square().sum().backward()
+        gradients = [p.grad.flatten() for p in model.encoder.parameters()]
+        found.append((torch.cat(outputs).detach(), torch.cat(gradients)))
+    for outputs, gradient in found[1:]:
+        torch.testing.assert_close(outputs, found[0][0], rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(gradient, found[0][1], rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("compiling", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+def test_rotation(dtype, compiling, monkeypatch):
+    """Pair number i of a token of patch p is turned by p / 2 times the frequency i."""
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: compiling)
+    head_dim, patches = 16, torch.arange(7)
+    x = torch.randn(2, 3, 7, head_dim, generator=torch.Generator().manual_seed(0))
+    expected = x.double().clone()
+    for i in range(head_dim // 4):
+        for p in patches.tolist():
+            angle = torch.tensor(p / 2 * 10_000.0 ** (-2 * i / (head_dim // 2))).double()
+            cos, sin = angle.cos(), angle.sin()
+            turn = torch.stack([torch.stack([cos, -sin]), torch.stack([sin, cos])])
+            expected[..., p, 2 * i : 2 * i + 2] = x[..., p, 2 * i : 2 * i + 2].double() @ turn.T
+    found = rotate(x.to(dtype), RotaryEmbedding(head_dim)(patches))
+    assert found.dtype == dtype
+    error = {torch.float64: 1e-6, torch.float32: 1e-6, torch.bfloat16: 3e-2}[dtype]
+    torch.testing.assert_close(found.double(), expected, rtol=error, atol=error)
