@@ -30,8 +30,10 @@ OWN = {"amplitude_uv": 1.0, "reference": None}  # the inputs are on the encoder'
 
 
 @pytest.fixture(scope="module")
-def model(parity_folder):
-    return load_pretraining_model(parity_folder / "parity_tiny.ckpt", **OWN)
+def model(parity_folder, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("own_scale")
+    convert(parity_folder / "parity_tiny.ckpt", folder, **OWN)
+    return load_pretraining_model(folder)
 
 
 @pytest.fixture(scope="module")
