@@ -36,16 +36,12 @@ _LOCK = fork_safe(threading.RLock())  # of all caches
 
 
 class EpochCache:
-    """Rows of numbers by key: in memory, and in a folder that processes share.
+    """Rows of numbers by key: in memory, and in a `folder` (or None) that processes share.
 
-    Parameters
-    ----------
-    folder : Path or None
-        Where rows are kept too. Each batch of new ones is a file of its own, written in one step,
-        with a checksum: a damaged file is passed over, and its rows are computed and written
-        again. A folder that cannot be written to is given up. Each gives one warning.
-    limit : int
-        Bytes in memory, and as many in the folder; what was used (written) longest ago goes first.
+    Each batch of new rows is a file of its own, written in one step, with a checksum: a damaged
+    file is passed over, and its rows are computed and written again. A folder that cannot be
+    written to is given up. Each gives one warning. Memory holds `limit` bytes, and the folder as
+    many; what was used (written) longest ago goes first.
     """
 
     def __init__(self, folder: Path | None, limit: int) -> None:

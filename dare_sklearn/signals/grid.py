@@ -23,15 +23,9 @@ class Windows:
 
     Indexing with a slice or an array of numbers reads those epochs, ``(n, n_chans, n_times)``, from
     memory or from their files. `unknown` says how to handle channels outside the table of
-    electrodes ("interpolate", "drop" or "error"); None keeps all as they were recorded.
-
-    Attributes
-    ----------
-    rows : ndarray of int64, shape (n_chans,), or None
-        Rows of the channels in the table of electrodes; None for channels as they were recorded.
-    y : ndarray, shape (n_epochs,), or None
-        The data set's own targets.
-    shape : (n_epochs, n_chans, n_times)
+    electrodes ("interpolate", "drop" or "error"); None keeps all as they were recorded. `rows`
+    ``(n_chans,)`` are those of the channels in the table (None: as they were recorded), `y` are the
+    data set's own targets, or None, and `shape` is ``(n_epochs, n_chans, n_times)``.
     """
 
     def __init__(self, signals: Signals, config: Any, *, unknown: str | None) -> None:

@@ -99,13 +99,8 @@ def _config_sha256(config: Mapping[str, Any]) -> str:
 def read_folder(folder: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Configuration and tensors of the model in `folder`.
 
-    Raises
-    ------
-    FileNotFoundError
-        If one of the two files is missing.
-    ValueError
-        If a file is damaged, was not written by this library, or the weights are not those that
-        the configuration was written with.
+    Raises FileNotFoundError if one of the two files is missing, and ValueError if one is damaged,
+    was not written by this library, or the weights are not those of the configuration.
     """
     folder = Path(folder)
     config_file, weights_file = folder / CONFIG_NAME, folder / WEIGHTS_NAME
