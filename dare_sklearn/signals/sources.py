@@ -262,10 +262,14 @@ def _items(x: Any, open_epochs: Callable[[Path], Any]) -> Iterator[tuple[Any, bo
 
         parts = list(leaves(x, None))
         # the reader refuses a Subset of samples
-        if parts and all(isinstance(part, RawDataset) and i is None for part, i, _ in parts):
-            yield from ((part, True) for part, *_ in parts)
-        else:
+        whole = [isinstance(part, RawDataset) and index is None for part, index, _ in parts]
+        if not any(whole):
             yield x, False
+            return
+        import torch
+
+        for (part, index, _), is_recording in zip(parts, whole, strict=True):
+            yield part if index is None else torch.utils.data.Subset(part, index), is_recording
     else:
         yield x, False
 

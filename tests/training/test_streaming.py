@@ -186,6 +186,12 @@ def test_braindecode_recordings(on_disk):
         np.testing.assert_array_equal(windows, expected)
     with pytest.raises(TypeError, match="Subset of its samples"):
         windows_of(torch.utils.data.Subset(data_set, [3, 4]))
+    # a recording beside windows keeps its bad segments
+    cut = create_fixed_length_windows(data_set, 0, None, 64, 64, on_last_window="drop")
+    (windows,), _, n_bad = windows_of(BaseConcatDataset([data_set.datasets[0], cut.datasets[1]]))
+    (expected,), _, _ = windows_of([data_set.datasets[0], cut.datasets[1]])
+    assert n_bad == 2 and len(windows) == 22
+    np.testing.assert_array_equal(windows, expected)
 
 
 @pytest.mark.parametrize("preload", [True, False])
