@@ -13,7 +13,7 @@ from xxhash import xxh3_128
 
 from .container import LazyEpochs
 from .resampling import resample, resampled_length
-from .validation import Summary
+from .validation import Summary, refuse_complex
 
 N_READ = 2**21  # values that are read together: 16 MB
 
@@ -93,7 +93,7 @@ def read_whole(recording: LazyRecording, *, quartiles: bool = False) -> Contents
     values, digest = np.empty((n_chans, n_times), np.float32), xxh3_128()
     length = max(N_READ // n_chans, 1)
     for start in range(0, n_times, length):
-        stored = recording.stored(start, min(start + length, n_times))
+        stored = refuse_complex(recording.stored(start, min(start + length, n_times)))
         digest.update(np.ascontiguousarray(stored))
         with np.errstate(over="ignore"):  # what float32 cannot hold is reported as infinite
             values[:, start : start + length] = np.multiply(stored, 1e6, dtype=np.float64)

@@ -54,7 +54,7 @@ def summarize(data: Any) -> Summary:
     blocks, looked_at = [], []
     every = -(-len(data) // LOOKED_FOR_TRIGGERS)
     for start in range(0, len(data), BLOCK):
-        values = read(np.arange(start, min(start + BLOCK, len(data))))
+        values = refuse_complex(read(np.arange(start, min(start + BLOCK, len(data)))))
         with np.errstate(invalid="ignore", over="ignore"):  # infinite values are refused below
             spread = values.std(axis=-1, dtype=np.float64)
             flat = np.ptp(values, axis=-1) == 0
@@ -62,6 +62,15 @@ def summarize(data: Any) -> Summary:
         looked_at.append(values[-start % every :: every].copy())
     parts = (np.concatenate(part) for part in zip(*blocks, strict=True))
     return Summary(*parts, _stepped(np.concatenate(looked_at)))
+
+
+def refuse_complex(values: np.ndarray) -> np.ndarray:
+    """The values, if they are real."""
+    if np.iscomplexobj(values):
+        raise SignalError(
+            "X holds complex numbers, as apply_hilbert gives them: pass the signals themselves."
+        )
+    return values
 
 
 def _stepped(values: np.ndarray) -> np.ndarray:
@@ -200,6 +209,7 @@ def to_microvolts(data: np.ndarray, unit: str) -> np.ndarray:
     At an electrode's offset of 100 mV, the rounding of float32 is 0.004 µV: below the noise of any
     amplifier.
     """
+    data = refuse_complex(data)
     with np.errstate(over="ignore"):
         if unit == "V":
             data = np.multiply(data, 1e6, dtype=np.float64)

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import torch
 
+from dare_sklearn import DAREEmbedder, DAREPretrainer
 from dare_sklearn.signals.readers import read_parts, read_signals
 
 NAMES = ["Fp1", "Cz", "O2"]
@@ -230,6 +231,20 @@ def test_bad_inputs(case):
     X, params, error, message = bad_inputs()[case]
     with pytest.raises(error, match=message):
         read(X, **params)
+
+
+def test_analytic_signals_are_refused(epochs):
+    """MNE's objects may hold complex numbers, of which only the real part would be read."""
+    raw = mne.io.RawArray(epochs.get_data()[0], epochs.info, verbose="error").apply_hilbert()
+    analytic = epochs.copy().apply_hilbert()
+    embedder = DAREEmbedder(None)
+    for call in (
+        lambda: embedder.fit(analytic),
+        lambda: embedder.fit(epochs).transform(analytic),
+        lambda: DAREPretrainer().fit(raw),
+    ):
+        with pytest.raises(ValueError, match="X holds complex numbers"):
+            call()
 
 
 def test_parameters_that_contradict_the_input(epochs):
