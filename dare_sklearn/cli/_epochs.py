@@ -115,11 +115,13 @@ def _column(epochs: Any, name: str, option: str, file: str) -> list[str]:
                 f"--{option} {name}: {missing} of {len(values)} epochs of {file} have no value: "
                 "drop them before you save the epochs."
             )
-        if values.dtype.kind == "f" and not np.equal(np.mod(values, 1), 0).all():
-            raise UsageError(
-                f"--{option} {name}: {file} has numbers with decimals there, and not classes. "
-                "(In Python, evaluation.compare takes DARERegressor for them.)"
-            )
+        if values.dtype.kind == "f":
+            if not np.equal(np.mod(values, 1), 0).all():
+                raise UsageError(
+                    f"--{option} {name}: {file} has numbers with decimals there, and not classes. "
+                    "(In Python, evaluation.compare takes DARERegressor for them.)"
+                )
+            values = values.astype(int)  # 1.0 in one file is 1 in another
         return values.astype(str).tolist()
     events = event_labels(epochs)
     if option == "label" and name == EVENT:

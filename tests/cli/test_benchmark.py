@@ -107,6 +107,15 @@ def saved(folder, name, epochs):
     return folder
 
 
+def test_whole_numbers_are_one_label_however_a_file_holds_them(tmp_path):
+    for number, kind in enumerate((int, float)):
+        epochs = make_epochs("ab"[number], seed=number)
+        epochs.metadata = epochs.metadata.assign(stage=np.arange(16) % 2 + np.zeros(16, kind))
+        saved(tmp_path, "ab"[number], epochs)
+    data = from_files(options(tmp_path, label="stage", classes=["0", "1"]))
+    assert set(data.y) == {"0", "1"} and len(data.y) == 32
+
+
 WRONG = {
     "column": (
         {"label": "nonsense"},
