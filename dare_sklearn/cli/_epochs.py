@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..signals.electrodes import TEN_TWENTY
-from ..signals.files import event_labels, holds_epochs, read_epochs
+from ..signals.files import event_labels, event_seconds, holds_epochs, read_epochs
 from ._files import name_files, pick_and_filter
 from ._options import UsageError
 
@@ -55,7 +55,8 @@ def from_files(args: Any) -> Data:
         _check_layout(*parts[-1], *parts[0])
         keep = [i for i, label in enumerate(ours) if label in (args.classes or ours)]
         values.append(epochs.get_data(item=keep, copy=False, verbose="error"))
-        near += _count_overlapping(epochs[keep])
+        if (np.diff(epochs.events[:, 0]) != 1).any():  # else EpochsArray has only numbered them
+            near += _count_overlapping(epochs[keep])
         labels += [ours[i] for i in keep]
         groups += [people[i] for i in keep]
     joined = np.concatenate(values)
@@ -177,5 +178,6 @@ def _without_copies(values: np.ndarray) -> np.ndarray:
 
 def _count_overlapping(epochs: Any) -> int:
     """Epochs that share samples with the one before or after them in the recording."""
-    near = np.diff(np.sort(epochs.events[:, 0])) < len(epochs.times)
+    length = len(epochs.times) / epochs.info["sfreq"]
+    near = np.diff(np.sort(event_seconds(epochs))) < length - 1e-6
     return int((np.r_[near, False] | np.r_[False, near]).sum())

@@ -154,7 +154,7 @@ def _embed(embedder: Any, file: Path, name: str, args: argparse.Namespace) -> An
 
 def _from_epochs(file: Path, name: str, args: argparse.Namespace) -> tuple[Any, list[str], Any]:
     """Epochs that were cut before, their labels and onsets."""
-    from ..signals.files import event_labels
+    from ..signals.files import event_labels, event_seconds
 
     epochs = open_recording(file, args)
     if args.around is not None:
@@ -170,7 +170,7 @@ def _from_epochs(file: Path, name: str, args: argparse.Namespace) -> tuple[Any, 
     epochs = epochs[_wanted(event_labels(epochs), args)].drop_bad(verbose="error")
     if not len(epochs):
         raise _NoEpochs("all its epochs are rejected.")
-    return epochs, event_labels(epochs), epochs.events[:, 0] / epochs.info["sfreq"]
+    return epochs, event_labels(epochs), event_seconds(epochs)
 
 
 def _from_recording(file: Path, name: str, args: argparse.Namespace) -> tuple[Any, list[str], Any]:

@@ -190,6 +190,14 @@ def event_labels(epochs: Any) -> list[str]:
     return [names[number] for number in epochs.events[:, 2]]
 
 
+def event_seconds(epochs: Any) -> np.ndarray:
+    """Times of the events that epochs were cut around, in seconds.
+
+    Events count samples of the recording, which had another rate if the epochs were resampled.
+    """
+    return epochs.events[:, 0] / np.ravel(getattr(epochs, "_raw_sfreq", epochs.info["sfreq"]))[0]
+
+
 def _from_table(raw: Any, path: Path) -> tuple[np.ndarray, list[str]]:
     """Samples, from that at which the recording began to be saved, and labels."""
     import pandas as pd

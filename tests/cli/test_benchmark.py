@@ -100,6 +100,12 @@ def test_copies_and_overlaps_are_noted(tmp_path):
     assert "1 of 16 epochs are exact copies" in data.notes[0]
     assert "16 epochs share samples" in data.notes[1]
     assert len(from_files(options(tmp_path)).notes) == 1
+    # events count samples of the recording: at another rate, the same epochs overlap as much
+    epochs.copy().resample(32).save(tmp_path / "a-epo.fif", overwrite=True, verbose="error")
+    assert "16 epochs share samples" in from_files(options(tmp_path, groups=None)).notes[-1]
+    epochs.events[:, 0] = np.arange(16)  # as EpochsArray numbers what it knows no times of
+    epochs.save(tmp_path / "a-epo.fif", overwrite=True, verbose="error")
+    assert len(from_files(options(tmp_path, groups=None)).notes) == 1  # the copies
 
 
 def saved(folder, name, epochs):

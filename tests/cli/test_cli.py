@@ -101,6 +101,11 @@ def test_embed_events_and_epochs(study, tmp_path):
     assert run("embed", study / "ben-epo.fif", "--out", out, "-q") == OK
     table = pd.read_csv(out)
     assert len(table) == 6 and set(table["subject"]) == {"S001"}
+    resampled = mne.read_epochs(study / "ben-epo.fif", verbose="error").resample(128)
+    resampled.save(tmp_path / "ben-epo.fif", verbose="error")
+    assert run("embed", tmp_path / "ben-epo.fif", "--out", out, "-q") == OK
+    np.testing.assert_allclose(pd.read_csv(out)["onset_s"], table["onset_s"])
+    assert table["onset_s"].tolist() == [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]
 
 
 def test_embed_chooses_and_crops_epochs(study, tmp_path):
