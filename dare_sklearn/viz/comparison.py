@@ -84,7 +84,8 @@ def plot_scores(
         means = None if summary is None else summary[summary["dataset"] == name]
         _draw_scores(panel, part, means, pipelines, metric, chance)
         panel.set_title(style.wrap(name, 32))
-    n_folds = len(results[["dataset", "fold", "subject"]].drop_duplicates())
+    fold = results.columns.intersection(["dataset", "fold", "subject"])
+    n_folds = len(results[fold].drop_duplicates())
     lacking = n_folds - results.groupby("pipeline")[metric].count()
     labels = [
         style.wrap(name) + (f"\n(without {lacking[name]} of {n_folds} folds)" * bool(lacking[name]))

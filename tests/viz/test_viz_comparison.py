@@ -89,6 +89,14 @@ def test_scores_tell_which_folds_are_missing(look):
     assert len(dots(fig.axes[0])[0]) == 3
 
 
+def test_scores_of_a_table_without_people():
+    """The figure needs the columns that its docstring names, and no others."""
+    results = make_results()[["dataset", "pipeline", "fold", "accuracy"]]
+    whole, part = (plot_scores(table, "accuracy").axes[0] for table in (results, results[1:]))
+    assert [label.get_text().count("without") for label in whole.get_yticklabels()] == [0, 0, 0]
+    assert [label.get_text().count("without 1") for label in part.get_yticklabels()] == [1, 0, 0]
+
+
 def test_scores_without_a_summary_have_no_intervals(look):
     fig = plot_scores(make_results(), "accuracy")
     look(fig)
