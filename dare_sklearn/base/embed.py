@@ -60,11 +60,15 @@ def embed_each(estimator: Any, windows: Windows, work: Callable[[np.ndarray], An
     cache = open_cache(params["cache"], params["cache_mb"]) if "cache" in params else None
 
     def embed(start: int, stop: int) -> Any:
-        block = windows[start:stop]
-        part = work(network.run(block) if cache is None else _through(cache, network, block))
+        part = slice(start, stop)
+        if cache is None:
+            rows = network.run(windows[part])
+        else:
+            rows = _through(cache, network, windows, part)
+        done = work(rows)
         if bar is not None:
             bar.update(stop - start)
-        return part
+        return done
 
     # a bar that is switched off starts its thread too
     bar = tqdm(desc="embedding", total=len(windows), leave=False, unit="epoch") if shown else None
@@ -120,15 +124,21 @@ class _Network:
         return rows
 
 
-def _through(cache: EpochCache, network: _Network, block: np.ndarray) -> np.ndarray:
-    """Rows of epochs: from the cache, or computed and put there."""
-    keys = [digest + network.settings for digest in digest_epochs(block)]
+def _through(cache: EpochCache, network: _Network, windows: Windows, part: slice) -> np.ndarray:
+    """Rows of epochs: from the cache, or computed and put there.
+
+    Epochs are known by their values as they were recorded, so that those that are found need not be
+    brought to the encoder's grid.
+    """
+    recorded = windows.signals.data[part]
+    how = network.settings + windows.digest()
+    keys = [digest + how for digest in digest_epochs(recorded)]
     found = cache.get(keys)
     # an epoch may stand there twice (sampling with replacement), and is computed once
     absent = {key: i for i, key in enumerate(keys) if found[i] is None}
     new: dict[bytes, np.ndarray] = {}
     if absent:
-        rows = network.run(block[list(absent.values())])
+        rows = network.run(windows.bring(recorded[list(absent.values())]))
         cache.put(list(absent), rows)
         new = dict(zip(absent, rows, strict=True))
     pairs = zip(keys, found, strict=True)

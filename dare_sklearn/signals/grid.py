@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from xxhash import xxh3_128
 
 from .container import Signals
 from .electrodes import ELECTRODES, electrode_index, electrode_rows, is_pair
@@ -59,6 +60,12 @@ class Windows:
         if self.matrix is not None:
             data = np.matmul(self.matrix, data)
         return np.ascontiguousarray(data, dtype=np.float32)
+
+    def digest(self) -> bytes:
+        """A hash of how recorded epochs are brought to the grid."""
+        how = (self.signals.sfreq, self.target, self.shape[1:])
+        matrix = b"" if self.matrix is None else np.ascontiguousarray(self.matrix).tobytes()
+        return xxh3_128(repr(how).encode() + matrix).digest()
 
     def keep(self) -> Windows:
         """Itself; what is in memory is brought to the grid once, for a caller that reads often."""

@@ -21,6 +21,7 @@ from dare_sklearn import DAREClassifier, DAREEmbedder, DAREPretrainer, DARERegre
 from dare_sklearn.base import cache as _cache
 from dare_sklearn.base.cache import EpochCache
 from dare_sklearn.modules.encoder import Encoder
+from dare_sklearn.signals.grid import Windows
 
 NAMES = ["Fz", "C3", "C4"]
 PARAMS = {"ch_names": NAMES, "sfreq": 64.0, "unit": "uV", "random_state": 0}
@@ -66,6 +67,27 @@ def test_another_version_embeds_anew(X, tmp_path, embedded, monkeypatch, place):
     monkeypatch.setattr(place, "99.0")
     embedder.transform(X)
     assert sum(embedded) == 60
+
+
+def test_what_is_found_is_not_resampled(X, cache, monkeypatch):
+    """An epoch is known as it was recorded, at its own rate."""
+    embedder = DAREEmbedder(None, cache=cache, **PARAMS).fit(X)
+    expected = DAREEmbedder(None, **PARAMS).fit(X).transform(X)
+    assert np.array_equal(embedder.transform(X), expected)
+    brought, bring = [], Windows.bring
+
+    def watched(self, data):
+        brought.append(len(data))
+        return bring(self, data)
+
+    monkeypatch.setattr(Windows, "bring", watched)
+    assert np.array_equal(embedder.transform(X), expected)
+    assert not brought
+    other = DAREEmbedder(None, cache=cache, **{**PARAMS, "sfreq": 128.0})
+    longer = np.concatenate([X, X], axis=-1)  # as many patches as before, at another rate
+    alone = DAREEmbedder(None, **{**PARAMS, "sfreq": 128.0}).fit(longer).transform(longer)
+    assert np.array_equal(other.fit(longer).transform(longer), alone)
+    assert sum(brought) == 60
 
 
 def test_every_epoch_once(X, cache, embedded):
