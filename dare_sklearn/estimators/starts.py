@@ -50,8 +50,9 @@ def make_probe(
 
 
 def enough_epochs(y: np.ndarray) -> bool:
-    """Whether filters can be fitted with labels: five epochs of every class."""
-    return len(y) >= MIN_EPOCHS if y.dtype.kind == "f" else np.bincount(y).min() >= MIN_EPOCHS
+    """Whether filters can be fitted with labels: five epochs of every class, targets that vary."""
+    enough = len(y) >= MIN_EPOCHS if y.dtype.kind == "f" else np.bincount(y).min() >= MIN_EPOCHS
+    return bool(enough and np.ptp(y) > 0)
 
 
 def spatial_parts(

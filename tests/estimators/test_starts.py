@@ -143,6 +143,15 @@ def test_few_trials(rhythm):
     )
 
 
+def test_a_class_of_one_epoch_and_a_constant_target(rhythm):
+    """A fold without the rare class, or with nothing to explain, has no labels to fit filters to."""
+    X, *_ = rhythm
+    rare = DAREClassifier(None, random_state=0, **LAYOUT).fit(X[:24], np.r_[1, np.zeros(23, int)])
+    assert rare.predict(X[:24]).shape == (24,)
+    constant = DARERegressor(None, random_state=0, **LAYOUT).fit(X[:24], np.full(24, 3.0))
+    np.testing.assert_allclose(constant.predict(X[:24]), 3.0)
+
+
 def test_saved_and_loaded(rhythm, tmp_path):
     X, y, _ = rhythm
     model = DAREClassifier(random_state=0, **LAYOUT).fit(X[:80], y[:80])
