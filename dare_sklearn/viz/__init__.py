@@ -5,11 +5,10 @@ Every function returns a matplotlib figure that pyplot does not know: notebooks 
 is changed. With ``ax``, functions draw into a figure of your own and return that one.
 """
 
-from .attention import plot_attention
 from .comparison import plot_cost, plot_paired, plot_scores, plot_significance
 from .curves import plot_curve, plot_losses, plot_mask_invariance
 from .embedding import plot_embedding_map
-from .filters import plot_spatial_filters
+from .networks import plot_attention, plot_spatial_filters
 from .relevance import plot_channel_relevance
 
 __all__ = [

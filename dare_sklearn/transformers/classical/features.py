@@ -1,20 +1,30 @@
-"""Any input as an array for other libraries, and features without labels."""
+"""Any input as an array for other libraries, and features without labels.
+
+Signals are read as float64 microvolts, block by block. These transformers learn nothing but the
+layout of the signals, so none of them can leak.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
 from scipy.linalg import subspace_angles
+from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from ...base.input import SignalInputMixin
+from ...base.state import PlainStateMixin, whole_or_not_at_all
+from ...signals.container import Signals
 from ...signals.resampling import resample, resampled_length
-from ._base import RATE, SignalTransformer, check_band
+from ...signals.validation import UNITS
 
+BLOCK = 256  # epochs that are computed together, so that signals on disk stay there
+RATE = Interval(Real, 0, None, closed="neither")
 BANDS = {
     "delta": (1.0, 4.0), "theta": (4.0, 8.0), "alpha": (8.0, 13.0), "beta": (13.0, 30.0),
     "gamma": (30.0, 45.0),
@@ -23,6 +33,94 @@ BANDS = {
 NARROW = {f"{center} Hz": (center - 1.0, center + 1.0) for center in range(2, 45, 2)}
 # Below what any amplifier resolves (1 nV): the logarithm of a flat channel stays finite.
 FLOOR_UV2 = 1e-6
+
+
+@dataclass(eq=False, repr=False)  # its __init__ only assigns parameters
+class SignalTransformer(SignalInputMixin, PlainStateMixin, TransformerMixin, BaseEstimator):
+    """A fixed function of every epoch; subclasses write `_prepare` and `_compute`."""
+
+    _: KW_ONLY
+    ch_names: Any = None
+    sfreq: float | None = None
+    unit: str = "auto"
+
+    _needs_ch_names = False
+    _fitted_attribute = "n_chans_in_"
+    _parameter_constraints: ClassVar[dict] = {
+        "ch_names": ["array-like", tuple, None],
+        "sfreq": [RATE, None],
+        "unit": [StrOptions(set(UNITS))],
+    }
+
+    @whole_or_not_at_all
+    def fit(self, X: Any, y: Any = None) -> SignalTransformer:
+        """Read the layout of the signals.
+
+        Parameters
+        ----------
+        X : array, mne.Epochs, list of them, or braindecode data set
+            Signals, in any of the library's input types.
+        y : ignored
+
+        Returns
+        -------
+        SignalTransformer
+            Itself.
+        """
+        self._fit_layout(X)
+        return self
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Features of epochs in the fitted layout, float64.
+
+        Parameters
+        ----------
+        X : array, mne.Epochs, list of them, or braindecode data set
+
+        Returns
+        -------
+        ndarray, shape (n_epochs, n_features), or (n_epochs, n_chans, n_times) of `SignalArray`
+        """
+        check_is_fitted(self)
+        return self._run(self._read(X, reset=False))
+
+    @whole_or_not_at_all
+    def fit_transform(self, X: Any, y: Any = None, **fit_params: Any) -> np.ndarray:
+        """`fit` and `transform` in one, reading `X` once."""
+        return self._run(self._fit_layout(X))
+
+    def _fit_layout(self, X: Any) -> Signals:
+        self._validate_params()
+        signals = self._read(X, reset=True)
+        self._prepare()
+        return signals
+
+    def _run(self, signals: Signals) -> np.ndarray:
+        self._prepare()  # parameters may have been set since
+        done = []
+        for start in range(0, signals.n_epochs, BLOCK):
+            block = signals.data[start : start + BLOCK].astype(np.float64, order="C")
+            done.append(self._compute(block).astype(np.float64, copy=False))
+        return done[0] if len(done) == 1 else np.concatenate(done)
+
+    def _prepare(self) -> None:
+        """Refuse parameters that do not fit the layout."""
+
+    def _compute(self, data: np.ndarray) -> np.ndarray:
+        """The answer to ``(n_epochs, n_chans, n_times)`` in microvolts."""
+        raise NotImplementedError
+
+    def _names(self, kinds: Iterable[str]) -> np.ndarray:
+        """Names of features of these kinds, for every channel."""
+        check_is_fitted(self)
+        channels = self.ch_names_in_ or [f"ch{i}" for i in range(self.n_chans_in_)]
+        return np.array([f"{ch}_{kind}" for ch in channels for kind in kinds], dtype=object)
+
+    def _refuse(self, what: str, advice: str) -> None:
+        raise ValueError(
+            f"{type(self).__name__} {what}, with epochs of {self.n_times_in_ / self.sfreq_in_:.3g} "
+            f"s at {self.sfreq_in_:g} Hz: {advice}."
+        )
 
 
 @dataclass(eq=False, repr=False)
@@ -90,7 +188,7 @@ class SignalArray(SignalTransformer):
         self.sfreq_out_ = self.sfreq_in_ if self.resample is None else float(self.resample)
         if self.band is None:
             return
-        check_band(self.band, "The 'band' parameter of SignalArray", open_ends=True)
+        _check_band(self.band, "The 'band' parameter of SignalArray", open_ends=True)
         nyquist = self.sfreq_in_ / 2
         if not all(edge is None or 0 < edge < nyquist for edge in self.band):
             self._refuse(
@@ -189,7 +287,7 @@ class BandPower(SignalTransformer):
                 self._refuse("resolves none of its bands", "pass bands=")
             return
         for name, band in self.bands.items():
-            check_band(band, f"Band {name!r} of BandPower")
+            _check_band(band, f"Band {name!r} of BandPower")
             if band[1] > self.sfreq_in_ / 2 or not _in(freqs, band).any():
                 self._refuse(
                     f"finds no power in the band {name!r} {tuple(band)}",
@@ -345,6 +443,19 @@ class FlickerCCA(SignalTransformer):
             # the largest canonical correlation is the cosine of the smallest angle
             answer[:, column] = [np.cos(subspace_angles(x, flicker)[-1]) for x in centred]
         return answer
+
+
+def _check_band(band: Any, what: str, *, open_ends: bool = False) -> None:
+    """Refuse what is not two rising frequencies; with `open_ends` either may be None."""
+    pair = isinstance(band, list | tuple) and len(band) == 2
+    edges = [edge for edge in band if not (open_ends and edge is None)] if pair else []
+    if not pair or not all(
+        isinstance(e, Real) and not isinstance(e, bool) and e >= 0 for e in edges
+    ):
+        none = ", either of them None" if open_ends else ""
+        raise ValueError(f"{what} must be two frequencies (low, high) in Hz{none}, got {band!r}.")
+    if sorted(set(edges)) != list(edges):
+        raise ValueError(f"{what} must rise from low to high, got {band!r}.")
 
 
 def _in(freqs: np.ndarray, band: tuple[float, float]) -> np.ndarray:
