@@ -19,6 +19,7 @@ import matplotlib
 matplotlib.use("Agg")
 
 import pandas as pd
+import sklearn
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import LeaveOneGroupOut
 from sklearn.pipeline import make_pipeline
@@ -99,6 +100,7 @@ def main() -> None:
         ch_names=MONTAGE,
         random_state=0,
     )
+    sklearn.set_config(enable_metadata_routing=True)  # whole people in the folds of the reading
     pipelines = make_pipelines(args.encoder, args.paradigm)
     encoders = {args.encoder: args.encoder, "untrained": None}
     with tqdm(total=args.subjects + len(encoders), unit="step") as bar:
