@@ -1,8 +1,8 @@
 """The whole library in a minute: simulate, embed, compare, report; no download.
 
 Simulates an oddball task of several people and tells targets from other stimuli in four ways, by
-cross-validation that leaves one person out at a time: with the shipped encoder, one reading of it
-and all of them weighed, and with two classical pipelines. Ends with a table and a report.
+cross-validation that leaves one person out at a time: with the shipped encoder, read in all ways at
+once and by the conv-linear probe, and with two classical pipelines. Ends with a table and a report.
 Run: python examples/demo.py [--paradigm motor]
 """
 
@@ -20,13 +20,10 @@ matplotlib.use("Agg")
 
 import pandas as pd
 import sklearn
-from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import LeaveOneGroupOut
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 from tqdm.auto import tqdm
 
-from dare_sklearn import DAREClassifier, DAREEmbedder, simulate_epochs
+from dare_sklearn import DAREClassifier, simulate_epochs
 from dare_sklearn.evaluation import compare, report, summarize
 from dare_sklearn.evaluation.verdict import judge, sentence
 from dare_sklearn.inspection import mask_invariance
@@ -48,11 +45,7 @@ def make_pipelines(encoder: str, paradigm: str) -> dict:
     classical = classical_pipelines()
     return {
         DARE: DAREClassifier(encoder, adaptation="linear"),
-        "DARE embeddings + LR": make_pipeline(
-            DAREEmbedder(encoder, pooling="flatten"),
-            StandardScaler(),
-            LogisticRegression(C=0.01, max_iter=5_000),
-        ),
+        "DARE conv-linear probe": DAREClassifier(encoder),
         **{name: classical[name] for name in CLASSICAL[paradigm]},
     }
 
