@@ -324,9 +324,12 @@ class BandSpace(BaseEstimator):
         self.whitening_ = np.linalg.inv(np.linalg.cholesky(mean))
         return self
 
-    def transform(self, triangles: np.ndarray) -> np.ndarray:
-        """Vectors ``(n_epochs, n_filters * n_chans * (n_chans + 1) / 2)``, float32."""
-        found = np.empty(triangles.shape, dtype=np.float32)
+    def transform(self, triangles: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        """Vectors ``(n_epochs, n_filters * n_chans * (n_chans + 1) / 2)``, float32.
+
+        `out` is where they are written, if given: an array like `triangles`, or that itself.
+        """
+        found = np.empty(triangles.shape, dtype=np.float32) if out is None else out
         diagonal = np.equal(*np.tril_indices(self.whitening_.shape[-1]))
         for start in range(0, len(triangles), 64):
             part = slice(start, start + 64)
@@ -369,17 +372,17 @@ class AllBlocks(BaseEstimator):
             "covariance": self.space_.fit_transform(
                 lambda work: [work(tokens) for tokens in self._tokens(blocks)]
             ),
-            "bands": self.bands_.transform(blocks["bands"]),
+            "bands": self.bands_.transform(blocks["bands"], out=blocks["bands"]),
         }
 
     def transform(self, rows: np.ndarray) -> dict[str, np.ndarray]:
-        """The same blocks of other epochs."""
+        """The same blocks of other epochs, in the memory of their rows."""
         blocks = self._split(rows)
         parts = [self.space_.transform(tokens) for tokens in self._tokens(blocks)]
         return {
             **blocks,
             "covariance": np.concatenate(parts),
-            "bands": self.bands_.transform(blocks["bands"]),
+            "bands": self.bands_.transform(blocks["bands"], out=blocks["bands"]),
         }
 
     def _split(self, rows: np.ndarray) -> dict[str, np.ndarray]:

@@ -211,6 +211,9 @@ def test_band_space():
     rescaled = BandSpace().fit(1e-3 * cov).transform(1e-3 * cov)
     np.testing.assert_allclose(rescaled, vectors, atol=1e-3)
     np.testing.assert_array_equal(space.transform(cov[3:5]), vectors[3:5])
+    given = cov.copy()
+    space.transform(given, out=given)
+    np.testing.assert_array_equal(given.reshape(len(given), -1), vectors)
     assert np.isfinite(space.transform(np.zeros_like(cov[:2]))).all()
     # the logarithm of twice the standard deviation, in every band and at every electrode
     apart = (vectors[10:] - vectors[:10]).mean(axis=0).reshape(2, -1)
