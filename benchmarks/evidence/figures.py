@@ -22,6 +22,11 @@ LOOKS = (
 )  # fmt: skip
 
 
+def observed(task: str, n: int, unit: str) -> str:
+    """How many of what an interval is over; those of Muse are recordings of one person."""
+    return f"{n} {'recording' if task.startswith('Muse') else unit}s"
+
+
 def overview(summary: pd.DataFrame, ours: list[str], fields: list[str]) -> Figure:
     """One line per task: the default reading, untrained, and the best classical pipeline.
 
@@ -46,8 +51,7 @@ def overview(summary: pd.DataFrame, ours: list[str], fields: list[str]) -> Figur
     ax.plot([], [], ":", color="#999999", label="chance")
     names = []
     for task, (row, *_), _ in rows:
-        unit = "recording" if task == "Muse SSVEP" else row["unit"]  # all of one person
-        names.append(f"{task}\n{METRICS[row['metric']]}, {row['n']} {unit}s")
+        names.append(f"{task}\n{METRICS[row['metric']]}, {observed(task, row['n'], row['unit'])}")
     ax.set_yticks(range(len(rows)), names, fontsize=9)
     ax.set(xlim=(0, 1.01), ylim=(-0.6, len(rows) - 0.4))
     ax.set_xlabel("score on epochs that were not trained on, with its 95 % interval")
