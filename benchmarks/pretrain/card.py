@@ -62,8 +62,8 @@ with more columns, and figures, are in `benchmarks/evidence/results`.
 same with `encoder=None`. The best classical pipeline of a task is that of the highest mean over the
 test folds among those that the field uses for such tasks (`transformers.classical.BEST`): a choice
 that favours it. Intervals are of 95 %, over people (for Muse over recordings), who are scored one
-by one with the model of their fold; over folds, corrected for shared training data, where there is one
-person, where persons are the classes, and where the label is a person's. Where one person was
+by one with the model of their fold; over folds, corrected for shared training data, where there is
+one person, where persons are the classes, and where the label is a person's. Where one person was
 recorded (hands or feet, Muse), nothing follows for other people; of depression and epilepsy there
 are 12 people each, three in a fold."""
 LIMITS = """\
