@@ -267,6 +267,8 @@ def stack(predictions: np.ndarray, targets: np.ndarray, spread: float) -> np.nda
     epochs are few, stay out. If nothing exceeds it, all that vary count alike: with a handful of
     epochs that is better than the choice that happens to fit them.
     """
+    varies = np.linalg.norm(predictions, axis=0) > 1e-9 * np.linalg.norm(targets)
+    predictions = np.where(varies, predictions, 0.0)  # where nothing varies, that is rounding
     products = predictions.T @ predictions
     scales = np.sqrt(np.diag(products))
     # the normal equations as a least squares problem, so that a linear term can join them
@@ -274,8 +276,7 @@ def stack(predictions: np.ndarray, targets: np.ndarray, spread: float) -> np.nda
     root = np.linalg.cholesky(products + ridge * np.eye(len(products))).T
     wanted = predictions.T @ targets - spread * scales
     shares, _ = nnls(root, np.linalg.solve(root.T, wanted), maxiter=100_000)
-    if not shares.any() and scales.any():
-        varies = scales > 1e-9 * scales.max()
+    if not shares.any() and varies.any():
         shares[varies] = 1 / scales[varies]
         mean = predictions @ shares
         least = 0.01 * spread * np.sqrt(len(mean))

@@ -119,6 +119,13 @@ def test_chance_gets_no_share(rng):
     assert 0 < np.sqrt(((unrelated @ shares) ** 2).mean()) < 0.05
 
 
+def test_epochs_that_are_all_the_same_say_nothing():
+    """What folds say of each other is rounding."""
+    y, x = np.arange(10) % 2, np.full((10, 5), 0.1)
+    proba = KernelClassifier().fit({"same": x}, y).predict_proba({"same": x})
+    np.testing.assert_allclose(proba, 0.5)
+
+
 def test_an_epoch_of_weight_two_counts_twice(rng):
     y = np.arange(40) % 2
     blocks = blocks_of(rng, y, 1.0)
