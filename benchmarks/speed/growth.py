@@ -115,6 +115,10 @@ def draw(table: pd.DataFrame, file: Path) -> None:
                 place.set_ylabel(label)
             if row:
                 place.set_xlabel(axis_names[axis])
+                there = [value for value in AXES[axis] if value in set(table[axis])]
+                ticks = there[:: 2 if axis == "epochs" else 1]
+                place.set_xticks(ticks, [f"{value:,}" for value in ticks])
+                place.set_xticks([], minor=True)
     places[0, 0].legend(frameon=False)
     figure.tight_layout()
     figure.savefig(file, dpi=100)
