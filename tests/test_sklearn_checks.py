@@ -17,6 +17,8 @@ from dare_sklearn import (
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*X was sampled at 8 Hz"),
     pytest.mark.filterwarnings("ignore:.*pretrained on scalp EEG"),
+    # they set alpha where there is one, whatever the mode
+    pytest.mark.filterwarnings("ignore:.*alpha=0.01 .read only with"),
 ]
 
 # Two samples at 8 Hz are one patch of 250 ms: scikit-learn's tables have two columns and more.

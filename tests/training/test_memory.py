@@ -227,7 +227,7 @@ probe = DAREClassifier(None, spatial_init="spline", max_epochs=1, batch_size=8, 
 expected = probe.fit(X[:8], np.arange(8) % 2).predict_proba(X)
 with open("/proc/self/status") as file:
     size = next(int(line.split()[1]) * 1024 for line in file if line.startswith("VmSize"))
-resource.setrlimit(resource.RLIMIT_AS, 2 * (size + 60_000_000,))
+resource.setrlimit(resource.RLIMIT_AS, 2 * (size + 30_000_000,))
 probe.set_params(batch_size=400)
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
