@@ -118,6 +118,6 @@ def fresh_encoder(seed: int, config: DAREConfig) -> Encoder:
     """An untrained encoder."""
     from ..pretraining.objective import PretrainingModel
 
-    with torch_seed(seed):
+    with torch_seed(seed, brief=True):
         encoder = PretrainingModel(config).target_encoder
     return encoder.eval().requires_grad_(False)

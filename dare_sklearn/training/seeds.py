@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -21,7 +21,10 @@ def fork_safe(lock: Any) -> Any:
 
 # torch draws initial weights and dropout from generators that all threads share
 _LOCK = fork_safe(threading.RLock())
+_drawing = fork_safe(threading.RLock())
 if hasattr(os, "register_at_fork"):
+    # A fork while a thread draws leaves torch's generator locked in the child for good.
+    os.register_at_fork(before=_drawing.acquire, after_in_parent=_drawing.release)
     # torch's own threads are gone in a forked process, and it would wait for them forever
     os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
 
@@ -38,18 +41,21 @@ def torch_generator(seed: int) -> torch.Generator:
 
 
 @contextmanager
-def torch_seed(seed: int) -> Iterator[None]:
+def torch_seed(seed: int, *, brief: bool = False) -> Iterator[None]:
     """Seed torch inside the block and leave its global generators as they were found.
 
-    Threads take turns here, so that each gets the numbers of its own seed. CUDA is not started: a
-    forked process could not use it anew.
+    Threads take turns here, so that each gets the numbers of its own seed; forks wait for a `brief`
+    block, which only draws. CUDA is not started: a forked process could not use it anew.
     """
-    started = torch.cuda.is_initialized()
-    devices = range(torch.cuda.device_count()) if started else ()
+    n_gpus, started = torch.cuda.device_count(), torch.cuda.is_initialized()
+    turn = _drawing if brief else nullcontext()
     try:
-        with _LOCK, torch.random.fork_rng(devices=devices):
-            torch.manual_seed(seed)
+        with _LOCK, turn, torch.random.fork_rng(devices=range(n_gpus if started else 0)):
+            if n_gpus or torch.backends.mps.is_available():
+                torch.manual_seed(seed)
+            else:  # which would also take locks of devices that are not there
+                torch.default_generator.manual_seed(seed)
             yield
     finally:
-        if not started:
+        if n_gpus and not started:
             torch.cuda.manual_seed_all(torch.initial_seed())  # what it would start with

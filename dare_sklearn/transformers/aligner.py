@@ -409,7 +409,7 @@ def _rows(groups: np.ndarray | None, n_epochs: int) -> Iterator[tuple[Any, np.nd
 def _is_table(X: Any) -> bool:
     """Whether `X` is 2-D: an array, a data frame or a list of lists of numbers."""
     if hasattr(X, "__array__"):
-        return np.asarray(X).ndim == 2
+        return len(X.shape if hasattr(X, "shape") else np.asarray(X).shape) == 2
     return isinstance(X[0], list | tuple | np.ndarray) and isinstance(X[0][0], Real)
 
 
