@@ -17,6 +17,7 @@ from ..signals.electrodes import ELECTRODES
 from ..signals.errors import about
 from ..signals.grid import Windows
 from ..signals.readers import read_signals
+from ..training.device import compute_threads, n_threads_to_embed
 from ..transformers import DAREEmbedder
 
 
@@ -151,5 +152,6 @@ def _n_shared(overlap: float, n_chans: int) -> int:
 def _embed(encoder, data: np.ndarray, index: np.ndarray, view: np.ndarray) -> torch.Tensor:
     """Unit vectors ``(n_trials, n_features)``."""
     x = encoder.normalize(torch.from_numpy(data))[:, view]  # as masks do: the reference first
-    tokens = encoder(x, torch.from_numpy(index[view]))
+    with compute_threads(n_threads_to_embed()):
+        tokens = encoder(x, torch.from_numpy(index[view]))
     return F.normalize(tokens.mean(dim=1).flatten(1), dim=1)
