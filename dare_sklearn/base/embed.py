@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from contextlib import nullcontext
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -96,15 +97,20 @@ class _Network:
         fitted = vars(estimator).get("electrodes_") if self.reading.electrodes else None
         fitted = None if fitted == electrodes_of(rows) else fitted
         self.fill = None if fitted is None else _fill(electrodes_of(rows), fitted, self.device)
-        self.filters = None
-        if self.reading.pooling == "auto":
-            self.filters = tuple(part.to(self.device) for part in principal_filters(encoder))
         how = (rows.tolist(), fitted, self.reading, self.precision, compiled, str(self.device))
         how = (__version__, torch.__version__, *how)  # what a folder holds may be years old
         self.settings = xxh3_128(repr((encoder_digest(encoder), how)).encode()).digest()
 
+    @cached_property
+    def filters(self) -> tuple[torch.Tensor, ...] | None:
+        """What only "auto" reads; not made where the cache has all epochs."""
+        if self.reading.pooling != "auto":
+            return None
+        return tuple(part.to(self.device) for part in principal_filters(self.encoder))
+
     def run(self, block: np.ndarray) -> np.ndarray:
         """Features ``(n, n_features)`` of windows ``(n, n_chans, n_times)``."""
+        filters = self.filters  # in full precision
         with torch.inference_mode(), autocast(self.device, self.precision):
             x = self.encoder.normalize(torch.from_numpy(block).to(self.device))
             rows = read_rows(
@@ -114,7 +120,7 @@ class _Network:
                 self.reading,
                 forward=self.forward,
                 fill=self.fill,
-                filters=self.filters,
+                filters=filters,
             )
         if not np.isfinite(rows).all():
             raise FloatingPointError(
