@@ -145,7 +145,7 @@ def _dataset(table: pd.DataFrame, verdicts: pd.DataFrame, extra: dict[str, Any])
     beside = [name for name in _BESIDE if name in summary and summary[name].notna().any()]
     return {
         "name": table["dataset"].iloc[0],
-        "facts": _facts(table),
+        "facts": _facts(table, summary),
         "summary": summary,
         "metrics": [
             {"words": spelled(m), "chance": by_metric[m]["chance"].notna().any()} for m in metrics
@@ -160,13 +160,13 @@ def _dataset(table: pd.DataFrame, verdicts: pd.DataFrame, extra: dict[str, Any])
     }
 
 
-def _facts(table: pd.DataFrame) -> str:
+def _facts(table: pd.DataFrame, summary: pd.DataFrame) -> str:
     one = table[table["pipeline"] == table["pipeline"].iloc[0]]
     ends = ((one[name].min(), one[name].max()) for name in ("n_train", "n_test"))
     sizes = [f"{low:,}" if low == high else f"{low:,} to {high:,}" for low, high in ends]
     who = ""
-    if (one["n_subjects"] == 1).all() and one["subject"].nunique() > 1:
-        who = f" {one['subject'].nunique()} subjects are tested one by one."
+    if summary["unit"].iloc[0] == "subject":
+        who = f" {summary['n'].iloc[0]} subjects are tested one by one."
     return (
         f"{one['fold'].nunique()} folds, each with {sizes[0]} training and {sizes[1]} test epochs."
         f"{who} {table['pipeline'].nunique()} pipelines."

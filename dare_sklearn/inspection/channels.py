@@ -14,7 +14,7 @@ from sklearn.metrics import check_scoring
 from sklearn.utils import Bunch, check_random_state
 
 from ..estimators.base import ProbeEstimator
-from ..signals.mne_objects import replace_data
+from ..signals.mne_objects import is_epochs, replace_data
 
 STEP = 0.01  # of the gain of a channel, where gradients are taken by differences
 
@@ -172,7 +172,7 @@ def gradient_relevance(estimator: Any, X: Any, *, target: Any = None) -> Bunch:
 
 def _take_data(X: Any, asking: str) -> tuple[np.ndarray, Callable[[np.ndarray], Any]]:
     """The numbers of `X`, and a function that makes such an object of others."""
-    if hasattr(X, "get_data") and hasattr(X, "drop_log"):
+    if is_epochs(X):
         return X.get_data(copy=True), partial(replace_data, X)
     if isinstance(X, np.ndarray) and X.ndim == 3:
         return X, lambda data: data
