@@ -18,10 +18,10 @@ from pathlib import Path
 import mne
 import sklearn
 
-from benchmarks.evidence.rows import metric_of
+from benchmarks.evidence.rows import linear, metric_of
 from benchmarks.pretrain.run import RunConfig, pretrain
 from benchmarks.tasks import TASKS
-from dare_sklearn import DAREClassifier, DAREPretrainer
+from dare_sklearn import DAREPretrainer
 from dare_sklearn.evaluation import compare, summarize
 
 CONFIGS = Path(__file__).parent / "pretrain" / "configs" / "sizes"
@@ -53,12 +53,7 @@ def main() -> None:
         for seed in range(args.seeds):
             fresh = DAREPretrainer(size, max_epochs=0, random_state=seed)
             encoders[f"{size}, untrained {seed}"] = fresh.fit(task.epochs[:2])
-    pipelines = {
-        name: DAREClassifier(
-            encoder, adaptation="linear", cache="memory", cache_mb=2000, random_state=0
-        )
-        for name, encoder in encoders.items()
-    }
+    pipelines = {name: linear(encoder) for name, encoder in encoders.items()}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # channels that are interpolated are meant
         table = compare(

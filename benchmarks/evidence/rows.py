@@ -33,22 +33,23 @@ def pipelines_of(
     rows, grids = {}, {}
     first, source = next(iter(encoders.items()))
     if "default" in kinds:
-        rows |= {f"default, {name}": _linear(encoder) for name, encoder in encoders.items()}
+        rows |= {f"default, {name}": linear(encoder) for name, encoder in encoders.items()}
     if "classical" in kinds:
         known = classical_pipelines("all", frequencies=task.frequencies or None)
         rows |= {name: known[name] for name in BEST[task.kind]}
     if "readings" in kinds:
         for name, reading in READINGS.items():
-            rows[f"{name}, {first}"] = _linear(source, **reading)
+            rows[f"{name}, {first}"] = linear(source, **reading)
             grids[f"{name}, {first}"] = GRID
     if "probe" in kinds:
         rows[f"probe, {first}"] = DAREClassifier(source, random_state=0)
     return rows, grids
 
 
-def _linear(encoder: str | None, **reading: str) -> DAREClassifier:
-    if encoder is not None and encoder.startswith("seed"):  # of an untrained encoder
-        return _linear(None, **reading).set_params(random_state=int(encoder.removeprefix("seed")))
+def linear(encoder: Any, **reading: str) -> DAREClassifier:
+    """The linear mode as the evidence measures it; "seed1" is an untrained encoder of that seed."""
+    if isinstance(encoder, str) and encoder.startswith("seed"):
+        return linear(None, **reading).set_params(random_state=int(encoder.removeprefix("seed")))
     return DAREClassifier(
         encoder, adaptation="linear", cache="memory", cache_mb=2000, random_state=0, **reading
     )
