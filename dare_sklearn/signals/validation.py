@@ -9,7 +9,8 @@ import numpy as np
 
 from .errors import SignalError, listed, tell
 
-BLOCK = 256  # epochs that are looked at together
+BLOCK = 256  # epochs that are read together, from files too
+N_AT_ONCE = 2**17  # values that are looked at together: they fit the processor's cache
 MOST_LEVELS = 32  # of a trigger channel
 LOOKED_FOR_TRIGGERS = 64  # epochs
 UNITS = ("auto", "uV", "V")
@@ -50,18 +51,33 @@ def summarize(data: Any) -> Summary:
     """Summary of ``(n_epochs, n_chans, n_times)``: an array, or `LazyEpochs`."""
     if data.shape[-1] < 2:
         raise SignalError("X has epochs of a single sample (n_features = 1): cut longer ones.")
-    read = data.read if hasattr(data, "read") else data.__getitem__
-    blocks, looked_at = [], []
+    lazy, numbers = hasattr(data, "read"), np.arange(len(data))
+    parts, looked_at = [], []
     every = -(-len(data) // LOOKED_FOR_TRIGGERS)
+    few = max(1, N_AT_ONCE // (data.shape[1] * data.shape[2]))
     for start in range(0, len(data), BLOCK):
-        values = refuse_complex(read(np.arange(start, min(start + BLOCK, len(data)))))
-        with np.errstate(invalid="ignore", over="ignore"):  # infinite values are refused below
-            spread = values.std(axis=-1, dtype=np.float64)
-            flat = np.ptp(values, axis=-1) == 0
-        blocks.append((np.isfinite(values).all(axis=-1), flat, spread))
+        block = slice(start, start + BLOCK)
+        values = refuse_complex(data.read(numbers[block]) if lazy else data[block])
         looked_at.append(values[-start % every :: every].copy())
-    parts = (np.concatenate(part) for part in zip(*blocks, strict=True))
+        parts += [_look(values[at : at + few]) for at in range(0, len(values), few)]
+    parts = (np.concatenate(part) for part in zip(*parts, strict=True))
     return Summary(*parts, _stepped(np.concatenate(looked_at)))
+
+
+def _look(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """`finite`, `flat` and `spread` of a `Summary`, for a few epochs."""
+    with np.errstate(invalid="ignore", over="ignore"):  # the caller refuses infinite values
+        centred = values.astype(np.float64)
+        mean = centred.mean(axis=-1, keepdims=True)
+        centred -= mean
+        spread = np.sqrt(np.vecdot(centred, centred) / values.shape[-1])
+        # one pass tells both of nearly all signals; the others are looked at again
+        finite, flat = np.isfinite(spread), spread <= 1e-6 * np.abs(mean[..., 0])
+        if not finite.all():
+            finite = np.isfinite(values).all(axis=-1)
+        if flat.any():
+            flat = np.ptp(values, axis=-1) == 0
+    return finite, flat, spread
 
 
 def refuse_complex(values: np.ndarray) -> np.ndarray:
@@ -75,7 +91,8 @@ def refuse_complex(values: np.ndarray) -> np.ndarray:
 
 def _stepped(values: np.ndarray) -> np.ndarray:
     """Which channels of ``(n_epochs, n_chans, n_times)`` have a few levels, with steps between."""
-    stays = np.mean(values[..., 1:] == values[..., :-1], axis=(0, 2))
+    same = values[..., 1:] == values[..., :-1]
+    stays = np.count_nonzero(same, axis=(0, 2)) / same[:, 0].size
     return np.array(
         [
             share > 0.8 and 2 <= len(np.unique(values[:, i])) <= MOST_LEVELS

@@ -116,6 +116,21 @@ def test_what_looks_like_a_trigger_is_reported(X):
         embedder().fit(X)
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int16])
+def test_a_summary_is_what_numpy_says(X, dtype):
+    X = np.tile(X, (60, 1, 1))  # more than is looked at together
+    X[3, 0], X[4], X[5, 2], X[6] = 7, 0, 0.1, X[6] + 30_000
+    if dtype != np.int16:
+        X[7, 1, 5], X[8, 2, 0], X[9, 0] = np.nan, np.inf, 1e7
+    values = X.astype(dtype)
+    found = summarize(values)
+    np.testing.assert_array_equal(found.finite, np.isfinite(values).all(axis=-1))
+    with np.errstate(invalid="ignore"):
+        spread, flat = values.std(axis=-1, dtype=np.float64), np.ptp(values, axis=-1) == 0
+    np.testing.assert_array_equal(found.flat, flat)
+    np.testing.assert_allclose(found.spread, spread, rtol=1e-12, atol=1e-9)
+
+
 def test_bads_that_differ(X):
     parts = [make_epochs(X), make_epochs(X, bads=["C3"])]
     with pytest.warns(UserWarning, match="marked bad in some: C3"):
