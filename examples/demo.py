@@ -112,9 +112,9 @@ def main() -> None:
         title="dare_sklearn demo",
         figures=[(title, plot_mask_invariance(views), words)],
         context={
-            "mind": "Signals are simulated, and so was what the encoder was pretrained on: this "
-            "shows that the parts work together. What the encoder is worth on recordings stands in "
-            "its model card."
+            "note": "These signals are simulated, as are those that the encoder was pretrained on: "
+            "this shows that the parts work together. The model card says what the encoder can do "
+            "on real recordings."
         },
         **who,
     )

@@ -1,6 +1,6 @@
 """The command line: ``dare-sklearn benchmark | pretrain | embed | info``.
 
-What a command needs is imported when it runs, so that help and errors of use come at once.
+Commands import what they need when they run, so that help and usage errors come at once.
 """
 
 from __future__ import annotations
@@ -54,9 +54,9 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line, with the arguments of the process for None, and return an exit code.
+    """Run the command line (of the process, if `argv` is None) and return an exit code.
 
-    That is 0 for done, 1 for failed, 2 for wrong usage and 130 for stopped with Ctrl-C.
+    The code is 0 for done, 1 for failed, 2 for wrong usage and 130 for stopped with Ctrl-C.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
     try:
@@ -86,7 +86,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parse(argv: list[str]) -> argparse.Namespace:
-    """The arguments, with the options that the user gave in ``given``."""
+    """The arguments; ``given`` counts the options on the command line."""
     parser = make_parser()
     args, rest = parser.parse_known_args(argv)
     # before Python 3.13, argparse takes an optional list of files to be empty where an option comes

@@ -1,4 +1,4 @@
-"""Labelled epochs for ``dare-sklearn benchmark``: of the user's files, or simulated."""
+"""Labelled epochs for ``dare-sklearn benchmark``: from the user's files, or simulated."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from ..signals.files import event_labels, event_seconds, holds_epochs, read_epoc
 from ._files import name_files, pick_and_filter
 from ._options import UsageError
 
-EVENT, FILE = "event", "file"  # what --label and --groups take beside the names of columns
+EVENT, FILE = "event", "file"  # what --label and --groups take besides column names
 
 
 @dataclass
 class Data:
-    """One data set: epochs, labels, groups, and notes of what the reader of a report must know."""
+    """One data set: epochs, labels, groups, and notes for the reader of the report."""
 
     name: str
     epochs: Any
@@ -29,7 +29,7 @@ class Data:
     notes: list[str] = field(default_factory=list)
 
     def facts(self) -> str:
-        """The data in one line."""
+        """Describe the data in one line."""
         info = self.epochs.info
         classes = ", ".join(f"{label} ({n})" for label, n in sorted(Counter(self.y).items()))
         people = "" if self.groups is None else f" of {len(set(self.groups))} groups"
@@ -55,7 +55,7 @@ def from_files(args: Any) -> Data:
         _check_layout(*parts[-1], *parts[0])
         keep = [i for i, label in enumerate(ours) if label in (args.classes or ours)]
         values.append(epochs.get_data(item=keep, copy=False, verbose="error"))
-        if (np.diff(epochs.events[:, 0]) != 1).any():  # else EpochsArray has only numbered them
+        if (np.diff(epochs.events[:, 0]) != 1).any():  # else EpochsArray just numbered them
             near += _count_overlapping(epochs[keep])
         labels += [ours[i] for i in keep]
         groups += [people[i] for i in keep]
@@ -75,7 +75,7 @@ def from_files(args: Any) -> Data:
         )
     if near and args.groups is None:
         data.notes.append(
-            f"{near} epochs share samples with another one, and without --groups folds test on "
+            f"{near} epochs share samples with another one. Without --groups, folds test on "
             "samples that were trained on: scores are too high."
         )
     return data
@@ -119,7 +119,7 @@ def _column(epochs: Any, name: str, option: str, file: str) -> list[str]:
         if values.dtype.kind == "f":
             if not np.equal(np.mod(values, 1), 0).all():
                 raise UsageError(
-                    f"--{option} {name}: {file} has numbers with decimals there, and not classes. "
+                    f"--{option} {name}: {file} has numbers with decimals there, not classes. "
                     "(In Python, evaluation.compare takes DARERegressor for them.)"
                 )
             values = values.astype(int)  # 1.0 in one file is 1 in another
@@ -140,7 +140,7 @@ def _check_layout(name: str, epochs: Any, first: str, other: Any) -> None:
     if epochs.ch_names != other.ch_names:
         common = [channel for channel in other.ch_names if channel in epochs.ch_names]
         hint = f"name those to use: --channels {' '.join(common)}" if common else "they share none"
-        raise UsageError(f"{name} has other channels than {first}: {hint}.")
+        raise UsageError(f"{name} and {first} have different channels: {hint}.")
     ours, theirs = (
         f"{len(e.times)} samples at {e.info['sfreq']:g} Hz from {e.tmin:.3f} s"
         for e in (epochs, other)
@@ -159,7 +159,10 @@ def _check_labels(y: np.ndarray, args: Any) -> None:
             f"{', '.join(sorted(counts)[:12]) or 'none'}."
         )
     if len(counts) < 2:
-        raise UsageError(f"--label {args.label}: all epochs have the label {next(iter(counts))!r}.")
+        only = next(iter(counts))
+        raise UsageError(
+            f"--label {args.label}: all epochs have {only!r} there. Choose another column."
+        )
     rare = min(counts, key=counts.get)
     if counts[rare] < 2 or len(counts) > len(y) / 2:
         raise UsageError(
@@ -169,7 +172,7 @@ def _check_labels(y: np.ndarray, args: Any) -> None:
 
 
 def _without_copies(values: np.ndarray) -> np.ndarray:
-    """Numbers of the epochs that are the first of their content."""
+    """Numbers of the epochs that do not repeat an earlier one."""
     from xxhash import xxh3_128_hexdigest
 
     keys = [xxh3_128_hexdigest(np.ascontiguousarray(epoch)) for epoch in values]

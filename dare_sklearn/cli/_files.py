@@ -1,4 +1,4 @@
-"""Files on the command line as signals, through the readers of the library."""
+"""Signals from the files on the command line."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ._options import UsageError, doing, edge, path, refuse, rising, text
 
 
 def add_file_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options that commands which read recordings have in common."""
+    """Options of all commands that read recordings."""
     # fmt: off
     add = parser.add_argument
     add("files", nargs="+", type=path,
@@ -20,7 +20,7 @@ def add_file_arguments(parser: argparse.ArgumentParser) -> None:
     add("--unknown-channels", choices=("interpolate", "drop", "error"), default="interpolate",
         help="channels outside the encoder's 62 electrodes (%(default)s)")
     add("--band", nargs=2, type=edge, metavar=("LOW", "HIGH"),
-        help="pass band in Hz, of continuous recordings; 'none' is an open end")
+        help="pass band in Hz for continuous recordings; 'none' is an open end")
     add("--on-error", choices=("raise", "skip"), default="raise",
         help="stop at a file that cannot be used, or leave it out (%(default)s)")
     add("--device", type=text, default="auto", help="auto, cpu, cuda, cuda:1, mps (%(default)s)")
@@ -29,9 +29,9 @@ def add_file_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def name_files(sources: Sequence[Path], *, only_epochs: bool = False) -> dict[Path, str]:
-    """All files among files and folders, by names relative to the folder that was searched.
+    """All files in `sources`, with names relative to the folder that was searched.
 
-    Where two names would be the same, they are paths as the user wrote them.
+    If two names would be the same, all are paths as the user wrote them.
     """
     from ..signals.files import find_files, holds_epochs
 
@@ -53,7 +53,7 @@ def name_files(sources: Sequence[Path], *, only_epochs: bool = False) -> dict[Pa
 
 
 def find(args: Any) -> dict[Path, str]:
-    """The recordings of the command, after a look at whether --band has an effect on them."""
+    """The recordings of the command; refuse --band if it has no effect on one of them."""
     rising(args, "band")
     if args.band == [None, None]:
         refuse(args, ["band"], "with two open ends")
@@ -69,7 +69,7 @@ def find(args: Any) -> dict[Path, str]:
 
 
 def open_recording(file: Path, args: Any, *, keep: bool = False) -> Any:
-    """A recording or epochs (on disk, unless filtered), with `keep` with all their channels."""
+    """Open a recording or epochs (on disk, unless filtered); `keep` keeps all channels."""
     from ..signals.files import explain, holds_epochs, open_file, read_epochs
 
     if holds_epochs(file):
@@ -103,7 +103,7 @@ def pick_and_filter(inst: Any, file: Path, args: Any) -> Any:
 
 
 def _named(wanted: list[str], inst: Any, eeg: list[str], file: Path) -> list[str]:
-    """The channels of a file by their names, or by the electrodes that the names mean."""
+    """The channels of a file by name, or by the electrode that a name means."""
     from ..signals.electrodes import electrode_name
 
     by_name = {electrode_name(name): name for name in reversed(inst.ch_names)}
@@ -114,7 +114,7 @@ def _named(wanted: list[str], inst: Any, eeg: list[str], file: Path) -> list[str
             raise UsageError(f"--channels: {file} has no {name}; it has {', '.join(eeg)}.")
         if found not in eeg:
             kind = inst.get_channel_types([found])[0]
-            why = "is marked bad" if found in inst.info["bads"] else f"is of the type {kind}"
+            why = "is marked bad" if found in inst.info["bads"] else f"has the type {kind}"
             raise UsageError(f"--channels: {found} of {file} {why}.")
         picked.append(found)
     return list(dict.fromkeys(picked))

@@ -18,7 +18,7 @@ EVALUATIONS = {
 
 @dataclass(frozen=True)
 class Protocol:
-    """How a public data set is cut and tested; the table of the guide to the report lists them."""
+    """How a public data set is cut and tested, as the guide to the report lists it."""
 
     dataset: str
     paradigm: str
@@ -108,9 +108,9 @@ def evaluate(name: str, names: list[str], args: Any, store: Any, suffix: str) ->
 
 
 def _layout(dataset: Any, paradigm: Any) -> dict[str, Any]:
-    """What MOABB's arrays do not tell of themselves.
+    """The layout of MOABB's arrays, which do not carry it.
 
-    Empty where an electrode is known from its place only, so that pipelines need mne.Epochs.
+    Empty if an electrode is known by its position only, so that pipelines need mne.Epochs.
     """
     from ..signals.electrodes import electrode_name
     from ..signals.interpolation import template_positions

@@ -1,4 +1,4 @@
-"""Options, read strictly under their names, and what commands say, each warning once."""
+"""Options with strict types, and the messages of commands, each warning once."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ PATCH = 0.25  # seconds
 
 
 class UsageError(ValueError):
-    """Something that the user has to say differently."""
+    """A mistake in how the command was called."""
 
 
 def refuse(args: Any, names: Iterable[str], why: str) -> None:
-    """Refuse options that were given and have no effect here."""
+    """Refuse options that would have no effect here."""
     options = [f"--{name.replace('_', '-')}" for name in names]
     given = [option for option in options if option in args.given]
     if given:
@@ -30,7 +30,7 @@ def refuse(args: Any, names: Iterable[str], why: str) -> None:
 
 
 def _checked(what: str, kind: Callable, fits: Callable) -> Callable[[str], Any]:
-    """Finite numbers that fit."""
+    """A type of option: finite numbers that fit."""
 
     def check(text: str) -> Any:
         try:
@@ -63,7 +63,7 @@ def whole(low: int, high: int = 2**32 - 1) -> Callable[[str], int]:
 def text(value: str) -> str:
     """A text that is not empty."""
     if not value.strip():
-        raise argparse.ArgumentTypeError("it is empty")
+        raise argparse.ArgumentTypeError("must not be empty")
     return value
 
 
@@ -87,7 +87,7 @@ def rising(args: Any, name: str) -> None:
 
 
 def check_network(device: str, encoder: str | None, option: str = "encoder") -> None:
-    """Refuse a device that this machine lacks, and an encoder that cannot be loaded, beforehand."""
+    """Refuse, before any work, a missing device and an encoder that cannot be loaded."""
     from ..training.device import resolve_device
     from ..weights import load_encoder
 
@@ -103,7 +103,7 @@ def check_network(device: str, encoder: str | None, option: str = "encoder") -> 
 
 
 def say(text: str) -> None:
-    """A line on standard error, above a progress bar where there is one."""
+    """Print a line on standard error, above a progress bar if there is one."""
     bars = sys.modules.get("tqdm")
     if bars is not None:
         bars.tqdm.write(text, file=sys.stderr)
@@ -112,24 +112,24 @@ def say(text: str) -> None:
 
 
 def doing(text: str) -> None:
-    """A line on standard output that says what begins now."""
+    """Print on standard output what begins now."""
     print(f"{text} ...", flush=True)
 
 
 class Warnings:
-    """Warnings of this library and of the user's data as lines; deprecations are left out.
+    """Show warnings as lines, without deprecations.
 
-    The same text is shown once, whatever numbers are in it (folds have many), with the file that it
-    is about; `finish` counts the other files.
+    Texts that differ only in numbers are shown once (folds repeat them), with the file that they
+    are about; `finish` counts the other files.
     """
 
     def __init__(self) -> None:
         self.files: dict[str, set[str]] = {}  # by text
-        self._said: dict[str, str] = {}  # the first text by that without numbers
+        self._said: dict[str, str] = {}  # the first text, by its form without numbers
         self._file = ""
 
     def install(self) -> None:
-        """Take the place of Python's own way to show warnings."""
+        """Replace Python's own display of warnings."""
         warnings.simplefilter("ignore")
         for category in (UserWarning, RuntimeWarning):
             warnings.simplefilter("always", category)

@@ -13,11 +13,11 @@ CLASSICAL = (
     "filter-bank CSP + LDA", "tangent space + LR", "MDM", "ACM + tangent space + LR",
     "downsampled + LDA", "Xdawn + tangent space + LR",
 )  # fmt: skip
-READING = "DARE, all readings weighed"  # what adaptation="linear" does when nothing else is said
+READING = "DARE, all readings weighed"  # adaptation="linear" with its defaults
 CONTROL = "untrained, all readings weighed"  # the same network before any pretraining
 DARE = (READING, "DARE conv-linear probe", "DARE embeddings + LR", "DARE fine-tuned")
 DEEP = ("EEGNet", "ShallowFBCSPNet", "EEGPT (untrained)")
-# EEGPT has the size of DARE's nano: its own (25 million parameters) has no use for a few hundred
+# EEGPT gets the size of DARE's nano: its own 25 million parameters cannot learn from a few hundred
 # epochs without pretraining
 SMALL = {"embed_num": 1, "embed_dim": 64, "depth": 2, "num_heads": 4, "patch_stride": 64}
 KNOWN = (*DARE, CONTROL, *CLASSICAL, *DEEP)
@@ -25,12 +25,12 @@ DEFAULT = (
     READING, "DARE conv-linear probe", CONTROL, "band power + LR", "narrow-band power + LR",
     "CSP + LDA", "tangent space + LR", "downsampled + LDA", "Xdawn + tangent space + LR",
 )  # fmt: skip
-TORCH = {*DARE, CONTROL, *DEEP}  # of these --device has an effect
+TORCH = {*DARE, CONTROL, *DEEP}  # --device has an effect on these
 TRAINED = {"DARE conv-linear probe", "DARE fine-tuned", *DEEP}  # too slow for a learning curve
 
 
 def choose(names: Iterable[str] | None, encoder: str) -> list[str]:
-    """The pipelines of --pipelines, or those that are compared by default."""
+    """The pipelines of --pipelines, or the default ones."""
     chosen = list(dict.fromkeys(names or DEFAULT))
     for name in chosen:
         if name not in KNOWN:
@@ -53,7 +53,7 @@ def rivals(names: list[str]) -> list[str] | None:
 
 
 def build(names: Iterable[str], encoder: str, device: str, **layout: Any) -> dict[str, Any]:
-    """Unfitted pipelines by name; `layout` is what arrays do not tell of themselves."""
+    """Unfitted pipelines by name; `layout` describes arrays, which do not carry it."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import Pipeline
     from sklearn.preprocessing import StandardScaler

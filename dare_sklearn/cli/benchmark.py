@@ -1,4 +1,4 @@
-"""``dare-sklearn benchmark``: pipelines against each other, and a report."""
+"""``dare-sklearn benchmark``: compare pipelines, and write a report."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _OF_FILES = ("label", "groups", "classes", "channels", "lost")
 
 
 class _Narrow(argparse.RawDescriptionHelpFormatter):
-    """A help of one screen."""
+    """Help that fits on one screen."""
 
     def __init__(self, prog: str) -> None:
         super().__init__(prog, max_help_position=21, width=79)
@@ -53,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--classes", nargs="+", type=text, metavar="NAME ...", help="only epochs of these labels")
     add("--channels", nargs="+", type=text, metavar="NAME ...", help="only these channels")
     add("--lost", nargs="+", type=opt.share, metavar="SHARE ...",
-        help="also scores without such shares of the electrodes")
+        help="also score without these shares of the electrodes")
     add("--sizes", nargs="+", type=opt.whole(2), metavar="N ...",
         help=f"training epochs of the learning curve ({' '.join(map(str, SIZES))})")
     add("--no-curve", action="store_true", help="no learning curve")
@@ -62,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "Nakanishi2015 Wang2016 Schirrmeister2017 Hinss2021, or any of MOABB's classes")
     add("--subjects", type=opt.whole(1), metavar="N", help="only the first N people of each")
     add("--cv", type=_cv, metavar="HOW",
-        help="folds: a number, leave-one-out (of groups; default with --groups), of --moabb "
+        help="folds: a number, leave-one-out (of groups; default with --groups), for --moabb "
         "within-session, cross-session or cross-subject (default: the protocol's)")
     add("--pipelines", nargs="+", type=text, metavar="NAME ...",
         help="only these; 'list' shows them")
@@ -70,7 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="shipped name, folder, .ckpt, Hub id or 'untrained' (nano)")
     add("--device", type=text, default="auto", metavar="D", help="auto, cpu, cuda, cuda:1, mps")
     add("--jobs", type=opt.whole(1), default=1, metavar="N", help="folds at once (1)")
-    add("--seed", type=opt.whole(0), default=0, metavar="N", help="of folds and networks (0)")
+    add("--seed", type=opt.whole(0), default=0, metavar="N", help="seed of folds and networks (0)")
     add("--out", type=opt.folder, default=Path("benchmark_results"), metavar="DIR",
         help="folder of results (benchmark_results)")
     add("-q", "--quiet", action="store_true", help="no progress bars")
@@ -115,7 +115,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check_effect(args: argparse.Namespace, names: list[str]) -> None:
-    """Refuse what is missing, and options that would be ignored."""
+    """Refuse a command that lacks an option, or has one without effect."""
     if args.files and args.moabb:
         raise UsageError("--moabb and files are two comparisons: run one of them.")
     if args.files and args.label is None:
@@ -142,7 +142,7 @@ def _check_effect(args: argparse.Namespace, names: list[str]) -> None:
 
 
 class Found:
-    """What a run has found: tables, facts about the data, and what failed."""
+    """The results of a run: tables, facts about the data, and failures."""
 
     def __init__(self) -> None:
         self.scores: list[Any] = []
@@ -152,7 +152,7 @@ class Found:
         self.failures: list[str] = []
 
     def complete(self, table: Any, what: str, names: Iterable[str], n_rows: int) -> Any:
-        """Rows of the pipelines that have all their scores, as statistics need; others failed."""
+        """Rows of the pipelines with all their scores, which statistics need; others failed."""
         counts = table["pipeline"].value_counts()
         failed = [name for name in names if counts.get(name, 0) < n_rows]
         self.failures += [f"{what}: {name} failed and is left out." for name in failed]
@@ -167,7 +167,7 @@ def _of_moabb(args: argparse.Namespace, names: list[str], found: Found) -> None:
 
     # MOABB finds finished results by pipeline and person, whatever else has changed
     suffix = digest(args.about_encoder, __version__, args.seed, args.subjects, args.cv)
-    for name in args.moabb:  # what is wrong is told before anything is downloaded
+    for name in args.moabb:  # errors come before anything is downloaded
         _moabb.find(name, args.cv)
     for name in dict.fromkeys(args.moabb):
         doing(f"{name}: MOABB loads and scores it")
@@ -225,7 +225,7 @@ def _score(data: Any, args: Any, names: list[str], found: Found) -> None:
         doing(f"{data.name}: learning curve at {', '.join(map(str, sizes))} epochs")
         curve = learning_curve(cheap, data.epochs, data.y, sizes, **options)
         curve = found.complete(curve, f"{data.name}, curve", cheap, len(folds) * len(sizes))
-        if len(curve):  # else all of them failed
+        if len(curve):  # else all failed
             whole = table[table["pipeline"].isin(curve["pipeline"])]
             found.curve += [curve, whole.assign(n_labels=round(whole["n_train"].mean()))]
 
@@ -278,7 +278,7 @@ def _metrics(y: Any, folds: list) -> list[str]:
 
 
 def _write(args: Any, names: list[str], found: Found) -> int:
-    """The report, and its gist on standard output."""
+    """Write the report, and print its main results."""
     import pandas as pd
 
     from ..evaluation import report, summarize
@@ -314,8 +314,8 @@ def _context(args: Any, found: Found) -> dict[str, Any]:
         "versions": versions(), "failures": found.failures, "warnings": list(args.warnings.files),
     }  # fmt: skip
     if not args.files and not args.moabb:
-        context["mind"] = (
-            "These signals are simulated, and encoders of this library are pretrained on simulated "
-            "signals too: this shows that the tool works, and says nothing about recordings."
+        context["note"] = (
+            "These signals are simulated, as are those that the library's encoders are pretrained "
+            "on: this shows that the tool works, and says nothing about real recordings."
         )
     return {name: value for name, value in context.items() if value not in ([], None)}

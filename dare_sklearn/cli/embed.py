@@ -49,20 +49,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="seconds around events")  # fmt: skip
     add("--labels", nargs="+", type=opt.text, metavar="NAME", help="only events of these labels")
     add("--pooling", choices=("mean", "mean_std", "flatten"), default="mean",
-        help="over the patches of 250 ms of an epoch (%(default)s)")  # fmt: skip
+        help="how to pool the 250 ms patches of an epoch (%(default)s)")  # fmt: skip
     add("--cache", type=opt.folder, help="folder that keeps embeddings between calls")
-    add("--batch-size", type=opt.whole(1), default=64, metavar="N", help="%(default)s")
+    add("--batch-size", type=opt.whole(1), default=64, metavar="N",
+        help="epochs per batch (%(default)s)")  # fmt: skip
 
 
 class _NoEpochs(Exception):
-    """Why a file has none."""
+    """The reason why a file gives no epochs."""
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
     rising(args, "around")
     if args.around is not None and args.around[1] - args.around[0] < opt.PATCH:
-        raise UsageError(f"--around: these are less than one patch of {opt.PATCH} s.")
+        raise UsageError(f"--around must span {opt.PATCH} s (one patch) or more.")
     _check_out(args.out)
     files = find(args)
     _check_effect(args, files)
@@ -84,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
     for file, name in tqdm(files.items(), unit="file", disable=args.quiet, file=sys.stderr):
         try:
             with args.warnings.about(name), mne.use_log_level("error"):
-                # one for each file: an embedder warns of the same thing only once
+                # a new one for each file: an embedder gives the same warning only once
                 tables.append(_embed(DAREEmbedder(**how), file, name, args))
         except _NoEpochs as reason:  # the file is left out, and never silently
             say(f"{name} is left out: {reason}")
@@ -103,14 +104,17 @@ def run(args: argparse.Namespace) -> int:
     table = pd.concat(tables, ignore_index=True)
     features = [name for name in table if name.startswith("dare_")]
     if table[features].isna().to_numpy().any():
-        raise ValueError("Epochs differ in length, and so do --pooling flatten's: use --window.")
+        raise ValueError(
+            "Epochs differ in length, and so do their features with --pooling flatten: "
+            "pass --window, or another --pooling."
+        )
     _write(table[[*(name for name in table if name not in features), *features]], args.out)
     print(f"{args.out}: {len(table)} epochs of {len(tables)} files, {len(features)} features")
     return 0
 
 
 def _check_out(out: Path) -> None:
-    """Tell what cannot be written before the work."""
+    """Refuse, before any work, a table that cannot be written."""
     if out.suffix not in _FORMATS:
         raise UsageError(f"--out must end with {' or '.join(_FORMATS)}, got {out.name!r}.")
     if out.suffix == ".parquet" and find_spec("pyarrow") is None:
@@ -223,7 +227,7 @@ def _wanted(labels: list[str], args: argparse.Namespace) -> list[int]:
 
 
 def _write(table: Any, out: Path) -> None:
-    """In one step: no half a table under this name."""
+    """Write the table in one step, never half of it."""
     from ..evaluation.report import write_csv
     from ..weights.files import in_place_of
 

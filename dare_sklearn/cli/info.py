@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _installation() -> list[tuple[str, str]]:
-    """What is installed; nothing heavy is imported for it."""
+    """What is installed, without importing anything heavy."""
     from .. import __version__
 
     lines = [

@@ -14,7 +14,7 @@ Learn an encoder from recordings without labels (masked reconstruction, mask ali
 alignment), and write a folder that every --encoder, and encoder= in Python, takes. Recordings may
 mix montages, sampling rates and lengths. They stay on disk, unless --band filters them.
 
-A run that was stopped continues with the same command: checkpoints lie in OUT/checkpoints.
+A run that was stopped continues with the same command: its checkpoints are in OUT/checkpoints.
 """
 EPILOG = """\
 examples:
@@ -33,16 +33,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--out", type=opt.folder, required=True, help="folder of the encoder")
     add("--size", default="nano", choices=("nano", "light", "small", "base", "deep"),
         help="from 0.6 to 78 million parameters (%(default)s)")  # fmt: skip
-    add("--weights", type=opt.text, help="start from these: shipped name, folder or .ckpt")
+    add("--weights", type=opt.text, help="weights to start from: shipped name, folder or .ckpt")
     count = {"type": opt.whole(1), "metavar": "N"}
-    add("--epochs", default=200, help="passes through all (%(default)s)", **count)
-    add("--batch-size", default=216, help="windows (%(default)s)", **count)
+    add("--epochs", default=200, help="passes through all windows (%(default)s)", **count)
+    add("--batch-size", default=216, help="windows per batch (%(default)s)", **count)
     add("--lr", type=opt.positive, default=5e-4, help="peak learning rate (%(default)s)")
-    add("--window", type=opt.length, default=4.0, metavar="S", help="seconds (%(default)s)")
-    add("--seed", type=opt.whole(0), default=0, metavar="N", help="%(default)s")
+    add("--window", type=opt.length, default=4.0, metavar="S",
+        help="seconds per window (%(default)s)")  # fmt: skip
+    add("--seed", type=opt.whole(0), default=0, metavar="N",
+        help="of all that is random (%(default)s)")  # fmt: skip
     add("--workers", type=opt.whole(0, 256), default=0, metavar="N",
         help="background processes that read files (%(default)s)")  # fmt: skip
-    add("--save-every", help="steps between checkpoints in an epoch", **count)
+    add("--save-every", help="steps between checkpoints within an epoch", **count)
 
 
 def run(args: argparse.Namespace) -> int:

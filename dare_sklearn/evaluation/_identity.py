@@ -1,4 +1,4 @@
-"""Finished cells on disk, and what identifies one: equal content, equal key, in every process.
+"""Finished cells on disk, and their keys: equal content gives an equal key in every process.
 
 A pipeline is identified by its classes, their source and their parameters, and by what it keeps
 through `sklearn.base.clone`; an encoder on disk by the content of its files.
@@ -32,7 +32,7 @@ _NO_RESULT = {"verbose", "n_jobs", "cache", "cache_mb", "memory"}
 _WEIGHTS = {"encoder", "weights"}
 _BLOCK = 256
 _PACKAGE, _STANDARD = Path(__file__).parents[1], Path(inspect.__file__).parent
-# what of this library only judges or shows results
+# parts of this library that only judge or show results
 _SHOW = ("cli/", "viz/", "inspection/", *(
     f"evaluation/{name}.py" for name in ("report", "verdict", "statistics")
 ))  # fmt: skip
@@ -55,7 +55,7 @@ def versions() -> dict[str, str]:
 
 
 def code_of(pipeline: Any) -> str:
-    """Hash of the code that no version stands for: this library's, and that of own classes."""
+    """Hash of the code that no version number covers: this library's, and the user's classes."""
     params = pipeline.get_params(deep=True).values() if hasattr(pipeline, "get_params") else ()
     sources = set()
     for kind in {type(value) for value in (pipeline, *params)}:
@@ -69,7 +69,7 @@ def code_of(pipeline: Any) -> str:
 
 @cache
 def _own_code() -> str:
-    """Hash of the library's code; an edit of its words or figures computes nothing anew."""
+    """Hash of the library's code; changes of docstrings, comments and figures do not count."""
     names = sorted(file.relative_to(_PACKAGE).as_posix() for file in _PACKAGE.rglob("*.py"))
     return digest(*(_statements(_PACKAGE / name) for name in names if not name.startswith(_SHOW)))
 
@@ -88,7 +88,7 @@ def _is_text(part: ast.AST) -> bool:
 
 
 def describe(value: Any) -> str:
-    """Text that is the same for the same content."""
+    """A text that is equal for equal content."""
     if isinstance(value, np.generic):
         value = value.item()
     if value is None or isinstance(
@@ -117,7 +117,7 @@ def describe(value: Any) -> str:
 
 
 def keeps_its_fit(estimator: Any) -> bool:
-    """Whether a clone stays fitted, as of `FrozenEstimator` and a pretrainer."""
+    """Whether a clone stays fitted, as those of `FrozenEstimator` and a pretrainer do."""
     plain = BaseEstimator.__sklearn_clone__, SignalInputMixin.__sklearn_clone__
     return getattr(type(estimator), "__sklearn_clone__", plain[0]) not in plain
 
@@ -141,13 +141,13 @@ def _function(function: Any) -> str:
 
 
 def _estimator(estimator: Any) -> str:
-    told = [
+    params = [
         f"{name}={_weights(value) if name in _WEIGHTS else describe(value)}"
         for name, value in sorted(estimator.get_params(deep=False).items())
         if name not in _NO_RESULT
     ]
     kept = f", fitted {_kept(estimator)}" if keeps_its_fit(estimator) else ""
-    return f"{describe(type(estimator))}({', '.join(told)}{kept})"
+    return f"{describe(type(estimator))}({', '.join(params)}{kept})"
 
 
 def _kept(estimator: Any) -> str:
@@ -173,7 +173,7 @@ def _weights(source: Any) -> str:
 
 
 def _parts(X: Any) -> Iterator[str]:
-    """Texts of what an input holds."""
+    """Texts that describe the content of an input."""
     torch, helper = sys.modules.get("torch"), sys.modules.get("skorch.helper")
     if is_epochs(X):
         places = [channel["loc"] for channel in X.info["chs"]]
@@ -207,9 +207,9 @@ def _blocks(n_epochs: int, read: Callable[[np.ndarray], Any]) -> Iterator[str]:
 
 
 class Finished:
-    """The row of a cell in a small JSON file, which is there or not, but never half.
+    """The row of a cell in a small JSON file, which is written in one step.
 
-    Its name is `name` for people and `key` for the program; `pipeline` is written beside the row.
+    `name` (for people) and `key` (for the program) make the file's name; `pipeline` is stored too.
     """
 
     def __init__(self, folder: Path, name: str, key: str, pipeline: str) -> None:
@@ -218,7 +218,7 @@ class Finished:
         self.pipeline = pipeline
 
     def read(self) -> dict[str, Any] | None:
-        """The row, or None where there is none that can be read."""
+        """The row, or None if none can be read."""
         try:
             return dict(json.loads(self.path.read_text(encoding="utf-8"))["row"])
         except (OSError, ValueError, KeyError, TypeError):

@@ -45,7 +45,7 @@ class Data:
     groups: np.ndarray | None
 
     def take(self, rows: np.ndarray) -> Data:
-        """These epochs; of mne.Epochs again mne.Epochs, cut at once."""
+        """These epochs, selected in one call; mne.Epochs stay mne.Epochs."""
         groups = None if self.groups is None else self.groups[rows]
         return Data(_take(self.X, rows), self.y[rows], groups)
 
@@ -70,9 +70,9 @@ class _Rows(TransformerMixin, BaseEstimator):
 
 
 class Answers:
-    """A fitted pipeline that answers for its test epochs once, however many metrics ask.
+    """A fitted pipeline that predicts its test epochs once, however many metrics there are.
 
-    `part_of` are the answers for more epochs, and the rows of these among them.
+    `part_of` holds the answers for a larger set of epochs, and the rows of these epochs in it.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class Answers:
     ) -> None:
         self._estimator, self._X, self._part_of = estimator, X, part_of
         self._known: dict[str, Any] = {}
-        self.seconds: float | None = None  # what the first answer took
+        self.seconds: float | None = None  # of the first prediction
 
     def __getattr__(self, name: str) -> Any:
         value = getattr(self._estimator, name)
@@ -99,7 +99,7 @@ class Answers:
                 self.seconds = self.seconds or time.perf_counter() - start
             return self._known[name]
 
-        answer.__name__ = name  # by which scikit-learn's metrics know what they got
+        answer.__name__ = name  # scikit-learn's metrics read it
         return answer
 
 
@@ -109,12 +109,12 @@ def run_cell(
 ) -> dict[str, Any]:  # fmt: skip
     """Fit on the training epochs only, score the test epochs, and measure the cost.
 
-    With `each_subject`, "subjects" holds the scores of each of them.
+    With `each_subject`, the entry "subjects" holds one row of scores per subject.
     """
     train, test = data.take(fold.train), data.take(fold.test)
     model = seeded(clone(pipeline), random_state)
     best, mne = None, sys.modules.get("mne")
-    # MNE tells every covariance and rank by default; its warnings still come through
+    # by default MNE logs every covariance and rank; its warnings still come through
     with nullcontext() if mne is None else mne.use_log_level("warning"):
         with suppress(OSError):
             Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here
@@ -142,7 +142,7 @@ def run_cell(
         answering = answers.seconds or time.perf_counter() - start
         grown = np.maximum(_resident("VmHWM:") - before, 0.0)
         for subject, (said, rows, of) in parts.items():
-            # of the test epochs, not of the fold's number: equal cells get equal permutations
+            # from the test epochs, not the fold's number: equal cells get equal permutations
             seed = None if random_state is None else [random_state, int(digest(describe(rows)), 16)]
             scores[subject] |= _chance(scorers, scores[subject], said, of, n_permutations, seed)
             scores[subject] |= _calibration(said, of)
@@ -167,7 +167,7 @@ def _search(
     search = GridSearchCV(
         Pipeline([("rows", _Rows(train.X)), ("model", model)]),
         [{f"model__{name}": values for name, values in part.items()} for part in several],
-        # of what loses electrodes, the metric on all of them
+        # where electrodes are lost, the metric with all of them
         scoring=getattr(scorer, "whole", scorer), cv=inner, error_score="raise",
     )  # fmt: skip
     rows = np.arange(len(train.y))[:, None]
@@ -177,7 +177,7 @@ def _search(
 
 
 def seeded(pipeline: Any, random_state: int | None) -> Any:
-    """The pipeline with `random_state` where it has None, but for what keeps its fit."""
+    """Set `random_state` wherever the pipeline has None, except in parts that keep their fit."""
     if random_state is None:
         return pipeline
     params = pipeline.get_params(deep=True)
@@ -191,10 +191,10 @@ def seeded(pipeline: Any, random_state: int | None) -> Any:
 
 
 def permuted(y: np.ndarray, groups: np.ndarray | None, rng: np.random.Generator) -> np.ndarray:
-    """Labels in another order that is as likely where predictions know nothing of them.
+    """Labels in another order, equally likely if the predictions are unrelated to them.
 
-    Within each group, so that what tells groups apart gains nothing. Where each group has a single
-    label (a diagnosis), labels of whole groups change places.
+    They are permuted within each group, so that telling groups apart gains nothing. Where each
+    group has a single label (a diagnosis), labels of whole groups are exchanged.
     """
     if groups is None:
         return rng.permutation(y)
@@ -223,7 +223,7 @@ def _chance(
     scorers: dict[str, Callable], scores: dict[str, float], answers: Answers, test: Data,
     n_permutations: int, seed: list[int] | None,
 ) -> dict[str, float]:  # fmt: skip
-    """Mean score of the same predictions against permuted labels, and how often it is as high."""
+    """Mean score of the predictions against permuted labels, and the share that is as high."""
     if not n_permutations:
         return {}
     if len(np.unique(test.y)) == 1:  # every order of the labels is the same
@@ -239,19 +239,19 @@ def _chance(
 
 
 def _calibration(answers: Answers, test: Data) -> dict[str, float]:
-    """Whether probabilities can be believed; nothing without any."""
+    """Brier score and calibration error; empty for a pipeline without probabilities."""
     if not hasattr(answers, "predict_proba"):
         return {}
     proba, hit = np.asarray(answers.predict_proba(test.X)), test.y[:, None] == answers.classes_
     brier = ((proba - hit) ** 2).sum(axis=1).mean() / (2 if len(answers.classes_) == 2 else 1)
     sure, right = proba.max(axis=1), hit[np.arange(len(hit)), proba.argmax(axis=1)]
     bins = np.minimum((_BINS * sure).astype(int), _BINS - 1)
-    gaps = np.bincount(bins, weights=right - sure)  # of a bin: the epochs in it times their gap
+    gaps = np.bincount(bins, weights=right - sure)  # per bin: its epochs times their mean gap
     return {"brier": float(brier), "calibration_error": float(np.abs(gaps).sum() / len(hit))}
 
 
 def _groups_of_fit(model: Any, groups: np.ndarray | None) -> dict[str, np.ndarray]:
-    """Groups of the training epochs, where metadata routing is on and a step asks for them."""
+    """Groups of the training epochs, if metadata routing is on and a step requests them."""
     if groups is None or not sklearn.get_config()["enable_metadata_routing"]:
         return {}
     asks = get_routing_for_object(model).consumes("fit", ["groups"])
@@ -281,7 +281,7 @@ def _is_epochs_list(X: Any) -> bool:
 
 
 def _resident(field: str) -> float:
-    """Megabytes in that field of Linux's report on this process; NaN elsewhere."""
+    """Megabytes in a field of /proc/self/status; NaN where the system is not Linux."""
     status = Path("/proc/self/status")
     if not status.exists():
         return np.nan

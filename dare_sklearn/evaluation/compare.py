@@ -64,13 +64,13 @@ def compare(
     Parameters
     ----------
     pipelines : dict of str to estimator
-        By the name that they have in the table.
+        Pipelines by their names in the table.
     X : mne.Epochs, list of them, array, table, or skorch ``SliceDataset`` of a braindecode data set
         What the pipelines read.
     y : array-like, shape (n_epochs,)
         Labels, or targets of a regression.
     groups : array-like, shape (n_epochs,), or None, default=None
-        Subject (or session) of each epoch. With metadata routing, steps that ask for it get it.
+        Subject (or session) of each epoch. With metadata routing, steps that request it get it.
     cv : int, splitter or iterable of (train, test), default=5
         The folds, drawn once for all pipelines. An integer means stratified folds for classifiers,
         of whole groups where `groups` are given.
@@ -82,22 +82,22 @@ def compare(
     inner_cv : int or splitter, default=3
         The folds of searches within the training epochs; an integer as in `cv`.
     n_jobs : int or None, default=None
-        Cells that run at once (joblib).
+        Cells (one pipeline on one fold) that run at once, by joblib.
     random_state : int or None, default=None
-        Seeds permutations, and every ``random_state`` of the pipelines that is None, except in what
-        keeps its fit through cloning (a fitted `DAREPretrainer`).
+        Seeds permutations, and every ``random_state`` of the pipelines that is None, except in
+        parts that stay fitted when they are cloned (a fitted `DAREPretrainer`).
     dataset : str, default="data"
         Name of the data in the table.
     cache_dir : path or None, default=None
         Folder for finished cells, a file each. A later call takes them from there if everything is
         the same: pipeline (parameters, weights, the code of its classes and of this library), data,
         labels, groups (and whether they are routed), fold, metrics, seeds, and versions of the
-        libraries. What your own classes import is not part of that: empty the folder after
+        libraries. Code that your own classes import is not compared: empty the folder after
         changing it.
     n_permutations : int, default=0
         Permutations of the test labels for the chance level (see Notes).
     each_subject : bool, default=False
-        Score each subject of a fold's test epochs by itself, with the fold's model, as MOABB's
+        Score each subject among a fold's test epochs separately, with the fold's model, as MOABB's
         `CrossSubjectEvaluation` does: subjects are then the observations of intervals and tests.
         Needs `groups`.
     on_error : {"raise", "warn"}, default="raise"
@@ -109,9 +109,9 @@ def compare(
     Returns
     -------
     pandas.DataFrame
-        One row per pipeline and fold (and, with `each_subject`, subject that it tests):
-        ``dataset, pipeline, fold``; ``subject``, the group of the
-        test epochs (several are joined by " + ", None without `groups`), and ``n_subjects``;
+        One row per pipeline and fold (with `each_subject`, per tested subject):
+        ``dataset, pipeline, fold``; ``subject``, the group of the test epochs (several are joined
+        by " + ", None without `groups`), and ``n_subjects``;
         ``n_train, n_test``, epochs; one column per metric, and with permutations
         ``chance_<metric>`` and ``p_<metric>``; ``brier`` and ``calibration_error`` of classifiers
         with ``predict_proba``, NaN for others (see Notes); ``fit_seconds`` (with the search),
@@ -128,15 +128,15 @@ def compare(
 
     Notes
     -----
-    **Chance.** The predictions of the fitted pipeline meet the test labels in `n_permutations`
-    random orders; ``chance_<metric>`` is the mean score, ``p_<metric>`` the share of orders (with
-    the true one) that score as high [1]_. Whatever the model and the imbalance, the test is exact
-    for the question whether predictions and labels of this fold are related. It takes test epochs
-    of a group as exchangeable, which blocks of one label are not, and cannot see a leak in `X`
-    itself (features chosen with all labels).
+    **Chance.** The fitted pipeline's predictions are scored against `n_permutations` random orders
+    of the test labels; ``chance_<metric>`` is the mean score, ``p_<metric>`` the share of orders
+    (the true one included) that score as high [1]_. Whatever the model and the imbalance, this
+    tests exactly whether predictions and labels of the fold are related. It assumes that the test
+    epochs of a group are exchangeable, which blocks of one label are not, and it cannot detect a
+    leak in `X` itself (features chosen with all labels).
 
     Labels are permuted within groups, so that a model that merely tells people apart stays at
-    chance; where each group has one label, labels of whole groups change places. A fold whose test
+    chance; where each group has one label, labels of whole groups are exchanged. A fold whose test
     epochs all have one label cannot be tested: its chance level is NaN and its p 1.
 
     **Calibration.** ``brier`` is the mean squared distance of the probabilities from the truth
@@ -145,7 +145,7 @@ def compare(
     share of right answers, the mean over ten bins of that probability. Few test epochs make it too
     large. Both are 0 at best.
 
-    **The first cells** also pay for libraries that load when they are first used: compare medians.
+    **Costs** of the first cells include the loading of libraries: compare medians.
 
     References
     ----------
@@ -200,10 +200,10 @@ def compare(
     here = os.getpid()
 
     def work(number: int) -> tuple[int, dict[str, Any] | str, list[tuple]]:
-        """Number and row of a cell (in place of the row what went wrong), and warnings."""
+        """The number of a cell, its row (or what went wrong), and its warnings."""
         if os.getpid() == here:
             return number, row_of(*cells[number]), []
-        # those of a worker would be lost with it
+        # warnings of a worker process would be lost
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             row = row_of(*cells[number])
@@ -257,10 +257,10 @@ def compare(
 
 
 def _tell_again(kind: type[Warning], text: str, file: str, line: int) -> None:
-    """Warn as if from where a worker was first told."""
+    """Repeat a warning of a worker process, as from its place in the code."""
     try:
         message = kind(text)
-    except TypeError:  # made from something else than a text
+    except TypeError:  # not made from a text
         message = UserWarning(f"{kind.__name__}: {text}")
     warnings.warn_explicit(message, None, file, line)
 
@@ -291,7 +291,7 @@ def _check_pipelines(pipelines: Any, grids: Any = None) -> tuple[dict[str, Any],
 def check_folds(
     pipelines: Any, X: Any, y: Any, options: Mapping[str, Any]
 ) -> tuple[Data, list[Fold]]:
-    """The data and folds of a call of `compare` with these options."""
+    """The data and folds that `compare` would use with these options."""
     known, _ = _check_pipelines(pipelines)
     data = _check_data(X, y, options.get("groups"))
     stratify = all(map(is_classifier, known.values()))
@@ -299,7 +299,7 @@ def check_folds(
 
 
 def check_scorers(pipelines: Any, scoring: Any) -> dict[str, Callable]:
-    """Metrics by the name of their column; the default of the pipelines for None."""
+    """Metrics by the names of their columns; None takes the pipelines' default."""
     known = list(_check_pipelines(pipelines)[0].values())
     if scoring is None:
         kinds = {"accuracy": is_classifier, "r2": is_regressor}
@@ -321,7 +321,7 @@ def check_scorers(pipelines: Any, scoring: Any) -> dict[str, Callable]:
 
 
 def scorer_name(scorer: Any) -> str:
-    """What a metric computes, whatever its column is called: the bounds of a score depend on it."""
+    """The function behind a metric, whatever its column is called: it decides the bounds."""
     function = getattr(scorer, "_score_func", scorer)
     sign = "neg_" if getattr(scorer, "_sign", 1) < 0 else ""
     return sign + getattr(function, "__name__", type(function).__name__)
@@ -348,7 +348,7 @@ def _check_data(X: Any, y: Any, groups: Any) -> Data:
 def _folds(
     cv: Any, y: np.ndarray, groups: np.ndarray | None, stratify: bool, name: str
 ) -> list[Fold]:
-    """The folds, drawn once: a splitter that draws at random would give each pipeline others."""
+    """The folds, drawn once: a random splitter would give each pipeline other ones."""
     if isinstance(cv, Integral) and not isinstance(cv, bool) and groups is not None:
         n_groups = len(np.unique(groups))
         if not 2 <= cv <= n_groups:

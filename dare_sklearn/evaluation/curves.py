@@ -1,4 +1,4 @@
-"""Scores of the same folds with fewer labelled epochs, and with electrodes lost."""
+"""Scores on the same folds with fewer labelled epochs, and with lost electrodes."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def learning_curve(
 ) -> pd.DataFrame:
     """Cross-validate pipelines that are fitted on fewer and fewer labelled epochs.
 
-    Every size keeps the test epochs of the folds. Its training epochs are drawn from those of the
-    fold, as even over the classes as they allow; larger sizes add epochs to those of smaller ones.
+    All sizes have the same test epochs. Training epochs are drawn from those of the fold, as evenly
+    over the classes as possible; a larger size contains the epochs of the smaller ones.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ def learning_curve(
     sizes : sequence of int
         Numbers of training epochs per fold, at most as many as the smallest fold has.
     **compare_options
-        Of `compare`. ``random_state`` seeds the draw too (None counts as 0).
+        Options of `compare`. ``random_state`` seeds the draw too (None counts as 0).
 
     Returns
     -------
@@ -41,7 +41,7 @@ def learning_curve(
     Raises
     ------
     ValueError
-        If a size is not from 1 to the training epochs of a fold, and for the reasons of `compare`.
+        If a size is not between 1 and the training epochs of a fold, and as in `compare`.
 
     Examples
     --------
@@ -85,10 +85,10 @@ def lost_electrodes(
 ) -> pd.DataFrame:
     """Cross-validate pipelines that lose electrodes between the fit and the prediction.
 
-    Pipelines are fitted once per fold, on all electrodes (on which a search chooses, too), and
-    predict the test epochs without a random share of them. A pipeline that takes fewer channels
-    than it was fitted on, as those of DARE do, gets the epochs without the lost ones. For any other
-    the lost ones are interpolated (`mne.Epochs.interpolate_bads`), and a warning says so.
+    Pipelines are fitted once per fold, on all electrodes (so are searches), and predict the test
+    epochs without a random share of them. A pipeline that accepts fewer channels than it was fitted
+    on, as those of DARE do, gets the epochs without the lost channels. For any other pipeline the
+    lost channels are interpolated (`mne.Epochs.interpolate_bads`), with a warning.
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ def lost_electrodes(
     n_draws : int, default=5
         Random choices of the lost electrodes, the same for all pipelines; scores are their mean.
     **compare_options
-        Of `compare`, except ``n_permutations``.
+        Options of `compare`, except ``n_permutations``.
 
     Returns
     -------
@@ -155,7 +155,7 @@ def lost_electrodes(
 
 
 def nested_rows(y: np.ndarray, train: np.ndarray, n: int, seed: int) -> np.ndarray:
-    """`n` of the training epochs, as even over the classes as they allow; fewer are among more."""
+    """`n` of the training epochs, as evenly over the classes as possible; draws are nested."""
     rng = np.random.default_rng(seed)
     turn = np.empty(len(train), dtype=int)  # place of each epoch in its class, in random order
     for label in np.unique(y[train]):
@@ -187,7 +187,7 @@ def interpolated(epochs: Any, lost: Sequence[str]) -> Any:
 
 
 class _WithLoss:
-    """A metric of what a fitted pipeline predicts when electrodes are lost."""
+    """A metric of a fitted pipeline's predictions when electrodes are lost."""
 
     def __init__(self, whole: Callable, share: float, n_draws: int, seed: int) -> None:
         self.whole, self.share, self.n_draws, self.seed = whole, share, n_draws, seed
@@ -196,7 +196,7 @@ class _WithLoss:
         import mne
 
         good = np.array(X.ch_names)[mne.pick_types(X.info, eeg=True, exclude="bads")]
-        count = min(round(self.share * len(good)), len(good) - 1)  # one is left
+        count = min(round(self.share * len(good)), len(good) - 1)  # one always stays
         if not count:
             return self.whole(estimator, X, y)
         rng = np.random.default_rng([self.seed, round(1e6 * self.share)])
@@ -208,7 +208,7 @@ class _WithLoss:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", UserWarning)  # that channels are lost is the point
                 return self.whole(estimator, X.copy().drop_channels(lost), y)
-        except ValueError:  # of another number of channels than in the fit
+        except ValueError:  # the pipeline needs the channels of its fit
             score = self.whole(estimator, interpolated(X, lost), y)
         warnings.warn(
             "A pipeline needs the channels of its fit: for it, lost electrodes are interpolated.",

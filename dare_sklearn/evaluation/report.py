@@ -15,13 +15,13 @@ import pandas as pd
 from .statistics import observations, pairwise, score_columns, summarize
 from .verdict import judge, main_metric, sentence
 
-# text as paths: the same on every machine, whatever fonts it has; no date: equal runs, equal files
+# text as paths: the same on every machine, whatever its fonts; no date: equal runs, equal files
 _SVG = {"svg.fonttype": "path", "svg.hashsalt": "dare_sklearn"}
 _CURVES = {
     "learning_curve": ("Fewer labelled epochs", "n_labels"),
     "lost_electrodes": ("Lost electrodes", "share"),
 }
-# what stands beside the scores: a heading, and digits
+# columns beside the scores: heading and number of digits
 _BESIDE = {
     "brier": ("Brier score", 3), "calibration_error": ("calibration error", 3),
     "fit_seconds": ("fit (s)", 2), "predict_seconds": ("predict (s)", 2),
@@ -46,25 +46,26 @@ def report(
     Parameters
     ----------
     table : DataFrame
-        Of `compare`; several data sets stacked with `pandas.concat`.
+        Result of `compare`; several data sets are stacked with `pandas.concat`.
     out : path
-        Folder, made where it is missing.
+        Folder, created if it does not exist.
     title : str, default="Comparison of pipelines"
+        Heading of the page.
     candidate : str or None, default=None
         The pipeline that the report is about; None takes the first one of `table`.
     rivals : sequence of str or None, default=None
         The pipelines that the candidate is judged against; None takes all others.
     learning_curve, lost_electrodes : DataFrame or None, default=None
-        Of the functions of these names.
+        Results of the functions of these names.
     figures : iterable of (str, Figure, str), default=()
-        Further figures with a title and a sentence.
+        Further figures, each with a title and a caption.
     context : mapping of str to object, or None, default=None
         Facts that the report lists under "What was run": data, versions, the command, notes.
 
     Returns
     -------
     Path
-        Of ``report.html``.
+        The file ``report.html``.
 
     Examples
     --------
@@ -132,7 +133,7 @@ def write_csv(table: pd.DataFrame, path: Any) -> None:
 
 
 def _dataset(table: pd.DataFrame, verdicts: pd.DataFrame, extra: dict[str, Any]) -> dict[str, Any]:
-    """What the page says of one data set."""
+    """What the page shows of one data set."""
     from ..viz._axes import spelled
 
     metrics = [name for name in score_columns(table) if table[name].notna().any()]
@@ -166,7 +167,7 @@ def _facts(table: pd.DataFrame, summary: pd.DataFrame) -> str:
     sizes = [f"{low:,}" if low == high else f"{low:,} to {high:,}" for low, high in ends]
     who = ""
     if summary["unit"].iloc[0] == "subject":
-        who = f" {summary['n'].iloc[0]} subjects are tested one by one."
+        who = f" Each of {summary['n'].iloc[0]} subjects is tested separately."
     return (
         f"{one['fold'].nunique()} folds, each with {sizes[0]} training and {sizes[1]} test epochs."
         f"{who} {table['pipeline'].nunique()} pipelines."
@@ -177,14 +178,14 @@ def _figures(
     table: pd.DataFrame, metric: str, summary: pd.DataFrame, pairs: list[pd.DataFrame],
     verdicts: pd.DataFrame, extra: dict[str, pd.DataFrame],
 ) -> Iterator[tuple[str, Any, str]]:  # fmt: skip
-    """Title, figure, and what it shows, of the figures of a data set."""
+    """Title, figure and caption of each figure of a data set."""
     from .. import viz
     from ..viz._axes import spelled
 
     dataset, words = table["dataset"].iloc[0], spelled(metric)
     yield (
         "Scores", viz.plot_scores(table, metric, summary),
-        f"{words} of every pipeline: dots are folds, diamonds are means with their 95 % interval.",
+        f"{words} of every pipeline: dots are folds, diamonds are means with 95 % intervals.",
     )  # fmt: skip
     scores, unit, _ = observations(table, metric)
     judged = verdicts[verdicts["dataset"] == dataset] if len(verdicts) else verdicts
@@ -196,8 +197,8 @@ def _figures(
     if pairs and table["pipeline"].nunique() > 2:
         yield (
             "All pairs", viz.plot_significance(pairs[0]),
-            f"{words} of the row minus that of the column, and the p-value, corrected for the "
-            "number of pairs.",
+            f"{words}: row minus column, and below it the p-value, corrected for the number of "
+            "pairs.",
         )  # fmt: skip
     for name, part in extra.items():
         title, x = _CURVES[name]
@@ -211,17 +212,17 @@ def _figures(
     if {"fit_seconds", "predict_seconds"} <= set(summary):
         yield (
             "Cost", viz.plot_cost(summary, metric),
-            f"{words} against seconds per fold of every pipeline.",
+            f"{words} of every pipeline against its seconds per fold.",
         )  # fmt: skip
 
 
 def _drawn(title: str, figure: Any, words: str) -> dict[str, Any]:
-    """A figure as SVG that asks nothing of the network."""
+    """A figure as SVG inside the page."""
     import matplotlib
 
     buffer = io.BytesIO()
     with matplotlib.rc_context(_SVG), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of layouts
+        warnings.simplefilter("ignore")  # about layouts
         figure.savefig(
             buffer, format="svg", bbox_inches="tight", pad_inches=0.1, metadata={"Date": None},
             facecolor="white",

@@ -25,7 +25,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from ..signals.interpolation import template_montage
 
 LAST = "final_layer"  # of all models of braindecode
-# Rate in Hz that each was published for, and microvolts of one unit where that is known.
+# Rate in Hz that each network was published for, and microvolts per unit where that is known.
 RATES: dict[str, tuple[float, float | None]] = {
     "eegnet": (128.0, None), "shallowfbcspnet": (250.0, None), "atcnet": (250.0, None),
     "eegpt": (256.0, 1000.0), "labram": (200.0, 100.0), "cbramod": (200.0, 100.0),
@@ -42,31 +42,31 @@ _WHOLE = Interval(Integral, 1, None, closed="left")
 class BraindecodeClassifier(ClassifierMixin, BaseEstimator):
     """A network of braindecode: trained from scratch, fine-tuned, or frozen before a classifier.
 
-    Reads arrays; `rival` puts `SignalArray` in front, for every other input.
+    It reads arrays; `rival` puts `SignalArray` before it, which takes every other input.
 
     Parameters
     ----------
     model : str, default="EEGNet"
         Name of a class in ``braindecode.models``.
     weights : str or None, default=None
-        Hugging Face repository, or folder of the model's ``save_pretrained``; None draws them.
-        The network is built for the layout of `X`, and takes all weights that fit.
+        Hugging Face repository, or folder that the model's ``save_pretrained`` wrote; None draws
+        random weights. The network is built for the layout of `X`, and takes all weights that fit.
     frozen : bool, default=False
-        Train nothing of the network: its features, standardised, go into a logistic regression.
-        Features are the tokens of models that offer them (``return_features``: LaBraM, EEGPT, BIOT,
-        CBraMod, ...), and of any other what its ``final_layer`` reads.
+        Do not train the network: its features, standardised, go into a logistic regression.
+        Features are tokens where a model offers them (``return_features``: LaBraM, EEGPT, BIOT,
+        CBraMod, ...), and otherwise the input of its ``final_layer``.
     pooling : {"mean", "flatten"}, default="mean"
-        Of the tokens of a frozen network, as in `DAREEmbedder`.
+        How tokens of a frozen network are pooled, as in `DAREEmbedder`.
     C : float, default=1.0
         Inverse regularisation of the classifier behind a frozen network.
     model_params : dict or None, default=None
-        Further arguments of the model's class, in place of those that were saved with `weights`.
+        Further arguments of the model's class; they override those saved with `weights`.
     ch_names : sequence of str or None, default=None
         Names of the channels, for models that ask which electrodes they see.
     sfreq : float or None, default=None
         Sampling rate in Hz, for models that ask for it.
     scale : float or None, default=None
-        What signals are divided by (1000 turns µV into mV, for pretrained models that expect a
+        Signals are divided by this (1000 turns µV into mV, for pretrained models that expect a
         unit); None takes the standard deviation of the training signals.
     max_epochs : int, default=100
     batch_size : int, default=32
@@ -82,7 +82,7 @@ class BraindecodeClassifier(ClassifierMixin, BaseEstimator):
     ----------
     classes_ : ndarray, shape (n_classes,)
     scale_ : float
-        What signals are divided by.
+        Divisor of the signals.
     net_ : braindecode.EEGClassifier
         With the network in ``net_.module_``.
     head_ : Pipeline
@@ -191,7 +191,7 @@ class BraindecodeClassifier(ClassifierMixin, BaseEstimator):
         return tags
 
     def __getstate__(self) -> dict[str, Any]:
-        """Arrays in place of the network, which torch does not pickle where it is constrained."""
+        """Arrays in place of the network: torch cannot pickle parametrized layers."""
         state = super().__getstate__()
         if "net_" in state:
             module = state["net_"].module_
@@ -215,8 +215,8 @@ class BraindecodeClassifier(ClassifierMixin, BaseEstimator):
 
         from ..training.device import resolve_device
 
-        # braindecode leaves out the last batch, which of few epochs is all of them; a single
-        # epoch, though, has no variance for batch norm
+        # by default braindecode drops the last batch, which may be the only one; we drop only a
+        # batch of a single epoch, which has no variance for batch norm
         return _braindecode().EEGClassifier(
             module, optimizer=torch.optim.AdamW, lr=self.lr, max_epochs=self.max_epochs,
             optimizer__weight_decay=self.weight_decay, batch_size=self.batch_size,
@@ -249,7 +249,7 @@ class BraindecodeClassifier(ClassifierMixin, BaseEstimator):
         folder = Path(self.weights) if Path(self.weights).is_dir() else download(self.weights)
         path = folder / CONFIG_NAME
         config = json.loads(path.read_text()) if path.exists() else {}
-        layout = {"chs_info": None, "input_window_seconds": None}  # the saved one
+        layout = {"chs_info": None, "input_window_seconds": None}  # not those that were saved
         try:
             module = _from_config(network, {**config, **layout, **known})
         except TypeError as error:
@@ -279,7 +279,7 @@ class BraindecodeClassifier(ClassifierMixin, BaseEstimator):
     def _forward(self, X: np.ndarray) -> np.ndarray:
         """Features of a frozen network, outputs of a trained one.
 
-        skorch's own loop would draw from torch's generator.
+        skorch's own loop would draw from torch's global generator.
         """
         import torch
 
@@ -292,7 +292,7 @@ class BraindecodeClassifier(ClassifierMixin, BaseEstimator):
         return np.concatenate(found)
 
     def _features(self, batch: Any) -> Any:
-        """Pooled tokens ``(n_epochs, n_features)``, or what the network's last layer reads."""
+        """Pooled tokens ``(n_epochs, n_features)``, or the input of the network's last layer."""
         module, read = self.net_.module_, []
         if not _takes(type(module), "return_features"):
             last = getattr(module, LAST)
@@ -307,12 +307,12 @@ class BraindecodeClassifier(ClassifierMixin, BaseEstimator):
         return tokens.mean(dim=1) if self.pooling == "mean" else tokens.flatten(1)
 
     def _scaled(self, X: np.ndarray) -> np.ndarray:
-        """Offsets of the epochs removed, in units of `scale_`."""
+        """Epochs without their offsets, in units of `scale_`."""
         return (X - X.mean(axis=-1, keepdims=True)) / np.float32(self.scale_)
 
 
 def _braindecode() -> Any:
-    """The package, whose import has MNE tell of the old name of a montage."""
+    """The package, without the warning about a montage's old name that its import causes."""
     import mne
 
     with mne.use_log_level("error"):
@@ -321,20 +321,20 @@ def _braindecode() -> Any:
 
 
 def _from_config(network: type, config: dict[str, Any]) -> Any:
-    """An untrained network; no file has anything imported but classes of torch and braindecode."""
+    """An untrained network; a file can name classes of torch and braindecode only."""
     from braindecode.models.util import resolve_type_kwargs
 
     for name, value in config.items():
         path = isinstance(value, str) and re.fullmatch(r"\w+(\.[^\W\d]\w*)+", value)
         if path and not value.startswith(("torch.nn.", "braindecode.")):
             raise ValueError(f"{name}={value!r} of a configuration is not a class of torch.nn.")
-    for base in network.__mro__[:2]:  # classes that interpolate hide the arguments of theirs
+    for base in network.__mro__[:2]:  # interpolating classes hide the arguments of their base
         resolve_type_kwargs(base, config)
     return network.from_config(config)
 
 
 def _takes(network: type, name: str) -> bool:
-    """Whether the class, or the one that it interpolates for, has this argument of forward."""
+    """Whether ``forward`` of the class, or of the one it interpolates for, has this argument."""
     own = [vars(base)["forward"] for base in network.__mro__ if "forward" in vars(base)]
     return any(name in signature(forward).parameters for forward in own)
 
@@ -349,26 +349,25 @@ def rival(
     unit: str = "auto",
     **params: Any,
 ) -> Pipeline:
-    """Unfitted pipeline of any network of braindecode, for any input of the library.
+    """Make an unfitted pipeline around a braindecode network, for any input of this library.
 
     Parameters
     ----------
     model : str
         Name of a class in ``braindecode.models``.
     rate, scale : float or None, default=None
-        Sampling rate (Hz) that the signals are brought to, and the microvolts of one unit. None
-        takes what the network was published for (`RATES`); of a network that is not listed, the
-        rate of the signals and their standard deviation.
+        Sampling rate (Hz) to which signals are brought, and microvolts per unit. None takes what
+        the network was published for (`RATES`); for a network that is not listed, the rate of the
+        signals and their standard deviation.
     ch_names, sfreq, unit
-        Layout of arrays. mne.Epochs know their own; pass their names too where the network asks
-        which electrodes it sees.
+        Layout of arrays. mne.Epochs carry theirs; still pass `ch_names` if the network asks which
+        electrodes it sees.
     **params
-        Of `BraindecodeClassifier`: ``weights``, ``frozen``, ``pooling``, ``max_epochs``, ...
+        Parameters of `BraindecodeClassifier`: ``weights``, ``frozen``, ``max_epochs``, ...
 
     Examples
     --------
-    Is DARE better than EEGPT on these epochs? (``weights`` would name a folder, or a repository of
-    the Hugging Face Hub.)
+    Is DARE better than EEGPT on these epochs? (For a pretrained EEGPT, pass ``weights``.)
 
     >>> from dare_sklearn import DAREClassifier, simulate_epochs
     >>> from dare_sklearn.evaluation import compare, rival

@@ -1,9 +1,9 @@
 """Statistics of a table of `compare`: observations, intervals, and paired tests.
 
-An observation is a **subject**, where every row tests one of several (the mean score of each), and
-a **fold** elsewhere. Folds share training data: a test that takes their scores as independent finds
-differences where there are none, so the variance of their mean is enlarged by that share [1]_.
-Paired tests over subjects apply as in MOABB.
+If every row tests one of several subjects, an observation is the mean score of a **subject**;
+otherwise it is the score of a **fold**. Folds share training data: a test that treats their scores
+as independent finds differences where there are none, so the variance of their mean is enlarged
+[1]_. Paired tests over subjects are those of MOABB.
 
 .. [1] Nadeau, Bengio (2003). Inference for the generalization error. Machine Learning 52.
 """
@@ -28,7 +28,7 @@ _BESIDE = {
     **dict.fromkeys(CALIBRATION, "mean"),
     "fit_seconds": "median", "predict_seconds": "median", "peak_memory_mb": "max",
 }  # fmt: skip
-# What a score can be at least and at most, by a word of its name.
+# The least and the largest value of a score, by a word of its name.
 _BOUNDS = {
     **dict.fromkeys(
         "accuracy acc auc auroc f1 precision recall sensitivity specificity jaccard".split(), (0, 1)
@@ -53,19 +53,19 @@ def summarize(
 ) -> pd.DataFrame:
     """Mean scores with 95 % confidence intervals, and costs.
 
-    Intervals are Student's over subjects or, with the variance enlarged as in `corrected_ttest`,
-    over folds, within the bounds of the metric.
+    Observations are subjects, or folds with the variance enlarged as in `corrected_ttest`.
+    Intervals stay within the bounds of the metric.
 
     Parameters
     ----------
     results : DataFrame
-        Of `compare`, `learning_curve` or `lost_electrodes`; several data sets stacked with
-        `pandas.concat`.
+        Result of `compare`, `learning_curve` or `lost_electrodes`; several data sets are stacked
+        with `pandas.concat`.
     metrics : str, sequence of str or None, default=None
         Columns of scores; None takes all that a data set has.
     bounds : dict of str to (float, float), or None, default=None
-        The least and the largest value of a metric (infinite where there is none), by its column.
-        Known by name are accuracies, AUC, F1, precision, recall (0 to 1), kappa and Matthews'
+        The least and the largest value of a metric (infinite if unbounded), by its column. Known
+        by name are accuracies, AUC, F1, precision, recall (0 to 1), kappa and Matthews'
         correlation (-1 to 1), R² (up to 1) and scikit-learn's negated errors (up to 0).
 
     Returns
@@ -73,7 +73,7 @@ def summarize(
     pandas.DataFrame
         One row per data set, pipeline and metric (and ``n_labels`` or ``share``): ``dataset,
         pipeline, metric, mean, low, high, std, n, unit`` ("subject" or "fold"), ``chance`` (the
-        mean level, NaN where a fold has none), the means of ``brier`` and ``calibration_error``,
+        mean level, NaN if a fold has none), the means of ``brier`` and ``calibration_error``,
         the medians of ``fit_seconds`` and ``predict_seconds``, and the largest ``peak_memory_mb``.
         A single observation has no interval and no spread (NaN).
 
@@ -120,12 +120,12 @@ def summarize(
 
 
 def observations(results: pd.DataFrame, metric: str) -> tuple[pd.DataFrame, str, float]:
-    """What counts as one observation of a data set, and the scores of each.
+    """The scores of a data set per observation: per subject, or per fold.
 
     Parameters
     ----------
     results : DataFrame
-        Rows of `compare` of one data set.
+        Rows of one data set, from `compare`.
     metric : str
         Column of the score.
 
@@ -135,14 +135,14 @@ def observations(results: pd.DataFrame, metric: str) -> tuple[pd.DataFrame, str,
         The mean over a subject's folds, or the score of a fold.
     unit : {"subject", "fold"}
     ratio : float
-        Test epochs per training epoch, by which the variance of folds is enlarged; 0 for subjects.
+        Test epochs per training epoch, which enlarges the variance over folds; 0 for subjects.
     """
     lacking = [name for name in WHICH if name not in results]
     if lacking:
         raise ValueError(f"This is not a table of compare: it lacks {', '.join(lacking)}.")
     dataset = results["dataset"].iloc[0]
     if results.duplicated(["pipeline", "fold", "subject"]).any():
-        raise ValueError(f"{dataset!r} has a fold twice: give each data set a name of its own.")
+        raise ValueError(f"{dataset!r} has a fold twice: give each data set its own name.")
     if not np.isfinite(results[metric].astype(float)).all():
         raise ValueError(f"{dataset!r} has missing or infinite scores of {metric!r}.")
     one_each = (results["n_subjects"] == 1).all() and results["subject"].nunique() > 1
@@ -165,15 +165,14 @@ def mean_interval(
 ) -> tuple[float, float]:
     """95 % confidence interval of the mean score, within the bounds of the metric.
 
-    It is Student's, with the variance of the mean enlarged by `ratio` (Nadeau and Bengio), and cut
-    at a single bound. Between two bounds it is Wilson's interval of a share [1]_, with as many
-    trials as the observed variance is worth, but no more than `n_tested` (scores may all be 1.0).
-    In simulations of 5 to 20 subjects it covered a mean of 0.5 to 0.95 in 92 to 99 % of cases and
-    one of 0.99 in 86 to 98 %, Student's in 57 to 87 %.
+    For a metric with one bound or none it is Student's interval, with the variance of the mean
+    enlarged by `ratio` (Nadeau and Bengio), and cut at the bound. Between two bounds it is Wilson's
+    interval of a share [1]_, for the number of trials that would have the observed variance, but
+    at most `n_tested` (scores may all be 1.0). In simulations of 5 to 20 subjects it covered means
+    of 0.5 to 0.95 in 92 to 99 % of cases, and a mean of 0.99 in 86 to 98 % (Student's: 57 to 87 %).
 
-    `ratio` are test epochs per training epoch where observations are folds, 0 for subjects;
-    `n_tested` the epochs that all scores together are computed from. A single observation has no
-    interval (NaN).
+    `ratio` is the number of test epochs per training epoch for folds, 0 for subjects; `n_tested`
+    counts the epochs behind all scores. A single observation has no interval (NaN).
 
     References
     ----------
@@ -184,7 +183,7 @@ def mean_interval(
     if len(values) < 2:
         return np.nan, np.nan
     low, high = bounds
-    if values.min() < low - TIE or values.max() > high + TIE:  # not the metric its name says
+    if values.min() < low - TIE or values.max() > high + TIE:  # the name misleads
         low, high = -np.inf, np.inf
     mean = float(np.clip(values.mean(), low, high))
     variance = corrected_error(values, ratio) ** 2
@@ -193,7 +192,7 @@ def mean_interval(
         width = high - low
         share = (mean - low) / width
         spread = share * (1 - share)
-        # trials that the variance is worth: no more than there were
+        # trials with this variance: no more than there were
         trials = min(spread * width**2 / variance if variance and spread else np.inf, n_tested)
         added = t2 / trials
         middle = (share + added / 2) / (1 + added)
@@ -205,9 +204,9 @@ def mean_interval(
 
 
 def bounds_of(metric: str, results: pd.DataFrame | None = None) -> tuple[float, float]:
-    """The least and the largest value of a metric, as far as its name tells.
+    """The least and the largest value of a metric, by its name.
 
-    A table straight from `compare` also knows the function behind a column.
+    A table that comes straight from `compare` also has the name of the function behind a column.
     """
     names = {} if results is None else results.attrs.get("scores", {})
     words = re.split(r"[^a-z0-9]+", f"{names.get(metric, '')} {metric}".strip().lower())
@@ -238,14 +237,14 @@ def score_column(results: pd.DataFrame, metric: str | None) -> str:
 
 
 def corrected_error(values: np.ndarray, ratio: float) -> float:
-    """Standard error of the mean of scores of folds; ``ratio`` 0 is the usual one."""
+    """Standard error of the mean over folds; the usual one for a ``ratio`` of 0."""
     if np.ptp(values) <= TIE:
         return 0.0
     return float(np.sqrt((1 / len(values) + ratio) * values.var(ddof=1)))
 
 
 class TTest(NamedTuple):
-    """A corrected resampled t-test; ``p_greater`` is small where differences are positive."""
+    """Result of a corrected resampled t-test; ``p_greater`` is small for positive differences."""
 
     statistic: float
     df: int
@@ -263,9 +262,9 @@ def corrected_ttest(differences: Any, n_train: float, n_test: float) -> TTest:
     Parameters
     ----------
     differences : array-like, shape (n_folds,)
-        Of the scores of two pipelines on the same folds.
+        Differences of two pipelines' scores on the same folds.
     n_train, n_test : float
-        Epochs of a training and of a test set (their means where folds differ).
+        Epochs in a training and in a test set (means, if folds differ).
 
     Returns
     -------
@@ -303,15 +302,15 @@ def corrected_ttest(differences: Any, n_train: float, n_test: float) -> TTest:
 def pairwise(results: pd.DataFrame, metric: str | None = None) -> pd.DataFrame:
     """Compare every pair of pipelines, per data set.
 
-    By a paired permutation test of signs below 20 subjects and Wilcoxon's signed-rank test from
-    there on (MOABB's rule), and by the corrected resampled t-test where observations are folds.
+    Subjects are compared by a paired permutation test of signs, and from 20 subjects on by
+    Wilcoxon's signed-rank test (MOABB's rule); folds by the corrected resampled t-test.
 
     Parameters
     ----------
     results : DataFrame
-        Of `compare`; several data sets stacked with `pandas.concat`.
+        Result of `compare`; several data sets are stacked with `pandas.concat`.
     metric : str or None, default=None
-        Column of the score; None where there is only one.
+        Column of the score; may be None if there is only one.
 
     Returns
     -------
@@ -325,15 +324,16 @@ def pairwise(results: pd.DataFrame, metric: str | None = None) -> pd.DataFrame:
     Raises
     ------
     ValueError
-        If pipelines were not scored on the same folds, a score is missing, or there is one fold.
+        If pipelines were not scored on the same folds, a score is missing, or there is one fold
+        only.
 
     Notes
     -----
-    Subjects that are left out in turn share training data too; to take them as observations is the
-    field's practice (MOABB). Permutation and rank tests are SciPy's, and give MOABB's numbers but
-    where scores tie (its sign test does not allow for rounding) or where mean and ranks point in
-    opposite directions (its Wilcoxon test follows the mean). All sign patterns are counted up to 14
-    subjects, and 10,000 random ones beyond.
+    Subjects that are left out in turn share training data too; treating them as observations is the
+    field's practice (MOABB). Permutation and rank tests are SciPy's. They give MOABB's numbers
+    unless scores tie (MOABB's sign test does not allow for rounding) or the mean and the ranks
+    point in opposite directions (its Wilcoxon test follows the mean). Up to 14 subjects all sign
+    patterns are counted, beyond that 10,000 random ones.
 
     References
     ----------
@@ -360,7 +360,7 @@ def pairwise(results: pd.DataFrame, metric: str | None = None) -> pd.DataFrame:
         test = test if unit == "subject" else "corrected_ttest"
         first = len(rows)
         for a, b in combinations(scores.columns, 2):
-            # without the rounding of a subtraction, so that ties are ties
+            # rounded, so that ties remain ties after the subtraction
             differences = np.round((scores[a] - scores[b]).to_numpy(), 12)
             greater, less = _test(test, differences, ratio)
             rows.append(
@@ -379,7 +379,7 @@ def pairwise(results: pd.DataFrame, metric: str | None = None) -> pd.DataFrame:
 
 
 def holm(p: Iterable[float]) -> np.ndarray:
-    """Holm's step-down correction, in the order given."""
+    """p-values with Holm's step-down correction, in the given order."""
     p = np.asarray(list(p), dtype=float)
     order = np.argsort(p)
     adjusted = np.empty(len(p))
@@ -388,9 +388,9 @@ def holm(p: Iterable[float]) -> np.ndarray:
 
 
 def _sign_permutation(differences: np.ndarray, side: str) -> float:
-    """One-sided p, as signs of paired differences are exchangeable: all patterns, or random ones.
+    """One-sided p of a permutation test of signs: over all patterns, or random ones.
 
-    The observed pattern is among the random ones.
+    The observed pattern counts among the random ones.
     """
     found = stats.permutation_test(
         (differences,),
@@ -405,7 +405,7 @@ def _test(test: str, differences: np.ndarray, ratio: float) -> tuple[float, floa
     """One-sided p-values: above zero, and below."""
     if test == "corrected_ttest":
         if len(differences) < 2:
-            raise ValueError("One fold alone cannot be tested: use two or more.")
+            raise ValueError("A single fold cannot be tested: use two or more.")
         result = corrected_ttest(differences, 1.0, ratio)
         return result.p_greater, result.p_less
     if test == "permutation":
@@ -417,7 +417,7 @@ def _test(test: str, differences: np.ndarray, ratio: float) -> tuple[float, floa
 
 
 def _effect(differences: np.ndarray) -> float:
-    """Mean in units of the standard deviation, as MOABB's ``compute_effect``."""
+    """Mean in units of the standard deviation, like MOABB's ``compute_effect``."""
     mean = differences.mean()
     if np.ptp(differences) <= TIE:
         return 0.0 if abs(mean) <= TIE else float(np.copysign(np.inf, mean))
@@ -430,24 +430,25 @@ def average_windows(
     """Average the scores of windows that belong to one person or recording.
 
     For labels of people, such as a diagnosis: cross-validate with whole people in each fold, then
-    score people, and not their windows, which are many and agree with each other.
+    score people instead of their windows, which are many and resemble each other.
 
     Parameters
     ----------
     scores : array-like, shape (n_windows,) or (n_windows, n_outputs)
-        Held-out scores of windows, as of `sklearn.model_selection.cross_val_predict`.
+        Held-out scores of windows, as from `sklearn.model_selection.cross_val_predict`.
     groups : array-like, shape (n_windows,)
         Person or recording of each window.
     y : array-like, shape (n_windows,), or None, default=None
-        Labels, one for all windows of a group.
+        Labels of windows; all windows of a group have the same one.
 
     Returns
     -------
     scores : ndarray, shape (n_groups,) or (n_groups, n_outputs)
         Means over windows.
     groups : ndarray, shape (n_groups,)
-        Sorted.
+        Their names, sorted.
     y : ndarray, shape (n_groups,), or None
+        Their labels.
 
     Raises
     ------
@@ -462,7 +463,7 @@ def average_windows(
     """
     scores = np.asarray(scores, dtype=float)
     if scores.ndim not in (1, 2) or not np.isfinite(scores).all():
-        raise ValueError("scores must be finite numbers, one or one row of them per window.")
+        raise ValueError("scores must be finite numbers: one number, or one row, per window.")
     found, first, member = np.unique(
         read_groups(groups, len(scores)), return_index=True, return_inverse=True
     )

@@ -1,9 +1,10 @@
 """Is one pipeline better than the others? A table and one sentence.
 
 The candidate is **better** on a data set if it beats every rival (each paired test at 0.05: an
-intersection-union test, which needs no correction), and **worse** if one of them beats it (Holm's
-correction over them). Everything else is **no difference shown**. The interval is that of the
-difference to the rival with the highest mean; choosing it with the same scores favours the rivals.
+intersection-union test, which needs no correction), and **worse** if a rival beats it (with Holm's
+correction over the rivals). Otherwise the verdict is **no difference shown**. The interval is that
+of the difference to the rival with the highest mean, which is chosen with the same scores: that
+favours the rivals.
 """
 
 from __future__ import annotations
@@ -22,12 +23,12 @@ BETTER, WORSE, OPEN, UNTESTED = "better", "worse", "no difference shown", "not t
 def judge(
     results: pd.DataFrame, candidate: str | None = None, rivals: Sequence[str] | None = None
 ) -> pd.DataFrame:
-    """The candidate against its rivals, data set by data set.
+    """Judge the candidate against its rivals, data set by data set.
 
     Parameters
     ----------
     results : DataFrame
-        Of `compare`; several data sets stacked. The first metric of each counts.
+        Result of `compare`; several data sets are stacked. The first metric of each counts.
     candidate : str or None, default=None
         Name of a pipeline; None takes the first.
     rivals : sequence of str or None, default=None
@@ -39,7 +40,7 @@ def judge(
         One row per data set that has the candidate and a rival: ``dataset, metric, candidate,
         rival`` (the one with the highest mean), ``verdict, mean, rival_mean, difference``
         (candidate minus rival), ``low, high`` (its 95 % interval), ``p`` (of the pair, two-sided),
-        ``n, unit`` and ``smallest_p``, the smallest p that so many observations can give.
+        ``n, unit`` and ``smallest_p``, the smallest p that is possible with so many observations.
 
     Raises
     ------
@@ -125,7 +126,7 @@ def _judge(table: pd.DataFrame, metric: str, candidate: str, rivals: list[str]) 
     pairs = statistics.pairwise(table, metric)
     pairs = pairs[pairs["pipeline_a"] == candidate].set_index("pipeline_b")
     corrected = pd.Series(statistics.holm(pairs["p"]), pairs.index)
-    # ranks and means can point in opposite directions: then nothing was shown
+    # if ranks and means point in opposite directions, nothing was shown
     lower = (pairs["difference"] < 0) & (pairs["p_less"] < pairs["p_greater"])
     higher = (pairs["difference"] > 0) & (pairs["p_greater"] < pairs["p_less"])
     found["verdict"] = OPEN

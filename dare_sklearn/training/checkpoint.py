@@ -7,12 +7,12 @@
         config.json, model.safetensors   all networks, in the format of `save_pretrained`
         state.safetensors                optimizer and generators
         history.json                     skorch's history, with the steps of an unfinished epoch
-        state.json                       what run it is, the position in it, and a SHA-256 per file
+        state.json                       the run, the position in it, and a SHA-256 per file
     checkpoints/windows/                 of a corpus of files, prepared once (see `windows`)
-    checkpoints/lock                     so that one fit at a time writes here
+    checkpoints/lock                     so that only one fit at a time writes here
 
-A checkpoint is written into a folder of another name, which is renamed when all of it lies on the
-disk: one that has a number is whole. All files are JSON or safetensors, so none can run code.
+A checkpoint is written into a temporary folder, which is renamed when everything is on the disk:
+one that has a number is complete. All files are JSON or safetensors, so none can run code.
 """
 
 from __future__ import annotations
@@ -47,25 +47,25 @@ FORMAT = 2
 N_KEPT = 2
 STATE_NAME, TENSORS_NAME, HISTORY_NAME = "state.json", "state.safetensors", "history.json"
 _FILES = sorted((CONFIG_NAME, WEIGHTS_NAME, TENSORS_NAME, HISTORY_NAME))
-_IN_USE: set[Path] = set()  # by fits of this process, which its own lock does not keep out
+_IN_USE: set[Path] = set()  # by fits of this process: a lock does not keep out its own process
 
 
 class Checkpoint(NamedTuple):
-    """One checkpoint that was found whole."""
+    """One complete checkpoint."""
 
     folder: Path
-    run: dict[str, Any]  # parameters, corpus and seeds, with which another fit is compared
-    n_steps: int  # finished ones
+    run: dict[str, Any]  # parameters, corpus and seeds, for comparison with another fit
+    n_steps: int  # finished steps
     n_epochs: int
-    order: dict[str, Any]  # of the generator that orders the windows, where the epoch began
+    order: dict[str, Any]  # state, at the start of the epoch, of the generator that orders windows
     history: list[dict[str, Any]]
 
 
 class CheckpointFolder:
     """The last checkpoints of one run; a context in which no other fit may use them.
 
-    `folder` is made where it is missing. `position` holds steps and epochs at the last checkpoint
-    that was read or written.
+    `folder` is created if necessary. `position` holds the steps and epochs of the checkpoint that
+    was last read or written.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -97,12 +97,12 @@ class CheckpointFolder:
         raise ValueError(f"checkpoint_dir={str(self.folder)!r} {what}.") from None
 
     def latest(self) -> Checkpoint | None:
-        """The newest checkpoint that is whole; None in a new folder.
+        """The newest complete checkpoint; None in a new folder.
 
-        A folder that holds a model of something else, or nothing that is whole, is refused.
+        A folder that holds another model, or only damaged checkpoints, is refused.
         """
         for leftover in (*self.inside.glob(".part-*"), *self.folder.glob(".part-*")):
-            remove(leftover)  # of a write that was cut short
+            remove(leftover)  # from an interrupted write
         numbered = self._numbered()
         names = (CONFIG_NAME, WEIGHTS_NAME)
         if not numbered and any((self.folder / name).exists() for name in names):
@@ -119,7 +119,7 @@ class CheckpointFolder:
                 continue
             if damaged:
                 tell(
-                    f"the run continues from the checkpoint {numbered[-1]}, because of damage to "
+                    f"the run continues from the checkpoint {numbered[-1]}; these are damaged: "
                     f"{'; '.join(damaged)}."
                 )
             self._kept = numbered[-N_KEPT:]
@@ -128,7 +128,7 @@ class CheckpointFolder:
         if damaged:
             reasons = "; ".join(damaged)
             self._refuse(
-                f"holds no checkpoint that is whole: {reasons}. Pass a new folder to start afresh"
+                f"holds damaged checkpoints only: {reasons}. Pass a new folder to start afresh"
             )
         return None
 
@@ -142,7 +142,7 @@ class CheckpointFolder:
         position: tuple[int, int],
         order: Mapping[str, Any],
     ) -> None:
-        """Add a checkpoint, then drop the oldest; what fails leaves the others as they are."""
+        """Add a checkpoint, then remove the oldest; a failure leaves the others as they are."""
         numbered = self._numbered()
         target = self.inside / f"{int(numbered[-1].name) + 1 if numbered else 1:08d}"
         with in_place_of(target) as part:
@@ -172,8 +172,8 @@ class CheckpointFolder:
     def publish(self) -> None:
         """Put the model of the last checkpoint where `load_encoder` looks for it.
 
-        Two files cannot be replaced in one step. In between, ``config.json`` names no SHA-256, and
-        so fits the old weights and the new ones.
+        Two files cannot be replaced in one step. In between, ``config.json`` has no SHA-256, so
+        that it fits the old weights and the new ones.
         """
         source = self._kept[-1]
         text = (source / CONFIG_NAME).read_text(encoding="utf-8")
@@ -187,7 +187,7 @@ class CheckpointFolder:
         ):
             return
         without = {name: value for name, value in header.items() if name != "sha256"}
-        # the last one takes its place first
+        # contexts close in reverse order: `between` takes its place first
         with in_place_of(config) as c, in_place_of(weights) as w, in_place_of(config) as between:
             between.write_text(json.dumps(without, indent=2), encoding="utf-8")
             c.write_text(text, encoding="utf-8")
@@ -196,7 +196,7 @@ class CheckpointFolder:
         _flush(self.folder)
 
     def check_same_run(self, saved: Mapping[str, Any], run: Mapping[str, Any]) -> None:
-        """Refuse to continue another run; warn where this one's sums are rounded differently."""
+        """Refuse to continue another run; warn if sums are rounded differently now."""
         old, new = saved["params"], run["params"]
         names = [name for name in sorted(old.keys() | new.keys()) if old.get(name) != new.get(name)]
         reasons = []
@@ -209,22 +209,21 @@ class CheckpointFolder:
             hint = ""
             if "max_epochs" in names:
                 hint = (
-                    ". The course of the learning rate depends on max_epochs, so a run cannot be "
-                    "made longer: pass this folder as weights= with a new checkpoint_dir to train "
-                    "on"
+                    ". The learning rate's schedule depends on max_epochs, so a run cannot be "
+                    "extended: to train on, pass this folder as weights= and a new checkpoint_dir"
                 )
             elif not names:
-                hint = ". Each fold of a cross-validation is another corpus: use no folder there"
+                hint = ". Each fold of a cross-validation is another corpus: pass no folder there"
             self._refuse(
-                f"holds a run {' and '.join(reasons)}. Pass what it was started with, to continue "
-                f"it, or a new folder{hint}"
+                f"holds a run {' and '.join(reasons)}. Pass what it was started with, or a new "
+                f"folder{hint}"
             )
         before, now = saved["rounding"], run["rounding"]
         changed = [f"{k} was {v}, is {now[k]}" for k, v in before.items() if now[k] != v]
         if changed:
             tell(
-                f"the run that continues was rounded differently ({'; '.join(changed)}): its "
-                "weights will differ in their last bits from those of a run that was not stopped."
+                f"the run continues with other rounding ({'; '.join(changed)}): its weights will "
+                "differ in their last bits from those of an uninterrupted run."
             )
 
     def _numbered(self) -> list[Path]:
@@ -234,10 +233,10 @@ class CheckpointFolder:
 
 
 class SaveCheckpoints(Callback):
-    """Write a checkpoint after each epoch, every so many steps, and where training is interrupted.
+    """Write a checkpoint after each epoch, every `every` steps, and when training is interrupted.
 
-    It must be the last callback, so that the others have recorded what they have to. Without a
-    folder it writes nothing: where several processes train together, the first one does.
+    It must be the last callback, so that it saves what the others record. Without a folder it
+    writes nothing: of several processes that train together, only the first one writes.
     """
 
     def __init__(
@@ -253,7 +252,7 @@ class SaveCheckpoints(Callback):
 
     def on_train_begin(self, net, **kwargs) -> None:
         self.n_epochs_ = net.n_epochs_done
-        self.order_ = self.sampler.state  # where the epoch begins
+        self.order_ = self.sampler.state  # at the start of the epoch
         if self.folder is not None and self.folder.position is not None:
             self._save(net)  # the model in the folder may be older than the checkpoint
 
@@ -271,13 +270,13 @@ class SaveCheckpoints(Callback):
         self.stop.check()
 
     def on_train_end(self, net, **kwargs) -> None:
-        # an interrupt may have come at any moment: within a step, or before all was recorded of it
+        # an interrupt may come at any moment: within a step, or before all of it is recorded
         row = self._unfinished(net)
         if not net.in_step_ and (row is None or "train_batch_size" in row["batches"][-1]):
             self._save(net)
 
     def _unfinished(self, net) -> dict[str, Any] | None:
-        """What skorch has recorded of the finished steps of an epoch that is not finished."""
+        """skorch's record of the finished steps of an unfinished epoch."""
         n_steps = net.n_steps_done_ - self.n_epochs_ * len(self.sampler)
         if not n_steps:
             return None
@@ -304,7 +303,7 @@ class SaveCheckpoints(Callback):
         except (OSError, SafetensorError) as error:
             tell(
                 f"could not write a checkpoint into {str(self.folder.folder)!r} ({error}): "
-                "training continues, and what was written there before stays."
+                "training continues, and earlier checkpoints are kept."
             )
 
 
@@ -318,12 +317,12 @@ def _to_json(value: Any) -> str:
 
 
 def _read(folder: Path) -> Checkpoint:
-    """A checkpoint; a ValueError or OSError if its files are not those that were written."""
+    """Read a checkpoint; raise a ValueError or OSError if its files are damaged."""
     try:
         content = _read_json(folder / STATE_NAME)
         state = content["state"]
         if hashlib.sha256(_to_json(state).encode()).hexdigest() != content["sha256"]:
-            raise ValueError(f"the SHA-256 of {STATE_NAME} is not the one that it names")
+            raise ValueError(f"the SHA-256 of {STATE_NAME} is not the one that it states")
         if (state["library"], state["format"]) != ("dare_sklearn", FORMAT):
             raise ValueError(f"{STATE_NAME} is of another version of dare_sklearn")
         for name in _FILES:
@@ -333,7 +332,7 @@ def _read(folder: Path) -> Checkpoint:
         history = _read_json(folder / HISTORY_NAME)
         return Checkpoint(folder, dict(state["run"]), *position, state["order"], history)
     except (KeyError, TypeError) as error:
-        raise ValueError(f"{STATE_NAME} is not one of a checkpoint: {error!r}") from None
+        raise ValueError(f"{STATE_NAME} does not describe a checkpoint: {error!r}") from None
 
 
 def _read_json(path: Path) -> Any:
@@ -343,7 +342,7 @@ def _read_json(path: Path) -> Any:
         raise ValueError(f"{path.name} is not valid JSON: {error}") from None
 
 
-_NO_LOCKS = -1  # of systems and drives that have none, and folders that cannot be written to
+_NO_LOCKS = -1  # on systems and drives without locks, and in folders that cannot be written to
 
 
 def _lock(path: Path) -> int | None:
@@ -366,7 +365,7 @@ def _lock(path: Path) -> int | None:
 
 
 def _flush(*paths: Path) -> None:
-    """Wait until files, or the names in folders, lie on the disk, where the system can tell."""
+    """Wait until files, or the names in folders, are on the disk, if the system can tell."""
     for path in paths:
         is_folder = path.is_dir()
         if is_folder and os.name == "nt":

@@ -1,4 +1,4 @@
-"""What a pretraining loader reads, and in which order: windows of several montages, and streams."""
+"""What pretraining reads, and in which order: windows of several montages, and streams."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ..signals.errors import SignalError, listed
 
 
 class MappedWindows:
-    """Float32 windows that lie side by side in a file.
+    """Float32 windows that are stored one after the other in a file.
 
     Each process maps the file for itself when it first reads: pickling `numpy.memmap` would copy
     all of it.
@@ -44,11 +44,10 @@ class MappedWindows:
 
 @dataclass
 class Montage:
-    """Windows ``(n_windows, n_chans, n_times)`` that can stand in one batch: microvolts on the
-    grid.
+    """Windows ``(n_windows, n_chans, n_times)`` that fit into one batch: microvolts on the grid.
 
-    `rows` are those of the channels in the table of electrodes, `source` is the number of the item
-    of X.
+    `rows` are the rows of the channels in the table of electrodes, `source` is the number of the
+    item of X.
     """
 
     windows: np.ndarray | MappedWindows
@@ -57,11 +56,11 @@ class Montage:
 
 
 class Stream:
-    """Batches that an object of the user makes, checked.
+    """Batches that the user's object makes, checked.
 
-    ``given.batch(step)`` gives microvolts ``(n_windows, n_chans, n_times)`` at the encoder's rate,
-    in an array or a tensor, also one that lies on the device already, and the rows of the channels
-    in the table of electrodes. ``len(given)`` is the steps of an epoch.
+    ``given.batch(step)`` returns microvolts ``(n_windows, n_chans, n_times)`` at the encoder's rate
+    (an array, or a tensor on any device), and the rows of the channels in the table of electrodes.
+    ``len(given)`` is the number of steps in an epoch.
     """
 
     def __init__(self, given: Any, config: DAREConfig, source: int = 0) -> None:
@@ -71,7 +70,7 @@ class Stream:
         return len(self.given)
 
     def read(self, step: int) -> tuple[torch.Tensor, np.ndarray]:
-        """Batch number `step`; a SignalError if it is not such a batch."""
+        """Batch number `step`; raise a SignalError if it is not valid."""
         x, channels = self.given.batch(step)
         if not isinstance(x, torch.Tensor):
             x = torch.from_numpy(np.ascontiguousarray(x, np.float32))
@@ -98,7 +97,7 @@ class Stream:
         return x, channels
 
     def layout(self) -> Signals:
-        """The first batch, as signals of its electrodes."""
+        """The first batch as signals."""
         x, channels = self.read(0)
         x = x.cpu().numpy()
         return Signals(x, tuple(ELECTRODES[i] for i in channels), self.config.sfreq, unit="uV")
@@ -106,12 +105,12 @@ class Stream:
 
 @dataclass
 class Corpus(Dataset):
-    """All windows, and streams of more; an item is asked for as `MontageBatches` gives it.
+    """All windows and streams; the keys of its items come from `MontageBatches`.
 
     `layout` is that of the first part, without its values; `mixed` says whether there are
     continuous recordings, streams or several layouts; `content` is a hash of all signals; `n_parts`
-    were used, `n_bad` windows left out for bad segments, and `skipped` says which recordings were
-    left out, and why.
+    counts the parts that were used, `n_bad` the windows left out for bad segments; `skipped` says
+    which recordings were left out, and why.
     """
 
     montages: list[Montage] = field(default_factory=list)
@@ -129,7 +128,7 @@ class Corpus(Dataset):
 
     @property
     def n_windows(self) -> int:
-        """Of signals, and of an epoch of each stream."""
+        """Windows of signals, and of one epoch of each stream."""
         made = (len(stream) * len(stream.read(0)[0]) for stream in self.streams)
         return sum(self.sizes) + sum(made)
 
@@ -142,7 +141,7 @@ class Corpus(Dataset):
             montage = self.montages[source]
             return torch.from_numpy(montage.windows[windows]), torch.tensor(montage.rows), *share
         x, channels = self.streams[source - len(self.montages)].read(windows)
-        if share:  # rank and number of the processes, where several train together
+        if share:  # rank and number of processes, if several train together
             rank, n_ranks = share
             mine = torch.tensor_split(x, n_ranks)[rank]
             x, share = mine if len(mine) else x[:1], [(len(mine), len(x))]
@@ -152,15 +151,15 @@ class Corpus(Dataset):
 class MontageBatches(Sampler):
     """Shuffled batches, each within one montage; their number is the same in every epoch.
 
-    `sizes` are the windows of each montage, and `streams` the batches of each stream in an epoch. A
-    stream is asked for the number of the step in the run. With `shares` (of the items of X, from
-    which `sources` says that each montage and stream comes), batches are drawn: windows come again
-    where an item has too few for its share, and wait for another epoch where it has more. Without,
-    an epoch goes through all windows and streams once.
+    `sizes` counts the windows of each montage, and `streams` the batches of each stream in an
+    epoch; a stream gets the number of the step in the run. Without `shares`, an epoch goes through
+    all windows and streams once. With `shares` of the items of X (`sources` says which item each
+    montage and stream comes from), batches are drawn: an item with too few windows for its share
+    repeats some, and one with more leaves some for the next epoch.
 
-    Where several processes train together, `batch_size` is that of all, and each gets its share of
-    every batch, with the numbers of windows that are its own and that there are. A process that
-    gets none (of a montage with fewer windows than processes) gets a window that does not count.
+    If several processes train together, `batch_size` is that of all of them. Each gets its share of
+    every batch, with the number of its windows and of all. If a montage has fewer windows than
+    there are processes, a process without any gets a window that does not count.
     """
 
     def __init__(
@@ -183,18 +182,18 @@ class MontageBatches(Sampler):
             filled = {source for source, n in zip(sources, self.counts, strict=True) if n}
             if empty := [item for item in range(len(shares)) if item not in filled]:
                 raise SignalError(
-                    f"shares needs windows of every item of X, and there are none of item(s) "
-                    f"{listed(empty)}, counted from 0: leave them out of X and of shares."
+                    f"shares needs windows of every item of X, and item(s) {listed(empty)}, "
+                    "counted from 0, have none: leave them out of X and of shares."
                 )
         self.n_skipped, self.n_epochs = 0, 0
 
     @property
     def state(self) -> dict[str, Any]:
-        """Of the generator: between epochs, what the next one's order comes from."""
+        """The generator's state; between epochs it decides the next one's order."""
         return self.rng.bit_generator.state
 
     def resume(self, state: dict[str, Any], n_done: int, n_epochs: int) -> None:
-        """Make the next epoch the one that began in this state, without its first batches."""
+        """Let the next epoch be the one that began in this state, after its first batches."""
         self.rng.bit_generator.state = state
         self.n_skipped, self.n_epochs = n_done, n_epochs
 
@@ -226,7 +225,7 @@ class MontageBatches(Sampler):
             if number >= len(self.sizes):
                 batches += [(number, None)] * count
                 continue
-            # of even sizes, so that no batch is left with a single window and nothing to contrast
+            # of even sizes, so that no batch is a single window with nothing to contrast
             order = self.rng.permutation(self.sizes[number])
             batches += [(number, windows) for windows in np.array_split(order, count)]
         return [batches[i] for i in self.rng.permutation(len(batches))]

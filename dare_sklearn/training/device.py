@@ -1,9 +1,9 @@
-"""How networks run: device, precision, compilation, threads, and where memory runs out.
+"""How networks run: device, precision, compilation, threads, and what to do without memory.
 
 Sums over epochs are split by thread, so the last bits of what is fitted depend on the number of
-threads. Fits with the smallest networks are short and run on one thread everywhere, which also
-costs least where other processes use the cores. Embedding sums nothing over epochs: its bits are
-the same with any number, and on two idle cores a second thread takes a third to a half of its time.
+threads. Fits with the smallest networks are short, so they always run on one thread, which also
+costs least if other processes use the cores. Embedding sums nothing over epochs: its bits are the
+same with any number, and on two idle cores a second thread saves a third to a half of its time.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ PRECISIONS = ("auto", "float32", "bfloat16")
 WIDE = 128  # width from which a network uses all of torch's threads
 BUSY = 1.5  # processes that want to run, for each core
 _LOCK = fork_safe(threading.Lock())
-_here = threading.local()  # whether this Python thread computes in a block
-_running, _before = 0, (0, None)  # blocks of all threads, and what the first of them replaced
+_here = threading.local()  # whether this Python thread is inside a block
+_running, _before = 0, (0, None)  # blocks of all threads; the numbers before the first of them
 Part = TypeVar("Part")
 
-# How torch says so where it has no error class for it; the last two are oneDNN's, on CPUs.
+# Messages of torch's errors without a class of their own; the last two are oneDNN's, on CPUs.
 _PHRASES = (
     "out of memory",
     "can't allocate memory",
@@ -89,9 +89,9 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager:
 
 
 class Compiled:
-    """A network run through ``torch.compile``; from the first failure on, as it is, with a warning.
+    """A network run through ``torch.compile``; if that fails it warns, and runs uncompiled.
 
-    Compilation happens in the first call and takes from seconds to minutes.
+    Compilation happens in the first call and takes seconds to minutes.
     """
 
     def __init__(self, module: nn.Module, **options: Any) -> None:
@@ -117,7 +117,7 @@ def n_threads_of(config: DAREConfig) -> int:
 
 
 def n_threads_to_embed() -> int:
-    """Torch's own number, or one thread where other processes use the cores."""
+    """torch's own number, or one thread if other processes use the cores."""
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
     return 1 if load > BUSY * (os.cpu_count() or 1) else torch.get_num_threads()
 
@@ -126,9 +126,9 @@ def n_threads_to_embed() -> int:
 def compute_threads(n_threads: int) -> Iterator[None]:
     """Compute with this many threads in torch and BLAS, and restore the user's numbers afterwards.
 
-    A block within another one changes nothing. BLAS has one number for the whole process, and torch
-    one for each Python thread, where a new thread begins with the number that was set last: blocks
-    that overlap all restore what the first found.
+    A block inside another one changes nothing. BLAS has one number for the whole process. torch has
+    one for each Python thread, and a new thread starts with the number that was set last: blocks
+    that overlap all restore what the first one found.
     """
     global _running, _before
     if getattr(_here, "inside", False):
@@ -158,14 +158,14 @@ def _blas() -> ThreadpoolController:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory ran out: of the machine (torch, numpy) or of a GPU."""
+    """Whether an error says that the machine or a GPU ran out of memory."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
     return isinstance(error, RuntimeError) and any(words in str(error) for words in _PHRASES)
 
 
 def _attempt(run: Callable[..., Part], *args: Any) -> tuple[Part | None, BaseException | None]:
-    """``run(*args)``, and the error where memory runs out, without what it keeps in memory."""
+    """The result of ``run(*args)``, or the error if memory ran out, without its traceback."""
     try:
         return run(*args), None
     except (RuntimeError, MemoryError) as error:
@@ -183,7 +183,7 @@ def _reason(error: BaseException) -> str:
 
 
 def run_in_batches(run: Callable[[int, int], Part], n_epochs: int, batch_size: int) -> list[Part]:
-    """``run(start, stop)`` for all epochs in order; batches are halved where memory runs out."""
+    """``run(start, stop)`` for all epochs in order; halve the batches if memory runs out."""
     size = fits = max(min(batch_size, n_epochs), 1)
     done, start = [], 0
     while start < n_epochs:
@@ -199,14 +199,14 @@ def run_in_batches(run: Callable[[int, int], Part], n_epochs: int, batch_size: i
             ) from error
     if size < fits:
         tell(
-            f"memory ran out with batch_size={batch_size}, so the work continued with {size}: "
-            f"pass batch_size={size}."
+            f"memory ran out with batch_size={batch_size}, and {size} was used instead: pass "
+            f"batch_size={size} next time."
         )
     return done
 
 
 def fit_or_name_batch_size(fit: Callable[[], Part], batch_size: int, n_epochs: int) -> Part:
-    """Run `fit`; where memory runs out, raise a MemoryError that names a batch size to try."""
+    """Run `fit`; if memory runs out, raise a MemoryError that names a batch size to try."""
     result, error = _attempt(fit)
     if error is None:
         return result

@@ -14,7 +14,7 @@ from torch import nn
 
 
 class Net(NeuralNet):
-    """A net that AdamW trains, with no callbacks but those that it is given."""
+    """A net that AdamW trains, with only the callbacks that it is given."""
 
     _default_callbacks: list = []
 
@@ -34,7 +34,7 @@ class StepSchedule(Callback):
         self.factor = factor
 
     def on_train_begin(self, net, **kwargs) -> None:
-        self.step_ = getattr(net, "n_steps_done_", 0)  # of a run that continues
+        self.step_ = getattr(net, "n_steps_done_", 0)  # not 0 if a run continues
         self.peaks_ = [group["lr"] for group in net.optimizer_.param_groups]
 
     def on_batch_begin(self, net, training=False, **kwargs) -> None:
@@ -47,7 +47,7 @@ class StepSchedule(Callback):
 
 
 class BatchMean(PassthroughScoring):
-    """Mean of what each batch recorded; a run that continues finds its best one in the history."""
+    """Mean of a value over batches; a run that continues takes its best one from the history."""
 
     def on_train_begin(self, net, **kwargs) -> None:
         best = [row[self.name] for row in net.history if row.get(f"{self.name}_best")]
@@ -64,7 +64,7 @@ def make_callbacks(
     *,
     valid: bool = False,
 ) -> list[tuple[str, Callback]]:
-    """Callbacks of a fit: the schedule, the mean of each loss term, time, progress, the user's."""
+    """Callbacks of a fit: schedule, mean of each loss term, time, progress, and the user's."""
     means = ["lr", "train_loss", *(["valid_loss"] if valid else []), *terms]
     callbacks: list[tuple[str, Callback]] = [
         ("schedule", StepSchedule(schedule)),
@@ -100,7 +100,7 @@ def history_frame(history, renames: dict[str, str]) -> pd.DataFrame:
     """One row per finished epoch: epoch, each loss term, lr, seconds."""
     columns = {"epoch": "epoch", **renames, "lr": "lr", "dur": "seconds"}
     done = [row for row in history if "dur" in row]
-    # a term that is switched off has no column
+    # a disabled term has no column
     found = {new: [row.get(old) for row in done] for old, new in columns.items()}
     return pd.DataFrame({new: rows for new, rows in found.items() if None not in rows})
 
@@ -112,7 +112,7 @@ def check_finite_weights(module: nn.Module) -> None:
 
 
 def check_finite(loss: float) -> None:
-    """Stop at once where training has diverged."""
+    """Raise if training has diverged."""
     if not math.isfinite(loss):
         raise FloatingPointError(
             f"The loss is {loss}: training diverged. Lower lr, or look for artefacts of extreme "

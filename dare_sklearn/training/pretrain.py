@@ -22,8 +22,8 @@ from .seeds import torch_generator
 class PretrainNet(Net):
     """Pretrain a `PretrainingModel`; `train` takes a loader of (x, channels) batches.
 
-    Where several processes train together, a batch also tells how many of its windows are this
-    process's, and how many all have.
+    If several processes train together, a batch also holds the number of this process's windows
+    and of all windows.
     """
 
     def __init__(
@@ -42,14 +42,14 @@ class PretrainNet(Net):
         self.momentum, self.masks = momentum, masks  # functions of the step
         self.precision, self.compiled = precision, compiled
         self.ranks = ranks or Ranks()
-        self.stop: SharedStop | None = stop  # what several processes agree on
+        self.stop: SharedStop | None = stop  # shared by several processes
         super().__init__(*args, **kwargs)
 
     def get_iterator(self, dataset: Any, training: bool = False) -> DataLoader:
         return self.loader_
 
     def train(self, loader: DataLoader, checkpoint: Checkpoint | None = None) -> PretrainNet:
-        """Initialize and train: all epochs, or those that a checkpoint leaves."""
+        """Initialize and train for all epochs, or for those that remain after a checkpoint."""
         self.loader_ = loader
         self.initialize()
         self.resumes_epoch_ = False
@@ -84,7 +84,7 @@ class PretrainNet(Net):
 
     def _restore(self, checkpoint: Checkpoint, loader: DataLoader) -> None:
         folder = checkpoint.folder
-        # only the first process is sure to see the files
+        # other processes may not see the files
         weights, tensors = self.ranks.first(
             lambda: [read_tensors(folder / name) for name in (WEIGHTS_NAME, TENSORS_NAME)]
         )
@@ -110,8 +110,8 @@ class PretrainNet(Net):
         self.in_step_ = False
         self.together_ = Together(self.module_, self.ranks) if self.ranks.size > 1 else None
         module = self.together_.module if self.together_ else self.module_
-        # skorch takes no further modules as attributes. Compiled for any number of visible channels
-        # and targets, which differs from step to step
+        # a function, since skorch would register a module. `dynamic`, because the numbers of
+        # visible channels and targets differ from step to step
         self.run_ = Compiled(module, dynamic=True) if self.compiled else module.__call__
 
     def on_train_end(self, net, X=None, y=None, **kwargs) -> None:
@@ -121,13 +121,13 @@ class PretrainNet(Net):
         super().on_train_end(net, X, y, **kwargs)
 
     def on_epoch_begin(self, net, *args, **kwargs) -> None:
-        if not self.resumes_epoch_:  # its row is in the history
+        if not self.resumes_epoch_:  # its row is in the history already
             super().on_epoch_begin(net, *args, **kwargs)
         self.resumes_epoch_ = False
 
     def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params) -> None:
         super().run_single_epoch(iterator, training, prefix, step_fn, **fit_params)
-        if iterator is not None:  # skorch counts the batches since the epoch was resumed
+        if iterator is not None:  # skorch counts only batches after the resume
             self.history.record(prefix + "_batch_count", len(self.history[-1]["batches"]))
 
     def train_step(self, batch: tuple, **fit_params) -> dict[str, Any]:
@@ -163,13 +163,13 @@ class PretrainNet(Net):
 
     def on_batch_end(self, net, batch=None, training=False, **kwargs) -> None:
         super().on_batch_end(net, batch=batch, training=training, **kwargs)
-        if self.together_ is not None:  # skorch counts this process's windows
+        if self.together_ is not None:  # skorch counts only this process's windows
             self.history.record_batch("train_batch_size", int(batch[2][1]))
 
 
 def masks_of_step(step: int, n_patches: int, n_chans: int, *, seed: int, **shares: Any) -> Masks:
-    """Masks as a function of the seed and the number of the step, so that a run resumes anywhere.
+    """Masks as a function of the seed and the step, so that a run can resume at any step.
 
-    `shares` are those of `draw_masks`.
+    `shares` are the shares that `draw_masks` takes.
     """
     return draw_masks(n_patches, n_chans, torch_generator(seed * 1_000_003 + step), **shares)

@@ -21,7 +21,7 @@ from .device import autocast, fit_or_name_batch_size, resolve_device
 from .net import Net, check_finite, check_finite_weights, make_callbacks
 from .seeds import torch_generator
 
-# Peak learning rate and weight decay, where the parameters leave them open.
+# Peak learning rate and weight decay, if the parameters are None.
 PROBE_RATES = (5e-3, 0.01)
 FINETUNE_RATES = (5e-4, 0.05)
 FINETUNE_WARMUP_EPOCHS = 5
@@ -50,12 +50,12 @@ class ProbeData(Dataset):
 
 
 def as_batch(batch: Any) -> Any:
-    """What `ProbeData` gives is a batch already."""
+    """`ProbeData` returns whole batches, which need no collation."""
     return batch
 
 
 class KeepBest(EarlyStopping):
-    """Early stopping that goes back to the best weights wherever the training was interrupted."""
+    """Early stopping that restores the best weights even after an interrupt."""
 
     def on_train_end(self, net, **kwargs) -> None:
         if self.best_model_weights_ is not None:
@@ -67,7 +67,7 @@ class ProbeNet(Net):
 
     def __init__(self, *args, weight_decay=0.01, layer_decay=None, precision="auto", **kwargs):
         self.weight_decay = weight_decay
-        self.layer_decay = layer_decay  # None: the encoder is not trained
+        self.layer_decay = layer_decay  # None if the encoder is frozen
         self.precision = precision
         super().__init__(*args, **kwargs)
 
@@ -103,8 +103,8 @@ def train_probe(
 ) -> ProbeNet:
     """Train a probe by the parameters of its estimator, `recipe`.
 
-    Where epochs are held out, it stops early; with `keep_better` the probe goes back to its start
-    unless training has lowered their loss.
+    If epochs are held out, it stops early; with `keep_better` the probe returns to its initial
+    weights unless training has lowered their loss.
     """
     finetune = recipe.adaptation == "finetune"
     batch_size = min(recipe.batch_size, len(data))
@@ -114,7 +114,7 @@ def train_probe(
         course = partial(warmup_cosine, n_warmup=FINETUNE_WARMUP_EPOCHS * n_batches)
     own = list(recipe.callbacks or ())
     if len(held_out):
-        # the history tells where it stopped
+        # the history shows where it stopped
         own.append(KeepBest(patience=recipe.patience, load_best=True, sink=lambda message: None))
     callbacks = make_callbacks(
         partial(course, n_steps=recipe.max_epochs * n_batches),
@@ -152,7 +152,7 @@ def train_probe(
         if after < _loss_of(net, held_out):
             net.module_.load_state_dict(trained)
     check_finite_weights(net.module_)
-    net.train_split = None  # it holds the validation epochs, which no saved model should
+    net.train_split = None  # it holds the validation epochs, which do not belong in a saved model
     net.set_params(device="cpu")  # a model that was fitted on a GPU loads on any machine
     net.module_.to("cpu")
     return net
@@ -174,15 +174,15 @@ def hold_out_groups(
         if strata is None or len(np.unique(strata[train])) == len(np.unique(strata)):
             return train, valid
     raise ValueError(
-        "without the held-out groups, some class has no epochs left. Pass validation_fraction=0, "
-        "or groups that hold several classes."
+        "without the held-out groups, some class has no training epochs. Pass "
+        "validation_fraction=0, or groups that hold several classes."
     )
 
 
 def layerwise_groups(
     module: nn.Module, lr: float, weight_decay: float, layer_decay: float
 ) -> list[dict]:
-    """AdamW groups of fine-tuning: each encoder layer learns slower than the one above it."""
+    """AdamW groups for fine-tuning: each encoder layer learns more slowly than the one above."""
     depth = len(module.encoder.blocks)
 
     def steps_below_the_top(name: str) -> int:

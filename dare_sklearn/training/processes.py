@@ -1,8 +1,8 @@
-"""Several processes that pretrain one model together; and SIGTERM and Ctrl-C between two steps.
+"""Pretraining of one model by several processes; and SIGTERM and Ctrl-C between two steps.
 
-The processes are started by ``accelerate launch`` (or torchrun), joined by `accelerate`, and their
-gradients summed by torch's DistributedDataParallel. With P processes, a step is that of one process
-with batches P times as large: all draw the same windows and masks, each one reads and computes its
+``accelerate launch`` (or torchrun) starts the processes, `accelerate` connects them, and torch's
+DistributedDataParallel sums their gradients. With P processes, a step equals that of one process
+with batches P times as large: all draw the same windows and masks, each reads and computes its
 share of the windows, mask alignment contrasts every window with all others, and mean losses weigh
 each share by its size.
 """
@@ -26,21 +26,21 @@ from ..pretraining.objective import PretrainingModel
 from .device import resolve_device
 
 Result = TypeVar("Result")
-MASK = "mask_alignment"  # the term that every process computes of the whole batch
+MASK = "mask_alignment"  # the term that every process computes for the whole batch
 
 
 class Ranks:
     """The processes that train together; with one process, every method is a no-op.
 
-    `rank` and `size` are the number of this process and of all, and `device` is this one's (None
-    with one process).
+    `rank` is this process's number, `size` the number of processes, and `device` this process's
+    device (None with one process).
     """
 
     def __init__(self, rank: int = 0, size: int = 1, device: torch.device | None = None) -> None:
         self.rank, self.size, self.device = rank, size, device
 
     def gather(self, value: Result) -> list[Result]:
-        """Everyone's value, in everyone."""
+        """The values of all processes, in each of them."""
         if self.size == 1:
             return [value]
         values: list[Any] = [None] * self.size
@@ -48,7 +48,7 @@ class Ranks:
         return values
 
     def first(self, call: Callable[[], Result]) -> Result:
-        """The result of a call that only the first process makes, or its error, in all."""
+        """Let only the first process make a call; return its result, or raise its error, in all."""
         if self.size == 1:
             return call()
         outcome: list[Any] = [None, None]
@@ -70,7 +70,7 @@ class Ranks:
         return tensor.tolist()
 
     def check_same(self, value: Any, what: str) -> None:
-        """Raise a ValueError in all processes if they have different values."""
+        """Raise a ValueError in all processes if their values differ."""
         values = self.gather(value)
         if any(other != values[0] for other in values):
             listed = "; ".join(f"process {rank}: {value}" for rank, value in enumerate(values))
@@ -81,10 +81,10 @@ class Ranks:
 
 
 def find_ranks(device: str) -> Ranks:
-    """The processes that a launcher has started with this one, joined; `device` is the parameter.
+    """Connect the processes that a launcher has started; `device` is the estimator's parameter.
 
     Raises ImportError if there are several and `accelerate` is missing, RuntimeError if they cannot
-    be joined, and ValueError if `device` is one certain GPU for all of them.
+    be connected, and ValueError if `device` names one GPU for all of them.
     """
     started = "RANK" in os.environ and int(os.environ.get("WORLD_SIZE", 1)) > 1
     if not started and not (dist.is_available() and dist.is_initialized()):
@@ -97,17 +97,17 @@ def find_ranks(device: str) -> Ranks:
         ) from None
     if ":" in device:
         raise ValueError(
-            f"device={device!r} would be one for all processes that train together: pass 'auto', "
-            "which gives each its own."
+            f"device={device!r} would be the same for all processes that train together: pass "
+            "'auto', which gives each its own."
         )
     use_cpu = os.environ.get("ACCELERATE_USE_CPU", "").lower() in ("1", "true", "yes")
     on_cpu = (device == "auto" and use_cpu) or resolve_device(device).type == "cpu"
     state = PartialState(cpu=on_cpu)
     if state.num_processes == 1 and started:
         raise RuntimeError(
-            f"This is one of WORLD_SIZE={os.environ['WORLD_SIZE']} processes, but accelerate has "
-            f"joined it to none (device={device!r}): start them with accelerate launch or torchrun "
-            "on devices of one kind."
+            f"This is one of WORLD_SIZE={os.environ['WORLD_SIZE']} processes, but accelerate could "
+            f"not connect it to any (device={device!r}): start them with accelerate launch or "
+            "torchrun on devices of one kind."
         )
     own = torch.device("cpu") if on_cpu else state.device
     return Ranks(state.process_index, state.num_processes, own)
@@ -121,27 +121,27 @@ def is_first() -> bool:
 class Together:
     """A model that several processes train: its losses are those of the whole batch.
 
-    The model lies on this process's device. All processes get the weights of the first.
+    The model is on this process's device. All processes get the weights of the first.
     """
 
     def __init__(self, model: PretrainingModel, ranks: Ranks) -> None:
         self.ranks, self.weights = ranks, model.weights
         self.counts, self.share = [0] * ranks.size, 1.0
-        # the head gives the vectors of the whole batch, so that its loss is that of all
+        # the head returns the vectors of the whole batch, so its loss is that of the batch
         self._hook = model.projection.register_forward_hook(self._gather)
         self.module = DistributedDataParallel(
             model,
             broadcast_buffers=False,
-            # networks whose term is switched off get no gradient
+            # networks of a disabled term get no gradient
             find_unused_parameters=not all(model.weights.values()),
         )
 
     def close(self) -> None:
-        """Leave the model as one that a single process trains."""
+        """Leave the model ready for a single process."""
         self._hook.remove()
 
     def begin(self, n_own: int, n_all: int) -> None:
-        """Say how many windows of the next batch are this process's, and how many there are."""
+        """Set how many windows of the next batch are this process's, and how many there are."""
         # as numpy.array_split cuts them
         each, more = divmod(n_all, self.ranks.size)
         self.counts = [each + (rank < more) for rank in range(self.ranks.size)]
@@ -151,7 +151,7 @@ class Together:
         """The loss to back-propagate.
 
         DDP averages gradients over the processes; we need their sum, so multiply by their number.
-        Mask alignment is that of the whole batch already, and goes back to its own part.
+        Mask alignment is computed for the whole batch already; its gradient reaches the own rows.
         """
         parts = (
             self.weights[name] * value * (1.0 if name == MASK else self.share)
@@ -161,7 +161,7 @@ class Together:
         return self.ranks.size * sum(parts)
 
     def values(self, terms: dict[str, float], stop: SharedStop) -> dict[str, float]:
-        """Terms of the whole batch; the processes agree on the way on signals that came to any."""
+        """Terms of the whole batch; here the processes also agree on signals that any received."""
         names = [name for name in terms if name != "loss"]
         weighed = [
             terms[name] * (1 / self.ranks.size if name == MASK else self.share) for name in names
@@ -173,7 +173,7 @@ class Together:
 
     @torch.compiler.disable
     def _gather(self, module: nn.Module, args: tuple, own: Tensor) -> Tensor:
-        """Everyone's rows, in the order of the batch; gradients flow to this process's own.
+        """The rows of all processes, in the order of the batch; gradients flow to the own rows.
 
         Every process computes the same loss of all rows, and back-propagates it to its own rows:
         summed over the processes, that is the whole gradient.
@@ -193,7 +193,7 @@ class Together:
 def unwinding() -> Iterator[None]:
     """Let SIGTERM raise `SystemExit` (code 143), so that temporary files are removed.
 
-    By default it ends the process on the spot. A handler of the caller stays.
+    By default it ends the process at once. The caller's own handler is kept.
     """
     main = threading.current_thread() is threading.main_thread()
     if not main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
@@ -207,10 +207,10 @@ def unwinding() -> Iterator[None]:
 
 
 class StopSignals:
-    """Hold SIGTERM and Ctrl-C back until the step that runs is done, so that it can be saved.
+    """Delay SIGTERM and Ctrl-C until the current step is finished, so that it can be saved.
 
-    SIGTERM then ends the process (exit code 143), and Ctrl-C the training; a second Ctrl-C does so
-    at once. Only the main thread may do this: in others, signals are left as they are. `received`
+    SIGTERM then ends the process (exit code 143), and Ctrl-C the training; a second Ctrl-C acts at
+    once. Only the main thread can handle signals; in other threads this does nothing. `received`
     is the signal that came, or None.
     """
 
@@ -219,7 +219,7 @@ class StopSignals:
         self._before: dict[int, Any] = {}
 
     def check(self) -> None:
-        """End the training if a signal came; skorch takes `KeyboardInterrupt` as its end."""
+        """End the training if a signal came: skorch stops at a `KeyboardInterrupt`."""
         if self.received is not None:
             raise KeyboardInterrupt
 
@@ -228,7 +228,7 @@ class StopSignals:
             return self
         for number in (signal.SIGINT, signal.SIGTERM):
             before = signal.getsignal(number)
-            # a user who ignores a signal, or handles Ctrl-C otherwise, means it
+            # if the user ignores a signal, or handles Ctrl-C, that is on purpose
             ours = (signal.default_int_handler,) if number == signal.SIGINT else (before,)
             if before in ours and before not in (None, signal.SIG_IGN):
                 self._before[number] = signal.signal(number, self._receive)
@@ -250,9 +250,9 @@ class StopSignals:
 
 
 class SharedStop(StopSignals):
-    """Signals that reach any of the processes end the training of all, after the same step.
+    """A signal to any of the processes ends the training of all, after the same step.
 
-    What this process has got (`own`) counts when all know of it: `received` is what they agree on.
+    `own` is the signal that this process received, `received` the one that all agreed on.
     """
 
     own: int | None = None
@@ -263,7 +263,7 @@ class SharedStop(StopSignals):
         self.own = number
 
     def __exit__(self, *error: object) -> None:
-        self.received = self.received or self.own  # one that came after the last step
+        self.received = self.received or self.own  # one after the last step
         super().__exit__(*error)
 
     def flags(self) -> list[float]:
@@ -271,7 +271,7 @@ class SharedStop(StopSignals):
         return [float(self.own == signal.SIGINT), float(self.own == signal.SIGTERM)]
 
     def agree(self, interrupted: bool, terminated: bool) -> None:
-        # a process that handles no SIGTERM does not exit by it, but ends its training
+        # a process that does not handle SIGTERM only ends its training
         if terminated and signal.SIGTERM in self._before:
             self.received = signal.SIGTERM
         elif interrupted or terminated:

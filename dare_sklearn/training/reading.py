@@ -1,4 +1,4 @@
-"""How a pretraining corpus is read: part by part, with a report on unusable recordings."""
+"""Reading of a pretraining corpus, part by part, and the recordings that cannot be used."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from ..signals.sources import split_corpus, without_bad_windows
 
 
 class How(NamedTuple):
-    """How signals are read: parameters of the pretrainer, and the grid of its encoder."""
+    """How to read signals: parameters of the pretrainer, and the grid of its encoder."""
 
     ch_names: Any
     sfreq: float | None
@@ -43,7 +43,7 @@ class How(NamedTuple):
 
 
 class Source(NamedTuple):
-    """Something to read: a recording or not, and the number of its item of X."""
+    """Signals to read, whether they are a recording, and the number of their item of X."""
 
     item: Any
     is_recording: bool
@@ -52,11 +52,11 @@ class Source(NamedTuple):
 
 @dataclass
 class Part:
-    """Signals of one layout; of a continuous recording, one long epoch at the encoder's rate.
+    """Signals of one layout; a continuous recording is one long epoch at the encoder's rate.
 
-    `layout` is what was read (of a recording, without its values), `number` that of the item of X,
-    `n_bad` counts windows that were left out already. A recording has a name, the hash of its
-    values, and bad segments.
+    `layout` is what was read (without the values of a recording), `number` is that of the item of
+    X, and `n_bad` counts the windows that were left out already. A recording has a name, the hash
+    of its values, and bad segments.
     """
 
     signals: Signals
@@ -80,7 +80,7 @@ class OnError:
         self.skipped: dict[str, str] = {}
 
     def note(self, name: str, reason: str, cause: BaseException | None = None) -> None:
-        """Raise a SignalError, or remember."""
+        """Raise a SignalError, or record the reason."""
         if self.action == "raise":
             raise SignalError(
                 f"cannot use the recording {name}: {reason.rstrip('.')}. Pass on_error='skip' to "
@@ -90,7 +90,7 @@ class OnError:
 
     @contextmanager
     def guard(self, name: str | None) -> Iterator[None]:
-        """Note errors inside against the recording of that name; None is not a recording."""
+        """Attribute errors inside to the recording of that name; None is not a recording."""
         try:
             yield
         except Exception as error:
@@ -99,10 +99,10 @@ class OnError:
             self.note(name, explain(error), error)
 
     def open_epochs(self, path: Path) -> Any:
-        """A file of epochs; None where it cannot be used and is left out."""
+        """Open a file of epochs; None if it cannot be used and is left out."""
         with self.guard(str(path)):
             epochs = open_epochs(path)
-            if self.action == "skip":  # what it holds decides too; warnings come when it is read
+            if self.action == "skip":  # then its content must be usable, too
                 with about("", set()), warnings.catch_warnings():
                     warnings.simplefilter("ignore", UserWarning)
                     for _ in read_parts(epochs):
@@ -127,13 +127,13 @@ def tell_skipped(skipped: dict[str, str], n_used: int) -> None:
 
 
 def find_sources(items: list[Any], errors: OnError) -> tuple[list[Source], list[tuple[Any, int]]]:
-    """The signals that items of X hold, in order; and the streams, each with its item's number."""
+    """The signals in the items of X, in order; and the streams, each with its item's number."""
     sources, streams = [], []
     for number, item in enumerate(items):
         members = item if isinstance(item, list | tuple) else [item]
         rest = [x for x in members if not is_stream(x)]
         streams += [(x, number) for x in members if is_stream(x)]
-        if len(rest) < len(members):  # an item without streams is read as it came
+        if len(rest) < len(members):  # an item without streams stays as it is
             item = rest[0] if len(rest) == 1 else rest
         if rest or not members:
             found = split_corpus(item, errors.open_epochs)
@@ -142,19 +142,19 @@ def find_sources(items: list[Any], errors: OnError) -> tuple[list[Source], list[
 
 
 def is_stream(x: Any) -> bool:
-    """Whether an object makes batches by the step (see `corpus.Stream`)."""
+    """Whether an object makes batches, step by step (see `corpus.Stream`)."""
     return callable(getattr(x, "batch", None)) and hasattr(x, "__len__")
 
 
 def is_path(x: Any) -> bool:
-    """Whether something names a file or folder."""
+    """Whether an object is the path of a file or folder."""
     return isinstance(x, str | os.PathLike)
 
 
 def read_sources(
     sources: list[Source], how: How, errors: OnError, *, n_workers: int, verbose: int
 ) -> Iterator[tuple[int, Part]]:
-    """All parts in order, each with the number of its source; one after the other."""
+    """All parts in order, one at a time, each with the number of its source."""
     paths = [source.item for source in sources if is_path(source.item)]
     outcomes = _read_files(paths, how, n_workers, verbose)
     remarks = []
@@ -184,9 +184,9 @@ def read_sources(
 def _read_epochs(item: Any, how: How) -> Iterator[Part]:
     if how.robust_scale is not None:
         raise SignalError(
-            "robust_scale is for continuous recordings, and X holds epochs or windows, which do "
-            "not tell what recording they are from: pass recordings, or scale the epochs first and "
-            "leave robust_scale=None."
+            "robust_scale is for continuous recordings, and X holds epochs or windows, whose "
+            "recordings are unknown: pass recordings, or scale the epochs first and leave "
+            "robust_scale=None."
         )
     item, n_bad = without_bad_windows(item)
     for signals in how.read(item):
@@ -195,7 +195,7 @@ def _read_epochs(item: Any, how: How) -> Iterator[Part]:
 
 
 def read_recording(item: Any, how: How) -> Part:
-    """A continuous recording: all of it, scaled, and brought to the encoder's rate."""
+    """Read a whole recording, scale it, and bring it to the encoder's rate."""
     seen: list[tuple[LazyRecording, Contents]] = []
 
     def look(recording: LazyRecording) -> Contents:
@@ -231,7 +231,7 @@ def without_values(signals: Signals) -> Signals:
 
 
 def _read_file(path: Any, how: How) -> tuple[str, Part | None, str | None, list[str]]:
-    """The name of a file, what it holds or why it cannot be used, and MNE's remarks."""
+    """The name of a file, its content or why it cannot be used, and MNE's remarks."""
     name, part, reason = os.path.abspath(path), None, None
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -245,12 +245,12 @@ def _read_file(path: Any, how: How) -> tuple[str, Part | None, str | None, list[
 
 
 def _read_files(paths: list[Any], how: How, n_workers: int, verbose: int) -> Iterator[tuple]:
-    """What `_read_file` gives, in order; each worker has one recording in its memory."""
+    """The results of `_read_file`, in order; each worker holds one recording in memory."""
     options = worker_options(n_workers if paths else 0)
     if "num_workers" in options:
         options["prefetch_factor"] = 1
     loader = DataLoader(paths, batch_size=None, collate_fn=partial(_read_file, how=how), **options)
-    if verbose and paths:  # a bar that is switched off starts its thread too
+    if verbose and paths:  # a disabled bar would start a thread too
         return iter(tqdm(loader, "reading files", leave=False))
     return iter(loader)
 
@@ -258,10 +258,10 @@ def _read_files(paths: list[Any], how: How, n_workers: int, verbose: int) -> Ite
 def worker_options(n_workers: int) -> dict[str, Any]:
     """Arguments of a torch DataLoader with this many workers.
 
-    A daemonic process (one of a pool, or of Dask) may have no children, and reads by itself.
+    A daemonic process (of a pool, or of Dask) may not have children, and reads by itself.
     """
-    # the loader draws a seed for its workers in each epoch: from here, so that torch's own
-    # generator, whose state a checkpoint keeps, is not moved
+    # the loader draws a seed for its workers in each epoch. It draws from this generator and not
+    # from torch's global one, whose state is part of a checkpoint
     options: dict[str, Any] = {"generator": torch.Generator()}
     if n_workers and not multiprocessing.current_process().daemon:
         options |= {
@@ -273,12 +273,12 @@ def worker_options(n_workers: int) -> dict[str, Any]:
 
 
 def _leave_signals_alone(number: int) -> None:
-    """Ctrl-C and SIGTERM reach a whole group of processes: the main one decides when to end."""
+    """Ignore Ctrl-C and SIGTERM, which workers receive too: the main process ends them."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 def _name(item: Any, number: int) -> str:
-    """Of a recording that is an object: its file where it has one."""
+    """The name of a recording object: its file, if it has one."""
     file = next((str(file) for file in getattr(item, "raw", item).filenames if file), None)
     return f"number {number} of X" if file is None else file

@@ -38,17 +38,17 @@ def pretrain(
     make_model: Callable[[], PretrainingModel],
     params_of: Callable[[PretrainingModel, torch.device], dict[str, Any]],
 ) -> tuple[PretrainNet, Corpus]:
-    """Train the networks of a `DAREPretrainer`, of which only parameters are read, on its `X`.
+    """Train the networks of a `DAREPretrainer` on its `X`.
 
-    `make_model` makes the networks; `params_of` gives the parameters that decide what is learned,
-    of networks on a device.
+    `recipe` is the pretrainer, of which only parameters are read. `make_model` makes the networks;
+    `params_of(model, device)` returns the parameters that decide what is learned.
     """
     momentum, shares = check_params(recipe), check_shares(recipe.shares, X)
     ranks = find_ranks(recipe.device)
     if ranks.size > 1 and recipe.reconstruction_target == "bands":
         raise ValueError(
-            "reconstruction_target='bands' needs the whole batch in one process: train in one, or "
-            "pass 'patch'."
+            "reconstruction_target='bands' needs the whole batch in one process: train in one "
+            "process, or pass 'patch'."
         )
     device = ranks.device or resolve_device(recipe.device)
     with ExitStack() as stack:
@@ -82,14 +82,14 @@ def pretrain(
             sources=[part.source for part in (*corpus.montages, *corpus.streams)],
             shares=shares,
         )
-        # workers make the batches of streams; windows are there already
+        # workers make the batches of streams; windows are ready already
         options = worker_options(recipe.n_workers if corpus.streams else 0)
         loader = DataLoader(corpus, sampler=sampler, batch_size=None, **options)
 
         def describe_run() -> dict[str, Any]:
             params = params_of(model, device)
             if checkpoint is not None and recipe.precision == "auto":
-                # what "auto" is on another device is a matter of rounding, like the device
+                # another meaning of "auto" on another device only changes the rounding
                 begun = checkpoint.run
                 if begun["rounding"]["device"] != device.type:
                     params["precision"] = begun["params"]["precision"]
@@ -166,9 +166,9 @@ def _read(
     store: WindowStore,
     folder: CheckpointFolder | None,
 ) -> tuple[Corpus, Any]:
-    """The corpus, and the files that it was made of, if of nothing else.
+    """The corpus, and the files that it was made of (None if X is not only files).
 
-    The first process reads files, for all; every process has what is in memory itself.
+    The first process reads the files for all; each process holds what is in memory itself.
     """
     errors = OnError(recipe.on_error)
     sources, given = find_sources(items, errors)
@@ -220,7 +220,7 @@ def _read(
 
 
 def _sees(corpus: Corpus) -> bool:
-    """Map all files, before the first process renames their folder."""
+    """Whether this process sees all files; maps them before the first one renames their folder."""
     try:
         return all(len(montage.windows[:1]) for montage in corpus.montages)
     except FileNotFoundError:
@@ -228,7 +228,7 @@ def _sees(corpus: Corpus) -> bool:
 
 
 def _enter_folder(checkpoint_dir: Any, ranks: Ranks, stack: ExitStack) -> CheckpointFolder | None:
-    """The folder of checkpoints, in the process that writes."""
+    """The folder of checkpoints, in the process that writes; None in the others."""
     if checkpoint_dir is None:
         return None
     folder = CheckpointFolder(Path(checkpoint_dir).absolute())
@@ -237,7 +237,7 @@ def _enter_folder(checkpoint_dir: Any, ranks: Ranks, stack: ExitStack) -> Checkp
 
 
 def check_params(recipe: Any) -> tuple[float, float]:
-    """Check what scikit-learn's constraints cannot say; gives the momentum."""
+    """Check what scikit-learn's constraints cannot express; return the momentum."""
     if recipe.checkpoint_dir is not None and not str(recipe.checkpoint_dir):
         raise ValueError("checkpoint_dir='' names no folder: pass a folder, or None.")
     momentum, visible, last = tuple(recipe.momentum), recipe.visible_share, recipe.max_epochs
@@ -279,7 +279,7 @@ def check_params(recipe: Any) -> tuple[float, float]:
 
 
 def check_shares(shares: Any, X: Any) -> np.ndarray | None:
-    """Shares that add up to 1, one for each item of `X`; a ValueError if there are not as many."""
+    """Shares that add up to 1; raise a ValueError unless there is one for each item of `X`."""
     if shares is None:
         return None
     if not isinstance(X, list | tuple) or len(X) != len(shares):

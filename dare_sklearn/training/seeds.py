@@ -13,7 +13,7 @@ from sklearn.utils import check_random_state
 
 
 def fork_safe(lock: Any) -> Any:
-    """The lock, which is free again in a forked process: another thread may have held it."""
+    """A lock that is free in a forked process, even if another thread held it before the fork."""
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=lock._at_fork_reinit)
     return lock
@@ -25,18 +25,18 @@ _drawing = fork_safe(threading.RLock())
 if hasattr(os, "register_at_fork"):
     # A fork while a thread draws leaves torch's generator locked in the child for good.
     os.register_at_fork(before=_drawing.acquire, after_in_parent=_drawing.release)
-    # torch's own threads are gone in a forked process, and it would wait for them forever
+    # torch's own threads do not survive a fork, and torch would wait for them forever
     os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
 
 
 def draw_seeds(random_state: Any, n_seeds: int) -> list[int]:
-    """Seeds of `n_seeds` streams; a generator passed as `random_state` moves on."""
+    """Seeds of `n_seeds` streams; a generator passed as `random_state` is advanced."""
     rng = check_random_state(random_state)
     return [int(seed) for seed in rng.randint(2**31 - 1, size=n_seeds)]
 
 
 def torch_generator(seed: int) -> torch.Generator:
-    """A generator of its own on the CPU."""
+    """A new generator on the CPU."""
     return torch.Generator().manual_seed(seed)
 
 
@@ -44,8 +44,8 @@ def torch_generator(seed: int) -> torch.Generator:
 def torch_seed(seed: int, *, brief: bool = False) -> Iterator[None]:
     """Seed torch inside the block and leave its global generators as they were found.
 
-    Threads take turns here, so that each gets the numbers of its own seed; forks wait for a `brief`
-    block, which only draws. CUDA is not started: a forked process could not use it anew.
+    Threads take turns, so that each gets the numbers of its own seed; a fork waits for a `brief`
+    block, which only draws. CUDA is not started, since a forked process could not use it again.
     """
     n_gpus, started = torch.cuda.device_count(), torch.cuda.is_initialized()
     turn = _drawing if brief else nullcontext()
@@ -53,9 +53,9 @@ def torch_seed(seed: int, *, brief: bool = False) -> Iterator[None]:
         with _LOCK, turn, torch.random.fork_rng(devices=range(n_gpus if started else 0)):
             if n_gpus or torch.backends.mps.is_available():
                 torch.manual_seed(seed)
-            else:  # which would also take locks of devices that are not there
+            else:  # torch.manual_seed would also take locks of devices that do not exist
                 torch.default_generator.manual_seed(seed)
             yield
     finally:
         if n_gpus and not started:
-            torch.cuda.manual_seed_all(torch.initial_seed())  # what it would start with
+            torch.cuda.manual_seed_all(torch.initial_seed())  # its seed when it starts

@@ -1,4 +1,4 @@
-"""The windows of a pretraining corpus, made once: in memory, or in files if X lies on disk."""
+"""The windows of a pretraining corpus, made once: in memory, or in files if X is on disk."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ _NO_ROOM = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
 
 
 class WindowStore:
-    """Where windows go: into memory, and from the first that lay on disk on into files.
+    """A store of windows: in memory, or in files as soon as some of the signals are on disk.
 
-    The files lie in a folder of their own in `parent` (None: the system's temporary folder), which
-    is removed when the store is closed, unless it was kept.
+    The files are in a new folder inside `parent` (None: the system's temporary folder), which is
+    removed when the store is closed, unless it was kept.
     """
 
     def __init__(self, parent: Path | None) -> None:
@@ -46,8 +46,8 @@ class WindowStore:
         """Add windows ``(n_chans, n_times)`` of one montage.
 
         `key` holds the number of the item of X, the rows of the channels and the samples of a
-        window; `on_disk` says whether they lay there; `share` of the corpus is done with these, for
-        the message that the disk is full.
+        window; `on_disk` says whether the signals are on disk; `share` is the part of the corpus
+        done so far, for the message that the disk is full.
         """
         if not windows:
             return
@@ -84,7 +84,7 @@ class WindowStore:
         return _file_name(self.folder, list(self.counts).index(key))
 
     def montages(self) -> list[Montage]:
-        """What was added."""
+        """The montages that were added."""
         done = []
         for key, count in self.counts.items():
             source, rows, n_times = key
@@ -97,7 +97,7 @@ class WindowStore:
         return done
 
     def keep(self, target: Path, corpus: Corpus, made_of: Any) -> None:
-        """Leave the files in a folder where `find_prepared` finds them again."""
+        """Move the files to a folder where `find_prepared` finds them again."""
         layout = {name: getattr(corpus.layout, name) for name in _OF_LAYOUT}
         digests = [self.digests[key].hexdigest() for key in self.counts]
         manifest = {
@@ -114,13 +114,13 @@ class WindowStore:
         try:
             (self.folder / MANIFEST).write_text(text, encoding="utf-8")
             os.replace(self.folder, target)
-        except OSError:  # Windows renames no folder of files that are mapped; the disk may be full
+        except OSError:  # Windows cannot rename a folder of mapped files; the disk may be full
             return
         for number, montage in enumerate(corpus.montages):
             montage.windows.file = _file_name(target, number)
 
     def close(self) -> None:
-        """Remove the files, unless they are kept elsewhere by now."""
+        """Remove the files, unless they were kept."""
         if self.folder is not None:
             shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -130,7 +130,7 @@ def _file_name(folder: Path, number: int) -> Path:
 
 
 def find_prepared(folder: Path, made_of: Any) -> Corpus | None:
-    """Windows that an earlier run has kept, if they are of these files, and whole."""
+    """The windows that an earlier run kept, if they are complete and of these files."""
     try:
         found = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         if found["made_of"] != made_of:
@@ -163,11 +163,11 @@ def prepare(
     n_workers: int = 0,
     verbose: int = 0,
 ) -> Corpus:
-    """Bring every part onto the encoder's grid and cut it into windows, which are stored.
+    """Bring every part onto the encoder's grid, cut it into windows, and store them.
 
-    Several lengths of windows cut each part once per length. One recording after the other is in
-    memory. The hash of the content is of the values as they were read, before any processing that
-    rounds differently on another machine.
+    Each part is cut once per length of windows. Only one recording at a time is in memory. The hash
+    of the content is that of the values as they were read, before any processing that may round
+    differently on another machine.
     """
     lengths = [_window_length(seconds, how.config) for seconds in np.atleast_1d(window_s)]
     done, digest, layouts = Corpus(), xxh3_128(), set()
@@ -195,7 +195,7 @@ def prepare(
             if part.digest is None:
                 digest.update(np.ascontiguousarray(block, dtype=np.float32))
             block = grid.bring(block)
-            # a part that is shorter than two lengths is cut once
+            # lengths above that of the part are cut once
             for length in dict.fromkeys(min(length, grid.shape[2]) for length in lengths):
                 windows, n_bad = cut_windows(block, length, part.bad, how.config.sfreq)
                 done.n_bad += n_bad
@@ -204,7 +204,7 @@ def prepare(
     done.montages, done.skipped, done.content = store.montages(), errors.skipped, digest.hexdigest()
     if not done.montages and done.n_bad:
         raise SignalError(
-            f"X has no window that is free of segments annotated as bad ({done.n_bad} are not): "
+            f"X has no window without segments annotated as bad (all {done.n_bad} have some): "
             "correct the annotations, or pass a smaller window_s."
         )
     return done
@@ -220,7 +220,7 @@ def _window_length(seconds: float, config: DAREConfig) -> int:
 
 
 def describe(corpus: Corpus) -> str:
-    """What sets one corpus apart from others: windows and their layouts, a hash of all signals."""
+    """A text that identifies a corpus: windows and their layouts, and a hash of all signals."""
     digest = xxh3_128(corpus.content.encode())
     for stream in corpus.streams:
         x, channels = stream.read(0)

@@ -57,7 +57,7 @@ def test_a_warning_where_groups_are_absent(data):
 def test_every_class_keeps_training_epochs(data, held_out):
     X, _, groups = data
     y = np.where(groups == "s2", "rare", "common")
-    with pytest.raises(ValueError, match="some class has no epochs left") as error:
+    with pytest.raises(ValueError, match="some class has no training epochs") as error:
         DAREClassifier(None, validation_fraction=0.8, **PARAMS).fit(
             X, np.repeat(range(5), 8), groups=groups
         )

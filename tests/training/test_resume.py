@@ -567,14 +567,14 @@ def test_a_damaged_checkpoint_is_passed_over(run, name, how):
     finder = CheckpointFolder(run)
     assert finder.latest().n_steps == 5
     spoil(run / "checkpoints/00000002" / name, how)
-    with pytest.warns(UserWarning, match="00000001, because of damage to .*00000002") as caught:
+    with pytest.warns(UserWarning, match="00000001; these are damaged: .*00000002") as caught:
         assert finder.latest().n_steps == 3
     assert name in str(caught[0].message)
 
 
 def test_a_run_goes_on_from_the_one_before(whole, run):
     spoil(run / "checkpoints/00000002/state.safetensors", "flipped")
-    with pytest.warns(UserWarning, match="because of damage"):
+    with pytest.warns(UserWarning, match="these are damaged"):
         assert_same(whole, pretrainer(run).fit(X))
     assert numbers(run) == ["00000003", "00000004"]
 
@@ -582,7 +582,7 @@ def test_a_run_goes_on_from_the_one_before(whole, run):
 def test_no_whole_checkpoint_is_no_new_start(run):
     spoil(run / "checkpoints/00000001/model.safetensors", "torn")
     spoil(run / "checkpoints/00000002/model.safetensors", "flipped")
-    with pytest.raises(ValueError, match="no checkpoint that is whole: .*00000002 .*00000001"):
+    with pytest.raises(ValueError, match="damaged checkpoints only: .*00000002 .*00000001"):
         pretrainer(run).fit(X)
     assert numbers(run) == ["00000001", "00000002"]
 
@@ -691,7 +691,7 @@ def test_another_precision_is_refused(run):
 
 
 def test_another_number_of_threads_is_warned_of(run):
-    with pytest.warns(UserWarning, match=r"rounded differently \(threads was 1, is 2\)"):
+    with pytest.warns(UserWarning, match=r"other rounding \(threads was 1, is 2\)"):
         assert pretrainer(run, n_threads=2).fit(X).n_iter_ == 3
 
 
