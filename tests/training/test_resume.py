@@ -615,7 +615,7 @@ def test_diverged_weights_are_not_saved(tmp_path):
         ({"lr": 1e-3}, r"lr was 0\.0005 and is 0\.001\)\. Pass"),
         ({"size": "light", "momentum": (0.9, 1.0)}, r"momentum was \[0\.996, 1\.0\] and is \[0\.9"),
         ({"random_state": None}, "random_state was 0 and is None"),
-        ({"max_epochs": 9}, "max_epochs was 3 and is 9.* cannot be made longer.* weights="),
+        ({"max_epochs": 9}, "max_epochs was 3 and is 9.* cannot be extended.* weights="),
         ({"ch_names": NAMES[::-1]}, "ch_names was .* and on another corpus"),
     ],
 )
