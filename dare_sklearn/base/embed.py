@@ -166,8 +166,8 @@ def _fill(
     return torch.from_numpy(matrix).to(device), rows.to(device)
 
 
-def fit_features(estimator: Any, windows: Windows) -> np.ndarray:
-    """Features of the training epochs, and what is learned on the way.
+def fit_features(estimator: Any, windows: Windows, weight: np.ndarray | None = None) -> np.ndarray:
+    """Features of the training epochs, and what is learned on the way, with a `weight` of each.
 
     Stores ``space_`` (for "covariance": the mean token and the reference of the tangent space) and
     ``pca_`` (with ``n_components``).
@@ -176,7 +176,8 @@ def fit_features(estimator: Any, windows: Windows) -> np.ndarray:
         vars(estimator).pop(name, None)
     if estimator.pooling == "covariance":
         space = TokenTangentSpace()
-        features = space.fit_transform(lambda work: embed_each(estimator, windows, work))
+        weight = np.ones(len(windows)) if weight is None else weight
+        features = space.fit_transform(lambda work: embed_each(estimator, windows, work), weight)
         estimator.space_ = space
     else:
         features = embed_windows(estimator, windows)

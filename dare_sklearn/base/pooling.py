@@ -221,7 +221,9 @@ def read_rows(
     if reading.pooling == "power":
         return power
     evoked = read_evoked(*filters, everything[0])
-    bands = read_bands(filters[0], everything[0]).reshape(len(x), -1)
+    # in the order of the table: log-Cholesky coordinates depend on it
+    in_order = everything[0][:, everything[1].argsort()]
+    bands = read_bands(filters[0], in_order).reshape(len(x), -1)
     flat = (pool(tokens(views), "flatten") for views in VIEWS)
     return np.hstack([*flat, power, evoked, bands])
 
@@ -277,21 +279,29 @@ class TokenTangentSpace(BaseEstimator):
         Mean covariance of the training epochs.
     """
 
-    def fit_transform(self, each: Callable[[Callable[[np.ndarray], Any]], list]) -> np.ndarray:
+    def fit_transform(
+        self, each: Callable[[Callable[[np.ndarray], Any]], list], weight: np.ndarray
+    ) -> np.ndarray:
         """Learn from batches of tokens, and map them.
 
         `each` calls a function with the tokens ``(n, n_chans, n_patches, n_dims)`` of every batch
-        of training epochs, and gives the results. It is called twice, so that tokens need not be
-        kept.
+        of training epochs, in order, and gives the results. It is called twice, so that tokens need
+        not be kept. `weight` is that of each epoch in both means.
         """
-        sums = each(lambda tokens: (tokens.sum(axis=0, dtype=np.float64), len(tokens)))
-        total, n_epochs = (sum(values) for values in zip(*sums, strict=True))
-        self.mean_token_ = np.ascontiguousarray(total / n_epochs, dtype=np.float32)
+        rest = weight
+
+        def weighted_sum(tokens: np.ndarray) -> np.ndarray:
+            nonlocal rest
+            own, rest = rest[: len(tokens)], rest[len(tokens) :]
+            return np.einsum("e,e...->...", own, tokens)
+
+        total = sum(each(weighted_sum))
+        self.mean_token_ = np.ascontiguousarray(total / weight.sum(), dtype=np.float32)
         covariances = np.concatenate(
             each(lambda tokens: token_covariances(tokens, self.mean_token_))
         )
         space = _tangent_space()
-        vectors = space.fit(covariances).transform(covariances)
+        vectors = space.fit(covariances, sample_weight=weight).transform(covariances)
         self.reference_ = np.ascontiguousarray(space.reference_)
         return vectors.astype(np.float32)
 
@@ -318,9 +328,9 @@ class BandSpace(BaseEstimator):
        decomposition. SIAM Journal on Matrix Analysis and Applications.
     """
 
-    def fit(self, triangles: np.ndarray) -> BandSpace:
+    def fit(self, triangles: np.ndarray, weight: np.ndarray) -> BandSpace:
         """Learn from lower triangles ``(n_epochs, n_filters, n_chans * (n_chans + 1) / 2)``."""
-        mean = _symmetric(triangles.mean(axis=0, dtype=np.float64))
+        mean = _symmetric(np.einsum("e,e...->...", weight / weight.sum(), triangles))
         self.whitening_ = np.linalg.inv(np.linalg.cholesky(mean))
         return self
 
@@ -361,16 +371,16 @@ class AllBlocks(BaseEstimator):
         self.shape = shape
         self.n_filters = n_filters
 
-    def fit_transform(self, rows: np.ndarray) -> dict[str, np.ndarray]:
+    def fit_transform(self, rows: np.ndarray, weight: np.ndarray) -> dict[str, np.ndarray]:
         """Blocks "joint", "electrodes", "covariance", "power", "evoked" and "bands" of training
-        epochs."""
+        epochs, whose means are weighted."""
         blocks = self._split(rows)
         self.space_ = TokenTangentSpace()
-        self.bands_ = BandSpace().fit(blocks["bands"])
+        self.bands_ = BandSpace().fit(blocks["bands"], weight)
         return {
             **blocks,
             "covariance": self.space_.fit_transform(
-                lambda work: [work(tokens) for tokens in self._tokens(blocks)]
+                lambda work: [work(tokens) for tokens in self._tokens(blocks)], weight
             ),
             "bands": self.bands_.transform(blocks["bands"], out=blocks["bands"]),
         }

@@ -167,8 +167,8 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
         signals = self._read(X, reset=True)
         self._fitted_with = self._fixed_params()
         y = self._check_targets(signals.y if y is None else y, signals.n_epochs)
-        targets = self._encode_targets(y)
         weight = self._check_weights(sample_weight, signals.data)
+        targets = self._encode_targets(y, weight)
         groups = self._check_groups(groups, signals.n_epochs)
         resolve_device(self.device)  # a pretrainer may train for hours before it is asked for
         self.encoder_ = resolve_encoder(self, X)
@@ -241,10 +241,10 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
                 shape = len(windows.rows), n_patches, n_dims
                 self.blocks_ = AllBlocks(shape, config.embed_dim)
                 model = self.linear_ = self._kernel_model(targets, weight)
-                blocks = self.blocks_.fit_transform(rows)
+                blocks = self.blocks_.fit_transform(rows, weight)
                 model.fit(blocks, targets, sample_weight=weight, groups=groups)
             else:
-                features = fit_features(self, windows).astype(np.float64)
+                features = fit_features(self, windows, weight).astype(np.float64)
                 # class weights shape the decision, not the scale of the features
                 scaler = StandardScaler().fit(features, sample_weight=weight / weight.max())
                 model = self._linear_model()
@@ -259,11 +259,12 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
     ) -> None:
         init_seed, order_seed, split_seed = draw_seeds(self.random_state, 3)
         windows.keep()
-        train, valid = self._split(targets, groups, split_seed)
-        if len(valid) and not weight[valid].any():
+        # an epoch without weight is none, in no batch and no fold
+        train, valid = (part[weight[part] > 0] for part in self._split(targets, groups, split_seed))
+        if not len(train) or (self.validation_fraction and not len(valid)):
             raise ValueError(
-                "sample_weight is zero for all epochs that validation_fraction holds out: pass "
-                "other weights, or validation_fraction=0."
+                "sample_weight is zero for all epochs that validation_fraction holds out, or for "
+                "all others: pass other weights, or validation_fraction=0."
             )
         kind = self._spatial_kind(len(train))
         virtual = kind in VIRTUAL_INITS

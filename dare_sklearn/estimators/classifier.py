@@ -208,7 +208,7 @@ class DAREClassifier(ClassifierMixin, ProbeEstimator):
             )
         return y
 
-    def _encode_targets(self, y: np.ndarray) -> np.ndarray:
+    def _encode_targets(self, y: np.ndarray, weight: np.ndarray) -> np.ndarray:
         try:
             check_classification_targets(y)
             self.classes_, codes = np.unique(y, return_inverse=True)

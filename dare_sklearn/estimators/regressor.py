@@ -83,7 +83,7 @@ n_times_in_, n_features_in_
         y = self._own_targets(X) if y is None else y
         return score_of(r2_score, y, self.predict(X), sample_weight)
 
-    def _encode_targets(self, y: np.ndarray) -> np.ndarray:
+    def _encode_targets(self, y: np.ndarray, weight: np.ndarray) -> np.ndarray:
         try:
             if y.dtype.kind not in "iufbOU":  # numbers as objects or text are fine
                 raise TypeError
@@ -92,7 +92,9 @@ n_times_in_, n_features_in_
             raise ValueError("The target y must hold real numbers.") from None
         assert_all_finite(y, input_name="y", estimator_name=type(self).__name__)
         with np.errstate(over="ignore", invalid="ignore"):
-            self.y_mean_, self.y_scale_ = float(y.mean()), float(y.std()) or 1.0
+            self.y_mean_ = float(np.average(y, weights=weight))
+            variance = np.average((y - self.y_mean_) ** 2, weights=weight)
+            self.y_scale_ = float(np.sqrt(variance)) or 1.0
         if not np.isfinite([self.y_mean_, self.y_scale_]).all():
             raise ValueError("The target y is too large: rescale it.")
         return (y - self.y_mean_) / self.y_scale_

@@ -57,7 +57,7 @@ def csp_filters(X: np.ndarray, y: np.ndarray, n_filters: int = N_FILTERS) -> np.
     rank = {"mag": np.linalg.matrix_rank(mean_covariance(X), rtol=RANK_TOL, hermitian=True)}
     with use_log_level("error"):
         fitted = kind(n_filters, reg="oas", rank=rank).fit(X.astype(np.float64), y)
-    return fitted.filters_[:n_filters]
+    return _signed(fitted.filters_[:n_filters])
 
 
 def xdawn_filters(X: np.ndarray, y: np.ndarray, n_filters: int = N_FILTERS) -> np.ndarray:
@@ -74,7 +74,13 @@ def xdawn_filters(X: np.ndarray, y: np.ndarray, n_filters: int = N_FILTERS) -> n
     with use_log_level("error"):
         fitted = XdawnTransformer(n_filters, reg="oas", signal_cov=signal_cov).fit(X, y)
     # MNE keeps the filters of all components, and transforms with the first ones
-    return fitted.filters_[:, :n_filters].reshape(-1, X.shape[1])
+    return _signed(fitted.filters_[:, :n_filters].reshape(-1, X.shape[1]))
+
+
+def _signed(filters: np.ndarray) -> np.ndarray:
+    """Filters whose largest weight is positive; signs of solvers vary with the channel order."""
+    largest = np.abs(filters).argmax(axis=1)
+    return filters * np.sign(np.take_along_axis(filters, largest[:, None], axis=1))
 
 
 def mean_covariance(X: np.ndarray) -> np.ndarray:

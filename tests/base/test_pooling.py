@@ -100,7 +100,7 @@ def test_covariances_are_pyriemanns(tokens):
 def test_tangent_space_learns_from_training_epochs_alone(tokens):
     space = TokenTangentSpace()
     vectors = space.fit_transform(
-        lambda work: [work(tokens[start : start + 2]) for start in (0, 2)]
+        lambda work: [work(tokens[start : start + 2]) for start in (0, 2)], np.ones(4)
     )
     assert vectors.shape == (4, 6)
     np.testing.assert_allclose(space.mean_token_, tokens[:4].mean(axis=0), atol=1e-6)
@@ -112,7 +112,7 @@ def test_tangent_space_learns_from_training_epochs_alone(tokens):
 def test_degenerate_covariances_stay_finite():
     space = TokenTangentSpace()
     assert np.isfinite(
-        space.fit_transform(lambda work: [work(np.ones((1, 3, 2, 4), np.float32))])
+        space.fit_transform(lambda work: [work(np.ones((1, 3, 2, 4), np.float32))], np.ones(1))
     ).all()
 
 
@@ -139,7 +139,7 @@ def test_names_belong_to_features(encoder, x, views, pooling, layer, first, numb
         else:
             found = read_tokens(encoder, x, CHANNELS, views=views, layer=layer).numpy()
             features = (
-                TokenTangentSpace().fit_transform(lambda work: [work(found)])
+                TokenTangentSpace().fit_transform(lambda work: [work(found)], np.ones(4))
                 if pooling == "covariance"
                 else pool(found, pooling)
             )
@@ -206,9 +206,9 @@ def test_band_space():
     x = np.random.default_rng(0).standard_normal((20, 2, 4, 200))
     x[10:] *= 2
     cov = (x @ x.mT)[..., *np.tril_indices(4)].astype(np.float32)
-    space = BandSpace().fit(cov)
+    space = BandSpace().fit(cov, np.ones(20))
     vectors = space.transform(cov)
-    rescaled = BandSpace().fit(1e-3 * cov).transform(1e-3 * cov)
+    rescaled = BandSpace().fit(1e-3 * cov, np.ones(20)).transform(1e-3 * cov)
     np.testing.assert_allclose(rescaled, vectors, atol=1e-3)
     np.testing.assert_array_equal(space.transform(cov[3:5]), vectors[3:5])
     given = cov.copy()
