@@ -180,10 +180,10 @@ def interpolated(epochs: Any, lost: Sequence[str]) -> Any:
             )
         where = {name: places[electrode_name(name)] for name in eeg}
         filled.set_montage(mne.channels.make_dig_montage(where, coord_frame="head"))
-    bads, filled.info["bads"] = filled.info["bads"], list(lost)
-    filled.interpolate_bads(reset_bads=True, verbose="error")
-    filled.info["bads"] = bads
-    return filled
+    bads = list(filled.info["bads"])
+    filled.info["bads"] = [*bads, *lost]
+    # bad channels stay bad, and no source of the others
+    return filled.interpolate_bads(exclude=bads, verbose="error")
 
 
 class _WithLoss:

@@ -77,7 +77,10 @@ def electrode_name(name: str) -> str:
         return bare
     if referred := _REFERRED.match(bare):
         bare = referred[1]
-    elif not (re.fullmatch(_ELECTRODE, bare) or _PAIR.match(bare)):
+    elif pair := _PAIR.match(bare):
+        first, second = (_OLD_NAMES.get(part, part) for part in pair.groups())
+        return first if first == second else bare  # both names of one electrode: "T3/T7"
+    elif not re.fullmatch(_ELECTRODE, bare):
         return plain
     return _OLD_NAMES.get(bare, bare)
 

@@ -12,6 +12,7 @@ from sklearn.pipeline import make_pipeline
 
 from dare_sklearn import DAREEmbedder, simulate_epochs
 from dare_sklearn.evaluation import compare, learning_curve, lost_electrodes
+from dare_sklearn.evaluation.curves import interpolated
 from dare_sklearn.transformers.classical import BandPower
 
 N = 40
@@ -91,6 +92,17 @@ def test_lost_electrodes_of_recordings_without_positions(epochs):
     strange = bare.rename_channels({bare.ch_names[0]: "mine"})
     with pytest.raises(RuntimeError, match="mine have no position: set a montage"):
         lost_electrodes(power, strange, epochs.events[:, 2], **options)
+
+
+def test_bad_channels_are_no_source_of_lost_ones(epochs):
+    bad = epochs.copy().load_data()
+    bad.info["bads"] = ["Cz"]
+    filled = interpolated(bad, ["C1", "FCz"])
+    assert filled.info["bads"] == ["Cz"]
+    expected = interpolated(bad.copy().drop_channels(["Cz"]), ["C1", "FCz"]).get_data()
+    np.testing.assert_allclose(
+        filled.get_data(picks=[n for n in bad.ch_names if n != "Cz"]), expected, rtol=1e-6
+    )
 
 
 def test_one_electrode_is_always_left(epochs):

@@ -19,7 +19,8 @@ COMMON = {
     "EEG Fp1-Ref": "FP1", "POL C3": "C3", "EEG-Cz": "CZ", "EEG:C3": "C3", "FP1-CS2": "FP1",
     # case, spaces, other ways to write a reference
     " cz ": "CZ", "eeg  pz - ref": "PZ", "O1-(A1+A2)/2": "O1", "O2_AVG": "O2", "F3:A1A2": "F3",
-    "EEG F3-CLE": "F3", "C4-LER": "C4", "FP1 - LE": "FP1", "Fp1-AR": "FP1", "AFF5h": "AFF5H", "T3": "T7", "EEG FpZ.": "FPZ",
+    "EEG F3-CLE": "F3", "C4-LER": "C4", "FP1 - LE": "FP1", "Fp1-AR": "FP1", "AFF5h": "AFF5H", "T3": "T7",
+    "T3/T7": "T7", "P8-T6": "P8", "EEG FpZ.": "FPZ",
 }  # fmt: skip
 PAIRS = {
     # Sleep-EDF, CHB-MIT, the bipolar montages of Temple
