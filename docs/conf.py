@@ -29,6 +29,7 @@ templates_path = ["_templates"]
 default_role = "py:obj"  # `name` in docstrings: a link where there is a page, code elsewhere
 suppress_warnings = ["config.cache"]
 myst_heading_anchors = 3
+smartquotes = False  # default="nano" keeps its quotes
 
 autosummary_generate = True
 autodoc_typehints = "none"  # the docstrings say more
