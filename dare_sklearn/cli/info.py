@@ -73,8 +73,8 @@ def _gpus() -> str:
     """Graphics cards, from the system: asking torch would take seconds."""
     names = []
     for file in sorted(Path("/proc/driver/nvidia/gpus").glob("*/information")):
-        told = dict(line.split(":", 1) for line in file.read_text().splitlines() if ":" in line)
-        names.append(told.get("Model", "NVIDIA").strip())
+        facts = dict(line.split(":", 1) for line in file.read_text().splitlines() if ":" in line)
+        names.append(facts.get("Model", "NVIDIA").strip())
     if platform.system() == "Darwin" and platform.machine() == "arm64":
         names.append("Apple (mps)")
     return ", ".join(names) or "none found"
@@ -88,17 +88,17 @@ def _encoder(source: str) -> list[tuple[str, str]]:
     path = locate(source)
     encoder = load_encoder(source)
     weights = path / WEIGHTS_NAME if path.is_dir() else path
-    told: dict[str, object] = {"encoder": source, "file": weights}
+    facts: dict[str, object] = {"encoder": source, "file": weights}
     if path.is_dir():
         config, tensors = read_folder(path)
-        told["kind"] = config.get("kind", "encoder")
-        told["values in the file"] = f"{sum(tensor.numel() for tensor in tensors.values()):,}"
-        told["configuration"] = path / CONFIG_NAME
+        facts["kind"] = config.get("kind", "encoder")
+        facts["values in the file"] = f"{sum(tensor.numel() for tensor in tensors.values()):,}"
+        facts["configuration"] = path / CONFIG_NAME
     n_parameters = sum(parameter.numel() for parameter in encoder.parameters())
-    told["parameters of the encoder"] = f"{n_parameters:,}"
-    told["size of the file"] = f"{weights.stat().st_size / 1e6:.1f} MB"
-    told["SHA-256"] = sha256(weights)
-    return [(name, str(value)) for name, value in (told | encoder.config.to_dict()).items()]
+    facts["parameters of the encoder"] = f"{n_parameters:,}"
+    facts["size of the file"] = f"{weights.stat().st_size / 1e6:.1f} MB"
+    facts["SHA-256"] = sha256(weights)
+    return [(name, str(value)) for name, value in (facts | encoder.config.to_dict()).items()]
 
 
 def _version(name: str) -> str:

@@ -207,8 +207,8 @@ def compare(
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             row = row_of(*cells[number])
-        told = [(w.category, str(w.message), w.filename, w.lineno) for w in caught]
-        return number, row, list(dict.fromkeys(told))
+        repeated = [(w.category, str(w.message), w.filename, w.lineno) for w in caught]
+        return number, row, list(dict.fromkeys(repeated))
 
     def row_of(name: str, fold: Fold, finished: Finished | None) -> dict[str, Any] | str:
         row = None if finished is None else finished.read()
@@ -239,9 +239,9 @@ def compare(
     with tqdm(
         total=len(cells), unit="cell", desc=next(iter(pipelines)), disable=not verbose
     ) as bar:
-        for number, row, told in found:
+        for number, row, repeated in found:
             rows[number] = row
-            for warning in told:
+            for warning in repeated:
                 _tell_again(*warning)
             bar.set_description(next((c[0] for i, c in enumerate(cells) if i not in rows), "done"))
             bar.update()
