@@ -32,7 +32,7 @@ from dare_sklearn.viz import plot_mask_invariance
 
 MONTAGE = "Fp1 Fp2 F7 F3 Fz F4 F8 T7 C3 Cz C4 T8 P7 P3 Pz P4 P8 O1 O2 FC5 FC6 CP5 CP6".split()
 METRIC = "roc_auc_ovr"  # 0.5 is chance, however rare a class is
-DARE = "DARE, all readings weighed"
+DARE = "DARE linear mode"
 CLASSICAL = {
     "erp": ("downsampled + LDA", "Xdawn + tangent space + LR"),
     "motor": ("band power + LR", "tangent space + LR"),

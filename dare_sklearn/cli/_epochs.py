@@ -65,7 +65,7 @@ def from_files(args: Any) -> Data:
     _check_labels(y, args)
     name, epochs = parts[0]
     info = mne.pick_info(epochs.info, range(len(epochs.ch_names)))
-    title = f"{args.label} in {name if len(parts) == 1 else f'{len(parts)} files'}"
+    title = f"{name if len(parts) == 1 else f'{len(parts)} files'} ({args.label})"
     array = mne.EpochsArray(joined[single], info, tmin=epochs.tmin, verbose="error")
     data = Data(title, array, y, np.array(groups, dtype=str)[single] if args.groups else None)
     if copies := len(joined) - len(single):
