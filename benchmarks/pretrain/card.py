@@ -1,7 +1,7 @@
-"""The model card of a shipped encoder: where it comes from, what it is worth, where it ends.
+"""The model card of a shipped encoder: its origin, its scores, and its limits.
 
 Run: python -m benchmarks.pretrain.card NAME --evidence FOLDER
-to make the results in the card of a shipped encoder anew; `ship` writes the whole card.
+to renew the results in the card of a shipped encoder; `ship` writes the whole card.
 """
 
 from __future__ import annotations
@@ -31,46 +31,49 @@ LICENCES = {
     "ssvep_led": "Flicker of LEDs, 8 people (Kalunga et al. 2016, Zenodo 2392979), CC0",
 }
 TESTS = """\
-The encoder has seen none of them. But its recipe (masks, amplitude unit, steps, what to leave out
-of the corpus) was chosen among others by scores on five tasks: hands or feet, stimulus, person,
-Muse P300 and Muse SSVEP. So were the L1 strength and the stacking of the default reading. Its block
-of bands, and the number and stride of their filters, was chosen by scores on hands or feet,
-arithmetic and both kinds of flicker, and P300 and epilepsy were looked at. The block of evoked
-signals was chosen by simulated evoked responses; hands or feet, stimulus and headband flicker were
-looked at. That all blocks count alike where epochs are a handful was chosen by learning curves of
-hands or feet, headband flicker and arithmetic. All this flatters these tasks a little. Person,
-eyes, depression and left or right fists were scored once with each block, after the choice."""
-NEGATIVE = """\
-The encoder has seen no real EEG, because no recipe with real EEG reads better. The corpus is that
-of `benchmarks.pretrain.recordings`: 148 people, 15 hours, without those of the tasks.
+The encoder has seen none of them. But choices were made by scores on some of these tasks, which are
+therefore a little too good:
 
-- From scratch for up to 3,000 steps (table above): most encoders read worse than an untrained one,
-  so the plateau of the first thousands of steps has to be left before recipes can be told apart.
-  Shorter windows and simulated EEG alone do the least harm, positives from the same recording and
-  a learning rate of 3e-3 the most.
+- the recipe (masks, amplitude unit, steps, contents of the corpus), and the penalty and stacking of
+  the default reading: hands or feet, stimulus, person, Muse P300 and Muse SSVEP;
+- the block of bands, with the number and stride of its filters: hands or feet, arithmetic and both
+  kinds of flicker (P300 and epilepsy were looked at);
+- the block of evoked signals: simulated evoked responses (hands or feet, stimulus and headband
+  flicker were looked at);
+- equal weights of all blocks with a handful of epochs: learning curves of hands or feet, headband
+  flicker and arithmetic.
+
+Person, eyes, depression and left or right fists were scored once with each block, after the
+choice."""
+NEGATIVE = """\
+The encoder has seen no real EEG, because no recipe with real EEG scored better. Real EEG came from
+`benchmarks.pretrain.recordings`: 148 people, 15 hours, without the people of the tasks.
+
+- From scratch for up to 3,000 steps (table above): most encoders scored worse than an untrained
+  one, so recipes can be compared only after more steps. Shorter windows and simulated EEG alone did
+  the least harm, positives from the same recording and a learning rate of 3e-3 the most.
 - Continued from these weights for 4,500 steps of 64 windows of 4 s, 90 % real, visible share 0.02
-  to 0.6, learning rate 1e-3: no task better, none clearly worse (default reading without the block
-  of evoked signals, before and after:
-  hands or feet 0.967, 0.944; stimulus 0.783, 0.765; headband flicker 0.976, 0.969; eyes 0.734,
-  0.717; arithmetic 0.792, 0.783; four classes of flicker within people 0.745, 0.754, across 0.519,
+  to 0.6, learning rate 1e-3: no task became better, none clearly worse (default reading without the
+  block of evoked signals, before and after: hands or feet 0.967, 0.944; stimulus 0.783, 0.765;
+  headband flicker 0.976, 0.969; eyes 0.734, 0.717; arithmetic 0.792, 0.783; four classes of flicker within people 0.745, 0.754, across 0.519,
   0.527; person 1.000, 1.000; epilepsy 0.875, 0.875)."""
 RESULTS = """\
-`python -m benchmarks.evidence --data FOLDER --out FOLDER --cells FOLDER` makes every number; tables
-with more columns, and figures, are in `benchmarks/evidence/results`.
+`python -m benchmarks.evidence --data FOLDER --out FOLDER --cells FOLDER` computes every number;
+tables with more columns, and figures, are in `benchmarks/evidence/results`.
 
-"Default" is `DAREClassifier("{name}", adaptation="linear")` with nothing else said; "untrained" the
-same with `encoder=None`. The best classical pipeline of a task is that of the highest mean over the
-test folds among those that the field uses for such tasks (`transformers.classical.BEST`): a choice
-that favours it. Intervals are of 95 %, over people (for Muse over recordings), who are scored one
-by one with the model of their fold; over folds, corrected for shared training data, where there is
-one person, where persons are the classes, and where the label is a person's. Where one person was
-recorded (hands or feet, Muse), nothing follows for other people; of depression and epilepsy there
-are 12 people each, three in a fold."""
+"Default" is `DAREClassifier("{name}", adaptation="linear")` with its defaults; "untrained" is the
+same with `encoder=None`. The best classical pipeline of a task has the highest mean over the test folds
+among those that the field uses for such tasks (`transformers.classical.BEST`); choosing it by these
+scores favours it. Intervals are 95 % intervals over people (Muse: over recordings), each scored
+separately with the model of the fold. With a single person, with persons as classes, and with one
+label per person, they are intervals over folds, corrected for shared training data. Hands or feet
+and Muse say nothing about other people than the one or two recorded. Depression and epilepsy have
+12 people each, three in a fold."""
 LIMITS = """\
-- Simulated people are all healthy adults with a spherical head: no pathology, sleep, infants or
+- All simulated people are healthy adults with a spherical head: no pathology, sleep, infants or
   implants, and rhythms that wax and wane more simply than real ones.
-- It reads 62 electrodes of the 10-10 system at 256 Hz, 250 ms at a time: nothing slower than that
-  within a token, and nothing above 128 Hz.
+- The encoder reads 62 electrodes of the 10-10 system at 256 Hz, 250 ms at a time: a token holds
+  nothing slower than that, and nothing above 128 Hz.
 - Signals must be in microvolts on the scale of scalp EEG; the encoder does not normalise amplitude.
 - Not a medical device. Scores on the tasks above say little about other tasks: compare with
   classical features on your own data."""
@@ -93,23 +96,22 @@ def model_card(
         "Method: Shao, Gong, Dai, Zhang (2026), arXiv 2605.18298; the weights are our own, trained "
         "from scratch. They are under the licence of the package (BSD-3-Clause).",
         "## Corpus",
-        f"Simulated EEG of `dare_sklearn.simulate_epochs`, a new set of {3 * corpus['people']} "
-        "people every "
-        "block (heads, sources, artefacts, references, three paradigms), cut into windows of "
-        f"{0.25 * corpus['n_patches']:g} s; no window comes twice. Random choices of electrodes "
-        "and a random gain per window.",
+        f"Simulated EEG of `dare_sklearn.simulate_epochs`: each block has {3 * corpus['people']} "
+        "new people (heads, sources, artefacts, references, three paradigms), and is cut into windows "
+        f"of {0.25 * corpus['n_patches']:g} s with randomly chosen electrodes and a random gain. "
+        "No window is used twice.",
         f"Real recordings mixed in: {mixed}.",
         "No recording is part of the package.",
         "## Training",
         f"{config.steps:,} steps of {corpus['batch_size']} windows"
-        + (f", schedules anew from {_steps(config)} on" if config.restarts else "")
+        + (f", with schedules that restart at {_steps(config)}" if config.restarts else "")
         + f"; {made['hours']:g} hours of one shared CPU core, torch {made['torch']}, "
         f"seed {config.seed}. Recipe: `benchmarks/pretrain/configs/{made['recipe']}`. "
-        f"Beside the paper: amplitude unit {written['model']['amplitude_uv']:g} µV, "
+        f"Unlike the paper: amplitude unit {written['model']['amplitude_uv']:g} µV, "
         f"visible channels per patch {config.visible_share[0]:.0%} "
         f"to {config.visible_share[1]:.0%}, "
-        f"{config.hidden_target_share:.0%} of the channels of wholly hidden patches are targets, "
-        f"weights of the loss terms as in the paper{', but ' if config.objective else ''}"
+        f"{config.hidden_target_share:.0%} of the channels of wholly hidden patches are targets. "
+        f"Weights of the loss terms as in the paper{', but ' if config.objective else ''}"
         + ", ".join(f"{key.replace('_', ' ')} {value:g}" for key, value in config.objective.items())
         + ".",
         "Mean losses of the last 500 steps: "
@@ -183,7 +185,7 @@ def _means(table: pd.DataFrame, along: str) -> pd.DataFrame:
 
 
 def _invariance(table: pd.DataFrame) -> pd.DataFrame:
-    """Retrieval alone, a row per encoder."""
+    """Only retrieval, a row per encoder."""
     pairs = zip(table["retrieval_mean"], table["retrieval_std"], strict=True)
     table = table.assign(text=[f"{mean:.3f} ± {std:.3f}" for mean, std in pairs])
     return _wide(table, ["encoder"], "overlap", "text", "{:.0%} common".format)
