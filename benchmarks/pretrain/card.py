@@ -53,22 +53,23 @@ The encoder has seen no real EEG, because no recipe with real EEG scored better.
   one, so recipes can be compared only after more steps. Shorter windows and simulated EEG alone did
   the least harm, positives from the same recording and a learning rate of 3e-3 the most.
 - Continued from these weights for 4,500 steps of 64 windows of 4 s, 90 % real, visible share 0.02
-  to 0.6, learning rate 1e-3: no task became better, none clearly worse (default reading without the
-  block of evoked signals, before and after: hands or feet 0.967, 0.944; stimulus 0.783, 0.765;
-  headband flicker 0.976, 0.969; eyes 0.734, 0.717; arithmetic 0.792, 0.783; four classes of flicker within people 0.745, 0.754, across 0.519,
-  0.527; person 1.000, 1.000; epilepsy 0.875, 0.875)."""
+  to 0.6, learning rate 1e-3: no task became better, none clearly worse (default reading without
+  the block of evoked signals, before and after: hands or feet 0.967, 0.944; stimulus 0.783,
+  0.765; headband flicker 0.976, 0.969; eyes 0.734, 0.717; arithmetic 0.792, 0.783; four classes
+  of flicker within people 0.745, 0.754, across 0.519, 0.527; person 1.000, 1.000; epilepsy 0.875,
+  0.875)."""
 RESULTS = """\
 `python -m benchmarks.evidence --data FOLDER --out FOLDER --cells FOLDER` computes every number;
 tables with more columns, and figures, are in `benchmarks/evidence/results`.
 
 "Default" is `DAREClassifier("{name}", adaptation="linear")` with its defaults; "untrained" is the
-same with `encoder=None`. The best classical pipeline of a task has the highest mean over the test folds
-among those that the field uses for such tasks (`transformers.classical.BEST`); choosing it by these
-scores favours it. Intervals are 95 % intervals over people (Muse: over recordings), each scored
-separately with the model of the fold. With a single person, with persons as classes, and with one
-label per person, they are intervals over folds, corrected for shared training data. Hands or feet
-and Muse say nothing about other people than the one or two recorded. Depression and epilepsy have
-12 people each, three in a fold."""
+same with `encoder=None`. The best classical pipeline of a task has the highest mean over the test
+folds among those that the field uses for such tasks (`transformers.classical.BEST`); choosing it
+by these scores favours it. Intervals are 95 % intervals over people (Muse: over recordings), each
+scored separately with the model of the fold. With a single person, with persons as classes, and
+with one label per person, they are intervals over folds, corrected for shared training data.
+Hands or feet and Muse say nothing about other people than the one or two recorded. Depression and
+epilepsy have 12 people each, three in a fold."""
 LIMITS = """\
 - All simulated people are healthy adults with a spherical head: no pathology, sleep, infants or
   implants, and rhythms that wax and wane more simply than real ones.
@@ -97,8 +98,8 @@ def model_card(
         "from scratch. They are under the licence of the package (BSD-3-Clause).",
         "## Corpus",
         f"Simulated EEG of `dare_sklearn.simulate_epochs`: each block has {3 * corpus['people']} "
-        "new people (heads, sources, artefacts, references, three paradigms), and is cut into windows "
-        f"of {0.25 * corpus['n_patches']:g} s with randomly chosen electrodes and a random gain. "
+        "new people (heads, sources, artefacts, references, three paradigms), and is cut into "
+        f"windows of {0.25 * corpus['n_patches']:g} s with randomly chosen electrodes and a random gain. "
         "No window is used twice.",
         f"Real recordings mixed in: {mixed}.",
         "No recording is part of the package.",
