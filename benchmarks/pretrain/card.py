@@ -99,8 +99,8 @@ def model_card(
         "## Corpus",
         f"Simulated EEG of `dare_sklearn.simulate_epochs`: each block has {3 * corpus['people']} "
         "new people (heads, sources, artefacts, references, three paradigms), and is cut into "
-        f"windows of {0.25 * corpus['n_patches']:g} s with randomly chosen electrodes and a random gain. "
-        "No window is used twice.",
+        f"windows of {0.25 * corpus['n_patches']:g} s with randomly chosen electrodes and a random "
+        "gain. No window is used twice.",
         f"Real recordings mixed in: {mixed}.",
         "No recording is part of the package.",
         "## Training",
