@@ -224,7 +224,7 @@ def test_a_pipeline_that_fails(tmp_path, capsys):
     names = ["--pipelines", "downsampled + LDA", "DARE embeddings + LR"]
     assert run(*words, tmp_path / "out", *names) == FAILURE
     said = capsys.readouterr().err
-    assert "condition in 3 files: DARE embeddings + LR failed and is left out." in said
+    assert "3 files (condition): DARE embeddings + LR failed and is left out." in said
     assert set(pd.read_csv(tmp_path / "out" / "scores.csv")["pipeline"]) == {"downsampled + LDA"}
 
 
