@@ -5,18 +5,20 @@ Pure functions of tokens ``(n_epochs, n_views, n_patches, n_dims)``, and one rea
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator
+from sklearn.utils import gen_batches
 from torch import Tensor
 from torch.nn.functional import conv1d
 
 from ..modules.config import DAREConfig
 from ..modules.encoder import Encoder
+from .rows import FileRows, empty_rows
 
 VIEWS = ("joint", "electrodes")
 POOLINGS = ("mean", "mean_std", "flatten", "covariance", "power", "tokens")
@@ -28,6 +30,7 @@ SINGULAR = 1e-10
 RIDGE = 1e-5  # of covariances that are 1 on average
 # Filters of "bands" and "evoked", and samples between the windows of "bands".
 N_BANDS, BAND_STRIDE = 16, 8
+EPOCHS_OF_TOKENS = 64  # whose covariances are made at once
 
 
 @dataclass(frozen=True)
@@ -297,13 +300,18 @@ class TokenTangentSpace(BaseEstimator):
 
         total = sum(each(weighted_sum))
         self.mean_token_ = np.ascontiguousarray(total / weight.sum(), dtype=np.float32)
-        covariances = np.concatenate(
-            each(lambda tokens: token_covariances(tokens, self.mean_token_))
-        )
-        space = _tangent_space()
-        vectors = space.fit(covariances, sample_weight=weight).transform(covariances)
+        batches = each(lambda tokens: token_covariances(tokens, self.mean_token_))
+        # the mean of logarithms is that of the batches' means; of all, pyriemann makes copies
+        weights = np.split(weight, np.cumsum([len(batch) for batch in batches])[:-1])
+        means = [
+            _tangent_space().fit(batch, sample_weight=own).reference_
+            for batch, own in zip(batches, weights, strict=True)
+            if own.any()
+        ]
+        totals = [own.sum() for own in weights if own.any()]
+        space = _tangent_space().fit(np.stack(means), sample_weight=np.array(totals))
         self.reference_ = np.ascontiguousarray(space.reference_)
-        return vectors.astype(np.float32)
+        return np.concatenate([space.transform(batch).astype(np.float32) for batch in batches])
 
     def transform(self, tokens: np.ndarray) -> np.ndarray:
         """Tangent vectors ``(n_epochs, n_chans * (n_chans + 1) / 2)``, float32."""
@@ -328,27 +336,27 @@ class BandSpace(BaseEstimator):
        decomposition. SIAM Journal on Matrix Analysis and Applications.
     """
 
-    def fit(self, triangles: np.ndarray, weight: np.ndarray) -> BandSpace:
-        """Learn from lower triangles ``(n_epochs, n_filters, n_chans * (n_chans + 1) / 2)``."""
-        mean = _symmetric(np.einsum("e,e...->...", weight / weight.sum(), triangles))
-        self.whitening_ = np.linalg.inv(np.linalg.cholesky(mean))
+    def fit(self, batches: Iterable[np.ndarray], weight: np.ndarray) -> BandSpace:
+        """Learn from lower triangles ``(n_epochs, n_filters, n_chans * (n_chans + 1) / 2)``.
+
+        They come in batches; `weight` is that of each epoch of all of them.
+        """
+        rest, total = weight / weight.sum(), 0
+        for batch in batches:
+            own, rest = rest[: len(batch)], rest[len(batch) :]
+            total = total + np.einsum("e,e...->...", own, batch)
+        self.whitening_ = np.linalg.inv(np.linalg.cholesky(_symmetric(total)))
         return self
 
-    def transform(self, triangles: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        """Vectors ``(n_epochs, n_filters * n_chans * (n_chans + 1) / 2)``, float32.
-
-        `out` is where they are written, if given: an array like `triangles`, or that itself.
-        """
-        found = np.empty(triangles.shape, dtype=np.float32) if out is None else out
-        diagonal = np.equal(*np.tril_indices(self.whitening_.shape[-1]))
-        for start in range(0, len(triangles), 64):
-            part = slice(start, start + 64)
-            white = self.whitening_ @ _symmetric(triangles[part]) @ self.whitening_.mT
-            white += RIDGE * np.eye(white.shape[-1])  # what float32 has rounded below zero
-            factor = np.linalg.cholesky(white)[(..., *np.tril_indices(white.shape[-1]))]
-            factor[..., diagonal] = np.sqrt(2) * np.log(factor[..., diagonal])
-            found[part] = factor
-        return found.reshape(len(found), -1)
+    def transform(self, triangles: np.ndarray) -> np.ndarray:
+        """Vectors ``(n_epochs, n_filters * n_chans * (n_chans + 1) / 2)``, float32."""
+        white = self.whitening_ @ _symmetric(triangles) @ self.whitening_.mT
+        n_chans = white.shape[-1]
+        white += RIDGE * np.eye(n_chans)  # what float32 has rounded below zero
+        factor = np.linalg.cholesky(white)[(..., *np.tril_indices(n_chans))]
+        diagonal = np.equal(*np.tril_indices(n_chans))
+        factor[..., diagonal] = np.sqrt(2) * np.log(factor[..., diagonal])
+        return factor.reshape(len(factor), -1).astype(np.float32)
 
 
 def _symmetric(triangles: np.ndarray) -> np.ndarray:
@@ -371,48 +379,71 @@ class AllBlocks(BaseEstimator):
         self.shape = shape
         self.n_filters = n_filters
 
-    def fit_transform(self, rows: np.ndarray, weight: np.ndarray) -> dict[str, np.ndarray]:
-        """Blocks "joint", "electrodes", "covariance", "power", "evoked" and "bands" of training
-        epochs, whose means are weighted."""
-        blocks = self._split(rows)
+    def keep(
+        self, each: Callable[[Callable[[np.ndarray], Any]], list], n_epochs: int
+    ) -> dict[str, np.ndarray | FileRows]:
+        """Rows of training epochs as arrays by name, in temporary files if they are large.
+
+        `each` calls a function with the rows of every batch of the `n_epochs` epochs, in order.
+        """
+        blocks: dict[str, np.ndarray | FileRows] = {}
+        done = 0
+
+        def keep(rows: np.ndarray) -> None:
+            nonlocal done
+            parts = self._split(rows)
+            if not blocks:
+                places = empty_rows(n_epochs, [part.shape[1:] for part in parts.values()])
+                blocks.update(zip(parts, places, strict=True))
+            for name, part in parts.items():
+                blocks[name][done : done + len(rows)] = part
+            done += len(rows)
+
+        each(keep)
+        return blocks
+
+    def fit_transform(
+        self, blocks: dict[str, np.ndarray | FileRows], weight: np.ndarray
+    ) -> dict[str, np.ndarray | FileRows]:
+        """Blocks "joint", "electrodes", "power", "evoked", "bands" and "covariance" of training
+        epochs, whose means are weighted, made in place of what `keep` gives."""
+        bands, tokens = blocks["bands"], blocks["electrodes"]
+        batches = list(gen_batches(len(tokens), EPOCHS_OF_TOKENS))
+        self.bands_ = BandSpace().fit((self._triangles(bands[part]) for part in batches), weight)
+        for part in batches:
+            bands[part] = self.bands_.transform(self._triangles(bands[part]))
         self.space_ = TokenTangentSpace()
-        self.bands_ = BandSpace().fit(blocks["bands"], weight)
-        return {
-            **blocks,
-            "covariance": self.space_.fit_transform(
-                lambda work: [work(tokens) for tokens in self._tokens(blocks)], weight
-            ),
-            "bands": self.bands_.transform(blocks["bands"], out=blocks["bands"]),
-        }
+        covariance = self.space_.fit_transform(
+            lambda work: [work(tokens[part].reshape(-1, *self.shape)) for part in batches],
+            weight,
+        )
+        return {**blocks, "covariance": covariance}
 
     def transform(self, rows: np.ndarray) -> dict[str, np.ndarray]:
-        """The same blocks of other epochs, in the memory of their rows."""
+        """The same blocks of other epochs."""
         blocks = self._split(rows)
-        parts = [self.space_.transform(tokens) for tokens in self._tokens(blocks)]
-        return {
-            **blocks,
-            "covariance": np.concatenate(parts),
-            "bands": self.bands_.transform(blocks["bands"], out=blocks["bands"]),
-        }
+        blocks["bands"] = self.bands_.transform(self._triangles(blocks["bands"]))
+        tokens = blocks["electrodes"].reshape(-1, *self.shape)
+        return {**blocks, "covariance": self.space_.transform(tokens)}
 
     def _split(self, rows: np.ndarray) -> dict[str, np.ndarray]:
         n_chans, n_patches, n_dims = self.shape
-        n_tokens, n_pairs = n_patches * n_dims, n_chans * (n_chans + 1) // 2
-        parts = np.split(
-            rows, np.cumsum([n_tokens, n_chans * n_tokens, n_chans * self.n_filters]), axis=1
-        )
-        blocks = dict(zip(("joint", "electrodes", "power"), parts, strict=False))
-        n_principal = parts[-1].shape[1] // (n_chans * n_patches + n_pairs)
-        evoked, bands = np.split(parts[-1], [n_chans * n_principal * n_patches], axis=1)
-        blocks["evoked"] = evoked.reshape(len(rows), n_chans, -1)
-        blocks["bands"] = bands.reshape(len(rows), n_principal, n_pairs)
+        widths = {
+            "joint": n_patches * n_dims,
+            "electrodes": n_chans * n_patches * n_dims,
+            "power": n_chans * self.n_filters,
+        }
+        n_left = rows.shape[1] - sum(widths.values())
+        n_principal = n_left // (n_chans * n_patches + n_chans * (n_chans + 1) // 2)
+        widths["evoked"] = n_chans * n_principal * n_patches
+        parts = np.split(rows, np.cumsum(list(widths.values())), axis=1)
+        blocks = dict(zip([*widths, "bands"], parts, strict=True))
+        blocks["evoked"] = blocks["evoked"].reshape(len(rows), n_chans, -1)
         return blocks
 
-    def _tokens(self, blocks: dict[str, np.ndarray], size: int = 64) -> Iterator[np.ndarray]:
-        """Tokens of every electrode, some epochs at a time."""
-        rows = blocks["electrodes"]
-        for start in range(0, len(rows), size):
-            yield rows[start : start + size].reshape(-1, *self.shape)
+    def _triangles(self, bands: np.ndarray) -> np.ndarray:
+        n_chans = self.shape[0]
+        return bands.reshape(len(bands), -1, n_chans * (n_chans + 1) // 2)
 
 
 def _tangent_space() -> Any:

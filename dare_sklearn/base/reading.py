@@ -16,6 +16,7 @@ References
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve, eigh
@@ -26,14 +27,17 @@ from sklearn.model_selection import GroupKFold, KFold, StratifiedKFold
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.validation import check_is_fitted
 
+from .rows import FileRows
+
 # Relative to a kernel of mean diagonal 1: from nearly none to nearly the mean target.
 PENALTIES = tuple(10.0 ** np.arange(-3, 3.25, 0.5))
 N_FOLDS = 10
 # Weights are chosen on so many epochs at most: an eigendecomposition takes seconds then.
 N_CHOICE = 1500
-COLUMNS_AT_ONCE = 4096
+COLUMNS_AT_ONCE = 2048
+EVERY = slice(None)
 
-Blocks = Mapping[str, np.ndarray] | Sequence[np.ndarray]
+Blocks = Mapping[str, np.ndarray | FileRows] | Sequence[np.ndarray]
 
 
 class _KernelReading(BaseEstimator):
@@ -63,7 +67,7 @@ class _KernelReading(BaseEstimator):
         n_outputs = targets.shape[1]
         self.scaling_, self.coef_ = {}, {}
         self.intercept_ = np.zeros(n_outputs)
-        self.weights_ = {name: 0.0 for name in blocks}
+        self.weights_ = dict.fromkeys(blocks, 0.0)
         if len(used) < 2:  # nothing to compare: its own target is all that is known
             return used, targets[used]
         chosen = np.arange(len(used))
@@ -75,16 +79,13 @@ class _KernelReading(BaseEstimator):
             len(some), *(part if part is None else part[some] for part in (strata, groups))
         )
         root = np.sqrt(weight[some])[:, None]
-        kernels, solvers, said = {}, {}, []
+        solvers, said = {}, []
         for name, x in blocks.items():
             self.scaling_[name] = scaling(x, scale_weight, together[name])
-            kernel = self._kernel(name, _rows(x, used))
-            solver = KernelRidge(kernel[np.ix_(chosen, chosen)], weight[some])
+            solver = KernelRidge(self._kernel(name, x, some), weight[some])
             said += [(name, p, solver.held_out(targets[some], p, folds)) for p in self.penalties]
             if len(some) == len(used):
-                solvers[name] = solver
-            else:  # several of many epochs do not fit into memory in double precision
-                kernels[name] = kernel.astype(np.float32)
+                solvers[name] = solver.solve
         spread = np.average((targets[some] ** 2).mean(axis=1), weights=weight[some])
         shares = stack(
             np.stack([(root * held_out).ravel() for *_, held_out in said], axis=1),
@@ -92,36 +93,43 @@ class _KernelReading(BaseEstimator):
             # indicators of classes sum to a constant: they are one output fewer
             np.sqrt(spread * n_outputs / max(n_outputs - 1, 1)),
         )
-        dual = {}
-        for share, (name, penalty, _) in zip(shares, said, strict=True):
-            if share > 0:
-                if name in solvers:
-                    alpha, intercept = solvers[name].solve(targets[used], penalty)
-                else:
-                    alpha, intercept = solve(kernels[name], weight[used], targets[used], penalty)
-                dual[name] = dual.get(name, 0) + share * alpha
+        for name, x in blocks.items():
+            parts = [
+                (share, penalty)
+                for share, (its, penalty, _) in zip(shares, said, strict=True)
+                if its == name and share > 0
+            ]
+            self.weights_[name] = float(sum(share for share, _ in parts))
+            self.coef_[name] = np.zeros((x.shape[1], n_outputs))
+            if not parts:
+                continue
+            # one block at a time: the kernels of many epochs do not fit into memory together
+            solver = solvers.get(name) or partial(solve, self._kernel(name, x, used), weight[used])
+            dual = np.zeros((len(used), n_outputs))
+            for share, penalty in parts:
+                alpha, intercept = solver(targets[used], penalty)
+                dual += share * alpha
                 self.intercept_ += share * intercept
-        self.coef_ = {
-            name: np.concatenate([z.T @ dual[name] for _, z in self._columns(name, _rows(x, used))])
-            if name in dual
-            else np.zeros((x.shape[1], n_outputs))  # a model is as large, whatever has a share
-            for name, x in blocks.items()
-        }
-        for share, (name, *_) in zip(shares, said, strict=True):
-            self.weights_[name] += float(share)
+            for part, z in self._columns(name, x, used):
+                self.coef_[name][part] = z.T @ dual
         held_out = sum(share * part for share, (*_, part) in zip(shares, said, strict=True))
         return some, held_out
 
-    def _columns(self, name: str, x: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
+    def _columns(
+        self, name: str, x: np.ndarray | FileRows, used: np.ndarray | slice = EVERY
+    ) -> Iterator[tuple[slice, np.ndarray]]:
         """Standardised features, some at a time: the whole of a block may not fit in float64."""
         mean, scale = self.scaling_[name]
         for start in range(0, x.shape[1], COLUMNS_AT_ONCE):
             part = slice(start, start + COLUMNS_AT_ONCE)
-            yield part, (x[:, part].astype(np.float64) - mean[part]) * scale[part]
+            z = x[:, part][used].astype(np.float64)
+            z -= mean[part]
+            z *= scale[part]
+            yield part, z
 
-    def _kernel(self, name: str, x: np.ndarray) -> np.ndarray:
-        kernel = np.zeros((len(x), len(x)))
-        for _, z in self._columns(name, x):
+    def _kernel(self, name: str, x: np.ndarray | FileRows, used: np.ndarray) -> np.ndarray:
+        kernel = np.zeros((len(used), len(used)))
+        for _, z in self._columns(name, x, used):
             kernel += z @ z.T
         return kernel
 
@@ -296,7 +304,8 @@ def scaling(x: np.ndarray, weight: np.ndarray, together: int = 1) -> tuple[np.nd
         part = slice(start, start + COLUMNS_AT_ONCE)
         columns = x[:, part].astype(np.float64)
         mean[part] = weight @ columns
-        deviation[part] = np.sqrt(weight @ (columns - mean[part]) ** 2)
+        columns -= mean[part]
+        deviation[part] = np.sqrt(weight @ np.square(columns, out=columns))
     varies = deviation > 1e-7 * np.abs(mean) + 1e-300
     if together > 1:
         square = (deviation.reshape(-1, together) ** 2).mean(axis=1)
@@ -348,10 +357,6 @@ def _flat(blocks: Blocks) -> tuple[dict[str, np.ndarray], dict[str, int]]:
     """Blocks ``(n_epochs, n_features)`` by name, and how many features of each share a scale."""
     if not isinstance(blocks, Mapping):
         blocks = {f"block{number}": x for number, x in enumerate(blocks)}
-    found = {name: np.asarray(x) for name, x in blocks.items()}
+    found = {name: x if isinstance(x, FileRows) else np.asarray(x) for name, x in blocks.items()}
     together = {name: x.shape[2] if x.ndim == 3 else 1 for name, x in found.items()}
     return {name: x.reshape(len(x), -1) for name, x in found.items()}, together
-
-
-def _rows(x: np.ndarray, used: np.ndarray) -> np.ndarray:
-    return x if len(used) == len(x) else x[used]

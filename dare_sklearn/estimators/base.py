@@ -19,7 +19,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from ..base.columns import read_column, read_groups
-from ..base.embed import electrodes_of, embed_windows, features_of, fit_features
+from ..base.embed import electrodes_of, embed_each, fit_features
 from ..base.encoder import ENCODER_CONSTRAINTS, resolve_encoder
 from ..base.input import SignalInputMixin
 from ..base.pooling import POOLINGS, VIEWS, AllBlocks, Reading
@@ -233,15 +233,15 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
         Reading.of(self).check(config)
         self._tell(unread_params(self, steps=False, virtual=False))
         self.electrodes_ = electrodes_of(windows.rows)
-        rows = embed_windows(self, windows) if self.pooling == "auto" else None
+        if self.pooling == "auto":
+            n_patches = windows.shape[-1] // config.patch_size
+            n_dims = config.embed_num * config.embed_dim
+            self.blocks_ = AllBlocks((len(windows.rows), n_patches, n_dims), config.embed_dim)
+            blocks = self.blocks_.keep(partial(embed_each, self, windows), len(windows))
         with compute_threads(n_threads_of(config)):
-            if rows is not None:
-                n_patches = windows.shape[-1] // config.patch_size
-                n_dims = config.embed_num * config.embed_dim
-                shape = len(windows.rows), n_patches, n_dims
-                self.blocks_ = AllBlocks(shape, config.embed_dim)
+            if self.pooling == "auto":
                 model = self.linear_ = self._kernel_model(targets, weight)
-                blocks = self.blocks_.fit_transform(rows, weight)
+                blocks = self.blocks_.fit_transform(blocks, weight)
                 model.fit(blocks, targets, sample_weight=weight, groups=groups)
             else:
                 features = fit_features(self, windows, weight).astype(np.float64)
@@ -424,12 +424,17 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
         module.refit_to([self.ch_names_in_.index(name) for name in windows.signals.ch_names])
         return module
 
-    def _linear_features(self, X: Any) -> Any:
-        """What ``linear_`` reads: features, or with ``pooling="auto"`` blocks of them."""
-        windows = self._load(X)
-        if self.pooling == "auto":
-            return self.blocks_.transform(embed_windows(self, windows))
-        return features_of(self, windows).astype(np.float64)
+    def _say(self, X: Any, method: str) -> np.ndarray:
+        """What a method of ``linear_`` says of epochs, which are embedded batch by batch."""
+        windows, model = self._load(X), getattr(self.linear_, method)
+        several = self.pooling == "auto"
+        space = self.blocks_ if several else getattr(self, "space_", None)
+
+        def say(rows: np.ndarray) -> np.ndarray:
+            features = rows if space is None else space.transform(rows)
+            return model(features if several else features.astype(np.float64))
+
+        return np.concatenate(embed_each(self, windows, say))
 
     # save --------------------------------------------------------------------------------------
 

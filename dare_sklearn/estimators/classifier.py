@@ -182,14 +182,14 @@ class DAREClassifier(ClassifierMixin, ProbeEstimator):
         """Probabilities ``(n_epochs, n_classes)`` in the order of ``classes_``."""
         self._check_unchanged()
         if self.adaptation == "linear":
-            return self.linear_.predict_proba(self._linear_features(X))
+            return self._say(X, "predict_proba")
         return softmax(self._scores(X).astype(np.float64), axis=1)
 
     def decision_function(self, X: Any) -> np.ndarray:
         """Scores: ``(n_epochs,)`` for two classes (positive: the second), else one per class."""
         self._check_unchanged()
         if self.adaptation == "linear":
-            return self.linear_.decision_function(self._linear_features(X))
+            return self._say(X, "decision_function")
         scores = self._scores(X).astype(np.float64)
         return scores[:, 1] - scores[:, 0] if len(self.classes_) == 2 else scores
 

@@ -73,7 +73,7 @@ n_times_in_, n_features_in_
         """Predicted targets, ``(n_epochs,)``."""
         self._check_unchanged()
         if self.adaptation == "linear":
-            scaled = self.linear_.predict(self._linear_features(X))
+            scaled = self._say(X, "predict")
         else:
             scaled = self._scores(X)[:, 0].astype(np.float64)
         return scaled * self.y_scale_ + self.y_mean_

@@ -206,14 +206,11 @@ def test_band_space():
     x = np.random.default_rng(0).standard_normal((20, 2, 4, 200))
     x[10:] *= 2
     cov = (x @ x.mT)[..., *np.tril_indices(4)].astype(np.float32)
-    space = BandSpace().fit(cov, np.ones(20))
+    space = BandSpace().fit([cov[:7], cov[7:]], np.ones(20))
     vectors = space.transform(cov)
-    rescaled = BandSpace().fit(1e-3 * cov, np.ones(20)).transform(1e-3 * cov)
+    rescaled = BandSpace().fit([1e-3 * cov], np.ones(20)).transform(1e-3 * cov)
     np.testing.assert_allclose(rescaled, vectors, atol=1e-3)
     np.testing.assert_array_equal(space.transform(cov[3:5]), vectors[3:5])
-    given = cov.copy()
-    space.transform(given, out=given)
-    np.testing.assert_array_equal(given.reshape(len(given), -1), vectors)
     assert np.isfinite(space.transform(np.zeros_like(cov[:2]))).all()
     # the logarithm of twice the standard deviation, in every band and at every electrode
     apart = (vectors[10:] - vectors[:10]).mean(axis=0).reshape(2, -1)
