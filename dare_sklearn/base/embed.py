@@ -29,7 +29,7 @@ from ..training.device import (
     resolve_precision,
     run_in_batches,
 )
-from .cache import EpochCache, encoder_digest, open_cache
+from .cache import EpochCache, encoder_digest
 from .pooling import Reading, TokenTangentSpace, principal_filters, read_rows
 
 
@@ -56,16 +56,14 @@ def embed_each(estimator: Any, windows: Windows, work: Callable[[np.ndarray], An
     embedded again.
     """
     network = _Network(estimator, windows.rows)
-    params = vars(estimator)  # not every estimator has a cache
-    shown = params.get("verbose")
-    cache = open_cache(params["cache"], params["cache_mb"]) if "cache" in params else None
+    shown = vars(estimator).get("verbose")
+    cache = estimator._open_cache()
 
     def embed(start: int, stop: int) -> Any:
-        part = slice(start, stop)
         if cache is None:
-            rows = network.run(windows[part])
+            rows = network.run(windows[start:stop])
         else:
-            rows = _through(cache, network, windows, part)
+            rows = _through(cache, network, windows, start, stop)
         done = work(rows)
         if bar is not None:
             bar.update(stop - start)
@@ -130,21 +128,28 @@ class _Network:
         return rows
 
 
-def _through(cache: EpochCache, network: _Network, windows: Windows, part: slice) -> np.ndarray:
+def _through(
+    cache: EpochCache, network: _Network, windows: Windows, start: int, stop: int
+) -> np.ndarray:
     """Rows of epochs: from the cache, or computed and put there.
 
     Epochs are known by their values as they were recorded, so that those that are found need not be
     brought to the encoder's grid.
     """
-    recorded = windows.signals.data[part]
-    how = network.settings + windows.digest()
-    keys = [digest + how for digest in digest_epochs(recorded)]
+    data, how = windows.signals.data, network.settings + windows.digest()
+    digests = getattr(data, "digests", None)
+    if digests is None:
+        data, start = data[start:stop], 0
+        digests = digest_epochs(data)
+    else:  # of values that are not yet microvolts
+        digests, how = digests[start:stop], how + data.unit.encode()
+    keys = [digest + how for digest in digests]
     found = cache.get(keys)
     # an epoch may stand there twice (sampling with replacement), and is computed once
     absent = {key: i for i, key in enumerate(keys) if found[i] is None}
     new: dict[bytes, np.ndarray] = {}
     if absent:
-        rows = network.run(windows.bring(recorded[list(absent.values())]))
+        rows = network.run(windows.bring(data[[start + i for i in absent.values()]]))
         cache.put(list(absent), rows)
         new = dict(zip(absent, rows, strict=True))
     pairs = zip(keys, found, strict=True)

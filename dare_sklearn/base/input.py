@@ -19,8 +19,9 @@ from ..signals.errors import SignalError, about, listed, tell
 from ..signals.grid import Windows
 from ..signals.readers import read_signals, tell_ignored, tell_unusual
 from ..signals.sources import Layout
-from ..signals.validation import check_fitted_amplitude
+from ..signals.validation import check_fitted_amplitude, summarize
 from ..weights.load import shipped_names
+from .cache import EpochCache, open_cache
 
 # Warnings that each estimator has given, which are no part of its state.
 _SAID: WeakKeyDictionary[Any, set[str]] = WeakKeyDictionary()
@@ -81,17 +82,26 @@ class SignalInputMixin:
         """Put this estimator's name in front of messages inside, and warn once of each thing."""
         return about(type(self).__name__, _SAID.setdefault(self, set()))
 
+    def _open_cache(self) -> EpochCache | None:
+        """Where embeddings are kept, if this estimator has such a place and reads embeddings."""
+        params = vars(self)
+        if params.get("adaptation", "linear") != "linear" or "cache" not in params:
+            return None
+        return open_cache(params["cache"], params["cache_mb"])
+
     def _read(self, X: Any, *, reset: bool) -> Signals:
         """Signals of `X`; with ``reset`` their layout is stored, otherwise compared."""
         if not reset:
             self._validate_params()  # they may have been set since
             self._check_table(X, reset=False)
+        cache = self._open_cache()
         with self._asking():
             signals = read_signals(
                 X,
                 ch_names=self.ch_names,
                 sfreq=self.sfreq,
                 unit=self.unit,
+                summary_of=summarize if cache is None else cache.summarize,
                 like=None if reset else Layout(self.ch_names_in_, self.sfreq_in_, self.unit_),
             )
             if not reset:

@@ -20,7 +20,7 @@ Reader = Callable[[np.ndarray], np.ndarray]
 
 @dataclass(frozen=True)
 class LazyEpochs:
-    """Epochs of one layout that stay where they are until they are needed.
+    """Epochs of one layout that stay where they are, and as they are, until they are needed.
 
     Indexing with a slice or an array of numbers reads those epochs, as a float32 array in
     microvolts, ``(n, n_chans, n_times)``.
@@ -32,6 +32,7 @@ class LazyEpochs:
     n_times: int
     unit: str = "uV"  # or "V", of what the readers give
     ch_names: tuple[str, ...] | None = None  # for messages
+    digests: tuple[bytes, ...] | None = None  # a hash of every epoch, where they were made
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -68,7 +69,7 @@ class LazyEpochs:
     def take_channels(self, order: Sequence[int], ch_names: tuple[str, ...]) -> LazyEpochs:
         """The same epochs with the channels `order` of these."""
         readers = tuple(partial(_take, reader, list(order)) for reader in self.readers)
-        return replace(self, readers=readers, n_chans=len(order), ch_names=ch_names)
+        return replace(self, readers=readers, n_chans=len(order), ch_names=ch_names, digests=None)
 
 
 def _take(reader: Callable[..., np.ndarray], order: list[int], *which: Any) -> np.ndarray:
@@ -81,6 +82,7 @@ def join(parts: Sequence[LazyEpochs]) -> LazyEpochs:
         parts[0],
         readers=tuple(reader for part in parts for reader in part.readers),
         counts=tuple(count for part in parts for count in part.counts),
+        digests=None,
     )
 
 

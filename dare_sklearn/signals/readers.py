@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .container import Signals, join
+from .container import LazyEpochs, Signals, join
 from .electrodes import canonical_names, not_eeg
 from .errors import SignalError, about, listed, tell
 from .sources import Defaults, Layout, find_sources
@@ -160,9 +160,16 @@ def _read_part(source: Signals, given: Defaults, summary_of: Callable[[Any], Sum
         unit = check_fitted_unit(summary.typical, passed)
     else:
         unit = decide_unit(summary.typical, unit, volts_by_definition=source.unit == "V")
+    if source.lazy:
+        data = replace(data, unit=unit)
+    elif summary.digests is not None:  # they may be known, so that nobody needs their microvolts
+        reader, count, shape = data.__getitem__, len(data), data.shape[1:]
+        data = LazyEpochs((reader,), (count,), *shape, unit, names, summary.digests)
+    else:
+        data = to_microvolts(data, unit)
     signals = replace(
         source,
-        data=replace(data, unit=unit) if source.lazy else to_microvolts(data, unit),
+        data=data,
         sfreq=float(source.sfreq),
         unit=unit,
         typical=summary.typical * (1e6 if unit == "V" else 1.0),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -40,11 +40,19 @@ class Summary:
     spread: np.ndarray  # standard deviation in time, in the unit of the values
     # (n_chans,), whether a channel looks like a trigger; None for recordings
     stepped: np.ndarray | None
+    # a hash of every epoch, where they were made
+    digests: tuple[bytes, ...] | None = field(default=None, kw_only=True)
 
     @property
     def typical(self) -> float:
         """Median spread over epochs and channels."""
         return float(np.median(self.spread))
+
+    @property
+    def faultless(self) -> bool:
+        """Whether `check_values` has nothing to say."""
+        stepped = self.stepped is not None and self.stepped.any()
+        return bool(self.finite.all() and not self.flat.any() and not stepped)
 
 
 def summarize(data: Any) -> Summary:

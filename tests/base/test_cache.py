@@ -21,6 +21,7 @@ from dare_sklearn import DAREClassifier, DAREEmbedder, DAREPretrainer, DARERegre
 from dare_sklearn.base import cache as _cache
 from dare_sklearn.base.cache import EpochCache
 from dare_sklearn.modules.encoder import Encoder
+from dare_sklearn.signals import container, readers
 from dare_sklearn.signals.grid import Windows
 
 NAMES = ["Fz", "C3", "C4"]
@@ -103,6 +104,49 @@ def test_every_epoch_once(X, cache, embedded):
         search.cv_results_["mean_test_score"], expected.cv_results_["mean_test_score"]
     )
     np.testing.assert_allclose(search.predict_proba(X), expected.predict_proba(X), rtol=1e-4)
+
+
+def test_a_search_looks_through_each_fold_once(X, cache, monkeypatch):
+    """What is found is neither looked through again nor turned into microvolts."""
+    looked, converted = [], []
+    summarize, to_microvolts = _cache.summarize, container.to_microvolts
+    monkeypatch.setattr(_cache, "summarize", lambda x: looked.append(len(x)) or summarize(x))
+    monkeypatch.setattr(
+        container,
+        "to_microvolts",
+        lambda x, unit: converted.append(len(x)) or to_microvolts(x, unit),
+    )
+    monkeypatch.delattr(readers, "to_microvolts")
+    model = make_pipeline(
+        DAREEmbedder(None, cache=cache, **PARAMS), LogisticRegression(max_iter=2000)
+    )
+    grid = {"logisticregression__C": [0.1, 1.0, 10.0]}
+    GridSearchCV(model, grid, cv=3, error_score="raise").fit(X, np.arange(30) % 2)
+    assert looked == [20, 10, 20, 10, 20, 10, 30]
+    assert sum(converted) == 30
+
+
+@pytest.mark.parametrize("unit", ["uV", "V"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_units_and_channels_in_another_order(X, cache, unit, dtype):
+    scale = 1.0 if unit == "uV" else 1e-6
+    known = {**PARAMS, "unit": unit, "batch_size": 8}
+    plain = DAREEmbedder(None, **known)
+    cached = DAREEmbedder(None, cache=cache, **known)
+    X = (scale * X).astype(dtype)
+    expected = plain.fit_transform(X)
+    for _ in range(2):
+        np.testing.assert_array_equal(cached.fit_transform(X), expected)
+        np.testing.assert_array_equal(cached.transform(X[5:]), expected[5:])
+    moved = mne.EpochsArray(
+        X[:, [2, 0, 1]].astype(float) * 1e-6 / scale,
+        mne.create_info([NAMES[i] for i in (2, 0, 1)], 64.0, "eeg"),
+        verbose="error",
+    )
+    for embedder in (plain, cached):
+        embedder.set_params(ch_names=None, sfreq=None)
+    for _ in range(2):
+        np.testing.assert_array_equal(cached.transform(moved), plain.transform(moved))
 
 
 def test_epochs_are_told_apart_by_content(X, cache, embedded):
