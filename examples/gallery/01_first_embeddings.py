@@ -24,14 +24,14 @@ frequency, subject = epochs.metadata["label"].to_numpy(), epochs.metadata["subje
 epochs.metadata.groupby(["subject", "label"]).size().unstack()
 
 # %%
-# ``pooling`` says how the encoder's outputs for every 250 ms are summarised: "mean" averages them
+# ``pooling`` says how the encoder's outputs for every 250 ms are combined: "mean" averages them
 # over the epoch. The columns have names (summary token, dimension).
 embedder = DAREEmbedder("nano", pooling="mean").set_output(transform="pandas")
 Z = embedder.fit_transform(epochs)
 Z.iloc[:5, :6].round(2)
 
 # %%
-# A map of the embeddings in two dimensions, coloured by person. Only neighbourhoods may be read.
+# A map of the embeddings in two dimensions, coloured by person. Only neighbourhoods mean something.
 plot_embedding_map(Z.to_numpy(), subject, method="tsne")
 
 # %%

@@ -3,8 +3,8 @@ A grid search that embeds once
 ==============================
 
 In a grid search the same epochs are embedded again and again: in every fold, and for every
-parameter of the classifier behind. With ``cache="memory"`` each epoch is embedded once per way of
-pooling.
+parameter of the classifier behind it. With ``cache="memory"`` each epoch is embedded once per way
+of pooling.
 """
 
 import time
@@ -47,7 +47,7 @@ def search(cache):
 
 
 # %%
-# Without and with the cache. The answer is the same; a folder in place of "memory" lets several
+# Without and with the cache. The answer is the same; a folder instead of "memory" lets several
 # processes (``n_jobs``) share what was computed.
 plain, plain_seconds = search(None)
 cached, cached_seconds = search("memory")

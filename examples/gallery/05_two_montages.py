@@ -46,7 +46,7 @@ print({name: z.shape for name, z in Z.items()})
 
 # %%
 # Are two embeddings of one epoch, seen by different caps, more alike than embeddings of two epochs
-# of the same person seen by one cap? (What all embeddings share is taken off before the cosine.)
+# of the same person seen by one cap? (What all embeddings share is removed before the cosine.)
 
 
 def unit_length(z):

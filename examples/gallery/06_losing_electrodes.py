@@ -44,8 +44,8 @@ untrained = embeddings(None).fit(epochs[train], y[train])
 xdawn = classical_pipelines("erp")["Xdawn + tangent space + LR"].fit(epochs[train], y[train])
 
 # %%
-# What is left goes straight into ``predict``: the embedder takes a part of its channels, and
-# warns. The warning names them; here it is expected, and therefore silenced.
+# The remaining channels go straight into ``predict``: the embedder accepts a part of its channels,
+# with a warning that names the others. Here it is expected, and therefore silenced.
 left = new.copy().drop_channels(["Pz", "P3"])
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")

@@ -2,8 +2,8 @@
 Pretraining on your own recordings
 ==================================
 
-:class:`~dare_sklearn.DAREPretrainer` learns an encoder from signals without labels. Shown
-here on ten minutes of simulated recordings, in half a minute: enough to see the loss terms at
+:class:`~dare_sklearn.DAREPretrainer` learns an encoder from signals without labels. This
+page takes ten minutes of simulated recordings, and half a minute: enough to see the loss terms at
 work, far too little for a good encoder.
 """
 
@@ -31,17 +31,17 @@ pretrainer.fit(recordings)
 pretrainer.history_.iloc[[0, -1]].round(3)
 
 # %%
-# The loss terms. *Reconstruction*: draw the hidden channels from the visible ones (1.0 is what a
-# flat line scores). *Anchor alignment*: say what the momentum encoder makes of the complete
+# The loss terms. *Reconstruction*: predict the hidden channels from the visible ones (a flat line
+# scores 1.0). *Anchor alignment*: predict what the momentum encoder makes of the complete
 # signal. *Mask alignment*: find the other view of the same window among all windows of the batch
 # (chance is the logarithm of their number). The *activation penalty* keeps embeddings small. A
 # falling total does not mean that the encoder has become useful; the next two figures ask that.
 plot_losses(pretrainer)
 
 # %%
-# Do two views of an epoch with different electrodes get the same embedding? Against the encoder
-# that comes with the library, and an untrained one, on people of whom no encoder has seen
-# anything.
+# Do two views of an epoch with different electrodes get the same embedding? The new encoder is
+# compared with the one that comes with the library, and with an untrained one, on people whom no
+# encoder has seen.
 others = simulate_epochs("erp", n_subjects=4, n_epochs=64, ch_names=MONTAGE, random_state=20)
 encoders = {"this one": pretrainer, "nano (shipped)": "nano", "untrained": None}
 views = pd.concat(
@@ -75,9 +75,8 @@ scores = compare(
 plot_scores(scores, "roc_auc", summarize(scores), chance=0.5)
 
 # %%
-# Look whether "this one" is above "untrained" before you believe in a pretraining; after so short
-# a one there is no reason that it should be. The paper takes 200 passes through
-# its recordings, with a batch of 216 windows.
+# Check that "this one" is above "untrained" before you trust a pretraining; after so short a run it
+# need not be. The paper takes 200 passes through its recordings, in batches of 216 windows.
 summarize(scores)[["pipeline", "mean", "low", "high"]].round(3)
 
 # %%

@@ -2,8 +2,8 @@
 braindecode data sets and models
 ================================
 
-Windows of braindecode go in as they are, labels included; the network is also there as a
-braindecode model, for those who train with braindecode's own tools.
+Estimators take braindecode's windows as they are, labels included. The network also exists as a
+braindecode model, for training with braindecode's own tools.
 """
 
 import matplotlib.pyplot as plt
@@ -53,7 +53,7 @@ windows.description.head()
 # With scikit-learn
 # -----------------
 # An embedder takes the data set itself. braindecode does not define the unit of windows, so
-# the embedder is told.
+# pass it to the embedder.
 Z = DAREEmbedder("nano", pooling="flatten", unit="V").fit_transform(windows)
 print(Z.shape)
 
@@ -72,7 +72,7 @@ p = cross_val_predict(model, X, y, groups=subject, cv=LeaveOneGroupOut(), method
 ]
 
 # %%
-# The probability of "target" that a model gave which had not seen the person.
+# The probability of "target", by a model that has not seen the person.
 y = np.array(y)
 figure, ax = plt.subplots(figsize=(7, 3.6), layout="constrained")
 bins = np.linspace(0, 1, 31)

@@ -3,8 +3,8 @@ MOABB
 =====
 
 MOABB evaluates pipelines on many public data sets with fixed protocols. Estimators of this
-library are pipelines like any other. Shown on a data set that is simulated on the spot; with a
-name of MOABB's in its place, the same lines download that one.
+library are pipelines like any other. This page uses a simulated data set; with one of MOABB's, the
+same lines download it.
 """
 
 import os
@@ -20,7 +20,7 @@ from dare_sklearn import DAREClassifier, simulate_epochs
 from dare_sklearn.transformers import classical_pipelines
 from dare_sklearn.viz import plot_paired, plot_scores
 
-# MOABB keeps results and configuration: here in a folder that goes away
+# MOABB keeps results and configuration: here in a temporary folder
 folder = tempfile.TemporaryDirectory()
 for name in ("MNE_DATA", "MOABB_RESULTS", "_MNE_FAKE_HOME_DIR"):
     os.environ[name] = folder.name
@@ -31,7 +31,7 @@ MONTAGE = "Fp1 Fp2 F7 F3 Fz F4 F8 T7 C3 Cz C4 T8 P7 P3 Pz P4 P8 O1 O2".split()
 TRIAL_S = 1.0
 
 # %%
-# A data set of MOABB is a class that gives the continuous recordings of a person, by session and
+# A data set of MOABB is a class that returns the continuous recordings of a person, by session and
 # run. Your own recordings become one in the same way.
 
 
@@ -65,8 +65,8 @@ class Simulated(BaseDataset):
 
 
 # %%
-# With ``return_epochs=True``, MOABB hands over `mne.Epochs`, which know their channels, rate and
-# unit. Without it, it hands over arrays: then say ``ch_names=..., sfreq=..., unit="uV"``.
+# With ``return_epochs=True``, MOABB passes `mne.Epochs`, which carry their channels, rate and unit.
+# Without it, MOABB passes arrays: then give ``ch_names=..., sfreq=..., unit="uV"``.
 pipelines = {
     "DARE nano, default reading": DAREClassifier("nano", adaptation="linear", random_state=0),
     **classical_pipelines("erp"),
@@ -84,8 +84,8 @@ with warnings.catch_warnings():
 results.pivot_table(index="subject", columns="pipeline", values="score").round(3)
 
 # %%
-# MOABB's table goes into the figures and the statistics of this library once its columns have their
-# names. Scores are areas under the ROC curve of people who were left out.
+# MOABB's table works with the figures and the statistics of this library once its columns are
+# renamed. Scores are areas under the ROC curve of people who were left out.
 table = results.rename(columns={"score": "roc_auc"}).assign(
     fold=results.groupby("pipeline").cumcount()
 )

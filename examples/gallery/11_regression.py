@@ -51,8 +51,8 @@ predicted = {
 
 # %%
 # Every point is a trial, every colour a person whom the model has not seen. R² is the share of the
-# variance that is explained: 0 is what the mean of all trials would reach. Predictions that are
-# flatter than the diagonal are what noise does to every regression: they keep to the middle.
+# variance that is explained: the mean of all trials would reach 0. Noise makes the predictions of
+# every regression flatter than the diagonal: they keep to the middle.
 figure, axes = plt.subplots(1, 3, figsize=(10, 3.8), sharey=True, layout="constrained")
 for ax, (name, p) in zip(axes, predicted.items(), strict=True):
     for person in np.unique(subject):
@@ -87,4 +87,4 @@ axes[0].legend(frameon=False, loc="upper left")
 #     )
 #     seconds = epochs.metadata["response"].to_numpy()
 #
-# With one person, leave out blocks of trials (``KFold(5)`` does not shuffle) in place of people.
+# With one person, leave out blocks of trials (``KFold(5)`` does not shuffle) instead of people.

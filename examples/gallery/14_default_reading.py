@@ -4,8 +4,8 @@ One reading for imagery and for evoked responses
 
 Common spatial patterns read the power of rhythms, Xdawn reads the time course of evoked responses,
 and the user has to know which of the two a task needs. The default reading of the frozen encoder,
-``DAREClassifier(adaptation="linear")``, is the same for both: here it stands beside each
-paradigm's own pipeline, and beside that of the other one.
+``DAREClassifier(adaptation="linear")``, is the same for both: here it is compared with each
+paradigm's own pipeline, and with that of the other one.
 """
 
 import matplotlib.pyplot as plt
@@ -28,7 +28,7 @@ tasks = {
 }
 
 # %%
-# Nothing is said of the paradigm to DARE, and nothing is searched: the reading weighs its blocks by
+# DARE does not know the paradigm, and searches nothing: the reading weighs its blocks by
 # predictions of held-out training epochs. The untrained encoder is the control.
 parts, models = [], {}
 for task, epochs in tasks.items():
@@ -68,7 +68,7 @@ scores = pd.concat(parts, ignore_index=True)
 # Each point is one person, whom the model has not seen. A classical pipeline on the other
 # paradigm shows what a wrong choice costs: it is near chance. The default reading has no such
 # choice to make. It need not win: the simulated P3b is just what Xdawn is made for, and on signals
-# like these an untrained encoder reads as much.
+# like these an untrained encoder scores as high.
 plot_scores(scores, "roc_auc", summarize(scores), chance=0.5)
 
 # %%
@@ -102,4 +102,4 @@ figure.legend(loc="outside upper center", ncols=6, frameon=False)
 #     for task, (epochs, y, meta) in tasks.items():
 #         X, subject = epochs.get_data(units="uV"), meta["subject"].to_numpy()
 #
-# What the default reading reaches on recordings is in the :doc:`model card </model_cards>`.
+# Scores of the default reading on recordings are in the :doc:`model card </model_cards>`.

@@ -113,4 +113,4 @@ ax.set_title("Where the tokens of the two hands differ")
 #     X, subject = epochs.get_data(units="uV"), meta["subject"].to_numpy()
 #
 # ``DAREEmbedder(views="electrodes", pooling="covariance")`` is the same in one step, with the mean
-# token of the training set taken off.
+# token of the training set removed.

@@ -52,9 +52,9 @@ print(mne.io.read_raw_edf(files[0]).ch_names)
 
 # %%
 # Filter the continuous recording, cut it at the annotations, remember the patient. MNE reads every
-# channel of an EDF file as EEG, so the type of the ECG is set. (Where that is forgotten, DARE
-# leaves such a channel out by its name, and warns.) `tmax` is the window's last
-# sample, so that 2 s make eight whole patches.
+# channel of an EDF file as EEG, so set the type of the ECG. (If you forget that, DARE leaves such a
+# channel out by its name, and warns.) `tmax` is the window's last sample, so that 2 s make eight
+# whole patches.
 parts, patient = [], []
 for file in files:
     raw = mne.io.read_raw_edf(file, preload=True)
@@ -69,7 +69,7 @@ rates = {code: name.removeprefix("photic ") for name, code in epochs.event_id.it
 y, patient = pd.Series(epochs.events[:, 2]).map(rates).to_numpy(), np.array(patient)
 
 # %%
-# And the model, with the names as they stand: ``EEG T3-REF`` is read as T7. Each patient is
+# And the model, with the names as they are: ``EEG T3-REF`` is read as T7. Each patient is
 # predicted by a model of the others.
 model = DAREClassifier("nano", adaptation="linear", cache="memory", random_state=0)
 predicted = np.empty_like(y)
@@ -89,8 +89,8 @@ display.ax_.set_title("Photic stimulation of patients\nwhom the model has not se
 figure = display.figure_
 
 # %%
-# Is it the visual cortex? With the last patient, whom the model of the loop's end has not seen: how
-# much does the score fall when one channel is shuffled across epochs?
+# Is it the visual cortex? The last model has not seen the last patient: how much does the score of
+# that patient fall when one channel is shuffled across epochs?
 importances = channel_importance(model, epochs[test], y[test], n_repeats=5, random_state=0)
 plot_channel_relevance(importances, model.ch_names_in_)
 
@@ -107,5 +107,5 @@ plot_channel_relevance(importances, model.ch_names_in_)
 #     pretrainer = DAREPretrainer("nano", on_error="skip", checkpoint_dir="runs/tuh")
 #     pretrainer.fit("tuh_eeg/edf")
 #
-# Bipolar montages (``FP1-F7``) are not single electrodes: for those take the conv-linear probe,
+# Bipolar montages (``FP1-F7``) are not single electrodes: for those use the conv-linear probe,
 # ``DAREClassifier("nano")``, which reads channels as they were recorded.

@@ -39,8 +39,8 @@ for patient in patients:
     X[person == patient] = own + rng.uniform(0.1, 0.6) * theta
 
 # %%
-# Whole people are left out, patients and controls in equal parts. Metadata routing takes the people
-# to ``fit`` as well, which weighs its blocks by people it has held out.
+# Whole people are left out, patients and controls in equal parts. Metadata routing also passes the
+# people to ``fit``, which weighs its blocks by people that it holds out.
 model = DAREClassifier(
     "nano",
     adaptation="linear",
@@ -58,7 +58,7 @@ with config_context(enable_metadata_routing=True):
     )[:, 1]
 
 # %%
-# One score per person. Labels go along, and would be refused if windows of a person had several.
+# One score per person, and one label: windows of a person with several labels would be an error.
 score, who, diagnosis = average_windows(windows, person, y)
 auc_windows = roc_auc_score(y == "patient", windows)
 auc_people = roc_auc_score(diagnosis == "patient", score)
