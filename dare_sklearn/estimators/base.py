@@ -30,6 +30,7 @@ from ..signals.electrodes import electrode_rows, target_electrodes
 from ..signals.errors import tell
 from ..signals.grid import UNKNOWN_CHANNELS, Windows
 from ..signals.interpolation import spline_start
+from ..signals.mne_objects import event_codes
 from ..signals.validation import UNITS
 from ..training.device import (
     PRECISIONS,
@@ -166,6 +167,7 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
         self._validate_params()
         signals = self._read(X, reset=True)
         self._fitted_with = self._fixed_params()
+        self._event_codes = self._codes_of(X, {}) if y is None else {}
         y = self._check_targets(signals.y if y is None else y, signals.n_epochs)
         weight = self._check_weights(sample_weight, signals.data)
         targets = self._encode_targets(y, weight)
@@ -391,7 +393,12 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
         """Parameters that a fitted estimator cannot change."""
         return self.adaptation, self.views, self.pooling, self.unknown_channels
 
+    def _codes_of(self, X: Any, known: dict[str, int]) -> dict[str, int]:
+        with self._asking():
+            return event_codes(X, known)
+
     def _own_targets(self, X: Any) -> np.ndarray:
+        self._codes_of(X, vars(self).get("_event_codes", {}))  # those of the fit
         y = self._read(X, reset=False).y
         if y is None:
             raise ValueError("score needs y: X carries no targets of its own.")

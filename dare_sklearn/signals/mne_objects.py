@@ -80,6 +80,24 @@ def from_epochs(objects: list) -> Signals:
     )
 
 
+def event_codes(X: Any, known: dict[str, int]) -> dict[str, int]:
+    """Codes of the events of epochs by name, and those that are `known`.
+
+    Refused if an event has several, so that codes are no targets: ``mne.events_from_annotations``
+    numbers the events of every recording anew.
+    """
+    codes = dict(known)
+    for epochs in filter(is_epochs, X if isinstance(X, list | tuple) else [X]):
+        for name, code in epochs.event_id.items():
+            if codes.setdefault(name, code) != code:
+                raise SignalError(
+                    f"the event {name!r} has the code {codes[name]} in some epochs and {code} in "
+                    "others: pass y, or give it one code in all (event_id=... of "
+                    "mne.events_from_annotations and mne.Epochs)."
+                )
+    return codes
+
+
 def from_raw(raw: Any, what: str = "MNE object", hint: str = "") -> Signals:
     """A continuous recording."""
     picks = eeg_picks(raw.info, what, hint)

@@ -80,6 +80,11 @@ class ProbeNet(Net):
         with autocast(torch.device(self.device), self.precision):
             return self.module_(x["x"].to(self.device)).float()
 
+    def predict(self, X: Any) -> np.ndarray:
+        """Class numbers, or predicted numbers: what skorch's ``EpochScoring`` scores."""
+        outputs = self.predict_proba(X)
+        return outputs.argmax(axis=1) if outputs.shape[1] > 1 else outputs[:, 0]
+
     def get_loss(self, y_pred, y_true, X=None, training=False) -> torch.Tensor:
         losses = self.criterion_(y_pred, y_true.to(self.device))
         loss = (losses * X["weight"].to(self.device)).mean()

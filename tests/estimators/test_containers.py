@@ -62,6 +62,20 @@ def test_epochs_bring_their_event_codes(epochs):
     assert clf.score(epochs) == clf.score(epochs, epochs.events[:, 2])
 
 
+def test_codes_that_differ_between_recordings_are_no_labels(epochs):
+    """MNE numbers the annotations of every recording anew."""
+    other = epochs.copy()
+    other.event_id = dict(zip(epochs.event_id, reversed(epochs.event_id.values()), strict=True))
+    message = "the event '.*' has the code . in some epochs and . in others: pass y"
+    with pytest.raises(ValueError, match=message):
+        probe().fit([epochs, other])
+    y = epochs.metadata["label"].to_numpy()
+    assert len(probe().fit([epochs, other], np.r_[y, y]).classes_) == 2
+    clf = probe().fit([epochs[:12], epochs[12:]])
+    with pytest.raises(ValueError, match=message):
+        clf.score(other)
+
+
 def test_data_sets_and_arrays_agree(epochs, dataset):
     y = epochs.metadata["label"].to_numpy()
     expected = probe().fit(epochs, y).predict_proba(epochs)

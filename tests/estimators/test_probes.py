@@ -11,6 +11,7 @@ import torch
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, cross_val_score
+from skorch.callbacks import EpochScoring
 
 from dare_sklearn import DAREClassifier, DAREPretrainer, DARERegressor
 from dare_sklearn.signals.electrodes import TEN_TWENTY
@@ -190,6 +191,15 @@ def test_early_stopping_keeps_the_best(data):
     best = history["valid_loss"].idxmin()
     assert clf.n_iter_ == len(history) <= best + 1 + 3
     assert len(history) < 60
+
+
+@pytest.mark.parametrize(("make", "metric"), [(classifier, "accuracy"), (regressor, "r2")])
+def test_skorch_scores_epochs(data, make, metric):
+    scoring = EpochScoring(metric, name="valid_score", lower_is_better=False)
+    fitted = make(max_epochs=4, validation_fraction=0.3, callbacks=[scoring], patience=4)
+    fitted.fit(*data, groups=np.arange(40))
+    scores = fitted.net_.history[:, "valid_score"]
+    assert len(scores) == 4 and len(set(scores)) > 1 and max(scores) <= 1
 
 
 def test_history_and_spatial_start(data):
