@@ -18,6 +18,7 @@ from torch.nn.functional import conv1d
 
 from ..modules.config import DAREConfig
 from ..modules.encoder import Encoder
+from .rhythms import read_rhythms, rhythm_frequencies
 from .rows import FileRows, empty_rows
 
 VIEWS = ("joint", "electrodes")
@@ -224,11 +225,11 @@ def read_rows(
     if reading.pooling == "power":
         return power
     evoked = read_evoked(*filters, everything[0])
-    # in the order of the table: log-Cholesky coordinates depend on it
-    in_order = everything[0][:, everything[1].argsort()]
-    bands = read_bands(filters[0], in_order).reshape(len(x), -1)
+    bands = read_bands(filters[0], everything[0]).reshape(len(x), -1)
+    # of what was recorded: an interpolated electrode adds no direction to its neighbours
+    rhythms = read_rhythms(x, encoder.config.sfreq)
     flat = (pool(tokens(views), "flatten") for views in VIEWS)
-    return np.hstack([*flat, power, evoked, bands])
+    return np.hstack([*flat, power, rhythms, evoked, bands])
 
 
 def pool(tokens: np.ndarray, pooling: str) -> np.ndarray:
@@ -321,19 +322,13 @@ class TokenTangentSpace(BaseEstimator):
 
 
 class BandSpace(BaseEstimator):
-    """Covariances by band as vectors: whitened by the training mean, in log-Cholesky coordinates.
-
-    These need no eigenvalues of every epoch and band, and say as much as the tangent space [1]_.
+    """Covariances by band as vectors of the tangent spaces at the mean covariances.
 
     Attributes
     ----------
-    whitening_ : ndarray, shape (n_filters, n_chans, n_chans)
-        Inverse Cholesky factors of the mean covariances of the training epochs.
-
-    References
-    ----------
-    .. [1] Lin (2019). Riemannian geometry of symmetric positive definite matrices via Cholesky
-       decomposition. SIAM Journal on Matrix Analysis and Applications.
+    references_ : ndarray, shape (n_filters, n_chans, n_chans)
+        Mean covariance of the training epochs in each band: the arithmetic mean, which needs no
+        eigenvalues of every epoch and is as good here as a geometric one.
     """
 
     def fit(self, batches: Iterable[np.ndarray], weight: np.ndarray) -> BandSpace:
@@ -345,18 +340,18 @@ class BandSpace(BaseEstimator):
         for batch in batches:
             own, rest = rest[: len(batch)], rest[len(batch) :]
             total = total + np.einsum("e,e...->...", own, batch)
-        self.whitening_ = np.linalg.inv(np.linalg.cholesky(_symmetric(total)))
+        self.references_ = _symmetric(total)
         return self
 
     def transform(self, triangles: np.ndarray) -> np.ndarray:
         """Vectors ``(n_epochs, n_filters * n_chans * (n_chans + 1) / 2)``, float32."""
-        white = self.whitening_ @ _symmetric(triangles) @ self.whitening_.mT
-        n_chans = white.shape[-1]
-        white += RIDGE * np.eye(n_chans)  # what float32 has rounded below zero
-        factor = np.linalg.cholesky(white)[(..., *np.tril_indices(n_chans))]
-        diagonal = np.equal(*np.tril_indices(n_chans))
-        factor[..., diagonal] = np.sqrt(2) * np.log(factor[..., diagonal])
-        return factor.reshape(len(factor), -1).astype(np.float32)
+        found = np.empty(triangles.shape, dtype=np.float32)
+        space = _tangent_space()
+        for band, reference in enumerate(self.references_):
+            space.reference_ = reference
+            # what float32 has rounded below zero is lifted
+            found[:, band] = space.transform(_symmetric(triangles[:, band]) + RIDGE * reference)
+        return found.reshape(len(found), -1)
 
 
 def _symmetric(triangles: np.ndarray) -> np.ndarray:
@@ -371,13 +366,18 @@ def _symmetric(triangles: np.ndarray) -> np.ndarray:
 class AllBlocks(BaseEstimator):
     """Rows of the reading "auto" as blocks of features by name, for a reading of several blocks.
 
-    `shape` holds the numbers of electrodes, patches and dimensions of a token, `n_filters` that of
-    the encoder's learned filters.
+    They are of `n_chans` electrodes and `n_patches` patches, by an encoder of `config`.
     """
 
-    def __init__(self, shape: tuple[int, int, int], n_filters: int) -> None:
-        self.shape = shape
-        self.n_filters = n_filters
+    def __init__(self, n_chans: int, n_patches: int, config: DAREConfig) -> None:
+        self.n_chans = n_chans
+        self.n_patches = n_patches
+        self.config = config
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Numbers of electrodes, patches and dimensions of an epoch's tokens."""
+        return self.n_chans, self.n_patches, self.config.embed_num * self.config.embed_dim
 
     def keep(
         self, each: Callable[[Callable[[np.ndarray], Any]], list], n_epochs: int
@@ -405,8 +405,8 @@ class AllBlocks(BaseEstimator):
     def fit_transform(
         self, blocks: dict[str, np.ndarray | FileRows], weight: np.ndarray
     ) -> dict[str, np.ndarray | FileRows]:
-        """Blocks "joint", "electrodes", "power", "evoked", "bands" and "covariance" of training
-        epochs, whose means are weighted, made in place of what `keep` gives."""
+        """Blocks "joint", "electrodes", "power", "rhythms", "evoked", "bands" and "covariance" of
+        training epochs, whose means are weighted, made in place of what `keep` gives."""
         bands, tokens = blocks["bands"], blocks["electrodes"]
         batches = list(gen_batches(len(tokens), EPOCHS_OF_TOKENS))
         self.bands_ = BandSpace().fit((self._triangles(bands[part]) for part in batches), weight)
@@ -431,7 +431,10 @@ class AllBlocks(BaseEstimator):
         widths = {
             "joint": n_patches * n_dims,
             "electrodes": n_chans * n_patches * n_dims,
-            "power": n_chans * self.n_filters,
+            "power": n_chans * self.config.embed_dim,
+            "rhythms": len(
+                rhythm_frequencies(n_patches * self.config.patch_size, self.config.sfreq)
+            ),
         }
         n_left = rows.shape[1] - sum(widths.values())
         n_principal = n_left // (n_chans * n_patches + n_chans * (n_chans + 1) // 2)
@@ -442,7 +445,7 @@ class AllBlocks(BaseEstimator):
         return blocks
 
     def _triangles(self, bands: np.ndarray) -> np.ndarray:
-        n_chans = self.shape[0]
+        n_chans = self.n_chans
         return bands.reshape(len(bands), -1, n_chans * (n_chans + 1) // 2)
 
 

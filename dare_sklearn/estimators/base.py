@@ -237,8 +237,7 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
         self.electrodes_ = electrodes_of(windows.rows)
         if self.pooling == "auto":
             n_patches = windows.shape[-1] // config.patch_size
-            n_dims = config.embed_num * config.embed_dim
-            self.blocks_ = AllBlocks((len(windows.rows), n_patches, n_dims), config.embed_dim)
+            self.blocks_ = AllBlocks(len(windows.rows), n_patches, config)
             blocks = self.blocks_.keep(partial(embed_each, self, windows), len(windows))
         with compute_threads(n_threads_of(config)):
             if self.pooling == "auto":

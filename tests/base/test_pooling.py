@@ -212,8 +212,8 @@ def test_band_space():
     np.testing.assert_allclose(rescaled, vectors, atol=1e-3)
     np.testing.assert_array_equal(space.transform(cov[3:5]), vectors[3:5])
     assert np.isfinite(space.transform(np.zeros_like(cov[:2]))).all()
-    # the logarithm of twice the standard deviation, in every band and at every electrode
+    # the logarithm of four times the variance, in every band and at every electrode
     apart = (vectors[10:] - vectors[:10]).mean(axis=0).reshape(2, -1)
-    diagonal = np.equal(*np.tril_indices(4))
-    np.testing.assert_allclose(apart[:, diagonal], np.sqrt(2) * np.log(2), atol=0.15)
+    diagonal = np.equal(*np.triu_indices(4))
+    np.testing.assert_allclose(apart[:, diagonal], 2 * np.log(2), atol=0.15)
     np.testing.assert_allclose(apart[:, ~diagonal], 0, atol=0.15)

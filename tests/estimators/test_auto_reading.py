@@ -25,7 +25,7 @@ def y(epochs):
 def test_all_blocks_are_weighed(epochs, y):
     clf = DAREClassifier(adaptation="linear", random_state=0)
     clf.fit(epochs, y, groups=epochs.metadata["subject"].to_numpy())
-    blocks = {"joint", "electrodes", "power", "covariance", "evoked", "bands"}
+    blocks = {"joint", "electrodes", "power", "covariance", "rhythms", "evoked", "bands"}
     assert set(clf.linear_.weights_) == blocks
     proba = clf.predict_proba(epochs)
     np.testing.assert_allclose(proba.sum(axis=1), 1)
