@@ -1,8 +1,11 @@
 """Peak memory of transform and fit on recordings that stay on disk, and on ten times as many.
 
     python -m benchmarks.speed.memory
+    python -m benchmarks.speed.memory --linear 5000
 
 Every case runs in a process of its own; what importing the library takes is measured apart.
+`--linear` is the fit of the linear mode's default reading on so many epochs of 62 electrodes by 4 s
+instead.
 """
 
 from __future__ import annotations
@@ -21,21 +24,22 @@ N_CHANS, SFREQ, N_EPOCHS = 32, 256.0, 100  # 100 epochs of 2 s in each file
 WORK = ["transform", "fit of the probe", "fit of the pretrainer", "fit of the pretrainer on files"]
 
 
-def write_recordings(folder: Path) -> None:
+def write_recordings(folder: Path, n_files: int, n_chans: int, seconds: int) -> None:
     import mne
     import numpy as np
 
     from dare_sklearn.signals.electrodes import ELECTRODES
 
-    info = mne.create_info(list(ELECTRODES[:N_CHANS]), SFREQ, "eeg")
-    for number in range(max(FILES.values())):
+    info = mne.create_info(list(ELECTRODES[:n_chans]), SFREQ, "eeg")
+    for number in range(n_files):
         rng = np.random.default_rng(number)
-        data = rng.normal(0, 1e-5, (N_CHANS, int(2 * SFREQ) * N_EPOCHS))
-        raw = mne.io.RawArray(data, info, verbose="error")
+        data = rng.normal(0, 1e-5, (n_chans, N_EPOCHS, int(seconds * SFREQ)))
+        data[:2, 1::2] *= 1.2  # what the second class differs in
+        raw = mne.io.RawArray(data.reshape(n_chans, -1), info, verbose="error")
         raw.save(folder / f"{number:02d}_raw.fif", verbose="error")
 
 
-def peak_mb(work: str, folder: Path, n_files: int) -> float:
+def peak_mb(work: str, folder: Path, n_files: int, seconds: int) -> float:
     """Run one case here and tell the largest memory of this process, in megabytes."""
     import resource
 
@@ -48,13 +52,15 @@ def peak_mb(work: str, folder: Path, n_files: int) -> float:
     for path in paths:
         raw = mne.io.read_raw_fif(path, preload=False, verbose="error")
         epochs.append(
-            mne.make_fixed_length_epochs(raw, duration=2.0, preload=False, verbose="error")
+            mne.make_fixed_length_epochs(raw, duration=seconds, preload=False, verbose="error")
         )
-    if work == "transform":
+    y = np.arange(n_files * N_EPOCHS) % 2
+    if work == "linear fit":
+        DAREClassifier("nano", adaptation="linear", random_state=0).fit(epochs, y)
+    elif work == "transform":
         embedder = DAREEmbedder(None, random_state=0).fit(epochs[:1])
         assert embedder.transform(epochs).shape == (n_files * N_EPOCHS, 64)
     elif work == "fit of the probe":
-        y = np.arange(n_files * N_EPOCHS) % 2
         DAREClassifier(None, spatial_init="spline", max_epochs=1, random_state=0).fit(epochs, y)
     else:
         # as many steps in both cases: the memory of a step depends on its masks, drawn at random
@@ -71,25 +77,30 @@ def peak_mb(work: str, folder: Path, n_files: int) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("speed_results"))
-    parser.add_argument("--case", nargs=3, help=argparse.SUPPRESS)
+    parser.add_argument("--linear", type=int, metavar="EPOCHS")
+    parser.add_argument("--case", nargs=4, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.case:
-        work, folder, n_files = args.case
-        print(json.dumps(peak_mb(work, Path(folder), int(n_files))))
+        work, folder, *sizes = args.case
+        print(json.dumps(peak_mb(work, Path(folder), *map(int, sizes))))
         return
     with tempfile.TemporaryDirectory() as folder:
-        write_recordings(Path(folder))
 
-        def measure(work: str, n_files: int) -> float:
+        def measure(work: str, n_files: int, seconds: int = 2) -> float:
             command = [sys.executable, "-m", "benchmarks.speed.memory"]
             done = subprocess.run(
-                [*command, "--case", work, folder, str(n_files)],
+                [*command, "--case", work, folder, str(n_files), str(seconds)],
                 capture_output=True,
                 text=True,
                 check=True,
             )
             return json.loads(done.stdout.splitlines()[-1])
 
+        if args.linear:
+            write_recordings(Path(folder), n_files := args.linear // N_EPOCHS, 62, 4)
+            print(f"{n_files * N_EPOCHS} epochs: {measure('linear fit', n_files, 4):.0f} MB")
+            return
+        write_recordings(Path(folder), max(FILES.values()), N_CHANS, 2)
         rows = []
         for work in WORK:
             small, large = (measure(work, n_files) for n_files in FILES.values())

@@ -296,8 +296,9 @@ class TokenTangentSpace(BaseEstimator):
 
         def weighted_sum(tokens: np.ndarray) -> np.ndarray:
             nonlocal rest
-            own, rest = rest[: len(tokens)], rest[len(tokens) :]
-            return np.einsum("e,e...->...", own, tokens)
+            part = np.einsum("e,e...->...", rest[: len(tokens)], tokens)
+            rest = rest[len(tokens) :]  # last: where memory runs out, a batch comes again
+            return part
 
         total = sum(each(weighted_sum))
         self.mean_token_ = np.ascontiguousarray(total / weight.sum(), dtype=np.float32)

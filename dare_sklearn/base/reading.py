@@ -261,7 +261,8 @@ def solve(
     system = kernel.astype(np.float64)
     system[np.diag_indices_from(system)] += penalty / weight
     right = np.column_stack([targets, np.ones(len(targets))])
-    solved = cho_solve(cho_factor(system, lower=True, overwrite_a=True), right)
+    # in the order of LAPACK, which would copy it
+    solved = cho_solve(cho_factor(system.T, lower=True, overwrite_a=True), right)
     dual, ones = solved[:, :-1], solved[:, -1]
     intercept = dual.sum(axis=0) / ones.sum()
     return dual - np.outer(ones, intercept), intercept
