@@ -1,6 +1,6 @@
 """Lost electrodes of linear readings: interpolated, as they are, or left out.
 
-    python -m benchmarks.lost FOLDER
+    python -m benchmarks.lost FOLDER hands_feet stimulus
 
 Left out: what is of a lost electrode stands at its training mean, so that a linear reading does not
 see it. Covariances mix electrodes and are interpolated in both. Five draws in every fold.
@@ -58,7 +58,7 @@ def main() -> None:
     mne.set_log_level("error")
     warnings.filterwarnings("ignore", category=UserWarning)  # channels are meant to be missing
     rows = []
-    for name, (reading, params) in product(("hands_feet", "stimulus"), READINGS.items()):
+    for name, (reading, params) in product(sys.argv[2:], READINGS.items()):
         task = TASKS[name](Path(sys.argv[1]))
         given = {"adaptation": "linear", "cache": "memory", "random_state": 0, **params}
         ways = {"interpolated": DAREClassifier(**given), "left out": LeftOut(**given)}
