@@ -199,8 +199,8 @@ def run_in_batches(run: Callable[[int, int], Part], n_epochs: int, batch_size: i
             ) from error
     if size < fits:
         tell(
-            f"memory ran out with batch_size={batch_size}, and {size} was used instead: pass "
-            f"batch_size={size} next time."
+            f"memory ran out with batch_size={batch_size}, so the work continued with {size}: "
+            f"pass batch_size={size}."
         )
     return done
 
