@@ -9,7 +9,7 @@ from sklearn.metrics import roc_auc_score
 
 from benchmarks.tasks import Task
 from dare_sklearn import DAREClassifier
-from dare_sklearn.evaluation import average_windows
+from dare_sklearn.evaluation import average_windows, rival
 from dare_sklearn.transformers.classical import BEST, classical_pipelines
 
 READINGS = {
@@ -18,7 +18,8 @@ READINGS = {
     "covariance": {"views": "electrodes", "pooling": "covariance"},
     "power": {"views": "electrodes", "pooling": "power"},
 }
-KINDS = ("default", "classical", "readings", "probe")
+KINDS = ("default", "classical", "readings", "probe", "networks")
+NETWORKS = ("EEGNet", "ShallowFBCSPNet")
 GRID = {"C": [1e-4, 1e-3, 1e-2, 1e-1, 1.0]}
 
 
@@ -28,7 +29,8 @@ def pipelines_of(
     """Pipelines by name, and the grids of those that are searched.
 
     "default" is what ``adaptation="linear"`` does when nothing else is said, for every encoder. The
-    readings that it weighs, alone, and the probe are those of the first encoder.
+    readings that it weighs, alone, and the probe are those of the first encoder. "networks" are
+    trained from scratch.
     """
     rows, grids = {}, {}
     first, source = next(iter(encoders.items()))
@@ -43,6 +45,8 @@ def pipelines_of(
             grids[f"{name}, {first}"] = GRID
     if "probe" in kinds:
         rows[f"probe, {first}"] = DAREClassifier(source, random_state=0)
+    if "networks" in kinds:
+        rows |= {f"{name}, from scratch": rival(name, random_state=0) for name in NETWORKS}
     return rows, grids
 
 
