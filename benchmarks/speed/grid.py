@@ -2,20 +2,25 @@
 
     python -m benchmarks.speed.grid
 
-288 trials x 22 channels x 4 s; 24 candidates x 5 folds. The cached search starts from an empty
-cache, so it embeds every trial once; its rival is one pass of embedding and the grid on the result.
+288 trials x 22 channels x 4 s; 24 candidates x 5 folds, in CPU seconds. The cached search starts
+from an empty cache, so it embeds every trial once; its rival is one pass of embedding and the grid
+on the result. The rival's folds are small features. "lookup" searches on the signals too, and does
+the least that a cache can do: it hashes a fold in one piece and looks for its features.
 """
 
 from __future__ import annotations
 
 import tempfile
+import time
 
 import numpy as np
 import torch
+from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from xxhash import xxh3_128_digest
 
 from benchmarks.speed.measure import arguments, interleave, report, row
 from dare_sklearn import DAREEmbedder, DAREPretrainer
@@ -31,6 +36,25 @@ SIGNALS = {"ch_names": ELECTRODES[:N_CHANS], "sfreq": SFREQ, "unit": "uV"}
 CASES = (("nano", "mean"), ("nano", "flatten"), ("light", "mean"))
 
 
+class Lookup(TransformerMixin, BaseEstimator):
+    """Features of arrays by their content, and of new ones from an embedder."""
+
+    def __init__(self, embedder: DAREEmbedder, known: dict[bytes, np.ndarray]) -> None:
+        self.embedder, self.known = embedder, known
+
+    def __sklearn_clone__(self) -> Lookup:
+        return self
+
+    def fit(self, X: np.ndarray, y: np.ndarray | None = None) -> Lookup:
+        return self
+
+    def transform(self, X: np.ndarray) -> np.ndarray:
+        key = xxh3_128_digest(X)
+        if key not in self.known:
+            self.known[key] = self.embedder.fit_transform(X)
+        return self.known[key]
+
+
 def rows_of(size: str, pooling: str, n_runs: int) -> list[dict]:
     rng = np.random.default_rng(0)
     X = 10 * rng.normal(size=(N_TRIALS, N_CHANS, int(4 * SFREQ))).astype(np.float32)
@@ -41,10 +65,12 @@ def rows_of(size: str, pooling: str, n_runs: int) -> list[dict]:
     search = {"param_grid": GRID, "cv": 5}
     scores = {}
 
+    def score(name, X, *steps) -> None:
+        model = make_pipeline(*steps, StandardScaler(), LogisticRegression(max_iter=1000))
+        scores[name] = GridSearchCV(model, **search).fit(X, y).cv_results_["mean_test_score"]
+
     def cached(cache) -> None:
-        embedder = DAREEmbedder(encoder, cache=cache, **params)
-        model = make_pipeline(embedder, StandardScaler(), LogisticRegression(max_iter=1000))
-        scores["cached"] = GridSearchCV(model, **search).fit(X, y).cv_results_["mean_test_score"]
+        score("cached", X, DAREEmbedder(encoder, cache=cache, **params))
 
     def in_memory() -> None:
         _cache._OPEN.clear()
@@ -55,18 +81,25 @@ def rows_of(size: str, pooling: str, n_runs: int) -> list[dict]:
         with tempfile.TemporaryDirectory() as folder:
             cached(folder)
 
-    def precomputed() -> None:
-        Z = DAREEmbedder(encoder, **params).fit_transform(X)
-        model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
-        scores["before"] = GridSearchCV(model, **search).fit(Z, y).cv_results_["mean_test_score"]
+    def lookup() -> None:
+        _cache._OPEN.clear()
+        score("lookup", X, Lookup(DAREEmbedder(encoder, cache="memory", **params), {}))
 
-    ways = {"precomputed": precomputed, "memory": in_memory, "folder": in_folder}
-    seconds = interleave(ways, n_runs, 1)
+    def precomputed() -> None:
+        score("before", DAREEmbedder(encoder, **params).fit_transform(X))
+
+    ways = {
+        "precomputed": precomputed,
+        "memory": in_memory,
+        "folder": in_folder,
+        "lookup": lookup,
+    }
+    seconds = interleave(ways, n_runs, 1, time.process_time)
     same = float(np.abs(scores["cached"] - scores["before"]).max())
     return [
         {
             **row(
-                f"grid of 24 x 5, {size}, {pooling}, cache={way}",
+                f"grid of 24 x 5, {size}, {pooling}, {way}",
                 seconds,
                 slow=way,
                 fast="precomputed",
@@ -74,7 +107,7 @@ def rows_of(size: str, pooling: str, n_runs: int) -> list[dict]:
             ),
             "score_difference": same,
         }
-        for way in ("memory", "folder")
+        for way in ("memory", "folder", "lookup")
     ]
 
 
@@ -83,7 +116,7 @@ def main() -> None:
     if args.threads:
         torch.set_num_threads(args.threads)
     report([line for case in CASES for line in rows_of(*case, args.runs)], "grid", args.out)
-    print("ratio: time of the cached search over that of its rival; the goal is at most 1.3")
+    print("ratio: CPU time of the search over that of its rival; the goal is at most 1.3")
 
 
 if __name__ == "__main__":
