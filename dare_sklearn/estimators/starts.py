@@ -100,7 +100,10 @@ def start_probe(
     on 1,000 epochs at most, which `seed` draws.
     """
     used = np.flatnonzero(weight > 0)
-    x, targets, weight = x[used], targets[used], weight[used]
+    targets, weight = targets[used], weight[used]
+    x = x[used]
+    # the encoder takes off the offsets of electrodes, which MNE's filters would see as signal
+    x -= x.mean(axis=(0, 2), keepdims=True, dtype=np.float64).astype(x.dtype)
     classes = targets.dtype.kind != "f"
     goal = 2.0 * (targets[:, None] == np.unique(targets)) - 1 if classes else targets[:, None]
     parts = spatial_parts(kind, x, targets, spline)

@@ -108,7 +108,7 @@ def _difference(a: Signals, b: Signals) -> str:
     if a.n_chans != b.n_chans:
         return f"channels ({a.n_chans} and {b.n_chans})"
     if a.sfreq != b.sfreq:
-        return f"sampling rate ({a.sfreq:g} and {b.sfreq:g} Hz)"
+        return f"sampling rate ({a.sfreq:.10g} and {b.sfreq:.10g} Hz)"
     return f"length ({a.n_times} and {b.n_times} samples)"
 
 

@@ -1,4 +1,4 @@
-"""What a fit must not depend on: the order of the channels, and epochs without weight."""
+"""What a fit must not depend on: the order of channels, their offsets, epochs without weight."""
 
 from __future__ import annotations
 
@@ -38,6 +38,17 @@ def test_order_of_the_channels(data, mode):
     expected = make(DAREClassifier, mode).fit(X[:30], y[:30]).predict_proba(X[30:])
     clf = make(DAREClassifier, mode, [NAMES[i] for i in order]).fit(X[:30, order], y[:30])
     np.testing.assert_allclose(clf.predict_proba(X[30:, order]), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_offsets_of_electrodes(data, mode):
+    """Those of amplifiers without a high-pass filter are a thousand times the signal."""
+    X, y = data
+    offsets = np.random.default_rng(1).normal(scale=20_000, size=(6, 1)).astype(np.float32)
+    expected = make(DAREClassifier, mode).fit(X[:30], y[:30]).predict_proba(X[30:])
+    moved = X + offsets
+    clf = make(DAREClassifier, mode).fit(moved[:30], y[:30])
+    np.testing.assert_allclose(clf.predict_proba(moved[30:]), expected, atol=5e-3)
 
 
 @pytest.mark.parametrize("mode", MODES)
