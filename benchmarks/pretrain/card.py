@@ -40,11 +40,13 @@ therefore a little too good:
   kinds of flicker (P300 and epilepsy were looked at);
 - the block of evoked signals: simulated evoked responses (hands or feet, stimulus and headband
   flicker were looked at);
+- the block of rhythms (its surroundings, window and frequencies), and the tangent space for the
+  block of bands: both tasks of four rates, headband flicker, hands or feet, arithmetic and eyes
+  (stimulus and left or right fists were looked at);
 - equal weights of all blocks with a handful of epochs: learning curves of hands or feet, headband
   flicker and arithmetic.
 
-Person, eyes, depression and left or right fists were scored once with each block, after the
-choice."""
+Person and depression were scored once with each block, after the choice."""
 NEGATIVE = """\
 The encoder has seen no real EEG, because no recipe with real EEG scored better. Real EEG came from
 `benchmarks.pretrain.recordings`: 148 people, 15 hours, without the people of the tasks.
