@@ -82,7 +82,7 @@ figure, ax = plt.subplots(figsize=(6.5, 3), layout="constrained")
 shares.T.iloc[::-1].plot.barh(stacked=True, ax=ax, width=0.6, legend=False)
 ax.set(xlabel="share in the decision", xlim=(0, 1))
 ax.spines[["top", "right"]].set_visible(False)
-figure.legend(loc="outside upper center", ncols=6, frameon=False)
+figure.legend(loc="outside upper center", ncols=4, frameon=False)
 
 # %%
 # On a public data set
