@@ -168,6 +168,11 @@ def _checked(X: Any) -> np.ndarray:
         )
     if not (hasattr(X, "__array__") or isinstance(X, list | tuple) or issparse(X)):
         raise SignalTypeError(f"cannot read a {type(X).__name__} as X: expected {ACCEPTED}.")
+    if isinstance(X, list | tuple) and X and isinstance(X[0], str | os.PathLike):
+        raise SignalTypeError(
+            "cannot read names of files as X: pass a list of mne.Epochs, each from "
+            "mne.read_epochs(name)."
+        )
     try:
         # check_values names the channels that hold NaN
         values = check_array(X, allow_nd=True, ensure_all_finite=False, input_name="X")

@@ -209,6 +209,7 @@ def bad_inputs():
         "empty": (x[:0], {}, ValueError, "0 sample"),
         "complex": (x + 1j, {}, ValueError, "Complex"),
         "text": ("epochs", {}, TypeError, "cannot read a str"),
+        "names of files": (["a.fif", "b.fif"], {}, TypeError, "a list of mne.Epochs"),
         "nothing": (None, {}, TypeError, "cannot read a NoneType"),
         "mapping": ({"x": x}, {}, TypeError, "cannot read a dict"),
         "data frames": (
