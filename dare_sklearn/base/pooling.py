@@ -443,6 +443,8 @@ class AllBlocks(BaseEstimator):
         parts = np.split(rows, np.cumsum(list(widths.values())), axis=1)
         blocks = dict(zip([*widths, "bands"], parts, strict=True))
         blocks["evoked"] = blocks["evoked"].reshape(len(rows), n_chans, -1)
+        if not widths["rhythms"]:
+            del blocks["rhythms"]
         return blocks
 
     def _triangles(self, bands: np.ndarray) -> np.ndarray:

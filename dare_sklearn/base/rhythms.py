@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+SHORTEST = 2.0  # s: the bins of shorter epochs are too few and too wide to tell a rhythm
 LOWEST, HIGHEST = 3.0, 45.0  # frequencies that are read, in Hz
 NEAR, FAR = 1.0, 8.0  # surroundings: further than the one and at most as far as the other, in Hz
 SHRINKAGE = 0.03  # there are fewer bins around a frequency than electrodes, now and then
@@ -18,7 +19,12 @@ FLAT = 1e-12  # variance, on the encoder's scale, of a recording without any sig
 
 
 def rhythm_frequencies(n_times: int, sfreq: float) -> np.ndarray:
-    """Frequencies in Hz that are read from epochs of `n_times` samples: all bins up to 45 Hz."""
+    """Frequencies in Hz that are read from epochs of `n_times` samples: all bins up to 45 Hz.
+
+    None of epochs under 2 s.
+    """
+    if n_times < SHORTEST * sfreq:
+        return np.empty(0)
     frequencies = np.fft.rfftfreq(n_times, 1 / sfreq)
     return frequencies[(frequencies >= LOWEST) & (frequencies <= HIGHEST)]
 
@@ -42,12 +48,13 @@ def read_rhythms(x: Tensor, sfreq: float) -> np.ndarray:
     kept = (bins > 0) & (bins <= HIGHEST + FAR)
     bins = bins[kept]
     frequencies = rhythm_frequencies(n_times, sfreq)
+    if not len(frequencies):
+        return np.empty((len(x), 0), dtype=np.float32)
     # surroundings change little from one bin to the next: they are estimated at every whole hertz
     centres = np.unique(frequencies.round())
     read = np.isin(bins, frequencies)
     distance = np.abs(centres[:, None] - bins)
     around = (distance > NEAR) & (distance <= FAR)
-    around[~around.any(axis=1)] = True  # of very short patches the whole spectrum
     around = torch.from_numpy(around / around.sum(axis=1, keepdims=True)).float()
     own = np.searchsorted(centres, frequencies.round())
     window = torch.from_numpy(np.sin(np.pi * (np.arange(n_times) + 0.5) / n_times)).float()

@@ -25,13 +25,25 @@ def y(epochs):
 def test_all_blocks_are_weighed(epochs, y):
     clf = DAREClassifier(adaptation="linear", random_state=0)
     clf.fit(epochs, y, groups=epochs.metadata["subject"].to_numpy())
-    blocks = {"joint", "electrodes", "power", "covariance", "rhythms", "evoked", "bands"}
-    assert set(clf.linear_.weights_) == blocks
+    blocks = {"joint", "electrodes", "power", "covariance", "evoked", "bands"}
+    assert set(clf.linear_.weights_) == blocks  # of epochs of 1 s
     proba = clf.predict_proba(epochs)
     np.testing.assert_allclose(proba.sum(axis=1), 1)
     assert (clf.predict(epochs) == clf.classes_[proba.argmax(axis=1)]).all()
     assert ((clf.decision_function(epochs) > 0) == (clf.predict(epochs) == clf.classes_[1])).all()
     np.testing.assert_allclose(pickle.loads(pickle.dumps(clf)).predict_proba(epochs), proba)
+
+
+def test_flicker_of_new_people_needs_no_frequency():
+    flicker = simulate_epochs(
+        "steady_state", n_subjects=3, n_epochs=24, duration=2.0, ch_names=NAMES, random_state=0
+    )
+    labels, people = (flicker.metadata[name].to_numpy() for name in ("label", "subject"))
+    test = people == people[0]
+    clf = DAREClassifier(adaptation="linear", random_state=0)
+    clf.fit(flicker[~test], labels[~test], groups=people[~test])
+    assert clf.linear_.weights_["rhythms"] > 0.1
+    assert clf.score(flicker[test], labels[test]) > 0.6
 
 
 def test_left_from_right_in_new_epochs(epochs, y):
