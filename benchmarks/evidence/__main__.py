@@ -112,9 +112,10 @@ def write(found: dict[str, pd.DataFrame], args: argparse.Namespace) -> None:
     )
     gain = judge(scores, ours[0], ours[1:2])
     gain.to_csv(args.out / "gain.csv", index=False)
-    overview(pd.read_csv(args.out / "summary.csv"), ours, fields).savefig(
-        args.out / "evidence.png", dpi=110
-    )
+    if fields and len(ours) > 1:
+        overview(pd.read_csv(args.out / "summary.csv"), ours, fields).savefig(
+            args.out / "evidence.png", dpi=110
+        )
     for part, x in (("labels", "n_labels"), ("electrodes", "share")):
         if part in found:
             panels(summarize(found[part]), x).savefig(args.out / f"{part}.png", dpi=110)
