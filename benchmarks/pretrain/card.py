@@ -54,6 +54,10 @@ The encoder has seen no real EEG, because no recipe with real EEG scored better.
 - From scratch for up to 3,000 steps (table above): most encoders scored worse than an untrained
   one, so recipes can be compared only after more steps. Shorter windows and simulated EEG alone did
   the least harm, positives from the same recording and a learning rate of 3e-3 the most.
+- From scratch for 17,500 of 25,000 steps (`configs/nano_real.yaml`, 90 % real; stopped within a
+  schedule), scored by a development script with these weights beside it:
+  hands or feet 0.956 (these weights 0.989), headband flicker 0.983 (0.983), arithmetic 0.774
+  (0.785), four classes of flicker across people 0.773 (0.770), stimulus 0.793 (0.806).
 - Continued from these weights for 4,500 steps of 64 windows of 4 s, 90 % real, visible share 0.02
   to 0.6, learning rate 1e-3: no task became better, none clearly worse (default reading without
   the block of evoked signals, before and after: hands or feet 0.967, 0.944; stimulus 0.783,
