@@ -44,12 +44,12 @@ def read_rhythms(x: Tensor, sfreq: float) -> np.ndarray:
        neuronal EEG/MEG oscillations on the basis of spatio-spectral decomposition. NeuroImage 55.
     """
     n_chans, n_times = x.shape[1:]
-    bins = np.fft.rfftfreq(n_times, 1 / sfreq)
-    kept = (bins > 0) & (bins <= HIGHEST + FAR)
-    bins = bins[kept]
     frequencies = rhythm_frequencies(n_times, sfreq)
     if not len(frequencies):
         return np.empty((len(x), 0), dtype=np.float32)
+    bins = np.fft.rfftfreq(n_times, 1 / sfreq)
+    kept = (bins > 0) & (bins <= HIGHEST + FAR)
+    bins = bins[kept]
     # surroundings change little from one bin to the next: they are estimated at every whole hertz
     centres = np.unique(frequencies.round())
     read = np.isin(bins, frequencies)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from sklearn.covariance import oas
+from sklearn.utils.extmath import svd_flip
 
 # Directions with less than this share of the strongest one's power are noise of rounding: an
 # average reference or an interpolated channel leaves such a direction empty.
@@ -57,7 +58,8 @@ def csp_filters(X: np.ndarray, y: np.ndarray, n_filters: int = N_FILTERS) -> np.
     rank = {"mag": np.linalg.matrix_rank(mean_covariance(X), rtol=RANK_TOL, hermitian=True)}
     with use_log_level("error"):
         fitted = kind(n_filters, reg="oas", rank=rank).fit(X.astype(np.float64), y)
-    return _signed(fitted.filters_[:n_filters])
+    # signs of solvers vary with the channel order
+    return svd_flip(None, fitted.filters_[:n_filters], u_based_decision=False)[1]
 
 
 def xdawn_filters(X: np.ndarray, y: np.ndarray, n_filters: int = N_FILTERS) -> np.ndarray:
@@ -74,13 +76,8 @@ def xdawn_filters(X: np.ndarray, y: np.ndarray, n_filters: int = N_FILTERS) -> n
     with use_log_level("error"):
         fitted = XdawnTransformer(n_filters, reg="oas", signal_cov=signal_cov).fit(X, y)
     # MNE keeps the filters of all components, and transforms with the first ones
-    return _signed(fitted.filters_[:, :n_filters].reshape(-1, X.shape[1]))
-
-
-def _signed(filters: np.ndarray) -> np.ndarray:
-    """Filters whose largest weight is positive; signs of solvers vary with the channel order."""
-    largest = np.abs(filters).argmax(axis=1)
-    return filters * np.sign(np.take_along_axis(filters, largest[:, None], axis=1))
+    filters = fitted.filters_[:, :n_filters].reshape(-1, X.shape[1])
+    return svd_flip(None, filters, u_based_decision=False)[1]
 
 
 def mean_covariance(X: np.ndarray) -> np.ndarray:
