@@ -5,25 +5,42 @@ from __future__ import annotations
 import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, NullLocator, PercentFormatter, ScalarFormatter
 
-from dare_sklearn.viz import plot_curve
-
+WORDS = {
+    "EEGBCI hands or feet": "imagined hands or feet, 1 person",
+    "EEGBCI left or right, within people": "imagined left or right fist, each of 16 people",
+    "EEGBCI left or right, across people": "imagined left or right fist, 16 new people",
+    "EEGBCI left or right, across people, aligned": "imagined left or right fist, aligned people",
+    "UCI stimulus 1 or 2": "first or second picture of a pair, 10 new people",
+    "UCI person": "which of 10 people",
+    "Muse P300": "target picture or not, headband, 1 person",
+    "Muse SSVEP": "flicker of 20 or 30 Hz, headband, 1 person",
+    "SSVEP four classes, within people": "three flickers or none, each of 8 people",
+    "SSVEP four classes, across people": "three flickers or none, 8 new people",
+    "Arithmetic or rest": "mental arithmetic or rest, 8 new people",
+    "Eyes closed or open": "eyes closed or open, 12 new people",
+    "Depressed or healthy": "depression or none, 12 new people",
+    "Epilepsy or control": "epilepsy or none, 12 new people",
+}
 CHANCE = {"UCI person": 0.1, "SSVEP four classes": 0.25}  # elsewhere 0.5
 METRICS = {
     "accuracy": "accuracy",
     "balanced_accuracy": "balanced accuracy",
-    "roc_auc": "ROC AUC",
-    "roc_auc_of_people": "ROC AUC, one score per person",
+    "roc_auc": "area under the ROC curve",
+    "roc_auc_of_people": "area under the ROC curve of people",
 }
 LOOKS = (
     {"color": "#0b5cad", "marker": "o", "ms": 9, "label": "DARE nano, default reading"},
     {"color": "#c0392b", "marker": "o", "ms": 7, "mfc": "white", "label": "the same, untrained"},
     {"color": "#555555", "marker": "D", "ms": 6, "label": "best classical pipeline of the task"},
 )  # fmt: skip
+OTHERS = ("#555555", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8c6d31", "#000000", "#9467bd")
+AXES = {"n_labels": "labelled training epochs", "share": "electrodes lost at prediction"}
 
 
 def observed(task: str, n: int, unit: str) -> str:
-    """How many of what an interval is over; those of Muse are recordings of one person."""
+    """How many of what an interval is over; those of the headband are one person's recordings."""
     return f"{n} {'recording' if task.startswith('Muse') else unit}s"
 
 
@@ -47,14 +64,17 @@ def overview(summary: pd.DataFrame, ours: list[str], fields: list[str]) -> Figur
             look = {key: value for key, value in look.items() if key != "label" or not place}
             ax.plot([row["low"], row["high"]], [place + shift] * 2, color=look["color"], lw=1.6)
             ax.plot(row["mean"], place + shift, ls="", clip_on=False, **look)
-        ax.text(1.03, place - 0.22, best, color="#555555", va="center", fontsize=8)
+        ax.text(1.03, place - 0.22, best, color="#555555", va="center", fontsize=9)
     ax.plot([], [], ":", color="#999999", label="chance")
     names = []
     for task, (row, *_), _ in rows:
-        names.append(f"{task}\n{METRICS[row['metric']]}, {observed(task, row['n'], row['unit'])}")
+        many = observed(task, row["n"], row["unit"])
+        over = "" if many.endswith("subjects") else f", {many}"
+        names.append(f"{WORDS.get(task, task)}\n{METRICS[row['metric']]}{over}")
     ax.set_yticks(range(len(rows)), names, fontsize=9)
     ax.set(xlim=(0, 1.01), ylim=(-0.6, len(rows) - 0.4))
-    ax.set_xlabel("score on epochs that were not trained on, with its 95 % interval")
+    ax.set_xlabel("score on epochs that were not trained on, with its 95 % interval over people\n"
+                  "(over folds or recordings where they are named)")  # fmt: skip
     ax.spines[["top", "right", "left"]].set_visible(False)
     ax.tick_params(axis="y", length=0)
     ax.grid(axis="x", alpha=0.25)
@@ -64,17 +84,42 @@ def overview(summary: pd.DataFrame, ours: list[str], fields: list[str]) -> Figur
 
 
 def panels(summary: pd.DataFrame, x: str) -> Figure:
-    """A curve over `x` per pipeline, a panel per task; DARE's rows have the same colours in all."""
-    tasks = list(summary["dataset"].unique())
+    """A curve over `x` per pipeline, a panel per task; a pipeline looks alike in all panels."""
+    tasks, names = summary["dataset"].unique(), summary["pipeline"].unique()
+    looks = {name: look for name, look in zip(names, LOOKS, strict=False) if ", " in name}
+    others = [name for name in names if name not in looks]
+    for name, color, marker in zip(others, OTHERS, "Ds^vPX*ph", strict=False):
+        looks[name] = {"color": color, "marker": marker, "ms": 5, "lw": 1.2, "label": name}
     figure, axes = plt.subplots(
-        1, len(tasks), figsize=(4.6 * len(tasks), 4.2), layout="constrained", squeeze=False
+        1, len(tasks), figsize=(12, 5), layout="constrained", squeeze=False, sharey=True
     )
     for ax, task in zip(axes[0], tasks, strict=True):
-        part = summary[summary["dataset"] == task]
-        part = part.sort_values(
-            "pipeline", key=lambda names: ~names.str.contains(", "), kind="stable"
-        )
-        plot_curve(part.drop(columns=["low", "high"]), x, log_x=x == "n_labels", ax=ax)
-        ax.set(title=task, ylabel=METRICS[part["metric"].iloc[0]])
+        part = summary[summary["dataset"] == task].sort_values(x)
+        for name, rows in part.groupby("pipeline", sort=False):
+            ax.plot(rows[x], rows["mean"], zorder=3 if ", " in name else 2, **looks[name])
+        ax.axhline(0.5, ls=":", color="#999999", lw=1.5, label="chance")
+        if x == "n_labels":
+            ax.set_xscale("log")
+            ax.xaxis.set(
+                major_locator=FixedLocator(part[x].unique()),
+                major_formatter=ScalarFormatter(),
+                minor_locator=NullLocator(),
+            )
+        else:
+            ax.xaxis.set(
+                major_locator=FixedLocator(part[x].unique()),
+                major_formatter=PercentFormatter(1.0),
+            )
+        ax.set_title(WORDS.get(task, task), fontsize=10)
+        ax.set(xlabel=AXES[x], ylabel=METRICS[part["metric"].iloc[0]])
+        ax.spines[["top", "right"]].set_visible(False)
+        ax.grid(axis="y", alpha=0.25)
+    shown = {}
+    for ax in axes[0]:
+        handles, labels = ax.get_legend_handles_labels()
+        shown |= dict(zip(labels, handles, strict=True))
+    figure.legend(
+        shown.values(), shown, loc="outside lower center", ncols=4, frameon=False, fontsize=9
+    )
     plt.close(figure)
     return figure

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from benchmarks.evidence.figures import observed
+from benchmarks.evidence.figures import WORDS, observed
 from benchmarks.pretrain.run import RunConfig
 from dare_sklearn.weights.load import SHIPPED_FOLDER
 
@@ -234,7 +234,7 @@ TABLES = {
 
 def _markdown(table: pd.DataFrame) -> str:
     """A table in Markdown, numbers with three decimals."""
-    rows = [list(table.columns), ["---"] * table.shape[1]]
+    rows = [list(map(_cell, table.columns)), ["---"] * table.shape[1]]
     for row in table.itertuples(index=False):
         rows.append([_cell(value) for value in row])
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
@@ -242,7 +242,7 @@ def _markdown(table: pd.DataFrame) -> str:
 
 def _cell(value: object) -> str:
     if not isinstance(value, float):
-        return str(value)
+        return WORDS.get(str(value), str(value))
     return "–" if np.isnan(value) else f"{value:.3f}"
 
 
