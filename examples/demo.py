@@ -1,8 +1,8 @@
 """The whole library in a minute: simulate, embed, compare, report; no download.
 
 Simulates an oddball task of several people and tells targets from other stimuli in four ways, by
-cross-validation that leaves one person out at a time: with the shipped encoder, read in all ways at
-once and by the conv-linear probe, and with two classical pipelines. Ends with a table and a report.
+cross-validation that leaves one person out at a time: by the default reading of the shipped encoder,
+the conv-linear probe, and two classical pipelines. Ends with a table and a report.
 Run: python examples/demo.py [--paradigm motor]
 """
 
@@ -32,7 +32,7 @@ from dare_sklearn.viz import plot_mask_invariance
 
 MONTAGE = "Fp1 Fp2 F7 F3 Fz F4 F8 T7 C3 Cz C4 T8 P7 P3 Pz P4 P8 O1 O2 FC5 FC6 CP5 CP6".split()
 METRIC = "roc_auc_ovr"  # 0.5 is chance, however rare a class is
-DARE = "DARE linear mode"
+DARE = "DARE default reading"
 CLASSICAL = {
     "erp": ("downsampled + LDA", "Xdawn + tangent space + LR"),
     "motor": ("band power + LR", "tangent space + LR"),

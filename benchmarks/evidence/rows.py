@@ -51,7 +51,7 @@ def pipelines_of(
 
 
 def linear(encoder: Any, **reading: str) -> DAREClassifier:
-    """The linear mode as the evidence measures it; "seed1" is an untrained encoder of that seed."""
+    """The default reading as the evidence measures it; "seed1": an untrained encoder's seed."""
     if isinstance(encoder, str) and encoder.startswith("seed"):
         return linear(None, **reading).set_params(random_state=int(encoder.removeprefix("seed")))
     return DAREClassifier(

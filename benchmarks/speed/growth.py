@@ -3,7 +3,7 @@
     python -m benchmarks.speed.growth --out speed_results
     python -m benchmarks.speed.growth --figure speed_results/growth.csv docs/_static/growth.png
 
-Embedding (joint, mean over patches), the linear fit with its default reading and the conv-linear
+Embedding (joint, mean over patches), the fit of the default reading and the conv-linear
 probe with its default start, all with nano, one thread, float32 arrays at 256 Hz in memory. One
 axis varies at a time, from small to large; a point runs in a process of its own. A point is left
 out where its input exceeds `MOST_GB`, or where the point before it says that it would take longer

@@ -4,7 +4,7 @@
     python -m benchmarks.speed.memory --linear 5000
 
 Every case runs in a process of its own; what importing the library takes is measured apart.
-`--linear` is the fit of the linear mode's default reading on so many epochs of 62 electrodes by 4 s
+`--linear` is the fit of the default reading on so many epochs of 62 electrodes by 4 s
 instead.
 """
 

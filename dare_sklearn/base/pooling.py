@@ -38,7 +38,7 @@ EPOCHS_OF_TOKENS = 64  # whose covariances are made at once
 class Reading:
     """What is read from the encoder of each epoch: one of the views, poolings and layers, or all.
 
-    The pooling "auto" is of the linear mode: joint tokens and tokens of every electrode at every
+    The pooling "auto" is the default reading: joint tokens and tokens of every electrode at every
     patch, the power of every electrode, and outputs of the principal filters, at every patch and as
     covariances of electrodes, in one row.
     """

@@ -13,8 +13,8 @@ CLASSICAL = (
     "filter-bank CSP + LDA", "tangent space + LR", "MDM", "ACM + tangent space + LR",
     "downsampled + LDA", "Xdawn + tangent space + LR",
 )  # fmt: skip
-READING = "DARE linear mode"  # adaptation="linear" with its defaults
-CONTROL = "untrained linear mode"  # the same network before any pretraining
+READING = "DARE default reading"  # adaptation="linear" with its defaults
+CONTROL = "untrained default reading"  # the same network before any pretraining
 DARE = (READING, "DARE conv-linear probe", "DARE embeddings + LR", "DARE fine-tuned")
 DEEP = ("EEGNet", "ShallowFBCSPNet", "EEGPT (untrained)")
 # EEGPT gets the size of DARE's nano: its own 25 million parameters cannot learn from a few hundred

@@ -39,8 +39,9 @@ class DAREClassifier(ClassifierMixin, ProbeEstimator):
         ``client.scatter(pretrainer)``, which is sent to each worker once.
     adaptation : {"conv-linear", "linear", "finetune"}, default="conv-linear"
         "conv-linear" fits a spatial (and optionally temporal) convolution before the frozen
-        encoder and a linear head after it [1]_ (see `spatial_init`). "linear" reads frozen
-        embeddings in closed form. "finetune" trains the encoder too, its lower layers more slowly.
+        encoder and a linear head after it [1]_ (see `spatial_init`). "linear" reads the
+        frozen encoder in closed form: by default all of its blocks, the default reading (see
+        `pooling`). "finetune" trains the encoder too, its lower layers more slowly.
     ch_names : sequence of str or None, default=None
         Channel names of arrays. "conv-linear" and "finetune" can do without.
     sfreq : float or None, default=None
@@ -67,11 +68,12 @@ class DAREClassifier(ClassifierMixin, ProbeEstimator):
     views : {"joint", "electrodes"}, default="joint"
         For "linear": as in `DAREEmbedder`. Not used by ``pooling="auto"``.
     pooling : {"auto", "mean", "mean_std", "flatten", "covariance", "power"}, default="auto"
-        For "linear": "auto" reads joint tokens and those of every electrode at every patch, the
-        covariance of electrodes, their power, and the signals in the encoder's principal filters,
-        as they are and as covariances, and weighs them by predictions of held-out training epochs
-        (of whole groups, if ``fit`` is given ``groups``), so that it suits any paradigm. The others
-        are one pooling, as in `DAREEmbedder`, with `C`.
+        For "linear": "auto" is the default reading, which suits any paradigm. It reads joint
+        tokens and those of every electrode at every patch, the covariance of electrodes, their
+        power, the signals in the encoder's principal filters, as they are and as covariances, and
+        rhythms (in epochs of 2 s or more), and weighs these blocks by predictions of held-out
+        training epochs (of whole groups, if ``fit`` is given ``groups``). The others are one
+        pooling, as in `DAREEmbedder`, with `C`.
     C : float, default=1.0
         For "linear" with one pooling: inverse strength of the L2 penalty. "auto" chooses its own.
     cache : "memory", path or None, default=None

@@ -25,6 +25,7 @@ _WORDS = {
     "r2": "R² (share of the variance explained)",
     "kappa": "Cohen's kappa", "cohen_kappa": "Cohen's kappa",
     "mcc": "Matthews correlation", "matthews_corrcoef": "Matthews correlation",
+    "valid_loss": "validation loss",
     "n_labels": "labelled training epochs", "share": "share of electrodes lost",
 }  # fmt: skip
 SIGNED, POSITIVE = "RdBu_r", "viridis"  # colour maps: with a middle, and from low to high

@@ -254,7 +254,7 @@ def plot_significance(table: pd.DataFrame, *, ax: Axes | None = None) -> Figure:
     >>> table = pd.DataFrame({"pipeline_a": ["DARE"], "pipeline_b": ["CSP"], "difference": [0.1],
     ...     "p_holm": [0.01]})
     >>> plot_significance(table).axes[0].get_title()
-    'Row minus column, coloured where p < 0.05'
+    'Row minus column, and p; coloured where p < 0.05'
     """
     numbers = ["difference", "p_holm"]
     style.check_table(table, ["pipeline_a", "pipeline_b", *numbers], numbers)
@@ -295,7 +295,7 @@ def plot_significance(table: pd.DataFrame, *, ax: Axes | None = None) -> Figure:
     ax.grid(which="minor", color="white", linewidth=2)
     ax.tick_params(which="both", length=0)
     ax.figure.colorbar(image, ax=ax, label="difference", shrink=0.8)
-    ax.set_title(f"Row minus column, coloured where p < {ALPHA:g}", fontsize="medium")
+    ax.set_title(f"Row minus column, and p; coloured where p < {ALPHA:g}", fontsize="medium")
     return ax.figure
 
 

@@ -38,7 +38,7 @@ def plot_curve(
     x : str
         Column of numbers; of "share" the axis is in percent.
     y : str, default="mean"
-        Column of numbers.
+        Column of numbers. Where the table has a single metric, the axis of "mean" has its name.
     hue : str or None, default="pipeline"
         Column that tells lines apart.
     low, high : str, default="low", "high"
@@ -98,7 +98,8 @@ def plot_curve(
             ax.minorticks_off()
     if x == "share":
         ax.xaxis.set_major_formatter(PercentFormatter(1.0))
-    ax.set(xlabel=style.spelled(x), ylabel=style.spelled(y))
+    metrics = table["metric"].unique() if y == "mean" and "metric" in table else [y]
+    ax.set(xlabel=style.spelled(x), ylabel=style.spelled(metrics[0] if len(metrics) == 1 else y))
     style.tidy(ax)
     if hue is not None or chance is not None:
         style.add_legend(ax, below=True)
@@ -214,12 +215,13 @@ def plot_losses(history: Any, *, ax: Axes | None = None) -> Figure:
         shown = {"color": "black", "linewidth": 2.2} if main else {
             "color": style.color(number), "linewidth": 1.5, "linestyle": style.line(number)
         }  # fmt: skip
+        shown["linewidth"] += 0.8 * (len(terms) - 1 - number)  # seen below those that hide it
         dots = "o" if len(table) < 15 else None
         ax.plot(table["epoch"], table[name], label=style.spelled(name), marker=dots, ms=4, **shown)
     if log:
         ax.set_yscale("log")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    ax.set(xlabel="epoch", ylabel="loss (log scale)" if log else "loss", title="Training")
+    ax.set(xlabel="epoch", ylabel="loss (log scale)" if log else "loss", title="Loss by epoch")
     style.tidy(ax)
     if len(terms) > 1:
         style.add_legend(ax)

@@ -8,6 +8,7 @@ in it.
 An *embedding* is what the encoder makes of an epoch: a short vector. Nothing is trained here.
 """
 
+import matplotlib.pyplot as plt
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
@@ -31,12 +32,12 @@ Z = embedder.fit_transform(epochs)
 Z.iloc[:5, :6].round(2)
 
 # %%
-# A map of the embeddings in two dimensions, coloured by person. Only neighbourhoods mean something.
-plot_embedding_map(Z.to_numpy(), subject, method="tsne")
-
-# %%
-# The same points, coloured by what they looked at.
-plot_embedding_map(Z.to_numpy(), frequency, method="tsne")
+# A map of the embeddings in two dimensions, a point per epoch. Only neighbourhoods mean something.
+figure, axes = plt.subplots(1, 2, figsize=(11, 4.2), layout="constrained")
+colours = {"who the person is": subject, "what the person looked at": frequency}
+for ax, (what, labels) in zip(axes, colours.items(), strict=True):
+    plot_embedding_map(Z.to_numpy(), labels, method="tsne", ax=ax)
+    ax.set_title(f"Colour: {what}")
 
 # %%
 # A map is not a test. How well can a linear model tell people apart, and frequencies? Both scores
@@ -53,7 +54,8 @@ for name, target in {"person": subject, "frequency": frequency}.items():
 # differ more than trials do. That is why people, and not epochs, should be left out in
 # cross-validation: see :ref:`sphx_glr_gallery_02_probe_over_subjects.py`.
 #
-# Where does the encoder look? Each summary token gathers from all electrodes of its 250 ms.
+# Where does the encoder look? Each summary token gathers from all electrodes of its 250 ms. This
+# is where the encoder takes its numbers from, not where the flicker is: it knows no labels.
 plot_attention(embedder, epochs)
 
 # %%

@@ -55,23 +55,24 @@ print("the same best parameters:", plain.best_params_ == cached.best_params_)
 print(f"{plain_seconds / cached_seconds:.1f} times as fast with the cache")
 
 # %%
-# What was chosen. Evoked responses live in the time course, which only "flatten" keeps. Bands
-# are 95 % intervals over people, and wide, because people differ. Bars are seconds on the machine
-# that built this page.
+# What was chosen. Evoked responses live in the time course, which only "flatten" keeps. Points are
+# means over the six people; bars are seconds on the machine that built this page.
 results = pd.DataFrame(cached.cv_results_)
 folds = results.melt(
     ["param_embed__pooling", "param_lr__C"],
     [f"split{k}_test_score" for k in range(6)],
-    value_name="AUC",
+    value_name="roc_auc",
 ).rename(columns={"param_embed__pooling": "pooling", "param_lr__C": "C"})
 
 figure, axes = plt.subplots(
     1, 2, figsize=(10, 4), layout="constrained", gridspec_kw={"width_ratios": [3, 1]}
 )
-points = folds.astype({"C": float}).groupby(["pooling", "C"], as_index=False)["AUC"].mean()
-plot_curve(points, "C", "AUC", "pooling", log_x=True, chance=0.5, ax=axes[0])
+points = folds.astype({"C": float}).groupby(["pooling", "C"], as_index=False)["roc_auc"].mean()
+plot_curve(points, "C", "roc_auc", "pooling", log_x=True, chance=0.5, ax=axes[0])
+axes[0].set(xlabel="C of the logistic regression", title="Score of each candidate")
+axes[0].xaxis.set_major_formatter("{x:g}")
 axes[1].bar(["no cache", "cache"], [plain_seconds, cached_seconds], color=["0.7", "tab:blue"])
-axes[1].set(ylabel="seconds of the whole search")
+axes[1].set(ylabel="seconds", title="The whole search")
 axes[1].spines[["top", "right"]].set_visible(False)
 
 # %%

@@ -82,7 +82,7 @@ figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.2), layout="constraine
 bins = np.linspace(-1, 1, 50)
 left.hist(other_epoch, bins, color="0.7", label="two epochs, one cap")
 left.hist(same_epoch, bins, color="tab:blue", alpha=0.8, label="one epoch, two caps")
-left.set(xlabel="cosine similarity", ylabel="epochs")
+left.set(xlabel="cosine similarity", ylabel="pairs", title="Both caps embed an epoch alike")
 left.legend(frameon=False, loc="upper left")
 for colour, (learned, part) in zip(
     ["tab:blue", "tab:orange"], scores.groupby("trained on"), strict=True
@@ -91,7 +91,9 @@ for colour, (learned, part) in zip(
     right.plot(wide.columns, wide.T, color=colour, alpha=0.3, linewidth=1)
     right.plot(wide.columns, wide.mean(), "o-", color=colour, linewidth=2.5, label=learned)
 right.axhline(0.5, color="0.5", linestyle="--", linewidth=1)
-right.set(xlabel="tested on", ylabel="AUC", xlim=(-0.3, 1.3), ylim=(0.45, 1.05))
+right.annotate("chance", (1.3, 0.5), (-3, 3), textcoords="offset points", color="0.5", ha="right")
+right.set(xlabel="tested on", ylabel="area under the ROC curve", xlim=(-0.3, 1.3), ylim=(0.45, 1))
+right.set_title("Targets of new people, across caps")
 right.legend(title="trained on", frameon=False, loc="upper right")
 for ax in (left, right):
     ax.spines[["top", "right"]].set_visible(False)

@@ -78,15 +78,16 @@ for share in (0.0, 0.2, 0.4, 0.6, 0.8):
             auc = np.mean(
                 [roc_auc_score(y_new[who == s] == "target", p[who == s]) for s in set(who)]
             )
-            rows.append({"share": share, "model": name, "draw": draw, "score": auc})
+            rows.append({"share": share, "model": name, "draw": draw, "roc_auc": auc})
 scores = pd.DataFrame(rows)
-scores.pivot_table(index="model", columns="share", values="score").round(3)
+scores.pivot_table(index="model", columns="share", values="roc_auc").round(3)
 
 # %%
 # Scores are areas under the ROC curve, averaged over the three new people; the bands reach from the
 # worst to the best choice of lost electrodes. Compare the slopes, and the line of the
 # untrained encoder: only the difference from it is due to pretraining.
-points = scores.groupby(["model", "share"])["score"].agg(["mean", "min", "max"]).reset_index()
+points = scores.groupby(["model", "share"])["roc_auc"].agg(["mean", "min", "max"]).reset_index()
+points["metric"] = "roc_auc"
 plot_curve(points, "share", hue="model", low="min", high="max", chance=0.5)
 
 # %%

@@ -42,7 +42,8 @@ plot_spatial_filters(probe, epochs[~new], targets=["Fz", "Cz", "Pz", "O1"])
 importances = channel_importance(
     probe, epochs[new], y[new], scoring="roc_auc", n_repeats=5, random_state=0
 )
-plot_channel_relevance(importances, info=epochs.info)
+figure = plot_channel_relevance(importances, info=epochs.info)
+figure.axes[0].set_title("Shuffled: what the score depends on")
 
 # %%
 # **Gradients**: by how much the decision changes when a channel becomes stronger, averaged over the
@@ -52,7 +53,8 @@ plot_channel_relevance(importances, info=epochs.info)
 # and weaker are compared.
 gradients = gradient_relevance(probe, epochs[new])
 towards_target = gradients.relevance[y[new] == "target"].mean(axis=0)
-plot_channel_relevance(towards_target, gradients.ch_names, label=gradients.label)
+gradient_figure = plot_channel_relevance(towards_target, gradients.ch_names, label=gradients.label)
+gradient_figure.axes[0].set_title("Gradient: what speaks for a target")
 
 # %%
 # On a public data set

@@ -1,4 +1,4 @@
-"""The linear mode's own choice of what is read."""
+"""The default reading, which weighs its blocks itself."""
 
 from __future__ import annotations
 
