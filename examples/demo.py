@@ -1,7 +1,7 @@
 """The whole library in a minute: simulate, embed, compare, report; no download.
 
 Simulates an oddball task of several people and tells targets from other stimuli in four ways, by
-cross-validation that leaves one person out at a time: by the default reading of the shipped encoder,
+cross-validation that leaves one person out: by the default reading of the shipped encoder, by
 the conv-linear probe, and two classical pipelines. Ends with a table and a report.
 Run: python examples/demo.py [--paradigm motor]
 """

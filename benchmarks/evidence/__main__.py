@@ -114,7 +114,7 @@ def write(found: dict[str, pd.DataFrame], args: argparse.Namespace) -> None:
     gain.to_csv(args.out / "gain.csv", index=False)
     if fields and len(ours) > 1:
         overview(pd.read_csv(args.out / "summary.csv"), ours, fields).savefig(
-            args.out / "evidence.png", dpi=110
+            args.out / "evidence.png", dpi=140
         )
     for part, x in (("labels", "n_labels"), ("electrodes", "share")):
         if part in found:

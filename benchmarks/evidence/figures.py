@@ -56,29 +56,28 @@ def overview(summary: pd.DataFrame, ours: list[str], fields: list[str]) -> Figur
         best = part.loc[part.index.isin(fields), "mean"].idxmax()
         rows.append((task, [part.loc[name] for name in (*ours[:2], best)], best))
     rows.sort(key=lambda row: row[1][0]["mean"] - row[1][2]["mean"])
-    figure, ax = plt.subplots(figsize=(10, 0.62 * len(rows) + 1.4), layout="constrained")
-    for place, (task, shown, best) in enumerate(rows):
+    figure, ax = plt.subplots(figsize=(7, 0.56 * len(rows) + 1.4), layout="constrained")
+    for place, (task, shown, _) in enumerate(rows):
         chance = next((level for name, level in CHANCE.items() if task.startswith(name)), 0.5)
         ax.plot([chance] * 2, [place - 0.38, place + 0.38], ":", color="#999999", lw=1.5)
         for row, look, shift in zip(shown, LOOKS, (0.22, 0.0, -0.22), strict=True):
             look = {key: value for key, value in look.items() if key != "label" or not place}
             ax.plot([row["low"], row["high"]], [place + shift] * 2, color=look["color"], lw=1.6)
             ax.plot(row["mean"], place + shift, ls="", clip_on=False, **look)
-        ax.text(1.03, place - 0.22, best, color="#555555", va="center", fontsize=9)
     ax.plot([], [], ":", color="#999999", label="chance")
     names = []
-    for task, (row, *_), _ in rows:
+    for task, (row, *_), best in rows:
         many = observed(task, row["n"], row["unit"])
         over = "" if many.endswith("subjects") else f", {many}"
-        names.append(f"{WORDS.get(task, task)}\n{METRICS[row['metric']]}{over}")
-    ax.set_yticks(range(len(rows)), names, fontsize=9)
+        names.append(f"{WORDS.get(task, task)}\n{METRICS[row['metric']]}{over}\n◆ {best}")
+    ax.set_yticks(range(len(rows)), names, fontsize=8.5)
     ax.set(xlim=(0, 1.01), ylim=(-0.6, len(rows) - 0.4))
-    ax.set_xlabel("score on epochs that were not trained on, with its 95 % interval over people\n"
-                  "(over folds or recordings where they are named)")  # fmt: skip
+    ax.set_xlabel("score on epochs that were not trained on, with its 95 % interval\n"
+                  "over people, or over the folds or recordings that are named", fontsize=9)  # fmt: skip
     ax.spines[["top", "right", "left"]].set_visible(False)
     ax.tick_params(axis="y", length=0)
     ax.grid(axis="x", alpha=0.25)
-    figure.legend(loc="outside upper center", ncols=4, frameon=False, fontsize=9)
+    figure.legend(loc="outside upper center", ncols=2, frameon=False, fontsize=9)
     plt.close(figure)
     return figure
 
