@@ -72,8 +72,10 @@ def overview(summary: pd.DataFrame, ours: list[str], fields: list[str]) -> Figur
         names.append(f"{WORDS.get(task, task)}\n{METRICS[row['metric']]}{over}\n◆ {best}")
     ax.set_yticks(range(len(rows)), names, fontsize=8.5)
     ax.set(xlim=(0, 1.01), ylim=(-0.6, len(rows) - 0.4))
-    ax.set_xlabel("score on epochs that were not trained on, with its 95 % interval\n"
-                  "over people, or over the folds or recordings that are named", fontsize=9)  # fmt: skip
+    what = "score on epochs that were not trained on, with its 95 % interval"
+    ax.set_xlabel(
+        f"{what}\nover people, or over the folds or recordings that are named", fontsize=9
+    )
     ax.spines[["top", "right", "left"]].set_visible(False)
     ax.tick_params(axis="y", length=0)
     ax.grid(axis="x", alpha=0.25)
