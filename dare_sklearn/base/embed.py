@@ -5,23 +5,24 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from contextlib import nullcontext
-from functools import cached_property
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 import torch
 from sklearn.decomposition import PCA
+from sklearn.utils._param_validation import Interval, StrOptions
 from tqdm import tqdm
 from xxhash import xxh3_128
 
 from .. import __version__
 from ..signals.container import digest_epochs
 from ..signals.electrodes import ELECTRODES, electrode_rows
-from ..signals.grid import Windows
+from ..signals.grid import UNKNOWN_CHANNELS, Windows
 from ..signals.interpolation import spline_matrix, template_positions
 from ..signals.resampling import resampled_length
 from ..training.device import (
-    Compiled,
+    PRECISIONS,
     autocast,
     compute_threads,
     n_threads_to_embed,
@@ -30,22 +31,20 @@ from ..training.device import (
     run_in_batches,
 )
 from .cache import EpochCache, encoder_digest
-from .pooling import Reading, TokenTangentSpace, principal_filters, read_rows
+from .input import SIGNAL_CONSTRAINTS
+from .pooling import VIEWS, Reading, TokenTangentSpace, principal_filters, read_rows
 
-
-def embed_windows(estimator: Any, windows: Windows) -> np.ndarray:
-    """Rows ``(n_epochs, ...)`` of a fitted estimator's reading; see `pooling.read_rows`."""
-    rows, done = None, 0
-
-    def keep(block: np.ndarray) -> None:
-        nonlocal rows, done
-        if rows is None:  # a list of blocks would be there twice in the end
-            rows = np.empty((len(windows), *block.shape[1:]), block.dtype)
-        rows[done : done + len(block)] = block
-        done += len(block)
-
-    embed_each(estimator, windows, keep)
-    return rows
+# Of the parameters that all estimators with an encoder share.
+SHARED_CONSTRAINTS: dict = {
+    **SIGNAL_CONSTRAINTS,
+    "unknown_channels": [StrOptions(set(UNKNOWN_CHANNELS))],
+    "views": [StrOptions(set(VIEWS))],
+    "batch_size": [Interval(Integral, 1, None, closed="left")],
+    "device": [str],
+    "precision": [StrOptions(set(PRECISIONS))],
+    "random_state": ["random_state"],
+    "verbose": ["verbose"],
+}
 
 
 def embed_each(estimator: Any, windows: Windows, work: Callable[[np.ndarray], Any]) -> list:
@@ -90,7 +89,7 @@ class _Network:
         here = next(encoder.parameters()).device == self.device
         self.encoder = encoder if here else copy.deepcopy(encoder).to(self.device)
         compiled = getattr(estimator, "compile", False)  # the probes have no such parameter
-        self.forward = Compiled(self.encoder) if compiled else self.encoder
+        self.forward = torch.compile(self.encoder) if compiled else self.encoder
         # a pretrainer of several layouts has no electrodes that epochs could lack
         fitted = vars(estimator).get("electrodes_") if self.reading.electrodes else None
         fitted = None if fitted == electrodes_of(rows) else fitted
@@ -98,17 +97,12 @@ class _Network:
         how = (rows.tolist(), fitted, self.reading, self.precision, compiled, str(self.device))
         how = (__version__, torch.__version__, *how)  # what a folder holds may be years old
         self.settings = xxh3_128(repr((encoder_digest(encoder), how)).encode()).digest()
-
-    @cached_property
-    def filters(self) -> tuple[torch.Tensor, ...] | None:
-        """What only "auto" reads; not made where the cache has all epochs."""
-        if self.reading.pooling != "auto":
-            return None
-        return tuple(part.to(self.device) for part in principal_filters(self.encoder))
+        self.filters = None
+        if self.reading.pooling == "auto":
+            self.filters = tuple(part.to(self.device) for part in principal_filters(encoder))
 
     def run(self, block: np.ndarray) -> np.ndarray:
         """Features ``(n, n_features)`` of windows ``(n, n_chans, n_times)``."""
-        filters = self.filters  # in full precision
         with torch.inference_mode(), autocast(self.device, self.precision):
             x = self.encoder.normalize(torch.from_numpy(block).to(self.device))
             rows = read_rows(
@@ -118,7 +112,7 @@ class _Network:
                 self.reading,
                 forward=self.forward,
                 fill=self.fill,
-                filters=filters,
+                filters=self.filters,
             )
         if not np.isfinite(rows).all():
             raise FloatingPointError(
@@ -185,7 +179,7 @@ def fit_features(estimator: Any, windows: Windows, weight: np.ndarray | None = N
         features = space.fit_transform(lambda work: embed_each(estimator, windows, work), weight)
         estimator.space_ = space
     else:
-        features = embed_windows(estimator, windows)
+        features = features_of(estimator, windows)
     n_components = getattr(estimator, "n_components", None)
     if n_components is None:
         return features
@@ -198,15 +192,25 @@ def fit_features(estimator: Any, windows: Windows, weight: np.ndarray | None = N
     return estimator.pca_.fit_transform(features).astype(np.float32)
 
 
-def features_of(estimator: Any, windows: Windows) -> np.ndarray:
-    """Features of any epochs, as a fitted estimator makes them."""
-    if estimator.pooling == "covariance":
-        features = np.concatenate(embed_each(estimator, windows, estimator.space_.transform))
-    else:
-        features = embed_windows(estimator, windows)
-    if hasattr(estimator, "pca_"):
-        features = estimator.pca_.transform(features).astype(np.float32)
-    return features
+def features_of(
+    estimator: Any, windows: Windows, work: Callable[[np.ndarray], np.ndarray] | None = None
+) -> np.ndarray:
+    """Features of any epochs, as a fitted estimator makes them; or what `work` makes of them."""
+    space, pca = (vars(estimator).get(name) for name in ("space_", "pca_"))
+    found, done = None, 0
+
+    def keep(rows: np.ndarray) -> None:
+        nonlocal found, done
+        rows = rows if space is None else space.transform(rows)
+        rows = rows if pca is None else pca.transform(rows).astype(np.float32)
+        rows = rows if work is None else work(rows)
+        if found is None:  # a list of batches would be there twice in the end
+            found = np.empty((len(windows), *rows.shape[1:]), rows.dtype)
+        found[done : done + len(rows)] = rows
+        done += len(rows)
+
+    embed_each(estimator, windows, keep)
+    return found
 
 
 def fitted_feature_names(estimator: Any) -> np.ndarray:

@@ -11,7 +11,6 @@ from sklearn.utils._param_validation import HasMethods
 
 from ..modules.config import DAREConfig, get_config
 from ..modules.encoder import Encoder
-from ..signals.errors import tell
 from ..training.seeds import draw_seeds, torch_seed
 from ..weights.load import load_encoder
 
@@ -59,11 +58,10 @@ def resolve_encoder(estimator: Any, X: Any) -> Encoder:
     if encoder._is_fitted_for_use():
         return encoder.encoder_
     if hasattr(encoder, "encoder_"):
-        with estimator._asking():
-            tell(
-                "the pretrainer was changed after its fit (set_params), so it is pretrained anew "
-                "on the training data."
-            )
+        estimator._tell(
+            "the pretrainer was changed after its fit (set_params), so it is pretrained anew on "
+            "the training data."
+        )
     inherited = {
         name: getattr(estimator, name)
         for name in ("ch_names", "sfreq")

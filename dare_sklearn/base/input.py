@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from contextlib import AbstractContextManager
+from numbers import Real
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
 from sklearn.utils import Tags
+from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import validate_data
 from torch import nn
 
@@ -19,12 +21,17 @@ from ..signals.errors import SignalError, about, listed, tell
 from ..signals.grid import Windows
 from ..signals.readers import read_signals, tell_ignored, tell_unusual
 from ..signals.sources import Layout
-from ..signals.validation import check_fitted_amplitude, summarize
+from ..signals.validation import UNITS, check_fitted_amplitude, summarize
 from ..weights.load import shipped_names
 from .cache import EpochCache, open_cache
 
 # Warnings that each estimator has given, which are no part of its state.
 _SAID: WeakKeyDictionary[Any, set[str]] = WeakKeyDictionary()
+SIGNAL_CONSTRAINTS: dict = {
+    "ch_names": ["array-like", None],
+    "sfreq": [Interval(Real, 0, None, closed="neither"), None],
+    "unit": [StrOptions(set(UNITS))],
+}
 
 
 class SignalInputMixin:
@@ -81,6 +88,12 @@ class SignalInputMixin:
     def _asking(self) -> AbstractContextManager[None]:
         """Put this estimator's name in front of messages inside, and warn once of each thing."""
         return about(type(self).__name__, _SAID.setdefault(self, set()))
+
+    def _tell(self, message: str | None, cause: str | None = None) -> None:
+        """Warn of a message, if there is one; once of each cause, by default the message."""
+        if message:
+            with self._asking():
+                tell(message, cause)
 
     def _open_cache(self) -> EpochCache | None:
         """Where embeddings are kept, if this estimator has such a place and reads embeddings."""

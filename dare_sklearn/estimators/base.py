@@ -19,21 +19,18 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from ..base.columns import read_column, read_groups
-from ..base.embed import electrodes_of, embed_each, fit_features
+from ..base.embed import SHARED_CONSTRAINTS, electrodes_of, embed_each, features_of, fit_features
 from ..base.encoder import ENCODER_CONSTRAINTS, resolve_encoder
 from ..base.input import SignalInputMixin
-from ..base.pooling import POOLINGS, VIEWS, AllBlocks, Reading
+from ..base.pooling import POOLINGS, AllBlocks, Reading
 from ..base.state import PlainStateMixin, PushToHubMixin, whole_or_not_at_all
 from ..modules.probe import ConvLinearProbe, VirtualProbe
 from ..signals.container import Signals
 from ..signals.electrodes import electrode_rows, target_electrodes
-from ..signals.errors import tell
-from ..signals.grid import UNKNOWN_CHANNELS, Windows
+from ..signals.grid import Windows
 from ..signals.interpolation import spline_start
 from ..signals.mne_objects import event_codes
-from ..signals.validation import UNITS
 from ..training.device import (
-    PRECISIONS,
     autocast,
     compute_threads,
     n_threads_of,
@@ -45,7 +42,7 @@ from ..training.probe import ProbeData, hold_out_groups, train_probe
 from ..training.seeds import draw_seeds, torch_seed
 from .modes import unread_params
 from .persistence import load_probe, save_probe
-from .starts import MOST_EPOCHS, VIRTUAL_INITS, make_probe, start_probe
+from .starts import MOST_EPOCHS, VIRTUAL_INITS, start_probe
 
 ADAPTATIONS = ("conv-linear", "linear", "finetune")
 PAPER_INITS = ("spline", "random")  # starts of the paper's probe
@@ -93,22 +90,17 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
     verbose: int = 0
 
     _parameter_constraints: ClassVar[dict] = {
+        **SHARED_CONSTRAINTS,
         "encoder": ENCODER_CONSTRAINTS,
         "adaptation": [StrOptions(set(ADAPTATIONS))],
-        "ch_names": ["array-like", tuple, None],
-        "sfreq": [Interval(Real, 0, None, closed="neither"), None],
-        "unit": [StrOptions(set(UNITS))],
-        "unknown_channels": [StrOptions(set(UNKNOWN_CHANNELS))],
-        "target_channels": ["array-like", tuple, None],
+        "target_channels": ["array-like", None],
         "spatial_init": [StrOptions(set(SPATIAL_INITS))],
         "spatial_layers": [Interval(Integral, 1, 4, closed="both")],
         "temporal_kernel": [Interval(Integral, 1, None, closed="left"), None],
-        "views": [StrOptions(set(VIEWS))],
         "pooling": [StrOptions({"auto", *POOLINGS} - {"tokens"})],
         "cache": [str, os.PathLike, None],
         "cache_mb": [Interval(Integral, 1, None, closed="left")],
         "max_epochs": [Interval(Integral, 1, None, closed="left")],
-        "batch_size": [Interval(Integral, 1, None, closed="left")],
         "lr": [Interval(Real, 0, 1e100, closed="right"), None],
         "weight_decay": [Interval(Real, 0, 1e100, closed="both"), None],
         "layer_decay": [Interval(Real, 0, 1, closed="right")],
@@ -116,11 +108,7 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "validation_fraction": [Interval(Real, 0, 1, closed="left")],
         "patience": [Interval(Integral, 1, None, closed="left")],
-        "device": [str],
-        "precision": [StrOptions(set(PRECISIONS))],
         "callbacks": [list, None],
-        "random_state": ["random_state"],
-        "verbose": ["verbose"],
     }
 
     # groups that a meta-estimator is given reach `fit` without being asked for
@@ -223,11 +211,6 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
             )
         return None
 
-    def _tell(self, message: str | None) -> None:
-        if message:
-            with self._asking():
-                tell(message)
-
     def _fit_linear(
         self, windows: Windows, targets: np.ndarray, weight: np.ndarray, groups: np.ndarray | None
     ) -> None:
@@ -273,8 +256,25 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
         columns = {"train_loss": "loss", "valid_loss": "valid_loss"}
         if not len(valid):
             del columns["valid_loss"]
+        _, n_chans, n_times = windows.shape
+        spec = {**self._probe_spec(), "n_patches": n_times // self.encoder_.config.patch_size}
+        spline = self._spatial_start(windows.signals)
         with torch_seed(init_seed), compute_threads(n_threads_of(self.encoder_.config)):
-            module = self._make_probe(windows, train, targets, weight, groups, init_seed, kind)
+            encoder = copy.deepcopy(self.encoder_)  # the probe may train it, and others share it
+            if virtual:
+                module = start_probe(
+                    encoder,
+                    spec,
+                    kind,
+                    windows[train],
+                    targets[train],
+                    weight[train],
+                    np.eye(n_chans, dtype=np.float32) if spline is None else spline.numpy(),
+                    None if groups is None else groups[train],
+                    init_seed,
+                )
+            else:
+                module = ConvLinearProbe(encoder, n_chans=n_chans, spatial_start=spline, **spec)
             if virtual and not len(valid):  # the start is the closed-form optimum: nothing to do
                 self.module_, self.n_iter_ = module, 0
                 self.history_ = history_frame([], columns)
@@ -299,7 +299,7 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
         everything, share = np.arange(len(targets)), self.validation_fraction
         if not share:
             return everything, everything[:0]
-        strata = self._strata(targets)
+        strata = None if targets.dtype.kind == "f" else targets
         try:
             if groups is not None:
                 return hold_out_groups(groups, strata, share, seed)
@@ -308,37 +308,6 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
             raise ValueError(
                 f"validation_fraction={share:g} cannot split {len(targets)} epochs: {error}"
             ) from None
-
-    def _strata(self, targets: np.ndarray) -> np.ndarray | None:
-        return None
-
-    def _make_probe(
-        self,
-        windows: Windows,
-        train: np.ndarray,
-        targets: np.ndarray,
-        weight: np.ndarray,
-        groups: np.ndarray | None,
-        seed: int,
-        kind: str,
-    ) -> ConvLinearProbe | VirtualProbe:
-        encoder = copy.deepcopy(self.encoder_)  # the probe may train it, and others share it
-        _, n_chans, n_times = windows.shape
-        spec = {**self._probe_spec(), "n_patches": n_times // encoder.config.patch_size}
-        spline = self._spatial_start(windows.signals)
-        if kind in PAPER_INITS:
-            return ConvLinearProbe(encoder, n_chans=n_chans, spatial_start=spline, **spec)
-        shape = {"rows": spec["targets"], **{k: spec[k] for k in ("n_patches", "n_outputs")}}
-        return start_probe(
-            partial(make_probe, encoder, **shape),
-            kind,
-            windows[train],
-            targets[train],
-            weight[train],
-            np.eye(n_chans, dtype=np.float32) if spline is None else spline.numpy(),
-            None if groups is None else groups[train],
-            seed,
-        )
 
     def _spatial_kind(self, n_epochs: int) -> str:
         """`spatial_init`, where "auto" is "spline" for what virtual electrodes cannot do."""
@@ -433,14 +402,9 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
     def _say(self, X: Any, method: str) -> np.ndarray:
         """What a method of ``linear_`` says of epochs, which are embedded batch by batch."""
         windows, model = self._load(X), getattr(self.linear_, method)
-        several = self.pooling == "auto"
-        space = self.blocks_ if several else getattr(self, "space_", None)
-
-        def say(rows: np.ndarray) -> np.ndarray:
-            features = rows if space is None else space.transform(rows)
-            return model(features if several else features.astype(np.float64))
-
-        return np.concatenate(embed_each(self, windows, say))
+        if self.pooling == "auto":
+            return features_of(self, windows, lambda rows: model(self.blocks_.transform(rows)))
+        return features_of(self, windows, lambda rows: model(rows.astype(np.float64)))
 
     # save --------------------------------------------------------------------------------------
 

@@ -265,6 +265,3 @@ class DAREClassifier(ClassifierMixin, ProbeEstimator):
 
     def _linear_model(self) -> LogisticRegression:
         return LogisticRegression(C=self.C, max_iter=5_000)
-
-    def _strata(self, targets: np.ndarray) -> np.ndarray:
-        return targets

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,33 +27,25 @@ READS = {"csp": ("power", "tokens"), "xdawn": ("tokens",), "spline": ("tokens", 
 
 
 def make_probe(
-    encoder: Encoder,
-    parts: list[tuple[str, np.ndarray]],
-    rows: list[int],
-    n_patches: int,
-    n_outputs: int,
+    encoder: Encoder, spec: dict[str, Any], parts: list[tuple[str, np.ndarray]]
 ) -> VirtualProbe:
-    """A probe with these spatial parts and a fresh head; `rows` are those of the spline's targets.
+    """A probe with these spatial parts and a fresh head.
 
-    Filters, which are not electrodes, take these rows in turn, since the encoder asks for a place.
+    Filters, which are not electrodes, take the rows of the spline's targets in turn, since the
+    encoder asks for a place.
     """
-    readings, targets, start = [], [], 0
+    rows, readings, targets, start = spec["targets"], [], [], 0
     for name, filters in parts:
         stop = start + len(filters)
         readings += [(reading, start, stop) for reading in READS[name]]
         targets += [rows[i % len(rows)] for i in range(len(filters))]
         start = stop
     filters = np.concatenate([filters for _, filters in parts])
-    probe = VirtualProbe(encoder, filters.shape[1], targets, readings, n_patches, n_outputs)
+    shape = targets, readings, spec["n_patches"], spec["n_outputs"]
+    probe = VirtualProbe(encoder, filters.shape[1], *shape)
     with torch.no_grad():
         probe.spatial.weight.copy_(torch.from_numpy(filters)[:, :, None])
     return probe.eval()
-
-
-def enough_epochs(y: np.ndarray) -> bool:
-    """Whether filters can be fitted with labels: five epochs of every class, targets that vary."""
-    enough = len(y) >= MIN_EPOCHS if y.dtype.kind == "f" else np.bincount(y).min() >= MIN_EPOCHS
-    return bool(enough and np.ptp(y) > 0)
 
 
 def spatial_parts(
@@ -63,51 +56,47 @@ def spatial_parts(
     "csp" and "xdawn" give way to `spline` where there are too few epochs, and Xdawn where the
     target is a number.
     """
-    labelled = enough_epochs(y)
+    is_number = y.dtype.kind == "f"
+    fewest = len(y) if is_number else np.bincount(y).min()
     parts = []
-    if kind in ("csp", "auto") and labelled:
-        parts.append(("csp", csp_filters(X, y)))
-    if kind in ("xdawn", "auto") and labelled and y.dtype.kind != "f":
-        parts.append(("xdawn", xdawn_filters(X, y)))
-    parts = [(name, _to_typical(filters, X)) for name, filters in parts]
+    if fewest >= MIN_EPOCHS and np.ptp(y) > 0:
+        centred = X - X.mean(axis=-1, keepdims=True)
+        if kind in ("csp", "auto"):
+            parts.append(("csp", csp_filters(X, y)))
+        if kind in ("xdawn", "auto") and not is_number:
+            parts.append(("xdawn", xdawn_filters(X, y)))
+    for number, (name, filters) in enumerate(parts):  # signals of the size of EEG
+        size = np.sqrt(np.mean([((filters @ x) ** 2).mean(axis=-1) for x in centred], axis=0))
+        parts[number] = name, filters * (TYPICAL_UV / np.maximum(size, 1e-30))[:, None]
     return parts if parts and kind != "auto" else [*parts, ("spline", spline)]
 
 
-def _to_typical(filters: np.ndarray, X: np.ndarray) -> np.ndarray:
-    """Filters whose signals have the size of EEG."""
-    centred = X - X.mean(axis=-1, keepdims=True)
-    size = np.sqrt(np.mean([((filters @ x) ** 2).mean(axis=-1) for x in centred], axis=0))
-    return filters * (TYPICAL_UV / np.maximum(size, 1e-30))[:, None]
-
-
 def start_probe(
-    make: Callable[[list[tuple[str, np.ndarray]]], VirtualProbe],
+    encoder: Encoder,
+    spec: dict[str, Any],
     kind: str,
     x: np.ndarray,
     targets: np.ndarray,
     weight: np.ndarray,
     spline: np.ndarray,
-    groups: np.ndarray | None = None,
-    seed: int = 0,
+    groups: np.ndarray | None,
+    seed: int,
 ) -> VirtualProbe:
     """A probe with fitted filters, and the ridge solution in its head.
 
     The weights of its readings and the penalty are chosen by cross-validation in which the filters
     are fitted anew without the held-out epochs: filters that have seen an epoch's label make it
-    look far easier than it is. `make` gives a probe for spatial parts; `x` are microvolts on the
-    encoder's grid, `targets` class numbers or a target, `weight` that of the squared errors,
-    `spline` a matrix ``(n_targets, n_chans)``. Folds hold whole `groups`, and readings are weighed
-    on 1,000 epochs at most, which `seed` draws.
+    look far easier than it is. `spec` is the estimator's; `x` are microvolts on the encoder's grid,
+    `targets` class numbers or a target, `weight` that (above 0) of the squared errors, `spline` a
+    matrix ``(n_targets, n_chans)``. Folds hold whole `groups`, and readings are weighed on 1,000
+    epochs at most, which `seed` draws.
     """
-    used = np.flatnonzero(weight > 0)
-    targets, weight = targets[used], weight[used]
-    x = x[used]
     # the encoder takes off the offsets of electrodes, which MNE's filters would see as signal
     x -= x.mean(axis=(0, 2), keepdims=True, dtype=np.float64).astype(x.dtype)
     classes = targets.dtype.kind != "f"
     goal = 2.0 * (targets[:, None] == np.unique(targets)) - 1 if classes else targets[:, None]
     parts = spatial_parts(kind, x, targets, spline)
-    probe = make(parts)
+    probe = make_probe(encoder, spec, parts)
     features = _read(probe, x)
     some = np.arange(len(x))
     if len(some) > N_CHOICE:
@@ -119,12 +108,12 @@ def start_probe(
         if [name for name, _ in inner] != [name for name, _ in parts]:
             return None
         learned = [part for part in inner if part[0] != "spline"]  # the spline's are read already
-        return _read(make(learned), x[some]) if learned else []
+        return _read(make_probe(encoder, spec, learned), x[some]) if learned else []
 
     folds = []
     if len(some) > 1:
         strata = targets[some] if classes else None
-        folds = make_folds(len(some), strata, None if groups is None else groups[used][some])
+        folds = make_folds(len(some), strata, None if groups is None else groups[some])
     n_folds = min(N_FOLDS if len(some) <= MANY_EPOCHS else N_FOLDS_OF_MANY, len(folds))
     folds = [np.concatenate(folds[i::n_folds]) for i in range(n_folds)]
     shares, held_out = _weigh([z[some] for z in features], read_by, folds, goal[some], weight[some])

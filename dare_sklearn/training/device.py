@@ -1,4 +1,4 @@
-"""How networks run: device, precision, compilation, threads, and what to do without memory.
+"""How networks run: device, precision, threads, and what to do without memory.
 
 Sums over epochs are split by thread, so the last bits of what is fitted depend on the number of
 threads. Fits with the smallest networks are short, so they always run on one thread, which also
@@ -18,7 +18,6 @@ from typing import Any, TypeVar
 
 import torch
 from threadpoolctl import ThreadpoolController
-from torch import nn
 
 from ..modules.config import DAREConfig
 from ..signals.errors import tell
@@ -86,29 +85,6 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager:
     if resolve_precision(precision, device) == "bfloat16":
         return torch.autocast(device.type, dtype=torch.bfloat16)
     return nullcontext()
-
-
-class Compiled:
-    """A network run through ``torch.compile``; if that fails it warns, and runs uncompiled.
-
-    Compilation happens in the first call and takes seconds to minutes.
-    """
-
-    def __init__(self, module: nn.Module, **options: Any) -> None:
-        self.module = module
-        self.run: Callable = torch.compile(module, **options)
-
-    def __call__(self, *args: Any) -> Any:
-        try:
-            return self.run(*args)
-        except torch._dynamo.exc.TorchDynamoException as error:
-            tell(
-                f"torch.compile failed here ({str(error).splitlines()[0]}), so the network runs "
-                "uncompiled. It needs a C++ compiler (on GPUs, triton); pass compile=False to "
-                "silence this."
-            )
-            self.run = self.module
-            return self.module(*args)
 
 
 def n_threads_of(config: DAREConfig) -> int:

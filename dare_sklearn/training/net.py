@@ -23,8 +23,13 @@ class Net(NeuralNet):
         return self
 
     def groups(self) -> list[dict]:
-        """Parameter groups of the optimizer."""
-        return param_groups(self.module_, self.lr, self.weight_decay)
+        """Parameter groups of the optimizer: no decay of biases and other 1-D parameters."""
+        trainable = [p for p in self.module_.parameters() if p.requires_grad]
+        groups = [
+            {"params": [p for p in trainable if p.ndim > 1], "weight_decay": self.weight_decay},
+            {"params": [p for p in trainable if p.ndim <= 1], "weight_decay": 0.0},
+        ]
+        return [{**group, "lr": self.lr} for group in groups if group["params"]]
 
 
 class StepSchedule(Callback):
@@ -84,16 +89,6 @@ def make_callbacks(
             raise ValueError(f"The name {named[0]!r} of a callback is taken: choose another one.")
         callbacks.append(named)
     return callbacks
-
-
-def param_groups(module: nn.Module, lr: float, weight_decay: float) -> list[dict]:
-    """AdamW groups of the trainable parameters: no decay on biases and other 1-D parameters."""
-    trainable = [p for p in module.parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for p in trainable if p.ndim > 1], "lr": lr, "weight_decay": weight_decay},
-        {"params": [p for p in trainable if p.ndim <= 1], "lr": lr, "weight_decay": 0.0},
-    ]
-    return [group for group in groups if group["params"]]
 
 
 def history_frame(history, renames: dict[str, str]) -> pd.DataFrame:

@@ -13,9 +13,9 @@ from torch.utils.data import DataLoader
 from ..pretraining.masks import Masks, draw_masks
 from ..weights.files import WEIGHTS_NAME, check_fit, read_tensors, with_prefix
 from .checkpoint import TENSORS_NAME, Checkpoint
-from .device import Compiled, autocast
+from .device import autocast
 from .net import Net, check_finite
-from .processes import Ranks, SharedStop, Together
+from .processes import Ranks, StopSignals, Together
 from .seeds import torch_generator
 
 
@@ -42,7 +42,7 @@ class PretrainNet(Net):
         self.momentum, self.masks = momentum, masks  # functions of the step
         self.precision, self.compiled = precision, compiled
         self.ranks = ranks or Ranks()
-        self.stop: SharedStop | None = stop  # shared by several processes
+        self.stop: StopSignals | None = stop  # shared by several processes
         super().__init__(*args, **kwargs)
 
     def get_iterator(self, dataset: Any, training: bool = False) -> DataLoader:
@@ -112,7 +112,7 @@ class PretrainNet(Net):
         module = self.together_.module if self.together_ else self.module_
         # a function, since skorch would register a module. `dynamic`, because the numbers of
         # visible channels and targets differ from step to step
-        self.run_ = Compiled(module, dynamic=True) if self.compiled else module.__call__
+        self.run_ = (torch.compile(module, dynamic=True) if self.compiled else module).__call__
 
     def on_train_end(self, net, X=None, y=None, **kwargs) -> None:
         if self.together_ is not None:

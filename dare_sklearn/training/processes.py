@@ -160,13 +160,14 @@ class Together:
         )
         return self.ranks.size * sum(parts)
 
-    def values(self, terms: dict[str, float], stop: SharedStop) -> dict[str, float]:
+    def values(self, terms: dict[str, float], stop: StopSignals) -> dict[str, float]:
         """Terms of the whole batch; here the processes also agree on signals that any received."""
         names = [name for name in terms if name != "loss"]
         weighed = [
             terms[name] * (1 / self.ranks.size if name == MASK else self.share) for name in names
         ]
-        *summed, interrupted, terminated = self.ranks.sum([*weighed, *stop.flags()])
+        flags = [float(stop.own == number) for number in (signal.SIGINT, signal.SIGTERM)]
+        *summed, interrupted, terminated = self.ranks.sum([*weighed, *flags])
         stop.agree(interrupted > 0, terminated > 0)
         done = dict(zip(names, summed, strict=True))
         return {**done, "loss": sum(self.weights[name] * value for name, value in done.items())}
@@ -210,11 +211,15 @@ class StopSignals:
     """Delay SIGTERM and Ctrl-C until the current step is finished, so that it can be saved.
 
     SIGTERM then ends the process (exit code 143), and Ctrl-C the training; a second Ctrl-C acts at
-    once. Only the main thread can handle signals; in other threads this does nothing. `received`
-    is the signal that came, or None.
+    once. Only the main thread can handle signals; in other threads this does nothing. `own` is the
+    signal that came to this process, or None, and `received` the one to act on. If `shared`, that
+    is what the processes that train together have agreed on: a signal to any of them ends the
+    training of all, after the same step.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, shared: bool = False) -> None:
+        self.shared = shared
+        self.own: int | None = None
         self.received: int | None = None
         self._before: dict[int, Any] = {}
 
@@ -236,6 +241,7 @@ class StopSignals:
 
     def __exit__(self, *error: object) -> None:
         before, self._before = self._before, {}
+        self.received = self.received or self.own  # one after the last step
         for number, handler in before.items():
             signal.signal(number, handler)
         if self.received == signal.SIGTERM:
@@ -244,33 +250,14 @@ class StopSignals:
             raise SystemExit(128 + signal.SIGTERM)
 
     def _receive(self, number: int, frame: object) -> None:
-        if number == signal.SIGINT and self.received is not None:
-            raise KeyboardInterrupt
-        self.received = number
-
-
-class SharedStop(StopSignals):
-    """A signal to any of the processes ends the training of all, after the same step.
-
-    `own` is the signal that this process received, `received` the one that all agreed on.
-    """
-
-    own: int | None = None
-
-    def _receive(self, number: int, frame: object) -> None:
         if number == signal.SIGINT and self.own is not None:
             raise KeyboardInterrupt
         self.own = number
-
-    def __exit__(self, *error: object) -> None:
-        self.received = self.received or self.own  # one after the last step
-        super().__exit__(*error)
-
-    def flags(self) -> list[float]:
-        """Whether this process has received Ctrl-C, and SIGTERM."""
-        return [float(self.own == signal.SIGINT), float(self.own == signal.SIGTERM)]
+        if not self.shared:
+            self.received = number
 
     def agree(self, interrupted: bool, terminated: bool) -> None:
+        """Act on what any process has received, after this step."""
         # a process that does not handle SIGTERM only ends its training
         if terminated and signal.SIGTERM in self._before:
             self.received = signal.SIGTERM

@@ -27,21 +27,6 @@ from ..signals.recordings import Contents, LazyRecording, read_whole, whole_on_g
 from ..signals.sources import split_corpus, without_bad_windows
 
 
-class How(NamedTuple):
-    """How to read signals: parameters of the pretrainer, and the grid of its encoder."""
-
-    ch_names: Any
-    sfreq: float | None
-    unit: str
-    robust_scale: float | None
-    config: DAREConfig
-
-    def read(self, item: Any, **params: Any) -> Iterator[Signals]:
-        """The parts of an item of X."""
-        given = {"ch_names": self.ch_names, "sfreq": self.sfreq, "unit": self.unit}
-        return read_parts(item, **given, **params)
-
-
 class Source(NamedTuple):
     """Signals to read, whether they are a recording, and the number of their item of X."""
 
@@ -69,19 +54,28 @@ class Part:
     bad: tuple[tuple[float, float], ...] = ()
 
 
-class OnError:
-    """How to handle a recording that cannot be used: raise an error, or leave it out.
+class Reader:
+    """How to read signals for an encoder of `config`, and how to handle recordings without use.
 
-    `skipped` holds the names of the recordings that were left out, and why.
+    `given` are the parameters that `read_parts` takes. ``on_error="raise"`` raises an error for a
+    recording that cannot be used; otherwise `skipped` holds the names of those left out, and why.
     """
 
-    def __init__(self, action: str) -> None:
-        self.action = action
+    def __init__(
+        self,
+        config: DAREConfig,
+        *,
+        on_error: str = "raise",
+        robust_scale: float | None = None,
+        **given: Any,
+    ) -> None:
+        self.config, self.given = config, given
+        self.on_error, self.robust_scale = on_error, robust_scale
         self.skipped: dict[str, str] = {}
 
     def note(self, name: str, reason: str, cause: BaseException | None = None) -> None:
         """Raise a SignalError, or record the reason."""
-        if self.action == "raise":
+        if self.on_error == "raise":
             raise SignalError(
                 f"cannot use the recording {name}: {reason.rstrip('.')}. Pass on_error='skip' to "
                 "leave such recordings out."
@@ -102,7 +96,7 @@ class OnError:
         """Open a file of epochs; None if it cannot be used and is left out."""
         with self.guard(str(path)):
             epochs = open_epochs(path)
-            if self.action == "skip":  # then its content must be usable, too
+            if self.on_error == "skip":  # then its content must be usable, too
                 with about("", set()), warnings.catch_warnings():
                     warnings.simplefilter("ignore", UserWarning)
                     for _ in read_parts(epochs):
@@ -126,7 +120,7 @@ def tell_skipped(skipped: dict[str, str], n_used: int) -> None:
     )
 
 
-def find_sources(items: list[Any], errors: OnError) -> tuple[list[Source], list[tuple[Any, int]]]:
+def find_sources(items: list[Any], reader: Reader) -> tuple[list[Source], list[tuple[Any, int]]]:
     """The signals in the items of X, in order; and the streams, each with its item's number."""
     sources, streams = [], []
     for number, item in enumerate(items):
@@ -136,7 +130,7 @@ def find_sources(items: list[Any], errors: OnError) -> tuple[list[Source], list[
         if len(rest) < len(members):  # an item without streams stays as it is
             item = rest[0] if len(rest) == 1 else rest
         if rest or not members:
-            found = split_corpus(item, errors.open_epochs)
+            found = split_corpus(item, reader.open_epochs)
             sources += [Source(x, is_recording, number) for x, is_recording in found]
     return sources, streams
 
@@ -152,11 +146,11 @@ def is_path(x: Any) -> bool:
 
 
 def read_sources(
-    sources: list[Source], how: How, errors: OnError, *, n_workers: int, verbose: int
+    sources: list[Source], reader: Reader, n_workers: int, verbose: int
 ) -> Iterator[tuple[int, Part]]:
     """All parts in order, one at a time, each with the number of its source."""
     paths = [source.item for source in sources if is_path(source.item)]
-    outcomes = _read_files(paths, how, n_workers, verbose)
+    outcomes = _read_files(paths, reader, n_workers, verbose)
     remarks = []
     for at, (item, is_recording, number) in enumerate(sources):
         parts = []
@@ -165,15 +159,16 @@ def read_sources(
             if its_remarks:
                 remarks.append(f"{name} ({'; '.join(dict.fromkeys(its_remarks))})")
             if reason is not None:
-                errors.note(name, reason)
+                reader.note(name, reason)
             if part is not None:
                 parts = [replace(part, on_disk=True)]
         elif is_recording:
-            name = _name(item, at)
-            with errors.guard(name):
-                parts = [replace(read_recording(item, how), name=name)]
+            names = (str(file) for file in getattr(item, "raw", item).filenames if file)
+            name = next(names, f"number {at} of X")
+            with reader.guard(name):
+                parts = [replace(read_recording(item, reader), name=name)]
         else:
-            parts = _read_epochs(item, how)
+            parts = _read_epochs(item, reader)
         for part in parts:
             yield at, replace(part, number=number)
     if remarks:
@@ -181,45 +176,45 @@ def read_sources(
         tell(f"opened {len(remarks)} of {len(paths)} files with remarks of MNE: {said}.")
 
 
-def _read_epochs(item: Any, how: How) -> Iterator[Part]:
-    if how.robust_scale is not None:
+def _read_epochs(item: Any, reader: Reader) -> Iterator[Part]:
+    if reader.robust_scale is not None:
         raise SignalError(
             "robust_scale is for continuous recordings, and X holds epochs or windows, whose "
             "recordings are unknown: pass recordings, or scale the epochs first and leave "
             "robust_scale=None."
         )
     item, n_bad = without_bad_windows(item)
-    for signals in how.read(item):
+    for signals in read_parts(item, **reader.given):
         yield Part(signals, signals, signals.lazy, n_bad=n_bad)
         n_bad = 0
 
 
-def read_recording(item: Any, how: How) -> Part:
+def read_recording(item: Any, reader: Reader) -> Part:
     """Read a whole recording, scale it, and bring it to the encoder's rate."""
     seen: list[tuple[LazyRecording, Contents]] = []
 
     def look(recording: LazyRecording) -> Contents:
-        contents = read_whole(recording, quartiles=how.robust_scale is not None)
+        contents = read_whole(recording, quartiles=reader.robust_scale is not None)
         seen.append((recording, contents))
         return contents
 
-    (signals,) = how.read(item, summary_of=look)
+    (signals,) = read_parts(item, **reader.given, summary_of=look)
     ((recording, contents),) = seen
     values, factor = contents.values, 1.0 if signals.unit == "V" else 1e-6
     if factor != 1.0:
         values *= np.float32(factor)
-    if how.robust_scale is not None:
+    if reader.robust_scale is not None:
         low, middle, high = contents.quartiles * factor
         order = [recording.ch_names.index(name) for name in signals.ch_names]
         spread = float(np.median((high - low)[order]))
         if spread <= 0:
             raise SignalError("its interquartile range is zero, so robust_scale cannot scale it")
         values -= middle[:, None].astype(np.float32)
-        values *= np.float32(how.robust_scale / spread)
-    data = whole_on_grid(values, signals.sfreq, how.config)[None]
-    whole = replace(
-        signals, data=data, ch_names=recording.ch_names, sfreq=float(how.config.sfreq)
-    ).reorder(signals.ch_names)
+        values *= np.float32(reader.robust_scale / spread)
+    data = whole_on_grid(values, signals.sfreq, reader.config)[None]
+    sfreq = float(reader.config.sfreq)
+    whole = replace(signals, data=data, ch_names=recording.ch_names, sfreq=sfreq)
+    whole = whole.reorder(signals.ch_names)
     part = Part(whole, without_values(signals), on_disk=not recording.loaded)
     return replace(part, digest=contents.digest, bad=recording.bad)
 
@@ -230,13 +225,13 @@ def without_values(signals: Signals) -> Signals:
     return replace(signals, data=LazyEpochs((), (n_epochs,), n_chans, n_times))
 
 
-def _read_file(path: Any, how: How) -> tuple[str, Part | None, str | None, list[str]]:
+def _read_file(path: Any, reader: Reader) -> tuple[str, Part | None, str | None, list[str]]:
     """The name of a file, its content or why it cannot be used, and MNE's remarks."""
     name, part, reason = os.path.abspath(path), None, None
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            part = replace(read_recording(path, how), name=name)
+            part = replace(read_recording(path, reader), name=name)
         except MemoryError:
             raise
         except Exception as error:
@@ -244,12 +239,13 @@ def _read_file(path: Any, how: How) -> tuple[str, Part | None, str | None, list[
     return name, part, reason, [str(warning.message) for warning in caught]
 
 
-def _read_files(paths: list[Any], how: How, n_workers: int, verbose: int) -> Iterator[tuple]:
+def _read_files(paths: list[Any], reader: Reader, n_workers: int, verbose: int) -> Iterator[tuple]:
     """The results of `_read_file`, in order; each worker holds one recording in memory."""
     options = worker_options(n_workers if paths else 0)
     if "num_workers" in options:
         options["prefetch_factor"] = 1
-    loader = DataLoader(paths, batch_size=None, collate_fn=partial(_read_file, how=how), **options)
+    read = partial(_read_file, reader=reader)
+    loader = DataLoader(paths, batch_size=None, collate_fn=read, **options)
     if verbose and paths:  # a disabled bar would start a thread too
         return iter(tqdm(loader, "reading files", leave=False))
     return iter(loader)
@@ -276,9 +272,3 @@ def _leave_signals_alone(number: int) -> None:
     """Ignore Ctrl-C and SIGTERM, which workers receive too: the main process ends them."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-
-
-def _name(item: Any, number: int) -> str:
-    """The name of a recording object: its file, if it has one."""
-    file = next((str(file) for file in getattr(item, "raw", item).filenames if file), None)
-    return f"number {number} of X" if file is None else file

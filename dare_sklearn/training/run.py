@@ -24,8 +24,8 @@ from .corpus import Corpus, MontageBatches, Stream
 from .device import compute_threads, fit_or_name_batch_size, resolve_device
 from .net import check_finite_weights, make_callbacks
 from .pretrain import PretrainNet, masks_of_step
-from .processes import Ranks, SharedStop, StopSignals, find_ranks, unwinding
-from .reading import How, OnError, find_sources, is_path, is_stream, tell_skipped, worker_options
+from .processes import Ranks, StopSignals, find_ranks, unwinding
+from .reading import Reader, find_sources, is_path, is_stream, tell_skipped, worker_options
 from .seeds import draw_seeds, torch_seed
 from .windows import WindowStore, describe, find_prepared, prepare
 
@@ -53,7 +53,11 @@ def pretrain(
     device = ranks.device or resolve_device(recipe.device)
     with ExitStack() as stack:
         stack.enter_context(unwinding())
-        folder = _enter_folder(recipe.checkpoint_dir, ranks, stack)
+        folder = None
+        if recipe.checkpoint_dir is not None:
+            place = CheckpointFolder(Path(recipe.checkpoint_dir).absolute())
+            ranks.first(lambda: stack.enter_context(place) and None)
+            folder = place if ranks.rank == 0 else None  # only the first process writes
         checkpoint = ranks.first(folder.latest if folder else lambda: None)
         seeds = draw_seeds(recipe.random_state, 3)
         seeds = ranks.first(lambda: seeds) if checkpoint is None else checkpoint.run["seeds"]
@@ -116,7 +120,7 @@ def pretrain(
         saves = recipe.checkpoint_dir is not None
         if saves or ranks.size > 1:
             run = ranks.first(describe_run) if saves else {}
-            stop = SharedStop() if ranks.size > 1 else StopSignals()
+            stop = StopSignals(shared=ranks.size > 1)
             saver = SaveCheckpoints(folder, run, sampler, recipe.checkpoint_every, stop)
             callbacks.append(("checkpoints", saver))
         borders = [len(loader) * epoch for epoch in (0, *recipe.restarts, recipe.max_epochs)]
@@ -170,10 +174,11 @@ def _read(
 
     The first process reads the files for all; each process holds what is in memory itself.
     """
-    errors = OnError(recipe.on_error)
-    sources, given = find_sources(items, errors)
-    how = How(recipe.ch_names, recipe.sfreq, recipe.unit, recipe.robust_scale, config)
+    how = ("ch_names", "sfreq", "unit", "robust_scale", "on_error")
+    how = {name: getattr(recipe, name) for name in how}
     params = {"window_s": recipe.window_s, "unknown": recipe.unknown_channels}
+    reader = Reader(config, **how)
+    sources, given = find_sources(items, reader)
     members = [x for item in items for x in (item if isinstance(item, list | tuple) else [item])]
     members = [x for x in members if not is_stream(x)]
     paths = [str(Path(x).absolute()) for x in members if is_path(x)]
@@ -181,20 +186,13 @@ def _read(
     made_of = None
     if folder is not None and paths and len(paths) == len(members):
         numbers = [source.number for source in sources]
-        how_read = [*how[:-1], config.patch_size, config.sfreq, params, recipe.on_error]
-        made_of = plain([paths, numbers, stamps(paths), how_read])
+        grid = (config.patch_size, config.sfreq)
+        made_of = plain([paths, numbers, stamps(paths), grid, how, params])
 
     def make() -> Corpus:
         found = None if made_of is None else find_prepared(folder.windows, made_of)
-        return found or prepare(
-            sources,
-            how,
-            **params,
-            errors=errors,
-            store=store,
-            n_workers=recipe.n_workers,
-            verbose=recipe.verbose,
-        )
+        work = {"n_workers": recipe.n_workers, "verbose": recipe.verbose}
+        return found or prepare(sources, reader, store, **params, **work)
 
     corpus = ranks.first(make) if paths else make()
     corpus.streams = [Stream(stream, config, number) for stream, number in given if len(stream)]
@@ -225,15 +223,6 @@ def _sees(corpus: Corpus) -> bool:
         return all(len(montage.windows[:1]) for montage in corpus.montages)
     except FileNotFoundError:
         return False
-
-
-def _enter_folder(checkpoint_dir: Any, ranks: Ranks, stack: ExitStack) -> CheckpointFolder | None:
-    """The folder of checkpoints, in the process that writes; None in the others."""
-    if checkpoint_dir is None:
-        return None
-    folder = CheckpointFolder(Path(checkpoint_dir).absolute())
-    ranks.first(lambda: stack.enter_context(folder) and None)
-    return folder if ranks.rank == 0 else None
 
 
 def check_params(recipe: Any) -> tuple[float, float]:

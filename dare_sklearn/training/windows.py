@@ -20,7 +20,7 @@ from ..signals.errors import SignalError
 from ..signals.grid import Windows
 from ..signals.recordings import cut_windows
 from .corpus import Corpus, MappedWindows, Montage
-from .reading import How, OnError, Source, read_sources, without_values
+from .reading import Reader, Source, read_sources, without_values
 
 BLOCK = 64  # epochs on disk that are read together
 MANIFEST = "windows.json"
@@ -154,12 +154,11 @@ def find_prepared(folder: Path, made_of: Any) -> Corpus | None:
 
 def prepare(
     sources: list[Source],
-    how: How,
+    reader: Reader,
+    store: WindowStore,
     *,
     window_s: float | Sequence[float],
     unknown: str,
-    errors: OnError,
-    store: WindowStore,
     n_workers: int = 0,
     verbose: int = 0,
 ) -> Corpus:
@@ -169,9 +168,10 @@ def prepare(
     of the content is that of the values as they were read, before any processing that may round
     differently on another machine.
     """
-    lengths = [_window_length(seconds, how.config) for seconds in np.atleast_1d(window_s)]
+    config = reader.config
+    lengths = [_window_length(seconds, config) for seconds in np.atleast_1d(window_s)]
     done, digest, layouts = Corpus(), xxh3_128(), set()
-    for at, part in read_sources(sources, how, errors, n_workers=n_workers, verbose=verbose):
+    for at, part in read_sources(sources, reader, n_workers, verbose):
         layout = part.layout
         positions = sorted((name, list(map(float, p))) for name, p in layout.positions.items())
         digest.update(repr((layout.layout(), positions)).encode())
@@ -179,8 +179,8 @@ def prepare(
             digest.update(repr((layout.unit, part.bad)).encode() + part.digest)
         done.n_bad += part.n_bad
         grid = None
-        with errors.guard(part.name):
-            grid = Windows(part.signals, how.config, unknown=unknown)
+        with reader.guard(part.name):
+            grid = Windows(part.signals, config, unknown=unknown)
         if grid is None:
             continue
         layouts.add(layout.layout())
@@ -197,11 +197,11 @@ def prepare(
             block = grid.bring(block)
             # lengths above that of the part are cut once
             for length in dict.fromkeys(min(length, grid.shape[2]) for length in lengths):
-                windows, n_bad = cut_windows(block, length, part.bad, how.config.sfreq)
+                windows, n_bad = cut_windows(block, length, part.bad, config.sfreq)
                 done.n_bad += n_bad
                 key = part.number, rows, length
                 store.add(key, windows, part.on_disk, (at + 1) / len(sources))
-    done.montages, done.skipped, done.content = store.montages(), errors.skipped, digest.hexdigest()
+    done.montages, done.skipped, done.content = store.montages(), reader.skipped, digest.hexdigest()
     if not done.montages and done.n_bad:
         raise SignalError(
             f"X has no window without segments annotated as bad (all {done.n_bad} have some): "

@@ -20,7 +20,7 @@ from ..base.input import SignalInputMixin
 from ..base.state import whole_or_not_at_all
 from ..signals.covariance import covariances, inverse_root, mean_at_one_power
 from ..signals.electrodes import canonical_names
-from ..signals.errors import SignalError, tell
+from ..signals.errors import SignalError
 from ..signals.mne_objects import eeg_picks, is_epochs, replace_data, settle
 from ..signals.sources import Defaults, find_sources
 from ..signals.validation import check_values, summarize
@@ -177,7 +177,7 @@ class EuclideanAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
             Of the shape and kind of `X`; an array for all that are not MNE objects. Channels of MNE
             objects that are not EEG, or marked bad, stay as they are.
         """
-        X, data, volts, groups = self._read_again(X, groups)
+        X, data, groups = self._read_again(X, groups)
         if groups is None and self.groups_ is not None:
             self._tell(
                 f"was fitted with groups, and transform got none: all {len(data)} epochs are "
@@ -185,7 +185,7 @@ class EuclideanAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
                 "column of the epochs' metadata.",
                 "no groups in transform",
             )
-        return self._align(X, data, volts, groups)
+        return self._align(X, data, groups)
 
     @whole_or_not_at_all
     def update(self, X: Any, groups: Any = None) -> EuclideanAligner:
@@ -207,7 +207,7 @@ class EuclideanAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
             If `cs_mode` is not "train_trialwise", the only one that looks back, or the groups are
             of the fit.
         """
-        X, data, _, groups = self._read_again(X, groups)
+        X, data, groups = self._read_again(X, groups)
         if self._mode() != "train_trialwise":
             raise ValueError(
                 "update is for cs_mode='train_trialwise', the only mode that looks back; it is "
@@ -235,8 +235,8 @@ class EuclideanAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
-    def _fit(self, X: Any, groups: Any) -> tuple[Any, np.ndarray, bool, np.ndarray | None]:
-        """Learn; gives `X`, its values, whether they are volts, and the groups."""
+    def _fit(self, X: Any, groups: Any) -> tuple[Any, np.ndarray, np.ndarray | None]:
+        """Learn; gives `X`, its values, and the groups."""
         self._validate_params()
         self._mode()
         X = settle(X)
@@ -263,9 +263,9 @@ class EuclideanAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
         self._tell_few([parts[i] for i in np.flatnonzero(~enough)])
         self.groups_ = None if groups is None else np.unique(groups)
         self.whiteners_ = inverse_root(means) / typical
-        return X, data, volts, groups
+        return X, data, groups
 
-    def _read_again(self, X: Any, groups: Any) -> tuple[Any, np.ndarray, bool, np.ndarray | None]:
+    def _read_again(self, X: Any, groups: Any) -> tuple[Any, np.ndarray, np.ndarray | None]:
         """What `_fit` gives, of later epochs: with the channels in the order of the fit."""
         check_is_fitted(self, "whiteners_")
         self._check_table(X, reset=False)
@@ -293,7 +293,7 @@ class EuclideanAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
             )
         if named and list(names) != fitted:
             data = data[:, [names.index(name) for name in fitted]]
-        return X, data, volts, self._groups(X, groups, len(data))
+        return X, data, self._groups(X, groups, len(data))
 
     def _signals(self, X: Any) -> tuple[np.ndarray, tuple[str, ...] | None, bool, float]:
         """Values in their own unit, channel names, whether they are volts, and their spread."""
@@ -331,9 +331,9 @@ class EuclideanAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
             groups = np.concatenate([table[self.group_by].to_numpy() for table in tables])
         return None if groups is None else read_groups(groups, n_epochs)
 
-    def _align(self, X: Any, data: np.ndarray, volts: bool, groups: np.ndarray | None) -> Any:
+    def _align(self, X: Any, data: np.ndarray, groups: np.ndarray | None) -> Any:
         aligned = np.empty(data.shape, np.float32 if data.dtype == np.float32 else np.float64)
-        scale, few = self.amplitude * (1e-6 if volts else 1.0), []
+        scale, few = self.amplitude * (1e-6 if self._volts else 1.0), []
         for group, rows in _rows(groups, len(data)):
             whitener = self._fitted_whitener(group)
             if whitener is None:
@@ -389,11 +389,6 @@ class EuclideanAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
             "cs_mode='train', or 'train_trialwise' and update().",
             "too few epochs",
         )
-
-    def _tell(self, message: str, cause: str) -> None:
-        """Warn, once of each cause."""
-        with self._asking():
-            tell(message, cause)
 
 
 def _rows(groups: np.ndarray | None, n_epochs: int) -> Iterator[tuple[Any, np.ndarray]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import KW_ONLY, dataclass
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,31 +12,27 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from ..base.embed import electrodes_of, features_of, fit_features, fitted_feature_names
+from ..base.embed import (
+    SHARED_CONSTRAINTS,
+    electrodes_of,
+    features_of,
+    fit_features,
+    fitted_feature_names,
+)
 from ..base.encoder import ENCODER_CONSTRAINTS, resolve_encoder
 from ..base.input import SignalInputMixin
-from ..base.pooling import LAYERS, POOLINGS, VIEWS, Reading
+from ..base.pooling import LAYERS, POOLINGS, Reading
 from ..base.state import PlainStateMixin, PushToHubMixin, whole_or_not_at_all
-from ..signals.grid import UNKNOWN_CHANNELS, Windows
-from ..signals.validation import UNITS
-from ..training.device import PRECISIONS, resolve_device
+from ..signals.grid import Windows
+from ..training.device import resolve_device
 from ..weights.load import save_encoder
 
 # Parameters that the transformers with an encoder share.
 EMBEDDING_CONSTRAINTS: dict = {
-    "ch_names": ["array-like", tuple, None],
-    "sfreq": [Interval(Real, 0, None, closed="neither"), None],
-    "unit": [StrOptions(set(UNITS))],
-    "unknown_channels": [StrOptions(set(UNKNOWN_CHANNELS))],
-    "views": [StrOptions(set(VIEWS))],
+    **SHARED_CONSTRAINTS,
     "pooling": [StrOptions(set(POOLINGS))],
     "layer": [StrOptions(set(LAYERS)), Interval(Integral, 0, None, closed="left")],
-    "batch_size": [Interval(Integral, 1, None, closed="left")],
-    "device": [str],
-    "precision": [StrOptions(set(PRECISIONS))],
     "compile": ["boolean"],
-    "random_state": ["random_state"],
-    "verbose": ["verbose"],
 }
 
 
@@ -138,7 +134,7 @@ class DAREEmbedder(EmbeddingMixin, BaseEstimator):
         Precision of the networks; "auto" is bfloat16 on GPUs that have it, and float32 elsewhere.
     compile : bool, default=False
         Run the encoder through ``torch.compile``. The first call takes 20 s or more and needs a C++
-        compiler; if compilation fails, a warning says so and the network runs uncompiled.
+        compiler.
     random_state : int, RandomState or None, default=None
         Seeds an untrained encoder (``encoder=None``).
     verbose : int, default=0

@@ -16,18 +16,16 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from ..base.cache import encoder_digest
-from ..base.embed import fit_features
+from ..base.embed import electrodes_of, fit_features
 from ..base.pooling import Reading
 from ..base.state import whole_or_not_at_all
 from ..modules.config import SIZES, get_config
 from ..pretraining.masks import VISIBLE_SHARE
 from ..pretraining.objective import PretrainingModel
-from ..signals.electrodes import ELECTRODES
 from ..signals.sources import split_corpus
 from ..training.checkpoint import plain
 from ..training.device import resolve_precision
 from ..training.net import history_frame
-from ..training.pretrain import PretrainNet
 from ..training.processes import is_first
 from ..training.run import TERMS, pretrain
 from ..training.seeds import torch_seed
@@ -114,7 +112,7 @@ class DAREPretrainer(EmbeddingMixin, BaseEstimator):
         Threads of the CPU that compute during ``fit``; None is torch's own number.
     compile : bool, default=False
         Run the networks through ``torch.compile``. The first call takes minutes and needs a C++
-        compiler; if compilation fails, warn and run uncompiled.
+        compiler.
     checkpoint_dir : path or None, default=None
         Folder of checkpoints, from which the same ``fit`` call continues (see Notes). It also holds
         the windows of a corpus of files, and the last model in the format of `save_pretrained`:
@@ -289,7 +287,6 @@ class DAREPretrainer(EmbeddingMixin, BaseEstimator):
         "checkpoint_dir": [str, os.PathLike, None],
         "checkpoint_every": [Interval(Integral, 1, None, closed="left"), None],
         "callbacks": [list, None],
-        "verbose": ["verbose"],
     }
 
     @whole_or_not_at_all
@@ -320,10 +317,15 @@ class DAREPretrainer(EmbeddingMixin, BaseEstimator):
         # neither recordings nor a corpus of several layouts are a template for `transform`
         self._mixed, self.n_windows_ = corpus.mixed, corpus.n_windows
         self.n_bad_windows_, self.skipped_ = corpus.n_bad, corpus.skipped
-        self._store_result(net)
+        net.module_.to("cpu")
+        net.set_params(device="cpu")  # a model that was fitted on a GPU loads on any machine
+        self.net_ = net
+        self.history_ = history_frame(net.history, {**{t: t for t in TERMS}, "train_loss": "total"})
+        self.n_iter_ = len(self.history_)
+        self._store_model(net.module_)
         if not self._mixed:
             (montage, *_) = corpus.montages
-            self.electrodes_ = tuple(ELECTRODES[row] for row in montage.rows)
+            self.electrodes_ = electrodes_of(montage.rows)
             if self._learned_params():
                 ((epochs, _),) = split_corpus(X)  # opens files of epochs
                 fit_features(self, self._load(epochs))
@@ -376,14 +378,6 @@ class DAREPretrainer(EmbeddingMixin, BaseEstimator):
         if self.weights is not None:  # the same name may hold others by now
             params["weights"] = f"{self.weights} (content {encoder_digest(model).hex()[:16]})"
         return plain(params)
-
-    def _store_result(self, net: PretrainNet) -> None:
-        net.module_.to("cpu")
-        net.set_params(device="cpu")  # a model that was fitted on a GPU loads on any machine
-        self.net_ = net
-        self.history_ = history_frame(net.history, {**{t: t for t in TERMS}, "train_loss": "total"})
-        self.n_iter_ = len(self.history_)
-        self._store_model(net.module_)
 
     def _store_model(self, model: PretrainingModel) -> None:
         self.model_ = model.eval()

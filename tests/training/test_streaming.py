@@ -28,7 +28,6 @@ from dare_sklearn.signals.resampling import resample
 from dare_sklearn.signals.sources import Defaults, find_sources
 from dare_sklearn.training import reading
 from dare_sklearn.training.pretrain import PretrainNet
-from dare_sklearn.training.reading import How
 from dare_sklearn.training.windows import WindowStore, prepare
 
 NAMES = ["Fz", "C3", "C4", "Pz"]
@@ -88,14 +87,11 @@ def load(path, preload=True):
 
 def windows_of(X, window_s=0.5, robust_scale=None):
     """Windows of a corpus, per montage; whether they lie on disk; how many were left out."""
-    errors = reading.OnError("raise")
-    sources, _ = reading.find_sources([X], errors)
+    reader = reading.Reader(get_config("nano"), robust_scale=robust_scale, unit="V")
+    sources, _ = reading.find_sources([X], reader)
     store = WindowStore(None)
     try:
-        done = prepare(
-            sources, How(None, None, "V", robust_scale, get_config("nano")), window_s=window_s,
-            unknown="interpolate", errors=errors, store=store,
-        )  # fmt: skip
+        done = prepare(sources, reader, store, window_s=window_s, unknown="interpolate")
         its = [montage.windows for montage in done.montages]
         its = [windows[np.arange(len(windows))] for windows in its]
     finally:

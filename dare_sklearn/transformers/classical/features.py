@@ -17,11 +17,10 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from ...base.input import SignalInputMixin
+from ...base.input import SIGNAL_CONSTRAINTS, SignalInputMixin
 from ...base.state import PlainStateMixin, whole_or_not_at_all
 from ...signals.container import Signals
 from ...signals.resampling import resample, resampled_length
-from ...signals.validation import UNITS
 
 BLOCK = 256  # epochs that are computed together, so that signals on disk stay there
 RATE = Interval(Real, 0, None, closed="neither")
@@ -46,11 +45,7 @@ class SignalTransformer(SignalInputMixin, PlainStateMixin, TransformerMixin, Bas
 
     _needs_ch_names = False
     _fitted_attribute = "n_chans_in_"
-    _parameter_constraints: ClassVar[dict] = {
-        "ch_names": ["array-like", tuple, None],
-        "sfreq": [RATE, None],
-        "unit": [StrOptions(set(UNITS))],
-    }
+    _parameter_constraints: ClassVar[dict] = SIGNAL_CONSTRAINTS
 
     @whole_or_not_at_all
     def fit(self, X: Any, y: Any = None) -> SignalTransformer:
