@@ -282,7 +282,7 @@ class _FrozenReading(nn.Module):
             raise ValueError("adaptation='linear' of DAREModel needs the channels: pass chs_info.")
         names = canonical_names([channel["ch_name"] for channel in chs_info], "chs_info")
         with about("DAREModel"):
-            names, matrix = plan_channels(names, positions=info_positions(chs_info))
+            names, matrix = plan_channels(names, positions=info_positions(chs_info), choice=False)
         self.encoder, self.views = encoder.requires_grad_(False), views
         matrix = None if matrix is None else torch.from_numpy(matrix)
         self.register_buffer("matrix", matrix, persistent=False)

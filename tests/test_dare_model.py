@@ -255,6 +255,13 @@ def test_linear_reads_what_the_embedder_reads(folder, views):
     assert model(x).shape == (4, 2) and model.get_output_shape() == (1, 2)
 
 
+def test_linear_advises_no_parameter_that_it_lacks():
+    with pytest.warns(UserWarning, match="DAREModel: .* interpolated: TP9 -> TP7.$"):
+        linear_model()
+    with pytest.raises(ValueError, match="10-10 system, or leave them out.$"):
+        linear_model(chs_info=mne.create_info(["C3", "X1"], 128.0, "eeg")["chs"])
+
+
 def test_linear_trains_the_head_and_nothing_else():
     model = linear_model(["C3", "Cz", "C4"]).train()
     assert not model.backbone.encoder.training

@@ -14,6 +14,7 @@ from sklearn.metrics import check_scoring
 from sklearn.utils import Bunch, check_random_state
 
 from ..estimators.base import ProbeEstimator
+from ..signals.electrodes import electrode_name
 from ..signals.mne_objects import is_epochs, replace_data
 
 STEP = 0.01  # of the gain of a channel, where gradients are taken by differences
@@ -149,11 +150,11 @@ def gradient_relevance(estimator: Any, X: Any, *, target: Any = None) -> Bunch:
     """
     data, put_back = _take_data(X, "gradient_relevance")
     read = estimator.predict if is_regressor(estimator) else _decision_function(estimator)
-    chosen = _chosen(estimator, read(X), target)
     ch_names = getattr(X, "ch_names", None)
     if isinstance(estimator, ProbeEstimator) and hasattr(estimator, "module_"):
-        relevance, ch_names = _by_torch(estimator, X, chosen)
+        relevance, ch_names = _by_torch(estimator, X, target)
     else:
+        chosen = _chosen(estimator, read(X), target)
         relevance = np.empty(data.shape[:2])
         for channel in range(data.shape[1]):
             ends = []
@@ -208,8 +209,8 @@ def _explained(scores: Any, chosen: np.ndarray) -> Any:
     return scores * chosen if scores.ndim == 1 else scores[np.arange(len(chosen)), chosen]
 
 
-def _by_torch(estimator: Any, X: Any, chosen: np.ndarray) -> tuple[np.ndarray, list[str] | None]:
-    """Gradient times input of a probe's network, and the names of its channels."""
+def _by_torch(estimator: Any, X: Any, target: Any) -> tuple[np.ndarray, list[str] | None]:
+    """Gradient times input of a probe's network, and the names of its channels as X has them."""
     windows = estimator._load(X)
     network = estimator._network(windows)
     parts = []
@@ -221,8 +222,11 @@ def _by_torch(estimator: Any, X: Any, chosen: np.ndarray) -> tuple[np.ndarray, l
             scores = scores[:, 0] * estimator.y_scale_
         elif scores.shape[1] == 2:  # as in decision_function
             scores = scores[:, 1] - scores[:, 0]
-        explained = _explained(scores, torch.from_numpy(chosen[part]))
+        chosen = _chosen(estimator, scores.detach().numpy(), target)
+        explained = _explained(scores, torch.from_numpy(chosen))
         (gradient,) = torch.autograd.grad(explained.sum(), x)
         parts.append((x.detach() * gradient).sum(dim=-1).double().numpy())
-    names = windows.signals.ch_names
-    return np.concatenate(parts), None if names is None else list(names)
+    names, given = windows.signals.ch_names, getattr(X, "ch_names", ())
+    spelled = {electrode_name(name): name for name in given}
+    names = None if names is None else [spelled.get(name, name) for name in names]
+    return np.concatenate(parts), names

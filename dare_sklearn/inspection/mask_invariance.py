@@ -13,6 +13,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, validate_params
 from torch.nn import functional as F
 
+from ..base.encoder import resolve_encoder
 from ..signals.electrodes import ELECTRODES
 from ..signals.errors import about
 from ..signals.grid import Windows
@@ -103,10 +104,9 @@ def mask_invariance(
         encoder = getattr(encoder, "encoder_", encoder.encoder)
     layout = {"ch_names": ch_names, "sfreq": sfreq, "unit": unit}
     if not isinstance(encoder, torch.nn.Module):
-        embedder = DAREEmbedder(
-            encoder, unknown_channels=unknown_channels, random_state=random_state, **layout
-        )
-        encoder = embedder.fit(X).encoder_
+        embedder = DAREEmbedder(encoder, random_state=random_state, **layout)
+        embedder._validate_params()
+        encoder = resolve_encoder(embedder, X)
     with about("mask_invariance"):
         windows = Windows(read_signals(X, **layout), encoder.config, unknown=unknown_channels)
         data, index = windows.load(), windows.rows

@@ -83,14 +83,16 @@ def plan_channels(
     *,
     positions: Mapping[str, np.ndarray] | None = None,
     unknown: str = "interpolate",
+    choice: bool = True,
 ) -> tuple[list[str], np.ndarray | None]:
     """Plan how a montage (canonical names) reaches the encoder; no channel gets another one's name.
 
     A channel that the encoder knows is passed on as it is. Every other one, if its position is
     known, stands for the nearest electrode of the table that was not recorded itself: the signal
     there is interpolated (spherical splines) from all channels of the montage. The recording's own
-    `positions` count where names contradict them. Returns the electrodes of the table that the
-    encoder gets, and the map ``(n_electrodes, n_chans)`` that makes their signals (None: identity).
+    `positions` count where names contradict them. Messages advise another `unknown` if the user has
+    the `choice`. Returns the electrodes of the table that the encoder gets, and the map
+    ``(n_electrodes, n_chans)`` that makes their signals (None: identity).
     """
     source, distrusted = place(ch_names, positions)
     known = [n for n in ch_names if electrode_index(n) is not None and n not in distrusted]
@@ -116,10 +118,11 @@ def plan_channels(
         return known, keep
     lost = [name for name in strangers if name not in source]
     if lost:
+        drop = "pass unknown_channels='drop' to leave them out" if choice else "leave them out"
         raise SignalError(
             f"the encoder knows neither the channels {listed(lost)} nor their positions (X)."
             f"{_about_pairs(lost)} Set a montage on the MNE object, name channels by electrodes of "
-            "the 10-10 system, or pass unknown_channels='drop' to leave them out."
+            f"the 10-10 system, or {drop}."
         )
     moved, spare = {}, {}
     for name, target in _nearest(strangers, source).items():  # closest first
@@ -133,7 +136,7 @@ def plan_channels(
         there = ", ".join(f"{name} ({target})" for name, target in spare.items())
         part = f"no electrode of the encoder's table is free near {there}: left out"
         parts.append(f"{part} but as sources of that interpolation" if moved else part)
-    tell("; ".join(parts) + "." + _OTHERWISE)
+    tell("; ".join(parts) + "." + _OTHERWISE * choice)
     names = known + list(moved.values())
     return names, spline_matrix(source, names, distrusted)
 

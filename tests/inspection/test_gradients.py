@@ -116,6 +116,7 @@ def test_epochs_and_their_figure():
     y = epochs.metadata["label"].to_numpy()
     clf = DAREClassifier(None, random_state=0).fit(epochs, y)
     found = gradient_relevance(clf, epochs)
+    assert found.ch_names == epochs.ch_names
     # the channels that are left have the say
     with pytest.warns(UserWarning, match="lacks 1 of the"):
         fewer = gradient_relevance(clf, epochs.copy().drop_channels(epochs.ch_names[:1]))

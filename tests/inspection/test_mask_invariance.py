@@ -49,6 +49,13 @@ def test_against_embeddings_computed_apart(epochs):
     assert row["retrieval"] == pytest.approx((cosine.argmax(1) == np.arange(len(cosine))).mean())
 
 
+def test_a_warning_is_given_once(epochs):
+    strange = epochs.copy().rename_channels({"Fp1": "AFz"})
+    with pytest.warns(UserWarning, match="does not know are left out: AFZ") as caught:
+        mask_invariance(None, strange, overlaps=[0.0], n_draws=1, random_state=0)
+    assert len(caught) == 1
+
+
 def test_same_draws_for_every_encoder(epochs):
     one = mask_invariance(None, epochs, n_draws=2, random_state=0)
     encoder = DAREEmbedder(None, random_state=5).fit(epochs).encoder_
