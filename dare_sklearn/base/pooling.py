@@ -28,6 +28,7 @@ STRIDE = 16  # samples between the overlapping patches of "power"
 # Variance of a learned filter's output below what amplifiers resolve: a flat channel stays finite.
 FLOOR = 1e-5
 SINGULAR = 1e-10
+ROUNDING = 1e-6  # of tangent vectors of float32 tokens
 RIDGE = 1e-5  # of covariances that are 1 on average
 # Filters of "bands" and "evoked", and samples between the windows of "bands".
 N_BANDS, BAND_STRIDE = 16, 8
@@ -313,13 +314,19 @@ class TokenTangentSpace(BaseEstimator):
         totals = [own.sum() for own in weights if own.any()]
         space = _tangent_space().fit(np.stack(means), sample_weight=np.array(totals))
         self.reference_ = np.ascontiguousarray(space.reference_)
-        return np.concatenate([space.transform(batch).astype(np.float32) for batch in batches])
+        return np.concatenate([self._vectors(batch) for batch in batches])
 
     def transform(self, tokens: np.ndarray) -> np.ndarray:
         """Tangent vectors ``(n_epochs, n_chans * (n_chans + 1) / 2)``, float32."""
+        return self._vectors(token_covariances(tokens, self.mean_token_))
+
+    def _vectors(self, covariances: np.ndarray) -> np.ndarray:
         space = _tangent_space()
         space.reference_ = self.reference_
-        return space.transform(token_covariances(tokens, self.mean_token_)).astype(np.float32)
+        vectors = space.transform(covariances).astype(np.float32)
+        # less is rounding: two epochs, each as far from their mean, have the same covariance
+        vectors[np.abs(vectors) < ROUNDING] = 0
+        return vectors
 
 
 class BandSpace(BaseEstimator):

@@ -25,6 +25,7 @@ from sklearn.base import BaseEstimator
 from xxhash import xxh3_128_hexdigest
 
 from ..base.input import SignalInputMixin
+from ..signals.container import digest_epochs
 from ..signals.mne_objects import is_epochs
 
 # parameters that change no result
@@ -127,6 +128,16 @@ def digest_signals(X: Any) -> str:
     return digest(*_parts(X))
 
 
+def digest_each(X: Any) -> list[bytes]:
+    """A hash of the values of every epoch of mne.Epochs, a list of them, or an array; else none."""
+    if isinstance(X, list) and all(map(is_epochs, X)):
+        return [digest for part in X for digest in digest_each(part)]
+    if is_epochs(X):
+        blocks = _blocks(len(X), lambda i: X.get_data(item=i, copy=False, verbose="error"))
+        return [digest for block in blocks for digest in digest_epochs(block)]
+    return list(digest_epochs(X)) if isinstance(X, np.ndarray) and X.ndim == 3 else []
+
+
 def _function(function: Any) -> str:
     """Name and source of a function, and the values that it carries."""
     name = f"{function.__module__}.{function.__qualname__}"
@@ -180,7 +191,8 @@ def _parts(X: Any) -> Iterator[str]:
         kinds = [X.ch_names, X.get_channel_types(), X.info["bads"], places]
         yield describe([*kinds, X.info["sfreq"], X.tmin, X.events])
         yield joblib.hash(X.metadata)
-        yield from _blocks(len(X), lambda i: X.get_data(item=i, copy=False, verbose="error"))
+        blocks = _blocks(len(X), lambda i: X.get_data(item=i, copy=False, verbose="error"))
+        yield from map(describe, blocks)
     elif torch is not None and isinstance(X, torch.Tensor):
         yield describe(X.detach().cpu().numpy())
     elif isinstance(X, list | tuple):
@@ -196,14 +208,14 @@ def _parts(X: Any) -> Iterator[str]:
             where = {name: np.asarray(xyz) for name, xyz in source.positions.items()}
             yield describe([source.ch_names, source.sfreq, source.ignored, where])
             read = getattr(source.data, "read", source.data.__getitem__)
-            yield from _blocks(len(source.data), read)
+            yield from map(describe, _blocks(len(source.data), read))
     else:
         yield joblib.hash(X) if isinstance(X, pd.DataFrame | pd.Series) else describe(X)
 
 
-def _blocks(n_epochs: int, read: Callable[[np.ndarray], Any]) -> Iterator[str]:
+def _blocks(n_epochs: int, read: Callable[[np.ndarray], Any]) -> Iterator[np.ndarray]:
     for start in range(0, n_epochs, _BLOCK):
-        yield describe(np.asarray(read(np.arange(start, min(start + _BLOCK, n_epochs)))))
+        yield np.asarray(read(np.arange(start, min(start + _BLOCK, n_epochs))))
 
 
 class Finished:

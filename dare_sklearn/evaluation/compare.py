@@ -20,7 +20,15 @@ from sklearn.utils.parallel import Parallel, delayed
 from tqdm.auto import tqdm
 
 from ..training.checkpoint import plain
-from ._identity import Finished, code_of, describe, digest, digest_signals, versions
+from ._identity import (
+    Finished,
+    code_of,
+    describe,
+    digest,
+    digest_each,
+    digest_signals,
+    versions,
+)
 from .cells import Data, Fold, n_rows, run_cell
 
 WHICH = ("dataset", "pipeline", "fold", "subject", "n_subjects", "n_train", "n_test")
@@ -177,6 +185,7 @@ def compare(
     scorers = check_scorers(pipelines, scoring)
     stratify = all(map(is_classifier, pipelines.values()))
     folds = _folds(cv, data.y, data.groups, stratify, "cv")
+    _tell_copies(data.X, folds)
     if grids:
         _add_inner_folds(folds, data, inner_cv, stratify)
     cells: list[tuple[str, Fold, Finished | None]] = []
@@ -373,6 +382,23 @@ def _folds(
     if not folds:
         raise ValueError(f"{name} of compare gives no folds.")
     return folds
+
+
+def _tell_copies(X: Any, folds: list[Fold]) -> None:
+    """Warn of test epochs that are among the training epochs too, under another number."""
+    digests = digest_each(X)
+    if len(set(digests)) == len(digests):
+        return
+    _, same = np.unique(digests, return_inverse=True)
+    copies = [np.isin(same[fold.test], same[fold.train]).sum() for fold in folds]
+    if any(copies):
+        warnings.warn(
+            f"{sum(copies)} of {sum(len(fold.test) for fold in folds)} test epochs are exact "
+            "copies of training epochs of their fold, which give them away: leave copies out, or "
+            "keep them in one group.",
+            UserWarning,
+            stacklevel=4,
+        )
 
 
 def _add_inner_folds(folds: list[Fold], data: Data, inner_cv: Any, stratify: bool) -> None:

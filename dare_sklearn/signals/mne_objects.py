@@ -12,9 +12,11 @@ import numpy as np
 
 from .container import LazyEpochs, Signals
 from .electrodes import electrode_name, not_eeg
-from .errors import SignalError, SignalTypeError
-from .interpolation import info_positions
+from .errors import SignalError, SignalTypeError, listed, tell
+from .interpolation import info_positions, template_positions
 from .recordings import lazy_recording
+
+MOVED = 0.01  # metres between places of an electrode that are not the same
 
 
 def is_raw(X: Any) -> bool:
@@ -63,6 +65,7 @@ def from_epochs(objects: list) -> Signals:
     counts = tuple(map(len, objects))
     if not sum(counts):
         raise SignalError("X has 0 sample(s): all epochs are dropped, and 1 is required.")
+    _tell_moved(objects)
     if all(epochs.preload for epochs in objects):
         blocks = [epochs.get_data(picks=picks, copy=False) for epochs in objects]
         data = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
@@ -78,6 +81,34 @@ def from_epochs(objects: list) -> Signals:
         name=os.path.basename(file) if file and len(objects) == 1 else "",
         **describe(first.info, picks),
     )
+
+
+def _tell_moved(objects: list) -> None:
+    """Warn of electrodes that only their positions place, and which these put in several places."""
+    known, first = template_positions(), objects[0].info["chs"]
+    strange = [i for i, ch in enumerate(first) if electrode_name(ch["ch_name"]) not in known]
+    if not strange:
+        return
+    places = np.array([[epochs.info["chs"][i]["loc"][:3] for i in strange] for epochs in objects])
+    with np.errstate(invalid="ignore"):  # NaN: no position
+        moved = (np.linalg.norm(places - places[0], axis=2) > MOVED).any(axis=0)
+    if moved.any():
+        names = [first[i]["ch_name"] for i in np.array(strange)[moved]]
+        tell(
+            f"the montages of X put {listed(names, 4)} in different places (people were "
+            "digitised, say), and all epochs are read as by the first one: bring them to one "
+            "montage (interpolate_to), or transform each by itself."
+        )
+
+
+def tell_times(objects: list) -> None:
+    """Warn of epochs that begin at different times."""
+    begins = sorted({round(epochs.tmin, 6) for epochs in filter(is_epochs, objects)})
+    if len(begins) > 1:
+        tell(
+            f"the epochs of X begin at different times ({listed(begins, 4)} s), and are read as if "
+            "they began at one: crop them alike, if it matters when something happens."
+        )
 
 
 def event_codes(X: Any, known: dict[str, int]) -> dict[str, int]:

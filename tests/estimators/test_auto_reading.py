@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import warnings
 
 import numpy as np
 import pytest
@@ -50,6 +51,17 @@ def test_left_from_right_in_new_epochs(epochs, y):
     train, test = np.arange(len(y)) % 3 > 0, np.arange(len(y)) % 3 == 0
     clf = DAREClassifier(adaptation="linear").fit(epochs[train], y[train])
     assert clf.score(epochs[test], y[test]) > 0.65
+
+
+@pytest.mark.parametrize("pooling", ["auto", "covariance"])
+def test_two_epochs_give_no_certainty(epochs, y, pooling):
+    """Taken from their mean, the tokens of both have one covariance, to rounding."""
+    two = [np.flatnonzero(y == label)[0] for label in np.unique(y)]
+    clf = DAREClassifier(adaptation="linear", pooling=pooling, views="electrodes")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of views, which "auto" does not read
+        proba = clf.fit(epochs[two], y[two]).predict_proba(epochs[:20])
+    assert proba.min() > 0.4
 
 
 def test_lost_electrodes(epochs, y):

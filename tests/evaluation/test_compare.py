@@ -263,6 +263,18 @@ def test_mne_epochs_and_lists_of_them():
     np.testing.assert_array_equal(array, found)
 
 
+def test_copies_across_a_fold_are_reported():
+    data, epochs, y = amplitudes()
+    twice = np.r_[:24, 3, 4]
+    folds = [(np.arange(4, 24), np.arange(4)), (np.arange(20), np.arange(20, 26))]
+    inputs = [epochs[twice], [epochs[i] for i in twice], data[twice] * 1e6]
+    for X, layout in zip(inputs, [{}, {}, {"sfreq": 64, "unit": "uV"}], strict=True):
+        with pytest.warns(UserWarning, match="2 of 10 test epochs are exact copies of training"):
+            compare(power(**layout), X, y[twice], cv=folds)
+        apart = [(rows, test[test < 24]) for rows, test in folds]
+        compare(power(**layout), X, y[twice], cv=apart)  # without a warning
+
+
 def test_cells_in_several_processes(table):
     X, y = table
     options = {"groups": GROUPS, "cv": 2, "inner_cv": 2, "param_grids": {"lr": {"C": [0.1, 1.0]}}}

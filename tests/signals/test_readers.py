@@ -263,6 +263,26 @@ def test_mixed_parts(microvolts, epochs):
     assert sorted(part.data.shape for part in parts) == [(5, 2, 64), (5, 3, 64), (5, 3, 64)]
 
 
+def test_epochs_that_begin_at_different_times_are_reported(epochs):
+    later = epochs.copy().shift_time(0.5)
+    own = {"ch_names": None, "sfreq": None, "unit": "auto"}
+    with pytest.warns(UserWarning, match=r"begin at different times \(0.0, 0.5 s\)"):
+        assert read([epochs, later], **own).n_epochs == 10
+    DAREPretrainer(max_epochs=0, window_s=0.5).fit([epochs, later])  # which times say nothing to
+
+
+def test_electrodes_without_a_place_of_their_own_in_the_table_have_one(microvolts):
+    caps = []
+    for shift in (0.0, 0.02):
+        cap = make_epochs(microvolts, ["Cz", "E1", "E2"])
+        places = {"Cz": [0, 0, 0.13], "E1": [0.08, shift, 0.04], "E2": [-0.08, 0, 0.04]}
+        caps.append(cap.set_montage(mne.channels.make_dig_montage(places, coord_frame="head")))
+    own = {"ch_names": None, "sfreq": None, "unit": "auto"}
+    read([caps[0][0], caps[0][1]], **own)
+    with pytest.warns(UserWarning, match="montages of X put E1 in different places"):
+        read(caps, **own)
+
+
 def test_dropped_epochs(epochs):
     epochs.drop([0, 3], verbose="error")
     assert read(epochs, ch_names=None, sfreq=None, unit="auto").n_epochs == 3
