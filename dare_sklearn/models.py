@@ -145,10 +145,16 @@ class DAREModel(EEGModuleMixin, nn.Module):
             sfreq=sfreq,
         )
         del n_outputs, n_chans, chs_info, n_times, input_window_seconds, sfreq
-        _check_choice("adaptation", adaptation, Adaptation)
-        _check_choice("views", views, Views)
-        _check_choice("spatial_init", spatial_init, SpatialInit)
-        _check_choice("unit", unit, Unit)
+        for name, value, choices in (
+            ("adaptation", adaptation, get_args(Adaptation)),
+            ("views", views, get_args(Views)),
+            ("spatial_init", spatial_init, get_args(SpatialInit)),
+            ("unit", unit, get_args(Unit)),
+        ):
+            if value not in choices:
+                raise ValueError(
+                    f"{name} of DAREModel must be one of {list(choices)}, got {value!r}."
+                )
         if spatial_layers < 1:
             raise ValueError(f"spatial_layers of DAREModel must be positive, got {spatial_layers}.")
         if temporal_kernel is not None and (temporal_kernel < 1 or temporal_kernel % 2 == 0):
@@ -162,9 +168,13 @@ class DAREModel(EEGModuleMixin, nn.Module):
         self.unit = unit
         self._scale_checked = False
 
-        network = _untrained(size) if encoder is None else load_encoder(encoder)
-        config = network.config
-        if encoder is not None:
+        if encoder is None:
+            config = DAREConfig.from_dict(size) if isinstance(size, dict) else get_config(size)
+            network = Encoder(config)
+            init_weights(network)
+        else:
+            network = load_encoder(encoder)
+            config = network.config
             # Another machine has no such path, and the weights are in the state dict: what is
             # saved of this model must build the same shapes without the encoder's file.
             for saved in (self._braindecode_init_kwargs, getattr(self, "_hub_mixin_config", None)):
@@ -185,7 +195,10 @@ class DAREModel(EEGModuleMixin, nn.Module):
             targets = target_electrodes(target_channels)
             start = None
             if spatial_init == "spline" and spatial_layers == 1 and self._chs_info is not None:
-                start = _spatial_start(self._chs_info, targets)
+                names = canonical_names([its["ch_name"] for its in self._chs_info], "chs_info")
+                with about("DAREModel"):
+                    start = spline_start(names, info_positions(self._chs_info), targets)
+                start = None if start is None else torch.from_numpy(start)
             self.backbone = ConvLinearProbe(
                 network,
                 n_chans=self.n_chans,
@@ -300,19 +313,6 @@ class _FrozenReading(nn.Module):
         return self.encoder.forward_electrodes(x, self.rows).flatten(1, 2)
 
 
-def _spatial_start(chs_info: list[dict[str, Any]], targets: tuple[str, ...]) -> Tensor | None:
-    names = canonical_names([channel["ch_name"] for channel in chs_info], "chs_info")
-    with about("DAREModel"):
-        start = spline_start(names, info_positions(chs_info), targets)
-    return None if start is None else torch.from_numpy(start)
-
-
-def _untrained(size: str | dict[str, Any]) -> Encoder:
-    encoder = Encoder(DAREConfig.from_dict(size) if isinstance(size, dict) else get_config(size))
-    init_weights(encoder)
-    return encoder
-
-
 def _resampling_matrix(n_times: int, sfreq: float, target: float, n_samples: int) -> Tensor | None:
     """What `resample` does, which is linear, as a matrix; None where the rates are the same."""
     if np.isclose(sfreq, target, rtol=1e-9):  # as in `resample`
@@ -339,11 +339,4 @@ def _warn_of_scale(x: Tensor, unit: str) -> None:
             f"deviation of {spread:.3g} µV, which is not EEG ({low} to {high:g} µV): {advice}.",
             UserWarning,
             stacklevel=3,
-        )
-
-
-def _check_choice(name: str, value: Any, choices: Any) -> None:
-    if value not in get_args(choices):
-        raise ValueError(
-            f"{name} of DAREModel must be one of {list(get_args(choices))}, got {value!r}."
         )

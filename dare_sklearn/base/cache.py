@@ -27,7 +27,7 @@ from ..modules.encoder import Encoder
 from ..signals.container import digest_epochs
 from ..signals.errors import tell
 from ..signals.validation import Summary, summarize
-from ..training.seeds import fork_safe
+from ..training.device import fork_safe
 from ..weights.files import in_place_of
 
 MEMORY = "memory"

@@ -30,7 +30,7 @@ from ..training.device import (
     resolve_precision,
     run_in_batches,
 )
-from .cache import EpochCache, encoder_digest
+from .cache import encoder_digest
 from .input import SIGNAL_CONSTRAINTS
 from .pooling import VIEWS, Reading, TokenTangentSpace, principal_filters, read_rows
 
@@ -54,22 +54,16 @@ def embed_each(estimator: Any, windows: Windows, work: Callable[[np.ndarray], An
     batches are halved where it runs out. With a ``cache``, epochs that were embedded before are not
     embedded again.
     """
-    network = _Network(estimator, windows.rows)
-    shown = vars(estimator).get("verbose")
-    cache = estimator._open_cache()
+    network, bar = _Network(estimator, windows), None
 
     def embed(start: int, stop: int) -> Any:
-        if cache is None:
-            rows = network.run(windows[start:stop])
-        else:
-            rows = _through(cache, network, windows, start, stop)
-        done = work(rows)
+        done = work(network.rows(start, stop))
         if bar is not None:
             bar.update(stop - start)
         return done
 
-    # a bar that is switched off starts its thread too
-    bar = tqdm(desc="embedding", total=len(windows), leave=False, unit="epoch") if shown else None
+    if vars(estimator).get("verbose"):  # a bar that is switched off starts its thread too
+        bar = tqdm(desc="embedding", total=len(windows), leave=False, unit="epoch")
     with estimator._asking(), compute_threads(n_threads_to_embed()), bar or nullcontext():
         return run_in_batches(embed, len(windows), estimator.batch_size)
 
@@ -80,8 +74,9 @@ class _Network:
     `settings` is a hash of everything but the windows that an embedding depends on.
     """
 
-    def __init__(self, estimator: Any, rows: np.ndarray) -> None:
-        self.reading = Reading.of(estimator)
+    def __init__(self, estimator: Any, windows: Windows) -> None:
+        self.reading, self.cache = Reading.of(estimator), estimator._open_cache()
+        self.windows, rows = windows, windows.rows
         encoder, self.device = estimator.encoder_, resolve_device(estimator.device)
         self.precision = resolve_precision(estimator.precision, self.device)
         self.channels = torch.from_numpy(rows).to(self.device)
@@ -92,8 +87,13 @@ class _Network:
         self.forward = torch.compile(self.encoder) if compiled else self.encoder
         # a pretrainer of several layouts has no electrodes that epochs could lack
         fitted = vars(estimator).get("electrodes_") if self.reading.electrodes else None
-        fitted = None if fitted == electrodes_of(rows) else fitted
-        self.fill = None if fitted is None else _fill(electrodes_of(rows), fitted, self.device)
+        names, self.fill = electrodes_of(rows), None
+        fitted = None if fitted == names else fitted
+        if fitted is not None:  # those that epochs lack are interpolated
+            template = template_positions()
+            matrix = spline_matrix({name: template[name] for name in names}, fitted)
+            fill = torch.from_numpy(matrix), torch.from_numpy(electrode_rows(fitted))
+            self.fill = tuple(part.to(self.device) for part in fill)
         how = (rows.tolist(), fitted, self.reading, self.precision, compiled, str(self.device))
         how = (__version__, torch.__version__, *how)  # what a folder holds may be years old
         self.settings = xxh3_128(repr((encoder_digest(encoder), how)).encode()).digest()
@@ -121,48 +121,37 @@ class _Network:
             )
         return rows
 
+    def rows(self, start: int, stop: int) -> np.ndarray:
+        """Features of some epochs: from the cache, or computed and put there.
 
-def _through(
-    cache: EpochCache, network: _Network, windows: Windows, start: int, stop: int
-) -> np.ndarray:
-    """Rows of epochs: from the cache, or computed and put there.
-
-    Epochs are known by their values as they were recorded, so that those that are found need not be
-    brought to the encoder's grid.
-    """
-    data, how = windows.signals.data, network.settings + windows.digest()
-    digests = getattr(data, "digests", None)
-    if digests is None:
-        data, start = data[start:stop], 0
-        digests = digest_epochs(data)
-    else:  # of values that are not yet microvolts
-        digests, how = digests[start:stop], how + data.unit.encode()
-    keys = [digest + how for digest in digests]
-    found = cache.get(keys)
-    # an epoch may stand there twice (sampling with replacement), and is computed once
-    absent = {key: i for i, key in enumerate(keys) if found[i] is None}
-    new: dict[bytes, np.ndarray] = {}
-    if absent:
-        rows = network.run(windows.bring(data[[start + i for i in absent.values()]]))
-        cache.put(list(absent), rows)
-        new = dict(zip(absent, rows, strict=True))
-    pairs = zip(keys, found, strict=True)
-    return np.array([new[key] if row is None else row for key, row in pairs])
+        The cache knows epochs by their values as they were recorded, so that those that are found
+        need not be brought to the encoder's grid.
+        """
+        if self.cache is None:
+            return self.run(self.windows[start:stop])
+        data, how = self.windows.signals.data, self.settings + self.windows.digest()
+        digests = getattr(data, "digests", None)
+        if digests is None:
+            data, start = data[start:stop], 0
+            digests = digest_epochs(data)
+        else:  # of values that are not yet microvolts
+            digests, how = digests[start:stop], how + data.unit.encode()
+        keys = [digest + how for digest in digests]
+        found = self.cache.get(keys)
+        # an epoch may stand there twice (sampling with replacement), and is computed once
+        absent = {key: i for i, key in enumerate(keys) if found[i] is None}
+        new: dict[bytes, np.ndarray] = {}
+        if absent:
+            rows = self.run(self.windows.bring(data[[start + i for i in absent.values()]]))
+            self.cache.put(list(absent), rows)
+            new = dict(zip(absent, rows, strict=True))
+        pairs = zip(keys, found, strict=True)
+        return np.array([new[key] if row is None else row for key, row in pairs])
 
 
 def electrodes_of(rows: np.ndarray) -> tuple[str, ...]:
     """Names of the electrodes in these rows of the table."""
     return tuple(ELECTRODES[row] for row in rows)
-
-
-def _fill(
-    names: tuple[str, ...], fitted: tuple[str, ...], device: torch.device
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Interpolation of the fitted electrodes that epochs lack, and the rows of all of them."""
-    template = template_positions()
-    matrix = spline_matrix({name: template[name] for name in names}, fitted)
-    rows = torch.from_numpy(electrode_rows(fitted))
-    return torch.from_numpy(matrix).to(device), rows.to(device)
 
 
 def fit_features(estimator: Any, windows: Windows, weight: np.ndarray | None = None) -> np.ndarray:

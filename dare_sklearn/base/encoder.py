@@ -11,7 +11,7 @@ from sklearn.utils._param_validation import HasMethods
 
 from ..modules.config import DAREConfig, get_config
 from ..modules.encoder import Encoder
-from ..training.seeds import draw_seeds, torch_seed
+from ..training.device import draw_seeds, torch_seed
 from ..weights.load import load_encoder
 
 

@@ -33,13 +33,14 @@ from ..signals.mne_objects import event_codes
 from ..training.device import (
     autocast,
     compute_threads,
+    draw_seeds,
     n_threads_of,
     resolve_device,
     run_in_batches,
+    torch_seed,
 )
 from ..training.net import history_frame
 from ..training.probe import ProbeData, hold_out_groups, train_probe
-from ..training.seeds import draw_seeds, torch_seed
 from .modes import unread_params
 from .persistence import load_probe, save_probe
 from .starts import MOST_EPOCHS, VIRTUAL_INITS, start_probe

@@ -139,7 +139,7 @@ class BraindecodeClassifier(ClassifierMixin, BaseEstimator):
         X : array, shape (n_epochs, n_chans, n_times)
         y : array-like, shape (n_epochs,)
         """
-        from ..training.seeds import draw_seeds, torch_seed
+        from ..training.device import draw_seeds, torch_seed
 
         self._validate_params()
         X, y = validate_data(self, X, y, allow_nd=True, dtype=np.float32)

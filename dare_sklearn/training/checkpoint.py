@@ -23,6 +23,7 @@ import json
 import os
 import shutil
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -232,6 +233,7 @@ class CheckpointFolder:
         return sorted(found, key=lambda path: int(path.name))
 
 
+@dataclass(eq=False, repr=False)
 class SaveCheckpoints(Callback):
     """Write a checkpoint after each epoch, every `every` steps, and when training is interrupted.
 
@@ -239,16 +241,11 @@ class SaveCheckpoints(Callback):
     writes nothing: of several processes that train together, only the first one writes.
     """
 
-    def __init__(
-        self,
-        folder: CheckpointFolder | None,
-        run: Mapping[str, Any],
-        sampler: MontageBatches,
-        every: int | None,
-        stop: StopSignals,
-    ) -> None:
-        self.folder, self.run, self.sampler = folder, run, sampler
-        self.every, self.stop = every, stop
+    folder: CheckpointFolder | None
+    run: Mapping[str, Any]
+    sampler: MontageBatches
+    every: int | None
+    stop: StopSignals
 
     def on_train_begin(self, net, **kwargs) -> None:
         self.n_epochs_ = net.n_epochs_done

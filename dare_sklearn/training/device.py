@@ -1,4 +1,4 @@
-"""How networks run: device, precision, threads, and what to do without memory.
+"""How networks run: device, precision, threads, seeds, and what to do without memory.
 
 Sums over epochs are split by thread, so the last bits of what is fitted depend on the number of
 threads. Fits with the smallest networks are short, so they always run on one thread, which also
@@ -17,16 +17,15 @@ from functools import cache
 from typing import Any, TypeVar
 
 import torch
+from sklearn.utils import check_random_state
 from threadpoolctl import ThreadpoolController
 
 from ..modules.config import DAREConfig
 from ..signals.errors import tell
-from .seeds import fork_safe
 
 PRECISIONS = ("auto", "float32", "bfloat16")
 WIDE = 128  # width from which a network uses all of torch's threads
 BUSY = 1.5  # processes that want to run, for each core
-_LOCK = fork_safe(threading.Lock())
 _here = threading.local()  # whether this Python thread is inside a block
 _running, _before = 0, (0, None)  # blocks of all threads; the numbers before the first of them
 Part = TypeVar("Part")
@@ -42,6 +41,24 @@ _PHRASES = (
     "could not create a memory",
 )
 _ADVICE = "free memory, cut shorter epochs, or take a smaller encoder or another device"
+
+
+def fork_safe(lock: Any) -> Any:
+    """A lock that is free in a forked process, even if another thread held it before the fork."""
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=lock._at_fork_reinit)
+    return lock
+
+
+_THREADS = fork_safe(threading.Lock())
+# torch draws initial weights and dropout from generators that all threads share
+_SEEDING = fork_safe(threading.RLock())
+_DRAWING = fork_safe(threading.RLock())
+if hasattr(os, "register_at_fork"):
+    # A fork while a thread draws leaves torch's generator locked in the child for good.
+    os.register_at_fork(before=_DRAWING.acquire, after_in_parent=_DRAWING.release)
+    # torch's own threads do not survive a fork, and torch would wait for them forever
+    os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
 
 
 def resolve_device(device: str) -> torch.device:
@@ -110,7 +127,7 @@ def compute_threads(n_threads: int) -> Iterator[None]:
     if getattr(_here, "inside", False):
         yield
         return
-    with _LOCK:
+    with _THREADS:
         if not _running:
             _before = torch.get_num_threads(), _blas().limit(limits=n_threads)
         _running += 1
@@ -120,7 +137,7 @@ def compute_threads(n_threads: int) -> Iterator[None]:
         yield
     finally:
         _here.inside = False
-        with _LOCK:
+        with _THREADS:
             _running -= 1
             torch.set_num_threads(_before[0])
             if not _running:
@@ -131,6 +148,33 @@ def compute_threads(n_threads: int) -> Iterator[None]:
 def _blas() -> ThreadpoolController:
     """NumPy's and SciPy's BLAS."""
     return ThreadpoolController().select(user_api="blas")
+
+
+def draw_seeds(random_state: Any, n_seeds: int) -> list[int]:
+    """Seeds of `n_seeds` streams; a generator passed as `random_state` is advanced."""
+    rng = check_random_state(random_state)
+    return [int(seed) for seed in rng.randint(2**31 - 1, size=n_seeds)]
+
+
+@contextmanager
+def torch_seed(seed: int, *, brief: bool = False) -> Iterator[None]:
+    """Seed torch inside the block and leave its global generators as they were found.
+
+    Threads take turns, so that each gets the numbers of its own seed; a fork waits for a `brief`
+    block, which only draws. CUDA is not started, since a forked process could not use it again.
+    """
+    n_gpus, started = torch.cuda.device_count(), torch.cuda.is_initialized()
+    turn = _DRAWING if brief else nullcontext()
+    try:
+        with _SEEDING, turn, torch.random.fork_rng(devices=range(n_gpus if started else 0)):
+            if n_gpus or torch.backends.mps.is_available():
+                torch.manual_seed(seed)
+            else:  # torch.manual_seed would also take locks of devices that do not exist
+                torch.default_generator.manual_seed(seed)
+            yield
+    finally:
+        if n_gpus and not started:
+            torch.cuda.manual_seed_all(torch.initial_seed())  # its seed when it starts
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -16,7 +16,6 @@ from .checkpoint import TENSORS_NAME, Checkpoint
 from .device import autocast
 from .net import Net, check_finite
 from .processes import Ranks, StopSignals, Together
-from .seeds import torch_generator
 
 
 class PretrainNet(Net):
@@ -172,4 +171,5 @@ def masks_of_step(step: int, n_patches: int, n_chans: int, *, seed: int, **share
 
     `shares` are the shares that `draw_masks` takes.
     """
-    return draw_masks(n_patches, n_chans, torch_generator(seed * 1_000_003 + step), **shares)
+    generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
+    return draw_masks(n_patches, n_chans, generator, **shares)

@@ -19,7 +19,6 @@ from ..modules.probe import project_max_norm
 from ..pretraining.schedules import one_cycle, warmup_cosine
 from .device import autocast, fit_or_name_batch_size, resolve_device
 from .net import Net, check_finite, check_finite_weights, make_callbacks
-from .seeds import torch_generator
 
 # Peak learning rate and weight decay, if the parameters are None.
 PROBE_RATES = (5e-3, 0.01)
@@ -142,7 +141,7 @@ def train_probe(
         precision=recipe.precision,
         device=str(resolve_device(recipe.device)),
         iterator_train__shuffle=True,
-        iterator_train__generator=torch_generator(seed),
+        iterator_train__generator=torch.Generator().manual_seed(seed),
         iterator_train__collate_fn=as_batch,
         iterator_valid__collate_fn=as_batch,
         train_split=predefined_split(held_out) if len(held_out) else None,

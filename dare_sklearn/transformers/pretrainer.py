@@ -24,11 +24,10 @@ from ..pretraining.masks import VISIBLE_SHARE
 from ..pretraining.objective import PretrainingModel
 from ..signals.sources import split_corpus
 from ..training.checkpoint import plain
-from ..training.device import resolve_precision
+from ..training.device import resolve_precision, torch_seed
 from ..training.net import history_frame
 from ..training.processes import is_first
 from ..training.run import TERMS, pretrain
-from ..training.seeds import torch_seed
 from ..weights.load import load_pretraining_model, save_pretraining_model
 from .embedder import EMBEDDING_CONSTRAINTS, EmbeddingMixin
 

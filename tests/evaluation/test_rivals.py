@@ -68,7 +68,7 @@ def test_training_is_that_of_braindecodes_own_classifier():
     from braindecode import EEGClassifier
     from braindecode.models import EEGNet
 
-    from dare_sklearn.training.seeds import draw_seeds, torch_seed
+    from dare_sklearn.training.device import draw_seeds, torch_seed
 
     X, y = task(12)
     ours = eegnet(max_epochs=2).fit(X, y)
