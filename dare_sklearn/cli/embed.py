@@ -20,8 +20,7 @@ Embed epochs with a frozen encoder, and write one row per epoch: the file, the n
 the epoch, its label and metadata where the file has them, and the features (dare_s0_d000, ...).
 
 Continuous recordings are cut into windows of --window seconds, or with --around START STOP around
-their events: a table beside the file (NAME.csv or NAME_events.tsv, with the columns onset and
-label), a stim channel, or annotations. Of files named *-epo.fif, --labels chooses epochs and
+their events (a stim channel or annotations). Of files named *-epo.fif, --labels chooses epochs and
 --around crops them.
 """
 EPILOG = """\
@@ -30,8 +29,7 @@ examples:
   dare-sklearn embed DIR --around -0.2 0.8 --labels target other --band 0.5 40 --out erp.csv
   dare-sklearn embed DIR --encoder my_encoder --pooling flatten --out table.parquet
 
-.parquet needs pyarrow (pip install pyarrow). Text in a .csv that a spreadsheet would run as a
-formula begins with an apostrophe.
+.parquet needs pyarrow (pip install pyarrow).
 """
 _FORMATS = (".csv", ".parquet")
 
@@ -185,7 +183,7 @@ def _from_recording(file: Path, name: str, args: argparse.Namespace) -> tuple[An
 
     raw = open_recording(file, args, keep=True)
     # events are found before channels are picked, among which may be that of the events
-    found = None if args.around is None else find_events(raw, file)
+    found = None if args.around is None else find_events(raw)
     raw = pick_and_filter(raw, file, args)
     sfreq = raw.info["sfreq"]
     if found is None:
@@ -228,11 +226,10 @@ def _wanted(labels: list[str], args: argparse.Namespace) -> list[int]:
 
 def _write(table: Any, out: Path) -> None:
     """Write the table in one step, never half of it."""
-    from ..evaluation.report import write_csv
     from ..weights.files import in_place_of
 
     with in_place_of(out) as part:
         if out.suffix == ".parquet":
             table.to_parquet(part, index=False)
         else:
-            write_csv(table, part)
+            table.to_csv(part, index=False)

@@ -70,15 +70,10 @@ class _Rows(TransformerMixin, BaseEstimator):
 
 
 class Answers:
-    """A fitted pipeline that predicts its test epochs once, however many metrics there are.
+    """A fitted pipeline that predicts its test epochs once, however many metrics there are."""
 
-    `part_of` holds the answers for a larger set of epochs, and the rows of these epochs in it.
-    """
-
-    def __init__(
-        self, estimator: Any, X: Any, part_of: tuple[Answers, np.ndarray] | None = None
-    ) -> None:
-        self._estimator, self._X, self._part_of = estimator, X, part_of
+    def __init__(self, estimator: Any, X: Any) -> None:
+        self._estimator, self._X = estimator, X
         self._known: dict[str, Any] = {}
         self.seconds: float | None = None  # of the first prediction
 
@@ -90,10 +85,7 @@ class Answers:
         def answer(X: Any, *args: Any, **kwargs: Any) -> Any:
             if X is not self._X or args or kwargs:
                 return value(X, *args, **kwargs)
-            if name not in self._known and self._part_of is not None:
-                whole, rows = self._part_of
-                self._known[name] = np.asarray(getattr(whole, name)(whole._X))[rows]
-            elif name not in self._known:
+            if name not in self._known:
                 start = time.perf_counter()
                 self._known[name] = value(X)
                 self.seconds = self.seconds or time.perf_counter() - start
@@ -126,20 +118,20 @@ def run_cell(
             scorer = next(iter(scorers.values()))
             model, best = _search(model, grid, scorer, fold.inner, train)
         fitting = time.perf_counter() - start
-        answers = Answers(model, test.X)
-        parts = {None: (answers, fold.test, test)}
+        parts = {None: (Answers(model, test.X), fold.test, test)}
         if each_subject:
             parts = {}
             for subject in np.unique(test.groups).tolist():
                 rows = np.flatnonzero(test.groups == subject)
                 part = test.take(rows)
-                parts[subject] = Answers(model, part.X, (answers, rows)), fold.test[rows], part
+                parts[subject] = Answers(model, part.X), fold.test[rows], part
         start = time.perf_counter()
         scores = {
             subject: {name: _score(name, scorer, said, of) for name, scorer in scorers.items()}
             for subject, (said, _, of) in parts.items()
         }
-        answering = answers.seconds or time.perf_counter() - start
+        answering = sum(said.seconds or 0.0 for said, _, _ in parts.values())
+        answering = answering or time.perf_counter() - start  # metrics that predict otherwise
         grown = np.maximum(_resident("VmHWM:") - before, 0.0)
         for subject, (said, rows, of) in parts.items():
             # from the test epochs, not the fold's number: equal cells get equal permutations

@@ -206,20 +206,10 @@ def compare(
                 key = digest(common, text, code, describe(rows))
                 finished = Finished(Path(cache_dir), f"{dataset}_{name}", key, text)
             cells.append((name, fold, finished))
-    here = os.getpid()
 
-    def work(number: int) -> tuple[int, dict[str, Any] | str, list[tuple]]:
-        """The number of a cell, its row (or what went wrong), and its warnings."""
-        if os.getpid() == here:
-            return number, row_of(*cells[number]), []
-        # warnings of a worker process would be lost
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            row = row_of(*cells[number])
-        repeated = [(w.category, str(w.message), w.filename, w.lineno) for w in caught]
-        return number, row, list(dict.fromkeys(repeated))
-
-    def row_of(name: str, fold: Fold, finished: Finished | None) -> dict[str, Any] | str:
+    def work(number: int) -> tuple[int, dict[str, Any] | str]:
+        """The number of a cell, and its row or what went wrong."""
+        name, fold, finished = cells[number]
         row = None if finished is None else finished.read()
         if row is None:
             try:
@@ -234,12 +224,12 @@ def compare(
                 )
                 if on_error == "raise":
                     raise RuntimeError(message) from error
-                return message
+                return number, message
             who = {"dataset": dataset, "pipeline": name, **_sizes(fold, data.groups)}
             row = plain({**who, **row})
             if finished is not None:
                 finished.write(row)
-        return {**row, "dataset": dataset, "pipeline": name, "fold": fold.number}
+        return number, {**row, "dataset": dataset, "pipeline": name, "fold": fold.number}
 
     found = Parallel(n_jobs, return_as="generator_unordered")(
         delayed(work)(number) for number in range(len(cells))
@@ -248,10 +238,8 @@ def compare(
     with tqdm(
         total=len(cells), unit="cell", desc=next(iter(pipelines)), disable=not verbose
     ) as bar:
-        for number, row, repeated in found:
+        for number, row in found:
             rows[number] = row
-            for warning in repeated:
-                _tell_again(*warning)
             bar.set_description(next((c[0] for i, c in enumerate(cells) if i not in rows), "done"))
             bar.update()
     for _, row in sorted(rows.items()):
@@ -263,15 +251,6 @@ def compare(
     table = pd.DataFrame(done, columns=[*WHICH, *scorers, *chance, *CALIBRATION, *COSTS])
     table.attrs["scores"] = {name: scorer_name(scorer) for name, scorer in scorers.items()}
     return table
-
-
-def _tell_again(kind: type[Warning], text: str, file: str, line: int) -> None:
-    """Repeat a warning of a worker process, as from its place in the code."""
-    try:
-        message = kind(text)
-    except TypeError:  # not made from a text
-        message = UserWarning(f"{kind.__name__}: {text}")
-    warnings.warn_explicit(message, None, file, line)
 
 
 def _check_pipelines(pipelines: Any, grids: Any = None) -> tuple[dict[str, Any], dict[str, Any]]:

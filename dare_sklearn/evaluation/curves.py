@@ -61,14 +61,14 @@ def learning_curve(
     if not sizes or not all(isinstance(n, Integral) and 1 <= n <= most for n in sizes):
         raise ValueError(f"sizes must be integers from 1 to {most} (of a fold), got {sizes}.")
     seed = compare_options.get("random_state") or 0
-    tables = []
-    for size in sorted(sizes):
-        fewer = [(nested_rows(data.y, fold.train, size, seed), fold.test) for fold in folds]
-        table = compare(pipelines, X, y, **{**compare_options, "cv": fewer})
-        tables.append(table.assign(n_labels=size))
-    table = pd.concat(tables, ignore_index=True)
-    table.attrs = dict(tables[0].attrs)
-    return table
+    fewer = [
+        (nested_rows(data.y, fold.train, size, seed), fold.test)
+        for size in sorted(sizes)
+        for fold in folds
+    ]
+    table = compare(pipelines, X, y, **{**compare_options, "cv": fewer})
+    size, fold = np.divmod(table["fold"].to_numpy(dtype=int), len(folds))
+    return table.assign(fold=fold, n_labels=np.sort(sizes)[size])
 
 
 @validate_params(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import re
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -100,7 +99,7 @@ def report(
     }
     tables = {f"{name}.csv": part for name, part in tables.items() if len(part)}
     for name, part in tables.items():
-        write_csv(part, folder / name)
+        part.to_csv(folder / name, index=False)
     environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True)
     page = environment.get_template("report.html").render(
         title=title,
@@ -116,20 +115,6 @@ def report(
     with in_place_of(folder / "report.html") as part:
         part.write_text(page, encoding="utf-8")
     return folder / "report.html"
-
-
-def write_csv(table: pd.DataFrame, path: Any) -> None:
-    """Write a table with an apostrophe before text that a spreadsheet would run as a formula."""
-
-    def harmless(value: Any) -> Any:
-        risky = isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r"))
-        if not risky or re.fullmatch(r"[+-]?\d+(\.\d*)?", value):  # a number is harmless
-            return value
-        return f"'{value}"
-
-    texts = table.select_dtypes(exclude="number")
-    changed = table.assign(**{name: texts[name].map(harmless) for name in texts})
-    changed.rename(columns=harmless).to_csv(path, index=False)
 
 
 def _dataset(table: pd.DataFrame, verdicts: pd.DataFrame, extra: dict[str, Any]) -> dict[str, Any]:

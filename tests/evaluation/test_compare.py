@@ -284,29 +284,6 @@ def test_cells_in_several_processes(table):
     pd.testing.assert_frame_equal(alone[columns], together[columns])
 
 
-class OddWarning(UserWarning):
-    def __init__(self, *, what):
-        self.what = what
-
-    def __str__(self):
-        return self.what
-
-
-class Warns(DummyClassifier):
-    def fit(self, X, y):
-        warnings.warn("the signals are flat", RuntimeWarning, stacklevel=1)
-        warnings.warn(OddWarning(what="odd"), stacklevel=1)
-        return super().fit(X, y)
-
-
-def test_warnings_of_other_processes_arrive(table):
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        compare({"w": Warns()}, *table, cv=2, n_jobs=2)
-    texts = sorted(str(w.message) for w in caught if w.filename == __file__)
-    assert texts == ["OddWarning: odd"] * 2 + ["the signals are flat"] * 2
-
-
 def test_a_search_cuts_epochs_at_once(monkeypatch):
     """scikit-learn alone cuts them one by one, which takes longer than the search."""
     data, epochs, y = amplitudes()

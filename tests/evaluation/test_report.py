@@ -11,7 +11,6 @@ import pytest
 from matplotlib.figure import Figure
 
 from dare_sklearn.evaluation import report
-from dare_sklearn.evaluation.report import write_csv
 from dare_sklearn.evaluation.verdict import BETTER, OPEN, UNTESTED, WORSE, judge, sentence
 
 SPREAD = 0.02 * np.array([-2, -1.5, -1, -0.5, -0.2, 0.2, 0.5, 1, 1.5, 2])
@@ -172,7 +171,6 @@ def test_tables_beside_the_page(page):
     assert len(pd.read_csv(folder / "verdicts.csv")) == 3
     names = {"scores", "summary", "pairs", "verdicts", "learning_curve", "lost_electrodes"}
     assert {path.stem for path in folder.glob("*.csv")} == names
-    assert "'=second" in set(summary["dataset"])  # not a formula
 
 
 def test_calibration_and_further_figures(tmp_path):
@@ -218,10 +216,3 @@ def test_a_table_without_costs_and_chance(tmp_path):
 def test_what_is_not_a_table(tmp_path):
     with pytest.raises(TypeError, match="table of report must be a table of compare"):
         report([], tmp_path)
-
-
-def test_no_cell_is_a_formula(tmp_path):
-    table = pd.DataFrame({"=a": ["=1+1", "@x", "plain", "+3", "-2"], "n": [-1.0, 2, 3, 4, 5]})
-    write_csv(table, tmp_path / "t.csv")
-    lines = (tmp_path / "t.csv").read_text().splitlines()
-    assert lines == ["'=a,n", "'=1+1,-1.0", "'@x,2.0", "plain,3.0", "+3,4.0", "-2,5.0"]

@@ -1,10 +1,9 @@
-"""Events of recordings: annotations, a stim channel, or a table beside the file."""
+"""Events of recordings: annotations, or a stim channel."""
 
 from __future__ import annotations
 
 import mne
 import numpy as np
-import pandas as pd
 import pytest
 
 from dare_sklearn.signals.files import event_labels, find_events
@@ -31,42 +30,21 @@ def seconds(raw, events):
 
 
 @pytest.mark.parametrize(("stim", "names"), [(False, ["left", "right"]), (True, ["1", "2"])])
-def test_annotations_and_stim_channels(tmp_path, stim, names):
+def test_annotations_and_stim_channels(stim, names):
     raw = make_raw(stim)
-    events, labels = find_events(raw, tmp_path / "one_raw.fif")
+    events, labels = find_events(raw)
     assert labels == names * 6 and set(events[:, 2]) == {1}
     np.testing.assert_allclose(seconds(raw, events), ONSETS)
 
 
-def test_an_empty_stim_channel_hides_no_annotations(tmp_path):
+def test_an_empty_stim_channel_hides_no_annotations():
     raw = make_raw(stim=True)
     raw._data[-1] = 0
-    assert find_events(raw, tmp_path / "one_raw.fif")[1] == ["left", "right"] * 6
+    assert find_events(raw)[1] == ["left", "right"] * 6
 
 
-@pytest.mark.parametrize(("name", "onset", "label"), [
-    ("one_raw.csv", "onset", "label"), ("one_events.tsv", "onset", "trial_type"),
-])  # fmt: skip
-def test_tables_beside_files(tmp_path, name, onset, label):
-    """They go before other events; an empty cell makes no 1 a 1.0."""
-    table = pd.DataFrame({onset: ONSETS, label: [" 1", "2 ", None] * 4})
-    table.to_csv(tmp_path / name, index=False, sep="\t" if name.endswith("tsv") else ",")
-    raw = make_raw(stim=True)
-    events, labels = find_events(raw, tmp_path / "one_raw.fif")
-    assert labels == ["1", "2", ""] * 4
-    np.testing.assert_allclose(seconds(raw, events), ONSETS)
-    assert find_events(raw, tmp_path / "other_raw.fif")[1] == ["1", "2"] * 6
-
-
-@pytest.mark.parametrize("table", [{"when": [1.0]}, {"onset": [None, 1.0], "label": ["a", "b"]}])
-def test_tables_without_what_they_need(tmp_path, table):
-    pd.DataFrame(table).to_csv(tmp_path / "one_raw.csv", index=False)
-    with pytest.raises(ValueError, match=r"one_raw.csv must have the columns onset .*every row"):
-        find_events(make_raw(), tmp_path / "one_raw.fif")
-
-
-def test_no_events(tmp_path):
-    events, labels = find_events(make_raw().set_annotations(None), tmp_path / "one_raw.fif")
+def test_no_events():
+    events, labels = find_events(make_raw().set_annotations(None))
     assert len(events) == len(labels) == 0
 
 

@@ -88,7 +88,7 @@ def test_the_recipe_of_nano_gives_the_losses_of_the_loop_that_trained_it(monkeyp
         hidden_target_share=0.2, objective={"mask_alignment": 1.0},
     )  # fmt: skip
     monkeypatch.setattr(_run, "draw_seeds", lambda random_state, n: [random_state] * n)
-    fitted = pretrainer(config).fit(Simulated(corpus, config.seed, config.epoch_steps, None))
+    fitted = pretrainer(config).fit(Simulated(corpus, config.seed, config.epoch_steps))
     names = ["train_loss", "reconstruction", "anchor_alignment", "mask_alignment"]
     losses = [[step[name] for name in names] for step in steps(fitted)]
     np.testing.assert_allclose(losses, np.array(LOOP.split(), float).reshape(7, 4), rtol=1e-4)
