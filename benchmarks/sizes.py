@@ -47,7 +47,7 @@ def main() -> None:
     for size in args.sizes:
         if args.train:
             config = RunConfig.read(CONFIGS / f"{size}.yaml")
-            pretrain(config, args.runs / size, None, None, workers=1)
+            pretrain(config, args.runs / size, None, workers=1)
         if args.runs is not None:
             encoders[f"{size}, pretrained"] = args.runs / size / "model"
         for seed in range(args.seeds):

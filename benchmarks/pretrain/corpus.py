@@ -1,27 +1,20 @@
 """The stream of unlabelled EEG that the shipped encoders are pretrained on.
 
-Simulated people are drawn block by block and never come back; recordings may be mixed in. Batch
-`i` is a function of the seed and `i` alone, so that a run resumes anywhere without a saved state.
+Simulated people are drawn block by block and never come back. Batch `i` is a function of the seed
+and `i` only, so that a run resumes anywhere without a saved state. `recordings` has the real part.
 """
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
-from pathlib import Path
 
-import mne
 import numpy as np
 
 from dare_sklearn import simulate_epochs
-from dare_sklearn.modules.config import DAREConfig, get_config
 from dare_sklearn.signals.electrodes import ELECTRODES
-from dare_sklearn.signals.grid import Windows
-from dare_sklearn.signals.readers import read_signals
 from dare_sklearn.simulation.paradigms import CLASSES
 
 SFREQ = 256.0
-_CLIP_UV = 500.0  # recordings: windows beyond are artefacts of the amplifier
 
 
 @dataclass(frozen=True)
@@ -45,10 +38,6 @@ class CorpusConfig:
         Smallest of these choices.
     amplitude_spread : float, default=0.5
         Every window is scaled by exp(u), u uniform within plus and minus this.
-    recordings : tuple of str, default=()
-        Real recordings that are mixed in: "eegbci", "uci", "muse".
-    recordings_share : float, default=0.0
-        Share of batches that come from them.
     """
 
     batch_size: int
@@ -59,8 +48,6 @@ class CorpusConfig:
     full_montage: float = 0.5
     min_chans: int = 16
     amplitude_spread: float = 0.5
-    recordings: tuple[str, ...] = ()
-    recordings_share: float = 0.0
 
 
 class Stream:
@@ -72,16 +59,11 @@ class Stream:
     seed : int
     n_steps : int
         Steps of an epoch.
-    data : Path or None
-        Folder of the recordings that are mixed in.
     """
 
-    def __init__(self, config: CorpusConfig, seed: int, n_steps: int, data: Path | None) -> None:
+    def __init__(self, config: CorpusConfig, seed: int, n_steps: int) -> None:
         self.config, self.seed, self.n_steps = config, seed, n_steps
         self.block: tuple[int, np.ndarray | None] = -1, None  # the last one that was made
-        self.recordings = [
-            montage for name in config.recordings for montage in read_recordings(name, data)
-        ]
 
     def __len__(self) -> int:
         return self.n_steps
@@ -102,12 +84,8 @@ class Stream:
     def _batch(self, step: int, windows: np.ndarray, place: int):
         c = self.config
         rng = np.random.default_rng([self.seed, 1, step])
-        if self.recordings and rng.random() < c.recordings_share:
-            data, index = self.recordings[rng.integers(len(self.recordings))]
-            x = data[rng.choice(len(data), c.batch_size, replace=len(data) < c.batch_size)]
-        else:
-            index = np.arange(len(ELECTRODES))
-            x = windows[place * c.batch_size : (place + 1) * c.batch_size]
+        index = np.arange(len(ELECTRODES))
+        x = windows[place * c.batch_size : (place + 1) * c.batch_size]
         if rng.random() >= c.full_montage and len(index) > c.min_chans:
             n_chans = int(rng.integers(c.min_chans, len(index)))
             chosen = np.sort(rng.choice(len(index), n_chans, replace=False))
@@ -144,50 +122,3 @@ def simulated_windows(config: CorpusConfig, seed: int, block: int) -> np.ndarray
             windows.append(cut.transpose(0, 2, 1, 3).reshape(-1, cut.shape[1], length))
     windows = np.concatenate(windows)
     return windows[rng.permutation(len(windows))]
-
-
-def read_recordings(name: str, data: Path | None) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Windows of one second of unlabelled recordings, and their rows of the table of electrodes."""
-    if data is None:
-        raise ValueError(f"The corpus mixes in the recordings {name!r}: pass --data FOLDER.")
-    reader = {"eegbci": _eegbci, "uci": _uci, "muse": _muse}[name]
-    config: DAREConfig = get_config("nano")
-    montages = []
-    for epochs in reader(data):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # interpolated channels
-            windows = Windows(read_signals(epochs), config, unknown="interpolate")
-            x, index = windows.load(), windows.rows
-        x = x - x.mean(axis=2, keepdims=True)
-        montages.append((x[np.abs(x).max(axis=(1, 2)) < _CLIP_UV], index))
-    return montages
-
-
-def _second_by_second(raws: list[mne.io.BaseRaw]) -> mne.BaseEpochs:
-    parts = [
-        mne.make_fixed_length_epochs(raw, 1.0, preload=True, verbose="error").pick("eeg")
-        for raw in raws
-    ]
-    return mne.concatenate_epochs(parts, verbose="error")
-
-
-def _eegbci(data: Path) -> list[mne.BaseEpochs]:
-    raws = []
-    for file in sorted((data / "eegbci").glob("*.edf")):
-        raw = mne.io.read_raw_edf(file, preload=True, verbose="error")
-        mne.datasets.eegbci.standardize(raw)
-        raw.set_montage("colin27_1005").filter(0.5, None, verbose="error")
-        raws.append(raw)
-    return [_second_by_second(raws)]
-
-
-def _uci(data: Path) -> list[mne.BaseEpochs]:
-    return [mne.read_epochs(data / "uci_eeg" / "uci_eeg-epo.fif", verbose="error").pick("eeg")]
-
-
-def _muse(data: Path) -> list[mne.BaseEpochs]:
-    raws = []
-    for file in sorted((data / "muse").glob("*_raw.fif")):
-        raw = mne.io.read_raw_fif(file, preload=True, verbose="error")
-        raws.append(raw.filter(0.5, None, picks="eeg", verbose="error"))
-    return [_second_by_second(raws)]

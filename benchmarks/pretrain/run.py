@@ -1,12 +1,12 @@
 """Pretrain an encoder on the stream, from one configuration file; resumes where it was stopped.
 
 Run: python -m benchmarks.pretrain.run benchmarks/pretrain/configs/nano.yaml --out FOLDER
-     [--data FOLDER] [--recordings FOLDER] [--workers 1]
+     [--recordings FOLDER] [--workers 1]
 
 FOLDER gets run/ (checkpoints of `DAREPretrainer`), and after every epoch log.csv (the mean of every
-loss term, epoch by epoch) and model/ (to embed with): a run that is stopped leaves both. --data is
-where the few real recordings of `corpus.recordings` lie; --recordings is what
-benchmarks.pretrain.recordings prepared, for configurations with a `real_share`.
+loss term, epoch by epoch) and model/ (to embed with): a run that is stopped leaves both.
+--recordings is what benchmarks.pretrain.recordings prepared, for configurations with a
+`real_share`.
 """
 
 from __future__ import annotations
@@ -51,7 +51,6 @@ class RunConfig:
     @classmethod
     def read(cls, path: Path) -> RunConfig:
         values = read_yaml(path)
-        values["corpus"]["recordings"] = tuple(values["corpus"].get("recordings", ()))
         values["corpus"] = CorpusConfig(**values["corpus"])
         for name in ("visible_share", "restarts"):
             if name in values:
@@ -96,12 +95,10 @@ def pretrainer(config: RunConfig, out: Path | None = None, **params: Any) -> DAR
     )
 
 
-def pretrain(
-    config: RunConfig, out: Path, data: Path | None, recordings: Path | None, workers: int
-) -> None:
+def pretrain(config: RunConfig, out: Path, recordings: Path | None, workers: int) -> None:
     """Train until ``config.steps``, from the last checkpoint if there is one."""
     corpus, n_real = config.corpus, round(config.real_share * config.epoch_steps)
-    X: Any = Stream(corpus, config.seed, config.epoch_steps - n_real, data)
+    X: Any = Stream(corpus, config.seed, config.epoch_steps - n_real)
     if n_real:
         if recordings is None:
             raise SystemExit(f"real_share is {config.real_share:g}: pass --recordings FOLDER.")
@@ -142,11 +139,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("config", type=Path)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--data", type=Path, help="folder of the real recordings")
     parser.add_argument("--recordings", type=Path, help="folder of prepared recordings")
     parser.add_argument("--workers", type=int, default=1, help="processes that make the stream")
     args = parser.parse_args()
-    pretrain(RunConfig.read(args.config), args.out, args.data, args.recordings, args.workers)
+    pretrain(RunConfig.read(args.config), args.out, args.recordings, args.workers)
 
 
 if __name__ == "__main__":
