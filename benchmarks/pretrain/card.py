@@ -104,7 +104,7 @@ TABLES = {
     "summary.csv": ("Everything that reads the encoder: mean and interval", _scores),
     "lost_electrodes.csv": ("Mean score against the share of electrodes lost at prediction", _lost),
     "learning_curve.csv": ("Mean score against the number of labelled training epochs", _labels),
-    "mask_invariance.csv": ("Mask invariance on UCI trials: retrieval@1 ± SD of 20 draws",
+    "mask_invariance.csv": ("Mask invariance on trials with pictures: retrieval ± SD of 20 draws",
                             _invariance),
     "recipe.csv": ("Recipes, from scratch on one GPU, 64 windows of 4 s, 90 % real, unless the row "
                    "says otherwise: the default reading without bands", lambda table: table),
