@@ -248,9 +248,7 @@ def compare(
     done = [row for _, row in sorted(rows.items()) if not isinstance(row, str)]
     done = [{**row, **part} for row in done for part in row.pop("subjects", [{}])]
     chance = [f"{kind}_{m}" for m in scorers for kind in ("chance", "p")] if n_permutations else []
-    table = pd.DataFrame(done, columns=[*WHICH, *scorers, *chance, *CALIBRATION, *COSTS])
-    table.attrs["scores"] = {name: scorer_name(scorer) for name, scorer in scorers.items()}
-    return table
+    return pd.DataFrame(done, columns=[*WHICH, *scorers, *chance, *CALIBRATION, *COSTS])
 
 
 def _check_pipelines(pipelines: Any, grids: Any = None) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -306,13 +304,6 @@ def check_scorers(pipelines: Any, scoring: Any) -> dict[str, Callable]:
         if name in (*WHICH, *CALIBRATION, *COSTS) or str(name).startswith(("chance_", "p_")):
             raise ValueError(f"A metric cannot be called {name!r}: that is a column of the table.")
     return {name: check_scoring(known[0], scoring=metric) for name, metric in scoring.items()}
-
-
-def scorer_name(scorer: Any) -> str:
-    """The function behind a metric, whatever its column is called: it decides the bounds."""
-    function = getattr(scorer, "_score_func", scorer)
-    sign = "neg_" if getattr(scorer, "_sign", 1) < 0 else ""
-    return sign + getattr(function, "__name__", type(function).__name__)
 
 
 def _check_data(X: Any, y: Any, groups: Any) -> Data:

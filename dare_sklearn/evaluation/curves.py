@@ -13,7 +13,7 @@ from sklearn.utils._param_validation import Interval, validate_params
 
 from ..signals.electrodes import electrode_name
 from ..signals.interpolation import template_positions
-from .compare import COSTS, WHICH, check_folds, check_scorers, compare, scorer_name
+from .compare import COSTS, WHICH, check_folds, check_scorers, compare
 
 
 def learning_curve(
@@ -149,9 +149,7 @@ def lost_electrodes(
         table[[*WHICH, *names, *COSTS]].rename(columns=names).assign(share=float(share))
         for share, names in columns.items()
     ]
-    table = pd.concat(parts, ignore_index=True)
-    table.attrs = {"scores": {name: scorer_name(scorer) for name, scorer in scorers.items()}}
-    return table
+    return pd.concat(parts, ignore_index=True)
 
 
 def nested_rows(y: np.ndarray, train: np.ndarray, n: int, seed: int) -> np.ndarray:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -53,7 +53,7 @@ def summarize(
 ) -> pd.DataFrame:
     """Mean scores with 95 % confidence intervals, and costs.
 
-    Observations are subjects, or folds with the variance enlarged as in `corrected_ttest`.
+    Observations are subjects, or folds with the variance enlarged as in `pairwise`.
     Intervals stay within the bounds of the metric.
 
     Parameters
@@ -104,7 +104,7 @@ def summarize(
                 continue
             scores, unit, ratio = observations(part, metric)
             values = scores[which["pipeline"]].to_numpy(dtype=float)
-            within = (bounds or {}).get(metric) or bounds_of(metric, results)
+            within = (bounds or {}).get(metric) or bounds_of(metric)
             low, high = mean_interval(values, ratio, within, part["n_test"].sum())
             chance = f"chance_{metric}"
             rows.append(
@@ -203,16 +203,10 @@ def mean_interval(
     return max(mean - half, low), min(mean + half, high)
 
 
-def bounds_of(metric: str, results: pd.DataFrame | None = None) -> tuple[float, float]:
-    """The least and the largest value of a metric, by its name.
-
-    A table that comes straight from `compare` also has the name of the function behind a column.
-    """
-    names = {} if results is None else results.attrs.get("scores", {})
-    words = re.split(r"[^a-z0-9]+", f"{names.get(metric, '')} {metric}".strip().lower())
-    return _BOUNDS.get(words[0]) or next(
-        (_BOUNDS[word] for word in words if word in _BOUNDS), (-np.inf, np.inf)
-    )
+def bounds_of(metric: str) -> tuple[float, float]:
+    """The least and the largest value of a metric, by its name."""
+    words = re.split(r"[^a-z0-9]+", metric.lower())  # "neg", the first one, counts most
+    return next((_BOUNDS[word] for word in words if word in _BOUNDS), (-np.inf, np.inf))
 
 
 def score_columns(results: pd.DataFrame) -> list[str]:
@@ -243,67 +237,25 @@ def corrected_error(values: np.ndarray, ratio: float) -> float:
     return float(np.sqrt((1 / len(values) + ratio) * values.var(ddof=1)))
 
 
-class TTest(NamedTuple):
-    """Result of a corrected resampled t-test; ``p_greater`` is small for positive differences."""
+def corrected_ttest(differences: np.ndarray, ratio: float) -> tuple[float, float]:
+    """One-sided p-values, above zero and below, of Nadeau and Bengio's corrected t-test.
 
-    statistic: float
-    df: int
-    p: float
-    p_greater: float
-    p_less: float
-
-
-def corrected_ttest(differences: Any, n_train: float, n_test: float) -> TTest:
-    """Corrected resampled t-test of Nadeau and Bengio [1]_.
-
-    For scores of folds that share training data: (repeated) k-fold and shuffle splits. The
-    variance of the mean is ``(1 / n + n_test / n_train)`` times that of the differences.
-
-    Parameters
-    ----------
-    differences : array-like, shape (n_folds,)
-        Differences of two pipelines' scores on the same folds.
-    n_train, n_test : float
-        Epochs in a training and in a test set (means, if folds differ).
-
-    Returns
-    -------
-    TTest
-        ``statistic, df, p`` (two-sided), ``p_greater, p_less``.
-
-    Raises
-    ------
-    ValueError
-        If there are fewer than two folds, or numbers that are not finite and positive.
-
-    References
-    ----------
-    .. [1] Nadeau, Bengio (2003). Inference for the generalization error. Machine Learning 52.
-
-    Examples
-    --------
-    >>> from dare_sklearn.evaluation import corrected_ttest
-    >>> round(corrected_ttest([0.10, 0.02, 0.06, 0.04, 0.08], n_train=80, n_test=20).p, 3)
-    0.047
+    `ratio` is the number of test epochs per training epoch.
     """
-    differences = np.asarray(differences, dtype=float)
-    if differences.ndim != 1 or len(differences) < 2 or not np.isfinite(differences).all():
-        raise ValueError(f"There must be two or more finite differences, got {differences!r}.")
-    if not (n_train > 0 and n_test > 0):
-        raise ValueError(f"n_train and n_test must be positive, got {n_train} and {n_test}.")
-    error, mean = corrected_error(differences, n_test / n_train), np.round(differences.mean(), 12)
+    if len(differences) < 2:
+        raise ValueError("A single fold cannot be tested: use two or more.")
+    error, mean = corrected_error(differences, ratio), np.round(differences.mean(), 12)
     # without error, every fold has the same difference
-    t = mean / error if error else mean and np.copysign(np.inf, mean)
-    df = len(differences) - 1
-    greater, less = float(stats.t.sf(t, df)), float(stats.t.cdf(t, df))
-    return TTest(float(t), df, min(1.0, 2 * min(greater, less)), greater, less)
+    t, df = mean / error if error else mean and np.copysign(np.inf, mean), len(differences) - 1
+    return float(stats.t.sf(t, df)), float(stats.t.cdf(t, df))
 
 
 def pairwise(results: pd.DataFrame, metric: str | None = None) -> pd.DataFrame:
     """Compare every pair of pipelines, per data set.
 
     Subjects are compared by a paired permutation test of signs, and from 20 subjects on by
-    Wilcoxon's signed-rank test (MOABB's rule); folds by the corrected resampled t-test.
+    Wilcoxon's signed-rank test (MOABB's rule); folds by the corrected resampled t-test [2]_, for
+    which the variance of the mean is ``(1 / n + n_test / n_train)`` times that of the differences.
 
     Parameters
     ----------
@@ -339,6 +291,7 @@ def pairwise(results: pd.DataFrame, metric: str | None = None) -> pd.DataFrame:
     ----------
     .. [1] Holm (1979). A simple sequentially rejective multiple test procedure. Scandinavian
        Journal of Statistics 6(2).
+    .. [2] Nadeau, Bengio (2003). Inference for the generalization error. Machine Learning 52.
 
     Examples
     --------
@@ -404,10 +357,7 @@ def _sign_permutation(differences: np.ndarray, side: str) -> float:
 def _test(test: str, differences: np.ndarray, ratio: float) -> tuple[float, float]:
     """One-sided p-values: above zero, and below."""
     if test == "corrected_ttest":
-        if len(differences) < 2:
-            raise ValueError("A single fold cannot be tested: use two or more.")
-        result = corrected_ttest(differences, 1.0, ratio)
-        return result.p_greater, result.p_less
+        return corrected_ttest(differences, ratio)
     if test == "permutation":
         return _sign_permutation(differences, "greater"), _sign_permutation(differences, "less")
     if not differences.any():

@@ -134,7 +134,7 @@ def _judge(table: pd.DataFrame, metric: str, candidate: str, rivals: list[str]) 
         found["verdict"] = WORSE
     elif (higher & (pairs["p"] < ALPHA)).all():
         found["verdict"] = BETTER
-    least, most = statistics.bounds_of(metric, table)
+    least, most = statistics.bounds_of(metric)
     edges = least - most, most - least
     differences = scores[candidate] - scores[rival]
     found["low"], found["high"] = statistics.mean_interval(differences, ratio, edges)
