@@ -10,7 +10,6 @@ import os
 import shlex
 import sys
 import warnings
-from collections import Counter
 from collections.abc import Sequence
 
 from .. import __version__
@@ -86,7 +85,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parse(argv: list[str]) -> argparse.Namespace:
-    """The arguments; ``given`` counts the options on the command line."""
+    """The arguments; ``given`` holds the options on the command line."""
     parser = make_parser()
     args, rest = parser.parse_known_args(argv)
     # before Python 3.13, argparse takes an optional list of files to be empty where an option comes
@@ -95,9 +94,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
         args.files = [*args.files, *map(path, rest)]
     elif rest:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
-    args.given = Counter(word.split("=")[0] for word in argv if word.startswith("--"))
-    if twice := [option for option, count in args.given.items() if count > 1]:
-        parser.error(f"argument {twice[0]}: it was given twice")
+    args.given = {word.split("=")[0] for word in argv if word.startswith("--")}
     args.command_line = shlex.join(["dare-sklearn", *argv])
     return args
 

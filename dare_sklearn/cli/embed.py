@@ -20,8 +20,7 @@ Embed epochs with a frozen encoder, and write one row per epoch: the file, the n
 the epoch, its label and metadata where the file has them, and the features (dare_s0_d000, ...).
 
 Continuous recordings are cut into windows of --window seconds, or with --around START STOP around
-their events (a stim channel or annotations). Of files named *-epo.fif, --labels chooses epochs and
---around crops them.
+their events (a stim channel or annotations). Of files named *-epo.fif, --labels chooses epochs.
 """
 EPILOG = """\
 examples:
@@ -131,7 +130,7 @@ def _check_effect(args: argparse.Namespace, files: dict[Path, str]) -> None:
 
     for file, name in files.items():
         if holds_epochs(file):
-            refuse(args, ["window"], f"on epochs, which are cut already ({name})")
+            refuse(args, ["window", "around"], f"on epochs, which are cut already ({name})")
         elif args.around is None:
             refuse(args, ["labels"], f"on a recording without --around START STOP ({name})")
 
@@ -159,16 +158,6 @@ def _from_epochs(file: Path, name: str, args: argparse.Namespace) -> tuple[Any, 
     from ..signals.files import event_labels, event_seconds
 
     epochs = open_recording(file, args)
-    if args.around is not None:
-        start, stop = args.around
-        period = 1 / epochs.info["sfreq"]
-        last = epochs.tmax + period
-        # samples need not lie on the edges
-        if start < epochs.tmin - period / 2 or stop > last + period / 2:
-            held = f"{name} holds epochs from {epochs.tmin:g} to {last:g} s"
-            raise UsageError(f"--around {start:g} {stop:g}: {held}.")
-        epochs.load_data()
-        epochs.crop(max(start, epochs.tmin), min(stop, last) - period / 2, verbose="error")
     epochs = epochs[_wanted(event_labels(epochs), args)].drop_bad(verbose="error")
     if not len(epochs):
         raise _NoEpochs("all its epochs are rejected.")

@@ -4,9 +4,9 @@ from .compare import compare
 from .curves import learning_curve, lost_electrodes
 from .report import report
 from .rivals import BraindecodeClassifier, rival
-from .statistics import average_windows, observations, pairwise, summarize
+from .statistics import observations, pairwise, summarize
 
 __all__ = [
-    "BraindecodeClassifier", "average_windows", "compare", "learning_curve", "lost_electrodes",
-    "observations", "pairwise", "report", "rival", "summarize",
+    "BraindecodeClassifier", "compare", "learning_curve", "lost_electrodes", "observations",
+    "pairwise", "report", "rival", "summarize",
 ]  # fmt: skip

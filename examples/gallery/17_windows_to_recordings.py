@@ -10,12 +10,12 @@ what the model says of their windows, and score people.
 import matplotlib.pyplot as plt
 import mne
 import numpy as np
+import pandas as pd
 from sklearn import config_context
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
 
 from dare_sklearn import DAREClassifier, simulate_epochs
-from dare_sklearn.evaluation import average_windows
 
 # %%
 # Twenty people, thirty windows of two seconds each. Half of them are made patients: their theta
@@ -58,8 +58,13 @@ with config_context(enable_metadata_routing=True):
     )[:, 1]
 
 # %%
-# One score per person, and one label: windows of a person with several labels would be an error.
-score, who, diagnosis = average_windows(windows, person, y)
+# One score per person, and one label.
+people = (
+    pd.DataFrame({"score": windows, "label": y})
+    .groupby(person)
+    .agg({"score": "mean", "label": "first"})
+)
+score, diagnosis, who = (x.to_numpy() for x in (people["score"], people["label"], people.index))
 auc_windows = roc_auc_score(y == "patient", windows)
 auc_people = roc_auc_score(diagnosis == "patient", score)
 
