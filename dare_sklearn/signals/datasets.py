@@ -11,8 +11,7 @@ import numpy as np
 
 from .container import LazyEpochs, Signals
 from .errors import SignalError, SignalTypeError
-from .mne_objects import check_continuous, describe, eeg_picks
-from .recordings import lazy_recording
+from .mne_objects import describe, eeg_picks
 
 
 def is_dataset(X: Any) -> bool:
@@ -40,24 +39,17 @@ def unwrap(X: Any) -> Any:
     return torch.utils.data.Subset(X.dataset, X.indices_)
 
 
-def from_dataset(dataset: Any, continuous: bool) -> Iterator[Signals]:
-    """braindecode data sets and torch Subsets of them, recording by recording."""
+def from_dataset(dataset: Any) -> Iterator[Signals]:
+    """braindecode windows and torch Subsets of them, recording by recording."""
     import mne
-    from braindecode.datasets import EEGWindowsDataset, RawDataset, WindowsDataset
+    from braindecode.datasets import EEGWindowsDataset, WindowsDataset
 
     for leaf, index, transforms in leaves(dataset, None):
-        if not isinstance(leaf, WindowsDataset | EEGWindowsDataset | RawDataset):
+        if not isinstance(leaf, WindowsDataset | EEGWindowsDataset):
             raise SignalTypeError(
-                f"cannot read a {type(leaf).__name__} as X, which carries neither channel names "
-                "nor a sampling rate: expected a data set of windows of braindecode."
+                f"cannot read a {type(leaf).__name__} as X: expected a data set of windows of "
+                "braindecode (its recordings are [part.raw for part in X.datasets])."
             )
-        if isinstance(leaf, RawDataset):
-            check_continuous(continuous)
-            if index is not None or leaf.transform is not None:
-                raise SignalTypeError(
-                    "the recording of a RawDataset is read whole and as it is, and X is a Subset "
-                    "of its samples or has a transform: crop or preprocess the recording instead."
-                )
         if not len(leaf):  # a recording of which no windows are left
             continue
         source = leaf.windows if isinstance(leaf, WindowsDataset) else leaf.raw
@@ -68,18 +60,14 @@ def from_dataset(dataset: Any, continuous: bool) -> Iterator[Signals]:
         hint = " (on the recordings; braindecode's create_from_X_y makes all channels 'misc')"
         picks = eeg_picks(info, "data set", hint)
         rows = np.searchsorted(channels, picks)
-        if isinstance(leaf, RawDataset):
-            data, targets = lazy_recording(source, picks), None
+        index = np.arange(len(leaf)) if index is None else np.asarray(index)
+        reader = partial(_read_windows, leaf, index, rows, len(channels))
+        if source.preload:
+            data = reader(np.arange(len(index)))
         else:
-            index = np.arange(len(leaf)) if index is None else np.asarray(index)
-            reader = partial(_read_windows, leaf, index, rows, len(channels))
-            targets = _targets(leaf, index, transforms)
-            if source.preload:
-                data = reader(np.arange(len(index)))
-            else:
-                shape = reader(np.arange(1)).shape
-                data = LazyEpochs((reader,), (len(index),), *shape[1:])
-        yield Signals(data, y=targets, **describe(info, picks))
+            shape = reader(np.arange(1)).shape
+            data = LazyEpochs((reader,), (len(index),), *shape[1:])
+        yield Signals(data, y=_targets(leaf, index, transforms), **describe(info, picks))
 
 
 def _read_windows(

@@ -124,8 +124,8 @@ def read_parts(
 ) -> Iterator[Signals]:
     """Read any accepted input, part by part; the parts may differ in layout.
 
-    `X` is what `sources.ACCEPTED` says; if `continuous`, also ``mne.io.Raw`` objects, files and
-    braindecode's ``RawDataset``, each as one long epoch. `ch_names`, `sfreq` and `unit` are those
+    `X` is what `sources.ACCEPTED` says; if `continuous`, also ``mne.io.Raw`` objects and
+    files, each as one long epoch. `ch_names`, `sfreq` and `unit` are those
     of inputs that do not carry their own, and `like` is what an earlier ``fit`` saw, which such
     inputs are taken to share. `summary_of` looks through the values. Raises SignalTypeError if `X`
     is of no accepted kind, and SignalError if it holds no EEG, or lacks names or a rate.

@@ -70,7 +70,7 @@ def find_sources(X: Any, defaults: Defaults, *, continuous: bool) -> Iterator[Si
     elif continuous and isinstance(X, str | os.PathLike):
         yield from_raw(open_file(X), "file", " on the opened recording, and pass that")
     elif is_dataset(X):
-        yield from from_dataset(X, continuous)
+        yield from from_dataset(X)
     elif isinstance(X, list | tuple) and len(X) and not isinstance(X[0], int | float | str):
         yield from _from_list(X, defaults, continuous)
     else:
@@ -231,9 +231,9 @@ def split_corpus(
 ) -> list[tuple[Any, bool]]:
     """Items of a corpus in order, and whether each is a continuous recording.
 
-    Recordings are paths of files (those in a folder one by one), ``mne.io.Raw`` objects and the
-    parts of a braindecode data set of them. Files of epochs are opened here by `open_epochs`, and
-    left out where it gives None. What lies between recordings stays together, as it came.
+    Recordings are paths of files (those in a folder one by one) and ``mne.io.Raw`` objects. Files
+    of epochs are opened here by `open_epochs`, and left out where it gives None. What lies between
+    recordings stays together, as it came.
     """
     members = X if isinstance(X, list | tuple) else [X]
     found = [item for x in members for item in _items(x, open_epochs)]
@@ -265,19 +265,6 @@ def _items(x: Any, open_epochs: Callable[[Path], Any]) -> Iterator[tuple[Any, bo
                 yield epochs, False
     elif is_raw(x):
         yield x, True
-    elif is_dataset(x := unwrap(x)):
-        from braindecode.datasets import RawDataset
-
-        parts = list(leaves(x, None))
-        # the reader refuses a Subset of samples
-        whole = [isinstance(part, RawDataset) and index is None for part, index, _ in parts]
-        if not any(whole):
-            yield x, False
-            return
-        import torch
-
-        for (part, index, _), is_recording in zip(parts, whole, strict=True):
-            yield part if index is None else torch.utils.data.Subset(part, index), is_recording
     else:
         yield x, False
 

@@ -294,7 +294,7 @@ class DAREPretrainer(EmbeddingMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array, mne.Epochs, mne.io.Raw, braindecode data set, path, stream, or a list of them
+        X : array, mne.Epochs, mne.io.Raw, braindecode windows, path, stream, or a list of them
             Signals of any kind, also recordings and streams (see Notes). A list may mix montages,
             rates and lengths (see `shares`).
         y : ignored
