@@ -47,19 +47,23 @@ def inverse_root(covariance: np.ndarray) -> np.ndarray:
 def csp_filters(X: np.ndarray, y: np.ndarray, n_filters: int = N_FILTERS) -> np.ndarray:
     """Filters of common spatial patterns (integer `y`: classes), or of SPoC (floating point).
 
-    At most as many as there are channels.
+    At most as many as the signals have dimensions.
     """
     from mne import use_log_level
     from mne.decoding import CSP, SPoC
 
-    kind = SPoC if y.dtype.kind == "f" else CSP
-    n_filters = min(n_filters, X.shape[1])
-    # found from one covariance: MNE would decompose all samples for it
-    rank = {"mag": np.linalg.matrix_rank(mean_covariance(X), rtol=RANK_TOL, hermitian=True)}
-    with use_log_level("error"):
-        fitted = kind(n_filters, reg="oas", rank=rank).fit(X.astype(np.float64), y)
+    kind, X = SPoC if y.dtype.kind == "f" else CSP, X.astype(np.float64)
+    power, directions = np.linalg.eigh(mean_covariance(X))
+    basis = directions[:, power > RANK_TOL * power[-1]].T
+    if len(basis) == X.shape[1]:
+        basis = np.eye(len(basis))
+    # SPoC would take the direction that an average reference leaves empty for the strongest source
+    n_filters, X = min(n_filters, len(basis)), basis @ X
+    with use_log_level("error"):  # with the rank, which MNE would decompose all samples for
+        fitted = kind(n_filters, reg="oas", rank={"mag": len(basis)}).fit(X, y)
     # signs of solvers vary with the channel order
-    return svd_flip(None, fitted.filters_[:n_filters], u_based_decision=False)[1]
+    filters = fitted.filters_[:n_filters] @ basis
+    return svd_flip(None, filters, u_based_decision=False)[1]
 
 
 def xdawn_filters(X: np.ndarray, y: np.ndarray, n_filters: int = N_FILTERS) -> np.ndarray:
