@@ -101,9 +101,16 @@ def _tell_moved(objects: list) -> None:
         )
 
 
-def tell_times(objects: list) -> None:
-    """Warn of epochs that begin at different times."""
-    begins = sorted({round(epochs.tmin, 6) for epochs in filter(is_epochs, objects)})
+def tell_differences(objects: list) -> None:
+    """Warn of epochs that begin at different times, or of which some lack their projections."""
+    objects = [obj for obj in objects if is_epochs(obj)]
+    active = [[p["active"] for p in epochs.info["projs"]] for epochs in objects]
+    if len({all(its) for its in active if its}) > 1:
+        tell(
+            "projectors (of an average reference, say) are applied to some epochs of X and not to "
+            "others: call apply_proj() on all of them."
+        )
+    begins = sorted({round(epochs.tmin, 6) for epochs in objects})
     if len(begins) > 1:
         tell(
             f"the epochs of X begin at different times ({listed(begins, 4)} s), and are read as if "

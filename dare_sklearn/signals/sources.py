@@ -26,7 +26,7 @@ from .mne_objects import (
     is_epochs,
     is_raw,
     refuse_evoked,
-    tell_times,
+    tell_differences,
 )
 from .recordings import bad_segments, overlapping
 
@@ -82,7 +82,7 @@ def _from_list(X: Sequence, defaults: Defaults, continuous: bool) -> Iterator[Si
     refuse_evoked(items[0])
     if all(is_dataset(x) or is_epochs(x) or is_raw(x) for x in items):
         if not continuous:
-            tell_times(items)
+            tell_differences(items)
         for run in by_layout(items):
             if is_epochs(run[0]):
                 yield from_epochs(run)

@@ -24,6 +24,8 @@ PLAUSIBLE_UV = (0.05, 5_000.0)
 FAR_FROM_FIT = 10.0
 FAR_OF_ONE_EPOCH = 30.0
 
+A_MILLION = (1e5, 1e7)  # between microvolts and volts of different people
+
 _LIKE_Z_SCORES = (0.5, 2.0)
 _Z_SCORES = (
     "which is that of z-scores, not of EEG in volts: the encoder needs the amplitude, so pass "
@@ -52,7 +54,20 @@ class Summary:
     def faultless(self) -> bool:
         """Whether `check_values` has nothing to say."""
         stepped = self.stepped is not None and self.stepped.any()
-        return bool(self.finite.all() and not self.flat.any() and not stepped)
+        fine = self.finite.all() and not self.flat.any() and not stepped
+        return bool(fine and not self.of_another_unit.any())
+
+    @property
+    def of_another_unit(self) -> np.ndarray:
+        """Which epochs are about a million times as large as the others."""
+        size = np.median(self.spread, axis=1)
+        order = np.sort(size[size > 0])
+        if len(order) < 2:
+            return np.zeros(len(size), dtype=bool)
+        at = 1 + np.argmax(order[1:] / order[:-1])
+        low, high = A_MILLION
+        apart = low < np.median(order[at:]) / np.median(order[:at]) < high
+        return (size >= order[at]) & apart & (order[at] / order[at - 1] > low / 10)
 
 
 def summarize(data: Any) -> Summary:
@@ -131,6 +146,12 @@ def check_values(
     A model that is fitted predicts a single epoch with a flat channel, as it does among others.
     """
     check_finite(summary.finite, ch_names)
+    if (larger := np.flatnonzero(summary.of_another_unit)).size:
+        raise SignalError(
+            f"X has epochs ({listed(larger, 6)}) that are a million times as large as the others, "
+            "as if they were in microvolts and those in volts: bring all to one unit, or drop what "
+            "was not recorded."
+        )
     flat = summary.flat
     if flat.all(axis=0).any() and not (fitted and len(flat) == 1):
         raise SignalError(

@@ -159,6 +159,18 @@ def test_unit_is_decided_and_said(microvolts, factor, unit):
     np.testing.assert_allclose(signals.data, microvolts, rtol=1e-5)
 
 
+def test_two_units_in_one_array(microvolts, epochs):
+    mixed = np.concatenate([microvolts * 1e-6, 3 * microvolts[:2]])
+    own = {"ch_names": None, "sfreq": None}
+    wrong = mne.EpochsArray(microvolts, epochs.info, verbose="error")
+    for X, params in ((mixed, {}), (mixed, {"unit": "V"}), ([epochs, wrong[:2]], own)):
+        with pytest.raises(ValueError, match=r"epochs \(5, 6\) that are a million times as large"):
+            read(X, **params)
+    for factor in (1e-4, 1e-9):  # a quiet epoch, and one without any signal
+        mixed[:5] = factor * microvolts
+        read(mixed[[0, 5, 6]])
+
+
 def test_offsets_do_not_mislead_the_unit(microvolts):
     with pytest.warns(UserWarning, match="read the values as uV"):
         read(microvolts + 20_000.0, unit="auto")
@@ -269,6 +281,10 @@ def test_epochs_that_begin_at_different_times_are_reported(epochs):
     with pytest.warns(UserWarning, match=r"begin at different times \(0.0, 0.5 s\)"):
         assert read([epochs, later], **own).n_epochs == 10
     DAREPretrainer(max_epochs=0, window_s=0.5).fit([epochs, later])  # which times say nothing to
+    pending = epochs.copy().set_eeg_reference(projection=True)
+    assert read([epochs, pending], **own).n_epochs == 10
+    with pytest.warns(UserWarning, match="applied to some epochs of X and not to others"):
+        read([pending, pending.copy().apply_proj()], **own)
 
 
 def test_electrodes_without_a_place_of_their_own_in_the_table_have_one(microvolts):
