@@ -25,7 +25,7 @@ from tqdm.auto import tqdm
 
 from dare_sklearn import DAREClassifier, simulate_epochs
 from dare_sklearn.evaluation import compare, report, summarize
-from dare_sklearn.evaluation.verdict import judge, sentence
+from dare_sklearn.evaluation.report import judge, sentence
 from dare_sklearn.inspection import mask_invariance
 from dare_sklearn.transformers import classical_pipelines
 from dare_sklearn.viz import plot_mask_invariance

@@ -27,7 +27,7 @@ from benchmarks.evidence.folds import InnerFolds
 from benchmarks.evidence.rows import KINDS, metric_of, pipelines_of
 from benchmarks.tasks import TASKS, Task
 from dare_sklearn.evaluation import compare, learning_curve, lost_electrodes, report, summarize
-from dare_sklearn.evaluation.verdict import judge
+from dare_sklearn.evaluation.report import judge
 from dare_sklearn.inspection import mask_invariance
 
 SIZES = (8, 16, 32, 64, 128)

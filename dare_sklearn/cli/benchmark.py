@@ -282,7 +282,7 @@ def _write(args: Any, names: list[str], found: Found) -> int:
     import pandas as pd
 
     from ..evaluation import report, summarize
-    from ..evaluation.verdict import judge, sentence
+    from ..evaluation.report import judge, sentence
 
     scores, curve, lost = (
         pd.concat(some, ignore_index=True) if some else None

@@ -20,7 +20,6 @@ from typing import Any
 
 import joblib
 import numpy as np
-import pandas as pd
 from sklearn.base import BaseEstimator
 from xxhash import xxh3_128_hexdigest
 
@@ -34,9 +33,7 @@ _WEIGHTS = {"encoder", "weights"}
 _BLOCK = 256
 _PACKAGE, _STANDARD = Path(__file__).parents[1], Path(inspect.__file__).parent
 # parts of this library that only judge or show results
-_SHOW = ("cli/", "viz/", "inspection/", *(
-    f"evaluation/{name}.py" for name in ("report", "verdict", "statistics")
-))  # fmt: skip
+_SHOW = ("cli/", "viz/", "inspection/", "evaluation/report", "evaluation/statistics")
 _LIBRARIES = ("dare-sklearn", "scikit-learn", "numpy", "scipy", "mne", "pyriemann", "torch",
               "braindecode")  # fmt: skip
 
@@ -80,12 +77,12 @@ def _statements(file: Path) -> str:
     tree = ast.parse(file.read_bytes())
     for node in ast.walk(tree):
         if isinstance(getattr(node, "body", None), list):
-            node.body = [part for part in node.body if not _is_text(part)]
+            node.body = [
+                part
+                for part in node.body
+                if not (isinstance(part, ast.Expr) and isinstance(part.value, ast.Constant))
+            ]
     return ast.dump(tree)
-
-
-def _is_text(part: ast.AST) -> bool:
-    return isinstance(part, ast.Expr) and isinstance(part.value, ast.Constant)
 
 
 def describe(value: Any) -> str:
@@ -191,8 +188,7 @@ def _parts(X: Any) -> Iterator[str]:
         kinds = [X.ch_names, X.get_channel_types(), X.info["bads"], places]
         yield describe([*kinds, X.info["sfreq"], X.tmin, X.events])
         yield joblib.hash(X.metadata)
-        blocks = _blocks(len(X), lambda i: X.get_data(item=i, copy=False, verbose="error"))
-        yield from map(describe, blocks)
+        yield describe(digest_each(X))
     elif torch is not None and isinstance(X, torch.Tensor):
         yield describe(X.detach().cpu().numpy())
     elif isinstance(X, list | tuple):
@@ -210,7 +206,7 @@ def _parts(X: Any) -> Iterator[str]:
             read = getattr(source.data, "read", source.data.__getitem__)
             yield from map(describe, _blocks(len(source.data), read))
     else:
-        yield joblib.hash(X) if isinstance(X, pd.DataFrame | pd.Series) else describe(X)
+        yield describe(X)
 
 
 def _blocks(n_epochs: int, read: Callable[[np.ndarray], Any]) -> Iterator[np.ndarray]:

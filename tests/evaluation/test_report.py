@@ -11,7 +11,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from dare_sklearn.evaluation import report
-from dare_sklearn.evaluation.verdict import BETTER, OPEN, UNTESTED, WORSE, judge, sentence
+from dare_sklearn.evaluation.report import BETTER, OPEN, UNTESTED, WORSE, judge, sentence
 
 SPREAD = 0.02 * np.array([-2, -1.5, -1, -0.5, -0.2, 0.2, 0.5, 1, 1.5, 2])
 

@@ -10,10 +10,9 @@ import pytest
 
 from dare_sklearn.modules.config import SIZES
 from dare_sklearn.signals.electrodes import ELECTRODES, TEN_TWENTY, electrode_rows
-from dare_sklearn.signals.grid import plan_channels
+from dare_sklearn.signals.grid import plan_channels, resample, whole_patches
 from dare_sklearn.signals.interpolation import spline_matrix, template_positions
 from dare_sklearn.signals.recordings import cut_windows
-from dare_sklearn.signals.resampling import resample, whole_patches
 
 
 def test_the_table():
