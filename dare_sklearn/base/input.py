@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import AbstractContextManager
 from numbers import Real
 from typing import Any
@@ -14,7 +13,6 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import validate_data
 from torch import nn
 
-from ..modules.config import SIZES
 from ..signals.container import Signals
 from ..signals.electrodes import electrode_name
 from ..signals.errors import SignalError, about, listed, tell
@@ -22,7 +20,6 @@ from ..signals.grid import Windows
 from ..signals.readers import read_signals, tell_ignored, tell_unusual
 from ..signals.sources import Layout
 from ..signals.validation import UNITS, check_fitted_amplitude, summarize
-from ..weights.load import shipped_names
 from .cache import EpochCache, open_cache
 
 # Warnings that each estimator has given, which are no part of its state.
@@ -40,7 +37,6 @@ class SignalInputMixin:
     Expects the parameters ``ch_names``, ``sfreq`` and ``unit``.
     """
 
-    _needs_ch_names = True
     _fitted_attribute = "encoder_"
     # whether `transform` and `predict` do without some of the fitted channels
     _takes_fewer_chans = False
@@ -53,13 +49,6 @@ class SignalInputMixin:
                 f"The encoder of {type(self).__name__} must be a name, a folder or a "
                 "DAREPretrainer, got a network: pass what load_encoder was given, or the "
                 "pretrainer whose encoder_ it is."
-            )
-        is_size = isinstance(encoder, str) and encoder in set(SIZES) - set(shipped_names())
-        if is_size and not os.path.exists(encoder):
-            raise ValueError(
-                f"encoder={encoder!r} is a size, not the name of a shipped encoder "
-                f"({', '.join(shipped_names())}): pass encoder=DAREPretrainer({encoder!r}), which "
-                "is pretrained on X, or a folder that save_pretrained wrote."
             )
         if isinstance(getattr(self, "ch_names", None), str):
             raise ValueError(
@@ -89,18 +78,21 @@ class SignalInputMixin:
         """Put this estimator's name in front of messages inside, and warn once of each thing."""
         return about(type(self).__name__, _SAID.setdefault(self, set()))
 
-    def _tell(self, message: str | None, cause: str | None = None) -> None:
-        """Warn of a message, if there is one; once of each cause, by default the message."""
-        if message:
-            with self._asking():
-                tell(message, cause)
+    def _tell(self, message: str, cause: str | None = None) -> None:
+        """Warn once of each cause, by default the message."""
+        with self._asking():
+            tell(message, cause)
+
+    @property
+    def _needs_ch_names(self) -> bool:
+        """Whether channels go to the electrodes of the encoder's table; else as recorded."""
+        return vars(self).get("adaptation", "linear") == "linear"
 
     def _open_cache(self) -> EpochCache | None:
         """Where embeddings are kept, if this estimator has such a place and reads embeddings."""
-        params = vars(self)
-        if params.get("adaptation", "linear") != "linear" or "cache" not in params:
+        if not self._needs_ch_names or "cache" not in vars(self):
             return None
-        return open_cache(params["cache"], params["cache_mb"])
+        return open_cache(self.cache, self.cache_mb)
 
     def _read(self, X: Any, *, reset: bool) -> Signals:
         """Signals of `X`; with ``reset`` their layout is stored, otherwise compared."""
@@ -129,19 +121,15 @@ class SignalInputMixin:
                     f"{signals.n_times} samples): pass ch_names, such as ['Cz'], to confirm.",
                     "2-D",
                 )
-        self.n_features_in_ = signals.n_chans
+        self.n_features_in_ = self.n_chans_in_
         self._check_table(X, reset=True)
         return signals
 
     def _windows(self, signals: Signals) -> Windows:
         """Signals on the grid of ``encoder_``."""
+        unknown = self.unknown_channels if self._needs_ch_names else None
         with self._asking():
-            return Windows(signals, self.encoder_.config, unknown=self._unknown)
-
-    @property
-    def _unknown(self) -> str | None:
-        """How to handle channels outside the table of electrodes; None keeps all as recorded."""
-        return self.unknown_channels
+            return Windows(signals, self.encoder_.config, unknown=unknown)
 
     def _load(self, X: Any) -> Windows:
         """`X` in the layout of ``fit``, on the grid of ``encoder_``."""
@@ -165,7 +153,7 @@ class SignalInputMixin:
             )
         self.ch_names_in_ = None if signals.ch_names is None else list(signals.ch_names)
         self.sfreq_in_, self.unit_ = signals.sfreq, signals.unit
-        self.n_chans_in_, self.n_times_in_ = signals.n_chans, signals.n_times
+        _, self.n_chans_in_, self.n_times_in_ = signals.data.shape
         self.ignored_ch_names_ = list(signals.ignored)
         self._amplitude = signals.typical
 

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -26,7 +26,7 @@ from ..base.pooling import POOLINGS, AllBlocks, Reading
 from ..base.state import PlainStateMixin, PushToHubMixin, whole_or_not_at_all
 from ..modules.probe import ConvLinearProbe, VirtualProbe
 from ..signals.container import Signals
-from ..signals.electrodes import electrode_rows, target_electrodes
+from ..signals.electrodes import ELECTRODES, electrode_rows, target_electrodes
 from ..signals.grid import Windows
 from ..signals.interpolation import spline_start
 from ..signals.mne_objects import event_codes
@@ -56,8 +56,8 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
     """Base of `DAREClassifier` and `DARERegressor`; not for users.
 
     A subclass decides by ``_encode_targets`` (what the networks read; stores what ``predict``
-    needs), ``_n_outputs``, ``_criterion`` (one loss per epoch), and for "linear" by
-    ``_linear_model`` (one block of features) and ``_kernel_model`` (several, for "auto").
+    needs), ``_criterion`` (one loss per epoch), and for "linear" by ``_linear_model`` (one block of
+    features) and ``_kernel_model`` (several, for "auto").
     """
 
     encoder: Any = "nano"
@@ -116,16 +116,8 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
     __metadata_request__fit = {"groups": True}
 
     @property
-    def _needs_ch_names(self) -> bool:
-        return self.adaptation == "linear"
-
-    @property
     def _takes_fewer_chans(self) -> bool:
         return self.adaptation == "linear" or isinstance(vars(self).get("module_"), VirtualProbe)
-
-    @property
-    def _unknown(self) -> str | None:
-        return self.unknown_channels if self.adaptation == "linear" else None
 
     def _epoch_weights(self, y: np.ndarray, sample_weight: np.ndarray) -> np.ndarray:
         return sample_weight
@@ -157,10 +149,11 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
         signals = self._read(X, reset=True)
         self._fitted_with = self._fixed_params()
         self._event_codes = self._codes_of(X, {}) if y is None else {}
-        y = self._check_targets(signals.y if y is None else y, signals.n_epochs)
+        n_epochs = len(signals.data)
+        y = self._check_targets(signals.y if y is None else y, n_epochs)
         weight = self._check_weights(sample_weight, signals.data)
         targets = self._encode_targets(y, weight)
-        groups = self._check_groups(groups, signals.n_epochs)
+        groups = self._check_groups(groups, n_epochs)
         resolve_device(self.device)  # a pretrainer may train for hours before it is asked for
         self.encoder_ = resolve_encoder(self, X)
         windows = self._windows(signals)
@@ -217,7 +210,8 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
     ) -> None:
         config = self.encoder_.config
         Reading.of(self).check(config)
-        self._tell(unread_params(self, steps=False, virtual=False))
+        if unread := unread_params(self, steps=False, virtual=False):
+            self._tell(unread)
         self.electrodes_ = electrodes_of(windows.rows)
         if self.pooling == "auto":
             n_patches = windows.shape[-1] // config.patch_size
@@ -253,13 +247,15 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
             )
         kind = self._spatial_kind(len(train))
         virtual = kind in VIRTUAL_INITS
-        self._tell(unread_params(self, steps=bool(len(valid)) or not virtual, virtual=virtual))
+        steps = bool(len(valid)) or not virtual
+        if unread := unread_params(self, steps=steps, virtual=virtual):
+            self._tell(unread)
         columns = {"train_loss": "loss", "valid_loss": "valid_loss"}
         if not len(valid):
             del columns["valid_loss"]
         _, n_chans, n_times = windows.shape
         spec = {**self._probe_spec(), "n_patches": n_times // self.encoder_.config.patch_size}
-        spline = self._spatial_start(windows.signals)
+        spline = self._spatial_start(windows.signals, [ELECTRODES[row] for row in spec["targets"]])
         with torch_seed(init_seed), compute_threads(n_threads_of(self.encoder_.config)):
             encoder = copy.deepcopy(self.encoder_)  # the probe may train it, and others share it
             if virtual:
@@ -280,7 +276,7 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
                 self.module_, self.n_iter_ = module, 0
                 self.history_ = history_frame([], columns)
                 return
-            data, held_out = (ProbeData(windows, targets, weight, part) for part in (train, valid))
+            data, held_out = [ProbeData(windows, targets, weight, part) for part in (train, valid)]
             net = train_probe(self, module, data, held_out, order_seed, keep_better=virtual)
         self.net_, self.module_ = net, net.module_.eval()
         if self.adaptation == "finetune":
@@ -331,7 +327,7 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
             )
         return {
             "targets": electrode_rows(target_electrodes(self.target_channels)).tolist(),
-            "n_outputs": self._n_outputs(),
+            "n_outputs": len(self.classes_) if isinstance(self, ClassifierMixin) else 1,
             "spatial_layers": self.spatial_layers,
             "temporal_kernel": self.temporal_kernel,
             "adapter_dropout": self.adapter_dropout,
@@ -339,11 +335,10 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
             "train_encoder": self.adaptation == "finetune",
         }
 
-    def _spatial_start(self, signals: Signals) -> torch.Tensor | None:
+    def _spatial_start(self, signals: Signals, names: list[str]) -> torch.Tensor | None:
         """Spherical-spline interpolation onto the targets, where positions are known."""
         if self.spatial_init == "random" or self.spatial_layers > 1 or signals.ch_names is None:
             return None
-        names = target_electrodes(self.target_channels)
         with self._asking():
             start = spline_start(signals.ch_names, signals.positions, names)
         return None if start is None else torch.from_numpy(start)

@@ -233,9 +233,6 @@ class DAREClassifier(ClassifierMixin, ProbeEstimator):
             raise ValueError(f"class_weight must hold positive numbers, got {given!r}.")
         return codes.astype(np.int64)
 
-    def _n_outputs(self) -> int:
-        return len(self.classes_)
-
     def _criterion(self) -> torch.nn.Module:
         return torch.nn.CrossEntropyLoss(reduction="none", label_smoothing=self.label_smoothing)
 

@@ -99,9 +99,6 @@ n_times_in_, n_features_in_
             raise ValueError("The target y is too large: rescale it.")
         return (y - self.y_mean_) / self.y_scale_
 
-    def _n_outputs(self) -> int:
-        return 1
-
     def _criterion(self) -> torch.nn.Module:
         return _SquaredError()
 

@@ -238,16 +238,11 @@ class VirtualProbe(nn.Module):
     def read(self, x: Tensor) -> list[Tensor]:
         """Features of each reading, ``(n_epochs, n_features)``, of microvolts."""
         x = self.spatial(self.encoder.normalize(x))  # (B, V, T)
-        found = []
-        for kind, start, stop in self.readings:
-            part = x[:, start:stop]
-            if kind == "power":
-                windows = self.encoder.filter_bank(part, STRIDE)  # (B, V, W, D)
-                found.append(torch.log(windows.var(dim=2, correction=0) + TINY).flatten(1))
-            else:
-                tokens = self.encoder.forward_electrodes(part, self.targets[start:stop])
-                found.append(tokens.flatten(1))  # of (B, V, N, E, D)
-        return found
+        read = {"tokens": self.encoder.forward_electrodes(x, self.targets)}  # (B, V, N, E, D)
+        if any(kind == "power" for kind, *_ in self.readings):
+            windows = self.encoder.filter_bank(x, STRIDE)  # (B, V, W, D)
+            read["power"] = torch.log(windows.var(dim=2, correction=0) + TINY)
+        return [read[kind][:, start:stop].flatten(1) for kind, start, stop in self.readings]
 
     def forward(self, x: Tensor) -> Tensor:
         """Scores ``(n_epochs, n_outputs)`` of ``(n_epochs, n_chans, n_times)`` in microvolts."""
