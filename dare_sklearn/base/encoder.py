@@ -9,10 +9,10 @@ from typing import Any
 from sklearn.base import clone
 from sklearn.utils._param_validation import HasMethods
 
-from ..modules.config import SIZES, DAREConfig, get_config
+from ..modules.config import DAREConfig, get_config
 from ..modules.encoder import Encoder
 from ..training.device import draw_seeds, torch_seed
-from ..weights.load import load_encoder, shipped_names
+from ..weights.load import load_encoder
 
 
 class _Pretrainer(HasMethods):
@@ -54,12 +54,6 @@ def resolve_encoder(estimator: Any, X: Any) -> Encoder:
         (seed,) = draw_seeds(estimator.random_state, 1)
         return fresh_encoder(seed, get_config("nano"))
     if not is_pretrainer(encoder):
-        if encoder in SIZES and encoder not in shipped_names() and not os.path.exists(encoder):
-            raise ValueError(
-                f"encoder={encoder!r} is a size, not the name of a shipped encoder "
-                f"({', '.join(shipped_names())}): pass encoder=DAREPretrainer({encoder!r}), which "
-                "is pretrained on X, or a folder that save_pretrained wrote."
-            )
         return load_encoder(encoder)
     if encoder._is_fitted_for_use():
         return encoder.encoder_

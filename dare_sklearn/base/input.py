@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import AbstractContextManager
 from numbers import Real
 from typing import Any
@@ -13,6 +14,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import validate_data
 from torch import nn
 
+from ..modules.config import SIZES
 from ..signals.container import Signals
 from ..signals.electrodes import electrode_name
 from ..signals.errors import SignalError, about, listed, tell
@@ -20,6 +22,7 @@ from ..signals.grid import Windows
 from ..signals.readers import read_signals, tell_ignored, tell_unusual
 from ..signals.sources import Layout
 from ..signals.validation import UNITS, check_fitted_amplitude, summarize
+from ..weights.load import SHIPPED_FOLDER, shipped_names
 from .cache import EpochCache, open_cache
 
 # Warnings that each estimator has given, which are no part of its state.
@@ -49,6 +52,13 @@ class SignalInputMixin:
                 f"The encoder of {type(self).__name__} must be a name, a folder or a "
                 "DAREPretrainer, got a network: pass what load_encoder was given, or the "
                 "pretrainer whose encoder_ it is."
+            )
+        is_size = isinstance(encoder, str) and encoder in SIZES
+        if is_size and not any(map(os.path.exists, (encoder, SHIPPED_FOLDER / encoder))):
+            raise ValueError(
+                f"encoder={encoder!r} is a size, not the name of a shipped encoder "
+                f"({', '.join(shipped_names())}): pass encoder=DAREPretrainer({encoder!r}), which "
+                "is pretrained on X, or a folder that save_pretrained wrote."
             )
         if isinstance(getattr(self, "ch_names", None), str):
             raise ValueError(
