@@ -33,6 +33,7 @@ from dare_sklearn.viz import plot_mask_invariance
 MONTAGE = "Fp1 Fp2 F7 F3 Fz F4 F8 T7 C3 Cz C4 T8 P7 P3 Pz P4 P8 O1 O2 FC5 FC6 CP5 CP6".split()
 METRIC = "roc_auc_ovr"  # 0.5 is chance, however rare a class is
 DARE = "DARE default reading"
+TASK = {"erp": "oddball task", "motor": "motor imagery", "steady_state": "flicker"}
 CLASSICAL = {
     "erp": ("downsampled + LDA", "Xdawn + tangent space + LR"),
     "motor": ("band power + LR", "tangent space + LR"),
@@ -82,9 +83,8 @@ def main() -> None:
     parser.add_argument("--report", type=Path, default=Path("demo_report"))
     args = parser.parse_args()
 
-    print(
-        f"Simulating {args.paradigm} EEG of {args.subjects} people, {args.epochs} epochs each ..."
-    )
+    size = f"{args.subjects} people, {args.epochs} epochs each"
+    print(f"Simulating EEG ({TASK[args.paradigm]}) of {size} ...")
     epochs = simulate_epochs(
         args.paradigm,
         n_subjects=args.subjects,
@@ -97,7 +97,7 @@ def main() -> None:
     pipelines = make_pipelines(args.encoder, args.paradigm)
     encoders = {args.encoder: args.encoder, "untrained": None}
     with tqdm(total=args.subjects + len(encoders), unit="step") as bar:
-        scores = score(pipelines, epochs, f"simulated {args.paradigm} EEG", bar)
+        scores = score(pipelines, epochs, f"simulated {TASK[args.paradigm]}", bar)
         views = compare_views(encoders, epochs, bar)
         bar.set_description("done")
     who = {"candidate": DARE, "rivals": CLASSICAL[args.paradigm]}
