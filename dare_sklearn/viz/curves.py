@@ -221,7 +221,8 @@ def plot_losses(history: Any, *, ax: Axes | None = None) -> Figure:
     if log:
         ax.set_yscale("log")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    ax.set(xlabel="epoch", ylabel="loss (log scale)" if log else "loss", title="Loss by epoch")
+    ax.set(xlabel="epoch (pass through the data)", ylabel="loss (log scale)" if log else "loss")
+    ax.set_title("Loss of training")
     style.tidy(ax)
     if len(terms) > 1:
         style.add_legend(ax)
