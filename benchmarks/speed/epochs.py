@@ -9,7 +9,6 @@ reading the list of them costs, are timed beside both.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 
 import mne
 import numpy as np
@@ -19,18 +18,12 @@ from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.utils import _safe_indexing
 
-from benchmarks.speed.measure import arguments
+from benchmarks.speed.measure import arguments, interleave
 from dare_sklearn import DAREEmbedder
 from dare_sklearn.signals.electrodes import ELECTRODES
 from dare_sklearn.signals.readers import read_signals
 
 N_EPOCHS, N_CHANS, SFREQ = 1200, 22, 250.0
-
-
-def cpu_seconds(work: Callable[[], object]) -> float:
-    start = time.process_time()
-    work()
-    return time.process_time() - start
 
 
 def main() -> None:
@@ -57,13 +50,7 @@ def main() -> None:
         "reading them as a list": lambda: read_signals(singles),
         "reading them as one object": lambda: read_signals(epochs),
     }
-    seconds = {name: [] for name in ways}
-    for run in range(-1, args.runs):
-        for name, work in ways.items():
-            took = cpu_seconds(work)
-            if run >= 0:
-                seconds[name].append(took)
-    for name, values in seconds.items():
+    for name, values in interleave(ways, args.runs, 1, time.process_time).items():
         print(f"{name:32s} {np.median(values):7.3f} s")
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..signals.electrodes import TEN_TWENTY
-from ..signals.files import event_labels, event_seconds, holds_epochs, read_epochs
+from ..signals.files import event_labels, event_seconds, explain, holds_epochs, open_epochs
 from ._files import name_files, pick_and_filter
 from ._options import UsageError
 
@@ -98,12 +98,11 @@ def simulated() -> Iterator[Data]:
 
 def _read(path: Path) -> Any:
     try:
-        return read_epochs(path).load_data()
-    except ValueError as error:
-        hint = ""
-        if not holds_epochs(path):
-            hint = " Cut epochs from a recording with mne.Epochs, and save them as NAME-epo.fif."
-        raise UsageError(f"{error}.{hint}") from None
+        return open_epochs(path).load_data()
+    except Exception as error:
+        hint = " Cut epochs from a recording with mne.Epochs, and save them as NAME-epo.fif."
+        hint = "" if holds_epochs(path) else hint
+        raise UsageError(f"{path} cannot be read: {explain(error)}.{hint}") from None
 
 
 def _column(epochs: Any, name: str, option: str, file: str) -> list[str]:

@@ -70,15 +70,12 @@ def find(args: Any) -> dict[Path, str]:
 
 def open_recording(file: Path, args: Any, *, keep: bool = False) -> Any:
     """Open a recording or epochs (on disk, unless filtered); `keep` keeps all channels."""
-    from ..signals.files import explain, holds_epochs, open_file, read_epochs
+    from ..signals.files import explain, holds_epochs, open_epochs, open_file
 
-    if holds_epochs(file):
-        inst = read_epochs(file)
-    else:
-        try:
-            inst = open_file(file)
-        except Exception as error:
-            raise ValueError(f"{file} cannot be read: {explain(error)}") from error
+    try:
+        inst = open_epochs(file) if holds_epochs(file) else open_file(file)
+    except Exception as error:
+        raise ValueError(f"{file} cannot be read: {explain(error)}") from error
     return inst if keep else pick_and_filter(inst, file, args)
 
 

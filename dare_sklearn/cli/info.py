@@ -12,10 +12,10 @@ from pathlib import Path
 
 from ._options import doing, text
 
-HELP = "versions, devices, shipped encoders; or all about one encoder"
+HELP = "versions, shipped encoders; or all about one encoder"
 DESCRIPTION = """\
-Without an argument: versions, devices, and the encoders that come with the library. With the name
-or the folder of an encoder: its configuration, its size and its SHA-256.
+Without an argument: versions, and the encoders that come with the library. With the name or the
+folder of an encoder: its configuration, its size and its SHA-256.
 """
 EPILOG = """\
 examples:
@@ -54,7 +54,6 @@ def _installation() -> list[tuple[str, str]]:
         ("Python", f"{platform.python_version()} on {platform.platform(terse=True)}"),
         *((name, _version(name)) for name in _LIBRARIES),
         *((f"{name} (optional)", _version(name)) for name in _EXTRAS),
-        ("GPUs", _gpus()),
     ]
     shipped = sorted((files("dare_sklearn") / "weights" / "shipped").iterdir())
     for folder in filter(Path.is_dir, shipped):
@@ -67,17 +66,6 @@ def _installation() -> list[tuple[str, str]]:
         size = f"{n:,} parameters, {weights.stat().st_size / 1e6:.1f} MB"
         lines.append((f"encoder {folder.name}", size))
     return lines
-
-
-def _gpus() -> str:
-    """Graphics cards, from the system: asking torch would take seconds."""
-    names = []
-    for file in sorted(Path("/proc/driver/nvidia/gpus").glob("*/information")):
-        facts = dict(line.split(":", 1) for line in file.read_text().splitlines() if ":" in line)
-        names.append(facts.get("Model", "NVIDIA").strip())
-    if platform.system() == "Darwin" and platform.machine() == "arm64":
-        names.append("Apple (mps)")
-    return ", ".join(names) or "none found"
 
 
 def _encoder(source: str) -> list[tuple[str, str]]:

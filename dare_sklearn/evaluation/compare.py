@@ -207,16 +207,18 @@ def compare(
                 finished = Finished(Path(cache_dir), f"{dataset}_{name}", key, text)
             cells.append((name, fold, finished))
 
-    def work(number: int) -> tuple[int, dict[str, Any] | str]:
-        """The number of a cell, and its row or what went wrong."""
+    def work(number: int) -> tuple[int, dict[str, Any] | str, Iterable[tuple]]:
+        """The number of a cell, its row or what went wrong, and its warnings."""
         name, fold, finished = cells[number]
-        row = None if finished is None else finished.read()
+        row, told = None if finished is None else finished.read(), []
         if row is None:
             try:
-                row = run_cell(
-                    pipelines[name], data, fold, scorers, grids.get(name), random_state,
-                    n_permutations, each_subject,
-                )  # fmt: skip
+                # those of another process would be lost
+                with warnings.catch_warnings(record=True) as told:
+                    row = run_cell(
+                        pipelines[name], data, fold, scorers, grids.get(name), random_state,
+                        n_permutations, each_subject,
+                    )  # fmt: skip
             except Exception as error:
                 message = (
                     f"Pipeline {name!r} failed in fold {fold.number} of {dataset!r}: "
@@ -224,12 +226,13 @@ def compare(
                 )
                 if on_error == "raise":
                     raise RuntimeError(message) from error
-                return number, message
+                return number, message, ()
             who = {"dataset": dataset, "pipeline": name, **_sizes(fold, data.groups)}
             row = plain({**who, **row})
             if finished is not None:
                 finished.write(row)
-        return number, {**row, "dataset": dataset, "pipeline": name, "fold": fold.number}
+        told = dict.fromkeys((str(w.message), w.category, w.filename, w.lineno) for w in told)
+        return number, {**row, "dataset": dataset, "pipeline": name, "fold": fold.number}, told
 
     found = Parallel(n_jobs, return_as="generator_unordered")(
         delayed(work)(number) for number in range(len(cells))
@@ -238,8 +241,11 @@ def compare(
     with tqdm(
         total=len(cells), unit="cell", desc=next(iter(pipelines)), disable=not verbose
     ) as bar:
-        for number, row in found:
+        for number, row, told in found:
             rows[number] = row
+            for text, kind, *where in told:
+                known = kind.__module__ == "builtins"  # others may not be made of a text
+                warnings.warn_explicit(text, kind if known else UserWarning, *where)
             bar.set_description(next((c[0] for i, c in enumerate(cells) if i not in rows), "done"))
             bar.update()
     for _, row in sorted(rows.items()):

@@ -85,14 +85,6 @@ def holds_epochs(path: str | os.PathLike) -> bool:
     return _EPOCHS.search(Path(path).name) is not None
 
 
-def read_epochs(path: str | os.PathLike) -> Any:
-    """The epochs of a file, as `open_epochs`; whatever goes wrong is a ValueError that names it."""
-    try:
-        return open_epochs(path)
-    except Exception as error:
-        raise ValueError(f"{path} cannot be read: {explain(error)}") from error
-
-
 def open_epochs(path: str | os.PathLike) -> Any:
     """The epochs of a file (``mne.Epochs``); their signals stay on disk until they are read.
 

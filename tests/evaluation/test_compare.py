@@ -284,6 +284,21 @@ def test_cells_in_several_processes(table):
     pd.testing.assert_frame_equal(alone[columns], together[columns])
 
 
+class Warns(DummyClassifier):
+    def fit(self, X, y):
+        warnings.warn("the signals are flat", RuntimeWarning, stacklevel=1)
+        return super().fit(X, y)
+
+
+@pytest.mark.parametrize("n_jobs", [None, 2])
+def test_warnings_of_cells_arrive(table, n_jobs):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        compare({"w": Warns()}, *table, cv=2, n_jobs=n_jobs)
+    told = [(str(w.message), w.category) for w in caught if w.filename == __file__]
+    assert told == [("the signals are flat", RuntimeWarning)] * 2
+
+
 def test_a_search_cuts_epochs_at_once(monkeypatch):
     """scikit-learn alone cuts them one by one, which takes longer than the search."""
     data, epochs, y = amplitudes()
