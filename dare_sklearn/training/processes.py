@@ -211,10 +211,9 @@ class StopSignals:
     """Delay SIGTERM and Ctrl-C until the current step is finished, so that it can be saved.
 
     SIGTERM then ends the process (exit code 143), and Ctrl-C the training; a second Ctrl-C acts at
-    once. Only the main thread can handle signals; in other threads this does nothing. `own` is the
-    signal that came to this process, or None, and `received` the one to act on. If `shared`, that
-    is what the processes that train together have agreed on: a signal to any of them ends the
-    training of all, after the same step.
+    once. In other threads than the main one this does nothing. `own` is the signal that came to
+    this process, and `received` the one to act on: if `shared`, what the processes that train
+    together have agreed on, so that a signal to any of them ends the training of all.
     """
 
     def __init__(self, shared: bool = False) -> None:

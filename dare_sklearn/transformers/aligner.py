@@ -29,7 +29,8 @@ from ..signals.validation import check_values, summarize
 UNITS_APART = 1e4
 _ONE_MONTAGE = "pick the same channels in all, or restore bad ones with interpolate_bads()"
 # An epoch makes up 1 / n of the mean covariance that whitens it, and loses as much of what is its
-# own: below five epochs, whitening takes more than it gives (see the Notes).
+# own: CSP on simulated imagery of new people has 0.88 with all epochs, 0.83 with five, 0.77 with
+# three, 0.41 with one, and 0.80 without alignment.
 MIN_EPOCHS = 5
 MIN_SAMPLES = 5  # per channel
 # MOABB's names, and the share of an unseen group's epochs that each lets whiten them
@@ -97,9 +98,7 @@ class EuclideanAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
 
     **Few epochs cannot be aligned with themselves**: with one epoch, nothing spatial is left. If a
     call or ``fit`` holds fewer than `min_epochs_` epochs of a group, they are whitened as in
-    "train", with a warning. (Simulated motor imagery of new people, all epochs of a person at once,
-    ten, five, three, one: CSP 0.88, 0.85, 0.83, 0.77, 0.41, tangent space 0.97, 0.91, 0.90, 0.82,
-    0.50; without alignment 0.80 and 0.91.)
+    "train", with a warning.
 
     **Online**, choose "train_trialwise" and pass each epoch to `update` after its prediction:
     predictions are then those of one call with all epochs. ``transform`` itself remembers nothing.

@@ -177,9 +177,8 @@ class DAREPretrainer(EmbeddingMixin, BaseEstimator):
 
     **Recordings.** A folder is searched, with all folders in it, for recordings (EDF, BDF, GDF,
     FIF, SET, VHDR, CNT) and files of epochs (``-epo.fif``). ``fit`` writes their windows at 256 Hz
-    into files once, about 230 MB per hour of 62 channels: into `checkpoint_dir`, where a run that
-    continues finds them unless the recordings have changed, or into a temporary folder (see
-    ``TMPDIR``). Memory holds one recording in single precision, and one for each of the
+    into files once, about 230 MB per hour of 62 channels: into `checkpoint_dir`, or a temporary
+    folder (``TMPDIR``). Memory holds one recording in single precision, and one for each of the
     `n_workers`. Windows are cut side by side; those that overlap an annotation whose name begins
     with "bad" are left out, as MNE does. To filter, rename or pick channels first, pass objects of
     ``mne.io.read_raw``, which may stay on disk too.
@@ -190,19 +189,18 @@ class DAREPretrainer(EmbeddingMixin, BaseEstimator):
     must depend only on the number of the step, so that a run resumes anywhere.
 
     **Several GPUs or nodes.** The same script trains on all of them under ``accelerate launch``.
-    P processes make the same steps as one with P times the `batch_size`, to rounding: mask
-    alignment contrasts windows across processes. The first process reads the files for all, which
-    must see what it writes. The learning rate is not scaled. Every process ends with the same
-    fitted object; only the first one writes.
+    P processes make the same steps as one with P times the `batch_size`, to rounding; the learning
+    rate is not scaled. The first process reads the files for all, which must see what it writes.
+    Every process ends with the same fitted object; only the first one writes.
 
     **Checkpoints.** With `checkpoint_dir`, the same ``fit`` call (same signals, and same parameters
     that matter for the weights, `max_epochs` among them) continues a run that was stopped in any
     way, on a CPU to the same bits. Another `precision` is refused; another device, number of
-    threads, version of torch or `compile` gives a warning, because sums are rounded differently
-    there. A finished run is returned at once. The last two checkpoints are kept; a damaged one is
-    passed over, and a full disk endured, with a warning. SIGTERM (in the main thread; exit code
-    143) and Ctrl-C, unless pressed twice, finish and save the step. ``seconds`` of an interrupted
-    epoch count from where the run continued, and what your own `callbacks` remember is not kept.
+    threads, version of torch or `compile` gives a warning, because sums are rounded differently.
+    The last two checkpoints are kept; a damaged one is passed over, and a full disk endured, with a
+    warning. SIGTERM (in the main thread; exit code 143) and Ctrl-C, unless pressed twice, finish
+    and save the step. ``seconds`` of an interrupted epoch count from where the run continued, and
+    what your own `callbacks` remember is not kept.
 
     References
     ----------

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from dare_sklearn import DAREClassifier, DARERegressor
-from dare_sklearn.estimators import modes
+from dare_sklearn.estimators import base
 
-GROUPS = {"linear": modes.LINEAR, "convolutions": modes.CONVOLUTIONS, "steps": modes.STEPS}
+GROUPS = {"linear": base.LINEAR, "convolutions": base.CONVOLUTIONS, "steps": base.STEPS}
 LAYOUT = {"ch_names": ["C3", "Cz", "C4"], "sfreq": 128.0, "unit": "uV", "random_state": 0}
 X = np.random.default_rng(0).normal(scale=15, size=(12, 3, 64))
 Y = np.arange(12) % 2
