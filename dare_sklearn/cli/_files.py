@@ -36,6 +36,7 @@ def name_files(sources: Sequence[Path], *, only_epochs: bool = False) -> dict[Pa
     from ..signals.files import find_files, holds_epochs
 
     found: dict[Path, str] = {}
+    seen: set[Path] = set()
     for source in sources:
         try:
             files = find_files(source)
@@ -46,6 +47,9 @@ def name_files(sources: Sequence[Path], *, only_epochs: bool = False) -> dict[Pa
             if not files:
                 raise UsageError(f"The folder {str(source)!r} holds no *-epo.fif.")
         for file in files:
+            if file.resolve() in seen:  # by another path
+                continue
+            seen.add(file.resolve())
             found[file] = file.relative_to(source).as_posix() if file != source else file.name
     if len(set(found.values())) < len(found):
         found = {file: file.as_posix() for file in found}

@@ -263,7 +263,7 @@ def _folds(data: Any, args: Any) -> list:
         option = "--cv" if data.groups is None else "--groups and --cv"
         raise UsageError(f"{option} do not fit these epochs: {error}") from None
     for number, (train, _) in enumerate(folds):
-        if missing := set(data.y) - set(data.y[train]):
+        if missing := set(data.y.tolist()) - set(data.y[train].tolist()):
             raise UsageError(f"The training epochs of fold {number} have no {sorted(missing)[0]!r}:"
                              " pass another --cv.")  # fmt: skip
     return folds

@@ -148,8 +148,9 @@ def _embed(embedder: Any, file: Path, name: str, args: argparse.Namespace) -> An
         {"file": name, "epoch": range(len(epochs)), "onset_s": onsets.round(6), "label": labels}
     )
     if epochs.metadata is not None:
-        extra = epochs.metadata.reset_index(drop=True)
-        table = table.join(extra[[name for name in extra if name not in table]])
+        extra = epochs.metadata.reset_index(drop=True).rename(columns=str)
+        taken = [n for n in extra if n in table or n.startswith("dare_")]
+        table = table.join(extra.rename(columns={name: f"metadata_{name}" for name in taken}))
     return table.join(pd.DataFrame(values, columns=embedder.get_feature_names_out()))
 
 

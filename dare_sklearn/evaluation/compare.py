@@ -352,6 +352,11 @@ def _folds(
         rows = [np.flatnonzero(r) if r.dtype == bool else r for r in map(np.asarray, pair)]
         if not len(rows[0]) or not len(rows[1]):
             raise ValueError(f"Fold {i} of {name} has no training or no test epochs.")
+        used = np.concatenate(rows)
+        if used.dtype.kind not in "iu" or used.min() < 0 or used.max() >= len(y):
+            raise ValueError(f"Fold {i} of {name} must hold numbers of epochs, 0 to {len(y) - 1}.")
+        if len(np.unique(rows[1])) < len(rows[1]):
+            raise ValueError(f"Fold {i} of {name} tests an epoch twice.")
         if np.intersect1d(*rows).size:
             raise ValueError(f"Fold {i} of {name} tests on epochs that it trains on.")
         folds.append(Fold(i, *rows))

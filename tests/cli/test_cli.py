@@ -119,6 +119,18 @@ def test_embed_chooses_epochs(study, tmp_path):
     np.testing.assert_allclose(table.filter(like="dare_"), known, atol=1e-4)
 
 
+def test_embed_keeps_metadata_whose_names_are_taken(study, tmp_path):
+    epochs = mne.read_epochs(study / "ben-epo.fif", verbose="error")
+    epochs.metadata = epochs.metadata.assign(file="own", dare_s0_d000=np.nan)
+    epochs.save(tmp_path / "ben-epo.fif", verbose="error")
+    out, same = tmp_path / "table.csv", tmp_path / "." / ".." / tmp_path.name / "ben-epo.fif"
+    assert run("embed", tmp_path, same, "--out", out, "-q") == OK
+    table = pd.read_csv(out)
+    assert len(table) == 6 and set(table["file"]) == {"ben-epo.fif"}  # named twice, read once
+    assert set(table["metadata_file"]) == {"own"} and table["metadata_dare_s0_d000"].isna().all()
+    assert table["metadata_label"].equals(table["label"])
+
+
 def test_names_of_files_tell_them_apart(tmp_path):
     """Relative to the folder that was searched."""
     for person in ("sub-01", "sub-02"):
