@@ -71,17 +71,6 @@ def row(
     }
 
 
-def compute_columns(seconds: np.ndarray, gflop: float, peak: float) -> dict[str, float]:
-    """Columns that say how close to a matrix product's GFLOP/s (`peak_gflops`) work comes."""
-    speed = gflop / np.median(seconds)
-    return {
-        "gflop": gflop,
-        "gflops": speed,
-        "peak_gflops": peak,
-        "share_of_peak": speed / peak,
-    }
-
-
 def report(rows: list[dict], name: str, out: Path) -> None:
     """Print the table and write it as CSV."""
     table = pd.DataFrame(rows)
