@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import ExitStack, closing, nullcontext
 from functools import partial
 from numbers import Integral, Real
@@ -14,7 +13,6 @@ import torch
 from torch.utils.data import DataLoader
 
 from ..modules.config import DAREConfig
-from ..pretraining.objective import PretrainingModel
 from ..pretraining.schedules import linear, one_cycle, restarted
 from ..signals.errors import SignalError, tell
 from ..signals.files import stamps
@@ -31,17 +29,8 @@ from .windows import WindowStore, describe, find_prepared, prepare
 TERMS = ("reconstruction", "anchor_alignment", "mask_alignment", "activation_penalty")
 
 
-def pretrain(
-    recipe: Any,
-    X: Any,
-    make_model: Callable[[], PretrainingModel],
-    params_of: Callable[[PretrainingModel, torch.device], dict[str, Any]],
-) -> tuple[PretrainNet, Corpus]:
-    """Train the networks of a `DAREPretrainer` on its `X`.
-
-    `recipe` is the pretrainer, of which only parameters are read. `make_model` makes the networks;
-    `params_of(model, device)` returns the parameters that decide what is learned.
-    """
+def pretrain(recipe: Any, X: Any) -> tuple[PretrainNet, Corpus]:
+    """Train networks on `X` by the parameters of a `DAREPretrainer`, which is only read."""
     momentum, shares = check_params(recipe), check_shares(recipe.shares, X)
     ranks = find_ranks(recipe.device)
     if ranks.size > 1 and recipe.reconstruction_target == "bands":
@@ -62,7 +51,7 @@ def pretrain(
         seeds = ranks.first(lambda: seeds) if checkpoint is None else checkpoint.run["seeds"]
         init_seed, order_seed, mask_seed = seeds
         stack.enter_context(torch_seed(init_seed))
-        model = make_model()
+        model = recipe._make_model()
         n_threads = recipe.n_threads or torch.get_num_threads()
         stack.enter_context(compute_threads(n_threads))
         store = stack.enter_context(closing(WindowStore(folder and folder.inside)))
@@ -90,7 +79,7 @@ def pretrain(
         loader = DataLoader(corpus, sampler=sampler, batch_size=None, **options)
 
         def describe_run() -> dict[str, Any]:
-            params = params_of(model, device)
+            params = recipe._run_params(model, device)
             if checkpoint is not None and recipe.precision == "auto":
                 # another meaning of "auto" on another device only changes the rounding
                 begun = checkpoint.run

@@ -307,7 +307,7 @@ class DAREPretrainer(EmbeddingMixin, BaseEstimator):
         self._validate_params()
         self._check_table(X, reset=True)
         with self._asking():
-            net, corpus = pretrain(self, X, self._make_model, self._run_params)
+            net, corpus = pretrain(self, X)
             self._store_layout(corpus.layout)
         if not self._fitted_on_table:
             self.n_features_in_ = self.n_chans_in_

@@ -24,6 +24,8 @@ from dare_sklearn import DAREPretrainer, load_encoder
 from dare_sklearn.training import checkpoint as _checkpoint
 from dare_sklearn.training.checkpoint import CheckpointFolder
 
+from .common import Act, assert_same, crash, interrupt
+
 X = np.random.default_rng(0).normal(scale=10, size=(10, 4, 128))
 NAMES = ["Fz", "Cz", "Pz", "Oz"]
 N_STEPS = 9  # three epochs of three batches
@@ -39,57 +41,6 @@ PARAMS = {
 
 def pretrainer(folder=None, **params) -> DAREPretrainer:
     return DAREPretrainer(checkpoint_dir=folder, **{**PARAMS, **params})
-
-
-class Act(Callback):
-    """Do something once, at the n-th call of a hook."""
-
-    def __init__(self, act, at=5, hook="on_batch_end"):
-        self.act, self.at, self.hook = act, at, hook
-
-    def on_train_begin(self, net, **kwargs):
-        self.n_calls_ = 0
-
-    def notice(self, hook):
-        self.n_calls_ += hook == self.hook
-        if hook == self.hook and self.n_calls_ == self.at:
-            self.act()
-
-    def on_epoch_begin(self, net, **kwargs):
-        self.notice("on_epoch_begin")
-
-    def on_batch_begin(self, net, **kwargs):
-        self.notice("on_batch_begin")
-
-    def on_grad_computed(self, net, *args, **kwargs):
-        self.notice("on_grad_computed")
-
-    def on_batch_end(self, net, **kwargs):
-        self.notice("on_batch_end")
-
-    def on_epoch_end(self, net, **kwargs):
-        self.notice("on_epoch_end")
-
-
-def interrupt():
-    raise KeyboardInterrupt
-
-
-def crash():
-    raise RuntimeError("crash")
-
-
-def assert_same(a: DAREPretrainer, b: DAREPretrainer) -> None:
-    """The same weights, steps and losses, bit by bit."""
-    its = b.model_.state_dict()
-    for name, value in a.model_.state_dict().items():
-        assert torch.equal(value, its[name]), name
-    assert a.history_.drop(columns="seconds").equals(b.history_.drop(columns="seconds"))
-    assert without_seconds(a) == without_seconds(b)
-
-
-def without_seconds(fitted: DAREPretrainer) -> list[dict]:
-    return [{k: v for k, v in row.items() if k != "dur"} for row in fitted.net_.history]
 
 
 def assert_loadable(folder: Path, fitted: DAREPretrainer) -> None:

@@ -17,7 +17,6 @@ import scipy.io
 import torch
 from braindecode.datasets import BaseConcatDataset, RawDataset
 from braindecode.preprocessing import create_fixed_length_windows
-from skorch.callbacks import Callback
 
 from dare_sklearn import DAREPretrainer
 from dare_sklearn.modules.config import get_config
@@ -29,6 +28,8 @@ from dare_sklearn.signals.sources import Defaults, find_sources
 from dare_sklearn.training import reading
 from dare_sklearn.training.pretrain import PretrainNet
 from dare_sklearn.training.windows import WindowStore, prepare
+
+from .common import Act, assert_same, interrupt
 
 NAMES = ["Fz", "C3", "C4", "Pz"]
 PARAMS = {"window_s": 0.5, "batch_size": 8, "max_epochs": 1, "random_state": 0}
@@ -98,12 +99,6 @@ def windows_of(X, window_s=0.5, robust_scale=None):
         store.close()
     assert store.folder is None or not store.folder.exists()
     return its, store.folder is not None, done.n_bad
-
-
-def assert_same(a: DAREPretrainer, b: DAREPretrainer) -> None:
-    for name, value in a.model_.state_dict().items():
-        assert torch.equal(value, b.model_.state_dict()[name]), name
-    assert a.history_.drop(columns="seconds").equals(b.history_.drop(columns="seconds"))
 
 
 # --- the same windows as from memory
@@ -459,17 +454,6 @@ def test_what_a_folder_leaves_out(tmp_path):
 # --- while it runs
 
 
-class Act(Callback):
-    """Do something after a step."""
-
-    def __init__(self, act, at=2):
-        self.act, self.at = act, at
-
-    def on_batch_end(self, net, **kwargs):
-        if net.n_steps_done_ == self.at:
-            self.act()
-
-
 def temporary(monkeypatch, tmp_path):
     """A folder in which temporary ones are made, to look into."""
     place = tmp_path / "temporary"
@@ -492,7 +476,7 @@ def test_files_are_read_once_and_may_be_gone_then(tmp_path, monkeypatch):
             path.unlink()
         seen.extend(place.iterdir())
 
-    assert_same(expected, DAREPretrainer(callbacks=[Act(act)], **PARAMS).fit(tmp_path / "X"))
+    assert_same(expected, DAREPretrainer(callbacks=[Act(act, 2)], **PARAMS).fit(tmp_path / "X"))
     assert len(seen) == 1 and not list(place.iterdir())
 
 
@@ -503,7 +487,7 @@ def test_no_windows_are_left_after_an_error(folder, tmp_path, monkeypatch):
         raise RuntimeError(f"{len(list(place.iterdir()))} folder")
 
     with pytest.raises(RuntimeError, match="1 folder"):
-        DAREPretrainer(callbacks=[Act(crash)], **PARAMS).fit(folder)
+        DAREPretrainer(callbacks=[Act(crash, 2)], **PARAMS).fit(folder)
     X = shutil.copytree(folder, tmp_path / "corpus")
     spoil(X, "flat")
     with pytest.raises(ValueError, match="constant signal"):  # in the last file
@@ -529,11 +513,8 @@ def test_a_run_that_goes_on_finds_its_windows(folder, tmp_path, monkeypatch):
     X, run = shutil.copytree(folder, tmp_path / "corpus"), tmp_path / "run"
     params = {**PARAMS, "max_epochs": 2, "robust_scale": 12.0, "checkpoint_dir": run}
 
-    def stop():
-        raise KeyboardInterrupt
-
     whole = DAREPretrainer(**{**params, "checkpoint_dir": None}).fit(X)
-    DAREPretrainer(callbacks=[Act(stop)], **params).fit(X)
+    DAREPretrainer(callbacks=[Act(interrupt, 2)], **params).fit(X)
     assert sorted(path.name for path in (run / "checkpoints/windows").iterdir()) == [
         "0.f32", "1.f32", "windows.json",
     ]  # fmt: skip
@@ -573,10 +554,9 @@ def test_a_streamed_run_goes_on(folder, tmp_path, n_workers):
     params = {**PARAMS, "max_epochs": 2, "n_workers": n_workers}
     whole = DAREPretrainer(**params).fit(folder)
 
-    def stop():
-        raise KeyboardInterrupt
-
-    first = DAREPretrainer(checkpoint_dir=tmp_path, callbacks=[Act(stop, 9)], **params).fit(folder)
+    first = DAREPretrainer(checkpoint_dir=tmp_path, callbacks=[Act(interrupt, 9)], **params).fit(
+        folder
+    )
     assert first.n_iter_ == 1
     # with another number of workers, and from memory: it is the same corpus
     raws = [load(path) for path in find_files(folder)]

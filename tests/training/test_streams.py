@@ -20,6 +20,8 @@ from dare_sklearn.pretraining.losses import equalize_bands
 from dare_sklearn.training import run as _run
 from dare_sklearn.training.corpus import Corpus, MontageBatches, Stream
 
+from .common import Act, assert_same, interrupt
+
 NAMES = ["Fz", "Cz", "Pz", "Oz"]
 KNOWN = {"ch_names": NAMES, "sfreq": 256.0, "unit": "uV"}
 X = np.random.default_rng(0).normal(scale=10, size=(10, 4, 128))
@@ -42,15 +44,6 @@ class Noise:
         return rng.normal(scale=self.scale, size=(4, len(self.rows), n_times)), self.rows
 
 
-class Interrupt(Callback):
-    def __init__(self, at):
-        self.at = at
-
-    def on_batch_end(self, net, **kwargs):
-        if net.n_steps_done_ == self.at:
-            raise KeyboardInterrupt
-
-
 def fit(given, **params) -> DAREPretrainer:
     defaults = {"max_epochs": 2, "batch_size": 4, "random_state": 0}
     return DAREPretrainer(**{**defaults, **params}).fit(given)
@@ -58,11 +51,6 @@ def fit(given, **params) -> DAREPretrainer:
 
 def steps(fitted) -> list[dict]:
     return [batch for row in fitted.net_.history for batch in row["batches"]]
-
-
-def assert_same(a, b):
-    for name, value in a.model_.state_dict().items():
-        assert torch.equal(value, b.model_.state_dict()[name]), name
 
 
 # What the loop that trained the shipped nano encoder gave for a small configuration, before the
@@ -98,7 +86,7 @@ def test_a_run_of_the_shipped_recipe_that_is_stopped_leaves_a_model(tmp_path):
     """Of its last whole epoch, with its log; and those of all epochs, where it continues."""
     run, out = tmp_path / "run", tmp_path / "out"
     params = {"max_epochs": 3, "checkpoint_dir": run}
-    fit(Noise(), callbacks=[SaveResult(out, 3), Interrupt(5)], **params)
+    fit(Noise(), callbacks=[SaveResult(out, 3), Act(interrupt, 5)], **params)
     assert list(pd.read_csv(out / "log.csv")["step"]) == [3]
     load_encoder(out / "model")
     whole = fit(Noise(), callbacks=[SaveResult(out, 3)], **params)
@@ -126,7 +114,7 @@ def epochs():
 
 def test_a_stream_goes_on_to_the_same_bits(tmp_path):
     whole = fit(Noise())
-    fit(Noise(), checkpoint_dir=tmp_path, callbacks=[Interrupt(4)])
+    fit(Noise(), checkpoint_dir=tmp_path, callbacks=[Act(interrupt, 4)])
     assert_same(whole, fit(Noise(), checkpoint_dir=tmp_path, n_workers=1))
     with pytest.raises(ValueError, match="on another corpus .*a stream of 3 batches"):
         fit(Noise(scale=10.0), checkpoint_dir=tmp_path)
@@ -197,7 +185,7 @@ def test_shares():
 def test_a_mixture_goes_on_to_the_same_bits(tmp_path):
     params = {**KNOWN, "shares": [1, 3], "max_epochs": 3}
     whole = fit([X, Noise()], **params)
-    fit([X, Noise()], checkpoint_dir=tmp_path, callbacks=[Interrupt(8)], **params)
+    fit([X, Noise()], checkpoint_dir=tmp_path, callbacks=[Act(interrupt, 8)], **params)
     assert_same(whole, fit([X, Noise()], checkpoint_dir=tmp_path, **params))
 
 
