@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ..evaluation._identity import digest_each
 from ..signals.electrodes import TEN_TWENTY
 from ..signals.files import event_labels, event_seconds, explain, holds_epochs, open_epochs
 from ._files import name_files, pick_and_filter
@@ -60,7 +61,7 @@ def from_files(args: Any) -> Data:
         labels += [ours[i] for i in keep]
         groups += [people[i] for i in keep]
     joined = np.concatenate(values)
-    single = _without_copies(joined)
+    single = np.sort(np.unique(digest_each(joined), return_index=True)[1])
     y = np.array(labels, dtype=str)[single]
     _check_labels(y, args)
     name, epochs = parts[0]
@@ -168,14 +169,6 @@ def _check_labels(y: np.ndarray, args: Any) -> None:
             f"--label {args.label}: {len(counts)} labels for {len(y)} epochs, {rare!r} "
             f"{counts[rare]} time(s): too few to learn from. --classes chooses labels."
         )
-
-
-def _without_copies(values: np.ndarray) -> np.ndarray:
-    """Numbers of the epochs that do not repeat an earlier one."""
-    from xxhash import xxh3_128_hexdigest
-
-    keys = [xxh3_128_hexdigest(np.ascontiguousarray(epoch)) for epoch in values]
-    return np.sort(np.unique(keys, return_index=True)[1])
 
 
 def _count_overlapping(epochs: Any) -> int:

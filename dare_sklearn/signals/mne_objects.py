@@ -70,7 +70,8 @@ def from_epochs(objects: list) -> Signals:
         blocks = [epochs.get_data(picks=picks, copy=False) for epochs in objects]
         data = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
     else:
-        readers = tuple(partial(_read_epochs, epochs, picks) for epochs in objects)
+        how = {"copy": False, "verbose": "error"}
+        readers = tuple(partial(epochs.get_data, picks, **how) for epochs in objects)
         data = LazyEpochs(readers, counts, len(picks), len(first.times))
     file = getattr(first, "filename", None)
     return Signals(
@@ -206,7 +207,3 @@ def replace_data(epochs: Any, data: np.ndarray) -> Any:
     # a new object would refuse repeated events, and classes that have lost all their epochs
     loaded = epochs.copy().load_data()
     return loaded.apply_function(lambda _: data, picks="all", channel_wise=False, verbose="error")
-
-
-def _read_epochs(epochs: Any, picks: np.ndarray, index: np.ndarray | None) -> np.ndarray:
-    return epochs.get_data(picks=picks, item=index, copy=False, verbose="error")

@@ -53,7 +53,7 @@ class LazyRecording(LazyEpochs):
 def lazy_recording(raw: Any, picks: np.ndarray) -> LazyRecording:
     """An ``mne.io.Raw`` as one long epoch."""
     return LazyRecording(
-        (partial(_read_raw, raw, picks),),
+        (partial(raw.get_data, picks, verbose="error"),),
         (1,),
         len(picks),
         raw.n_times,
@@ -61,10 +61,6 @@ def lazy_recording(raw: Any, picks: np.ndarray) -> LazyRecording:
         bad=bad_segments(raw),
         loaded=bool(raw.preload),
     )
-
-
-def _read_raw(raw: Any, picks: np.ndarray, start: int, stop: int) -> np.ndarray:
-    return raw.get_data(picks, start, stop, verbose="error")
 
 
 def bad_segments(raw: Any) -> tuple[tuple[float, float], ...]:
