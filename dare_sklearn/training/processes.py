@@ -62,13 +62,6 @@ class Ranks:
             raise outcome[1]
         return outcome[0]
 
-    def sum(self, values: list[float]) -> list[float]:
-        """Sums over the processes."""
-        # MPS and some backends lack float64; the terms are float32 anyway
-        tensor = torch.tensor(values, dtype=torch.float32, device=self.device)
-        dist.all_reduce(tensor)
-        return tensor.tolist()
-
     def check_same(self, value: Any, what: str) -> None:
         """Raise a ValueError in all processes if their values differ."""
         values = self.gather(value)
@@ -167,7 +160,10 @@ class Together:
             terms[name] * (1 / self.ranks.size if name == MASK else self.share) for name in names
         ]
         flags = [float(stop.own == number) for number in (signal.SIGINT, signal.SIGTERM)]
-        *summed, interrupted, terminated = self.ranks.sum([*weighed, *flags])
+        # MPS and some backends lack float64; the terms are float32 anyway
+        sums = torch.tensor([*weighed, *flags], dtype=torch.float32, device=self.ranks.device)
+        dist.all_reduce(sums)
+        *summed, interrupted, terminated = sums.tolist()
         stop.agree(interrupted > 0, terminated > 0)
         done = dict(zip(names, summed, strict=True))
         return {**done, "loss": sum(self.weights[name] * value for name, value in done.items())}

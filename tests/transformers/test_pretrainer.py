@@ -12,7 +12,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from skorch.callbacks import Callback
 
-from dare_sklearn import DAREEmbedder, DAREPretrainer, load_encoder, simulate_epochs
+from dare_sklearn import DAREEmbedder, DAREPretrainer, simulate_epochs
 from dare_sklearn.signals.electrodes import TEN_TWENTY
 from dare_sklearn.training.corpus import MontageBatches
 
@@ -194,15 +194,6 @@ def test_save_and_go_on(X, fitted, tmp_path):
     np.testing.assert_array_equal(resumed.transform(X), fitted.transform(X))
     with pytest.raises(FileNotFoundError):
         DAREPretrainer.from_pretrained(tmp_path / "nowhere")
-
-
-def test_checkpoint_folder_holds_the_last_epoch(X, tmp_path):
-    pretrainer = DAREPretrainer(
-        max_epochs=2, batch_size=8, checkpoint_dir=tmp_path / "run", **PARAMS
-    ).fit(X)
-    saved = load_encoder(tmp_path / "run").state_dict()
-    assert all(torch.equal(saved[n], v) for n, v in pretrainer.encoder_.state_dict().items())
-    assert {p.name for p in tmp_path.iterdir()} == {"run"}
 
 
 class Interrupt(Callback):
