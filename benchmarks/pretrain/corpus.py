@@ -12,7 +12,7 @@ import numpy as np
 
 from dare_sklearn import simulate_epochs
 from dare_sklearn.signals.electrodes import ELECTRODES
-from dare_sklearn.simulation.paradigms import CLASSES
+from dare_sklearn.simulation.simulate import CLASSES
 
 SFREQ = 256.0
 
