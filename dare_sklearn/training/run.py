@@ -18,13 +18,20 @@ from ..signals.errors import SignalError, tell
 from ..signals.files import stamps
 from ..signals.readers import tell_ignored
 from .checkpoint import CheckpointFolder, SaveCheckpoints, plain
-from .corpus import Corpus, MontageBatches, Stream
+from .corpus import (
+    Corpus,
+    MontageBatches,
+    Stream,
+    WindowStore,
+    describe,
+    find_prepared,
+    prepare,
+)  # fmt: skip
 from .device import compute_threads, draw_seeds, fit_or_name_batch_size, resolve_device, torch_seed
 from .net import check_finite_weights, make_callbacks
 from .pretrain import PretrainNet, masks_of_step
 from .processes import Ranks, StopSignals, find_ranks, unwinding
 from .reading import Reader, find_sources, is_path, is_stream, tell_skipped, worker_options
-from .windows import WindowStore, describe, find_prepared, prepare
 
 TERMS = ("reconstruction", "anchor_alignment", "mask_alignment", "activation_penalty")
 

@@ -26,8 +26,8 @@ from dare_sklearn.signals.readers import read_parts
 from dare_sklearn.signals.recordings import cut_windows, read_whole
 from dare_sklearn.signals.sources import Defaults, find_sources
 from dare_sklearn.training import reading
+from dare_sklearn.training.corpus import WindowStore, prepare
 from dare_sklearn.training.pretrain import PretrainNet
-from dare_sklearn.training.windows import WindowStore, prepare
 
 from .common import Act, assert_same, interrupt
 
