@@ -46,7 +46,7 @@ class LeftOut(DAREClassifier):
         def say(rows: np.ndarray) -> np.ndarray:
             if self.pooling != "auto":
                 return model(without(rows.astype(np.float64), self.linear_[0].mean_))
-            blocks = self.blocks_.transform(rows)
+            blocks = self.space_.transform(rows)
             for name in ("electrodes", "power", "evoked"):
                 blocks[name] = without(blocks[name], self.linear_.scaling_[name][0])
             return model(blocks)

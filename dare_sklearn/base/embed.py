@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from contextlib import nullcontext
+from functools import partial
 from numbers import Integral
 from typing import Any
 
@@ -24,6 +25,7 @@ from ..training.device import (
     PRECISIONS,
     autocast,
     compute_threads,
+    n_threads_of,
     n_threads_to_embed,
     resolve_device,
     resolve_precision,
@@ -31,7 +33,10 @@ from ..training.device import (
 )
 from .cache import encoder_digest
 from .input import SIGNAL_CONSTRAINTS
-from .pooling import VIEWS, Reading, TokenTangentSpace, principal_filters, read_rows
+from .pooling import VIEWS, AllBlocks, Reading, TokenTangentSpace, principal_filters, read_rows
+from .reading import KernelComponents
+
+N_COMPONENTS = 128  # of the reading "auto", if the user does not say how many
 
 # Of the parameters that all estimators with an encoder share.
 SHARED_CONSTRAINTS: dict = {
@@ -153,31 +158,59 @@ def electrodes_of(rows: np.ndarray) -> tuple[str, ...]:
     return tuple(ELECTRODES[row] for row in rows)
 
 
-def fit_features(estimator: Any, windows: Windows, weight: np.ndarray | None = None) -> np.ndarray:
+def fit_features(estimator: Any, windows: Windows, weight: np.ndarray | None = None) -> Any:
     """Features of the training epochs, and what is learned on the way, with a `weight` of each.
 
-    Stores ``space_`` (for "covariance": the mean token and the reference of the tangent space) and
-    ``pca_`` (with ``n_components``).
+    Stores ``space_``, where the reading learns: the tangent space of "covariance", or the blocks of
+    "auto". Blocks stay apart here, for what weighs them.
     """
-    for name in ("space_", "pca_"):
-        vars(estimator).pop(name, None)
-    if estimator.pooling == "covariance":
+    vars(estimator).pop("space_", None)
+    weight = np.ones(len(windows)) if weight is None else weight
+    if estimator.pooling == "auto":
+        config = estimator.encoder_.config
+        space = AllBlocks(len(windows.rows), windows.shape[-1] // config.patch_size, config)
+        blocks = space.keep(partial(embed_each, estimator, windows), len(windows))
+        with compute_threads(n_threads_of(config)):
+            features = space.fit_transform(blocks, weight)
+    elif estimator.pooling == "covariance":
         space = TokenTangentSpace()
-        weight = np.ones(len(windows)) if weight is None else weight
         features = space.fit_transform(lambda work: embed_each(estimator, windows, work), weight)
-        estimator.space_ = space
     else:
-        features = features_of(estimator, windows)
-    n_components = getattr(estimator, "n_components", None)
+        return features_of(estimator, windows)
+    estimator.space_ = space
+    return features
+
+
+def fit_components(estimator: Any, windows: Windows) -> np.ndarray:
+    """Features of the training epochs, as an embedder gives them.
+
+    Stores ``pca_`` for "auto" and with ``n_components``; see `fit_features` for the rest.
+    """
+    vars(estimator).pop("pca_", None)
+    n_epochs, n_components = len(windows), estimator.n_components
+    if estimator.pooling == "auto":
+        n_components = n_components or max(1, min(N_COMPONENTS, n_epochs - 1))
+        if n_components >= n_epochs:
+            raise ValueError(
+                f"n_components={n_components} needs {n_components + 1} epochs or more, and X has "
+                f"n_samples = {n_epochs}: lower it, or choose one pooling, such as pooling='mean'."
+            )
+    features = fit_features(estimator, windows)
     if n_components is None:
         return features
-    if n_components > min(features.shape):
+    if estimator.pooling == "auto":
+        pca = KernelComponents(n_components)
+    elif n_components > min(features.shape):
         raise ValueError(
-            f"n_components={n_components} is more than {features.shape[0]} epochs with "
+            f"n_components={n_components} is more than {n_epochs} epochs with "
             f"{features.shape[1]} features allow: lower it."
         )
-    estimator.pca_ = PCA(n_components, svd_solver="full")
-    return estimator.pca_.fit_transform(features).astype(np.float32)
+    else:
+        pca = PCA(n_components, svd_solver="full")
+    with compute_threads(n_threads_of(estimator.encoder_.config)):
+        features = pca.fit(features).transform(features).astype(np.float32)
+    estimator.pca_ = pca
+    return features
 
 
 def features_of(
@@ -205,7 +238,8 @@ def fitted_feature_names(estimator: Any) -> np.ndarray:
     """Feature names of a fitted estimator with an ``encoder_`` and a ``pooling``."""
     config, reading = estimator.encoder_.config, Reading.of(estimator)
     if hasattr(estimator, "pca_"):
-        return np.asarray([f"dare_pc{i:03d}" for i in range(estimator.n_components)], dtype=object)
+        n_components = estimator.pca_.n_components
+        return np.asarray([f"dare_pc{i:03d}" for i in range(n_components)], dtype=object)
     if reading.pooling == "tokens":
         raise ValueError("pooling='tokens' gives a 3-D array, whose numbers have no names.")
     if getattr(estimator, "_mixed", False) and (reading.electrodes or reading.pooling == "flatten"):

@@ -1,4 +1,4 @@
-"""One linear reading of several blocks of features, weighed by held-out predictions.
+"""One linear reading of several blocks of features, weighed by held-out predictions or not at all.
 
 Every block is standardised and gives a linear kernel of mean diagonal 1; features of a block
 ``(n_epochs, n_sets, n_features)`` keep their proportions in each set. Kernel ridge regression
@@ -6,7 +6,8 @@ has its held-out predictions in closed form, for every penalty from one eigendec
 Non-negative least squares then weighs the predictions of all blocks and penalties by what they say
 of epochs that they have not seen (stacking [1]_): a block that knows nothing of the target gets no
 weight, and the user need not know whether the target is in amplitudes, in time courses or in space.
-What is kept in the end are the coefficients of features, not epochs.
+What is kept in the end are the coefficients of features, not epochs. Without a target,
+`KernelComponents` gives the principal components of all blocks, which weigh the same.
 
 References
 ----------
@@ -25,6 +26,7 @@ from scipy.special import log_softmax, softmax
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.model_selection import GroupKFold, KFold, StratifiedKFold
 from sklearn.utils.class_weight import compute_sample_weight
+from sklearn.utils.extmath import svd_flip
 from sklearn.utils.validation import check_is_fitted
 
 from .rows import FileRows
@@ -40,7 +42,94 @@ EVERY = slice(None)
 Blocks = Mapping[str, np.ndarray | FileRows] | Sequence[np.ndarray]
 
 
-class _KernelReading(BaseEstimator):
+class _Blocks(BaseEstimator):
+    """Standardised blocks, their kernels, and linear outputs of them."""
+
+    def _some(self, used: np.ndarray) -> np.ndarray:
+        """At most 1,500 of these epochs, drawn by ``random_state``, in their order."""
+        if len(used) <= N_CHOICE:
+            return used
+        rng = np.random.default_rng(self.random_state)
+        return used[np.sort(rng.choice(len(used), N_CHOICE, replace=False))]
+
+    def _columns(
+        self, name: str, x: np.ndarray | FileRows, used: np.ndarray | slice = EVERY
+    ) -> Iterator[tuple[slice, np.ndarray]]:
+        """Standardised features, some at a time: the whole of a block may not fit in float64."""
+        mean, scale = self.scaling_[name]
+        for start in range(0, x.shape[1], COLUMNS_AT_ONCE):
+            part = slice(start, start + COLUMNS_AT_ONCE)
+            z = x[:, part][used].astype(np.float64)
+            z -= mean[part]
+            z *= scale[part]
+            yield part, z
+
+    def _kernel(self, name: str, x: np.ndarray | FileRows, used: np.ndarray) -> np.ndarray:
+        kernel = np.zeros((len(used), len(used)))
+        for _, z in self._columns(name, x, used):
+            kernel += z @ z.T
+        return kernel
+
+    def _outputs(self, blocks: Blocks) -> np.ndarray:
+        """Predictions ``(n_epochs, n_outputs)``."""
+        check_is_fitted(self, "coef_")
+        blocks, _ = _flat(blocks)
+        n_epochs = len(next(iter(blocks.values())))
+        out = np.tile(self.intercept_, (n_epochs, 1))
+        for name, coef in self.coef_.items():
+            for part, z in self._columns(name, blocks[name]) if coef.any() else ():
+                out += z @ coef[part]
+        return out
+
+
+class KernelComponents(_Blocks):
+    """Principal components of several blocks of features, each of which weighs the same.
+
+    Parameters
+    ----------
+    n_components : int
+    random_state : int, default=0
+        Draws the epochs that components are learned from where there are more than 1,500.
+
+    Attributes
+    ----------
+    coef_, intercept_, scaling_
+        Components of the standardised features by block.
+    """
+
+    def __init__(self, n_components: int, *, random_state=0) -> None:
+        self.n_components = n_components
+        self.random_state = random_state
+
+    def fit(self, blocks: Blocks) -> KernelComponents:
+        """Fit to blocks of features, as `KernelClassifier.fit`."""
+        blocks, together = _flat(blocks)
+        n_epochs = len(next(iter(blocks.values())))
+        some = self._some(np.arange(n_epochs))
+        self.scaling_, self.coef_ = {}, {}
+        self.intercept_ = np.zeros(self.n_components)
+        kernel = np.zeros((len(some), len(some)))
+        for name, x in blocks.items():
+            self.scaling_[name] = scaling(x, np.ones(n_epochs), together[name])
+            kernel += self._kernel(name, x, some)
+        last = len(some) - 1
+        values, vectors = eigh(kernel, subset_by_index=[last + 1 - self.n_components, last])
+        vectors, _ = svd_flip(vectors[:, ::-1], None)
+        values = values[::-1]
+        kept = values > 1e-9 * max(values[0], 1e-300)  # others are rounding: 0 for all epochs
+        dual = np.where(kept, vectors, 0) / np.sqrt(np.where(kept, values, 1))
+        for name, x in blocks.items():
+            self.coef_[name] = np.empty((x.shape[1], self.n_components), np.float32)
+            for part, z in self._columns(name, x, some):
+                self.coef_[name][part] = z.T @ dual
+        return self
+
+    def transform(self, blocks: Blocks) -> np.ndarray:
+        """Components ``(n_epochs, n_components)``, float32."""
+        return self._outputs(blocks).astype(np.float32)
+
+
+class _KernelReading(_Blocks):
     """What `KernelClassifier` and `KernelRegressor` share."""
 
     def __init__(self, *, penalties: Sequence[float] = PENALTIES, random_state=0) -> None:
@@ -70,11 +159,7 @@ class _KernelReading(BaseEstimator):
         self.weights_ = dict.fromkeys(blocks, 0.0)
         if len(used) < 2:  # nothing to compare: its own target is all that is known
             return used, targets[used]
-        chosen = np.arange(len(used))
-        if len(used) > N_CHOICE:
-            rng = np.random.default_rng(self.random_state)
-            chosen = np.sort(rng.choice(len(used), N_CHOICE, replace=False))
-        some = used[chosen]
+        some = self._some(used)
         folds = make_folds(
             len(some), *(part if part is None else part[some] for part in (strata, groups))
         )
@@ -114,35 +199,6 @@ class _KernelReading(BaseEstimator):
                 self.coef_[name][part] = z.T @ dual
         held_out = sum(share * part for share, (*_, part) in zip(shares, said, strict=True))
         return some, held_out
-
-    def _columns(
-        self, name: str, x: np.ndarray | FileRows, used: np.ndarray | slice = EVERY
-    ) -> Iterator[tuple[slice, np.ndarray]]:
-        """Standardised features, some at a time: the whole of a block may not fit in float64."""
-        mean, scale = self.scaling_[name]
-        for start in range(0, x.shape[1], COLUMNS_AT_ONCE):
-            part = slice(start, start + COLUMNS_AT_ONCE)
-            z = x[:, part][used].astype(np.float64)
-            z -= mean[part]
-            z *= scale[part]
-            yield part, z
-
-    def _kernel(self, name: str, x: np.ndarray | FileRows, used: np.ndarray) -> np.ndarray:
-        kernel = np.zeros((len(used), len(used)))
-        for _, z in self._columns(name, x, used):
-            kernel += z @ z.T
-        return kernel
-
-    def _outputs(self, blocks: Blocks) -> np.ndarray:
-        """Predictions ``(n_epochs, n_outputs)``."""
-        check_is_fitted(self, "coef_")
-        blocks, _ = _flat(blocks)
-        n_epochs = len(next(iter(blocks.values())))
-        out = np.tile(self.intercept_, (n_epochs, 1))
-        for name, coef in self.coef_.items():
-            for part, z in self._columns(name, blocks[name]) if coef.any() else ():
-                out += z @ coef[part]
-        return out
 
 
 class KernelClassifier(ClassifierMixin, _KernelReading):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import os
 from dataclasses import KW_ONLY, dataclass
-from functools import partial
 from inspect import signature
 from numbers import Integral, Real
 from reprlib import repr as shortened
@@ -21,10 +20,10 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from ..base.columns import read_column, read_groups
-from ..base.embed import SHARED_CONSTRAINTS, electrodes_of, embed_each, features_of, fit_features
+from ..base.embed import SHARED_CONSTRAINTS, electrodes_of, features_of, fit_features
 from ..base.encoder import ENCODER_CONSTRAINTS, resolve_encoder
 from ..base.input import SignalInputMixin
-from ..base.pooling import POOLINGS, AllBlocks, Reading
+from ..base.pooling import POOLINGS, Reading
 from ..base.state import PlainStateMixin, PushToHubMixin, whole_or_not_at_all
 from ..modules.probe import ConvLinearProbe, VirtualProbe
 from ..signals.container import Signals
@@ -165,7 +164,7 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
         resolve_device(self.device)  # a pretrainer may train for hours before it is asked for
         self.encoder_ = resolve_encoder(self, X)
         windows = self._windows(signals)
-        for name in ("net_", "module_", "linear_", "blocks_", "space_", "electrodes_"):
+        for name in ("net_", "module_", "linear_", "space_", "electrodes_"):
             vars(self).pop(name, None)
         if self.adaptation == "linear":
             self._fit_linear(windows, targets, weight, groups)
@@ -221,17 +220,13 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
         if unread := unread_params(self, steps=False, virtual=False):
             self._tell(unread)
         self.electrodes_ = electrodes_of(windows.rows)
-        if self.pooling == "auto":
-            n_patches = windows.shape[-1] // config.patch_size
-            self.blocks_ = AllBlocks(len(windows.rows), n_patches, config)
-            blocks = self.blocks_.keep(partial(embed_each, self, windows), len(windows))
+        features = fit_features(self, windows, weight)
         with compute_threads(n_threads_of(config)):
             if self.pooling == "auto":
                 model = self.linear_ = self._kernel_model(targets, weight)
-                blocks = self.blocks_.fit_transform(blocks, weight)
-                model.fit(blocks, targets, sample_weight=weight, groups=groups)
+                model.fit(features, targets, sample_weight=weight, groups=groups)
             else:
-                features = fit_features(self, windows, weight).astype(np.float64)
+                features = features.astype(np.float64)
                 # class weights shape the decision, not the scale of the features
                 scaler = StandardScaler().fit(features, sample_weight=weight / weight.max())
                 model = self._linear_model()
@@ -407,7 +402,7 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
         """What a method of ``linear_`` says of epochs, which are embedded batch by batch."""
         windows, model = self._load(X), getattr(self.linear_, method)
         if self.pooling == "auto":
-            return features_of(self, windows, lambda rows: model(self.blocks_.transform(rows)))
+            return features_of(self, windows, model)
         return features_of(self, windows, lambda rows: model(rows.astype(np.float64)))
 
     # save --------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from ..base.embed import (
     SHARED_CONSTRAINTS,
     electrodes_of,
     features_of,
-    fit_features,
+    fit_components,
     fitted_feature_names,
 )
 from ..base.encoder import ENCODER_CONSTRAINTS, resolve_encoder
@@ -52,9 +52,10 @@ class EmbeddingMixin(SignalInputMixin, PushToHubMixin, PlainStateMixin, Transfor
         Returns
         -------
         ndarray of float32, shape (n_epochs, n_features)
-            ``embed_num * embed_dim`` features for "mean", twice as many for "mean_std", and
-            ``n_patches`` times as many for "flatten"; with ``views="electrodes"`` as many for each
-            electrode. For "tokens" ``(n_epochs, n_views, n_patches * embed_num * embed_dim)``.
+            Principal components for "auto"; ``embed_num * embed_dim`` features for "mean", twice as
+            many for "mean_std", and ``n_patches`` times as many for "flatten"; with
+            ``views="electrodes"`` as many for each electrode. For "tokens" ``(n_epochs, n_views,
+            n_patches * embed_num * embed_dim)``.
         """
         check_is_fitted(self, "encoder_")
         windows = self._load(X)
@@ -74,7 +75,7 @@ class EmbeddingMixin(SignalInputMixin, PushToHubMixin, PlainStateMixin, Transfor
     def _learned_params(self) -> tuple:
         """Parameters that cannot change once something was learned for them."""
         n_components = getattr(self, "n_components", None)
-        learned = self.pooling == "covariance" or n_components is not None
+        learned = self.pooling in ("auto", "covariance") or n_components is not None
         return (self.views, self.pooling, self.layer, n_components) if learned else ()
 
 
@@ -82,8 +83,13 @@ class EmbeddingMixin(SignalInputMixin, PushToHubMixin, PlainStateMixin, Transfor
 class DAREEmbedder(EmbeddingMixin, BaseEstimator):
     """Embeddings of EEG epochs from a frozen DARE-EEG encoder.
 
-    ``fit`` reads the layout of the signals and gets the encoder; it does not train it, unless
-    `encoder` is an unfitted `DAREPretrainer`. ``transform`` takes epochs that lack some of the
+    By default they are the principal components of all that the default reading of
+    `DAREClassifier` takes from an epoch, so that a linear model behind them knows little less,
+    whether its target is in amplitudes, in time courses or in space.
+
+    ``fit`` reads the layout of the signals, gets the encoder and learns scales and components from
+    the epochs, without labels; it does not train the encoder, unless `encoder` is an unfitted
+    `DAREPretrainer`. ``transform`` takes epochs that lack some of the
     fitted channels (lost, or marked bad), and warns; for arrays, say which ones are left by
     ``set_params(ch_names=...)``.
 
@@ -105,20 +111,24 @@ class DAREEmbedder(EmbeddingMixin, BaseEstimator):
         the nearest of these that were not recorded (with a warning), drop or refuse them.
     views : {"joint", "electrodes"}, default="joint"
         "joint" encodes all electrodes of a patch (250 ms) together. "electrodes" encodes each
-        electrode separately, which keeps where a signal was.
-    pooling : {"mean", "mean_std", "flatten", "covariance", "power", "tokens"}, default="mean"
-        "mean" averages tokens over patches, "mean_std" adds their standard deviation, "flatten"
-        keeps every patch, and with it the time course. Only with ``views="electrodes"``:
-        "covariance" is the covariance of electrodes over patches and dimensions of their tokens
-        (minus their mean over the epochs of ``fit``), as vectors of the tangent space at the mean
-        of ``fit`` [1]_; "power" is the log-variance of the encoder's learned filters (its patch
-        embedding) over overlapping patches. "tokens" keeps everything in three dimensions, for
-        pyriemann's estimators.
+        electrode separately, which keeps where a signal was. Only with one pooling.
+    pooling : {"auto", "mean", "mean_std", "flatten", "covariance", "power", "tokens"}, \
+default="auto"
+        "auto" reads everything: joint tokens and tokens of every electrode at every patch, and the
+        other blocks of `DAREClassifier`'s default reading. Each block is standardised and weighs
+        the same, and all are reduced to their principal components. "mean" averages tokens over
+        patches, "mean_std" adds their standard deviation, "flatten" keeps every patch, and with it
+        the time course. Only with ``views="electrodes"``: "covariance" is the covariance of
+        electrodes over patches and dimensions of their tokens (minus their mean over the epochs of
+        ``fit``), as vectors of the tangent space at the mean of ``fit`` [1]_; "power" is the
+        log-variance of the encoder's learned filters (its patch embedding) over overlapping
+        patches. "tokens" keeps everything in three dimensions, for pyriemann's estimators.
     layer : {"last", "patch"} or int, default="last"
         The layer that is read: the last block after its layer norm, a block counted from 0, or,
         with ``views="electrodes"``, the patch embedding before any block.
     n_components : int or None, default=None
-        Principal components, of the epochs of ``fit``, that features are reduced to.
+        Principal components, of the epochs of ``fit``, that features are reduced to. None reduces
+        "auto" to 128 (or to one fewer than there are epochs), and no other pooling.
     batch_size : int, default=64
         Epochs that are embedded at once.
     cache : "memory", path or None, default=None
@@ -146,10 +156,10 @@ class DAREEmbedder(EmbeddingMixin, BaseEstimator):
         The frozen encoder.
     electrodes_ : tuple of str
         Electrodes that the encoder reads, in the order of the views.
-    space_ : TokenTangentSpace
-        Mean token and reference of the tangent space (for "covariance").
-    pca_ : sklearn.decomposition.PCA
-        With `n_components`.
+    space_
+        The tangent space of "covariance"; those of "auto", and what else its blocks need.
+    pca_
+        Principal components, of "auto" and with `n_components`.
     ch_names_in_, sfreq_in_, n_chans_in_, n_times_in_, n_features_in_
         The layout of the signals.
 
@@ -160,9 +170,9 @@ class DAREEmbedder(EmbeddingMixin, BaseEstimator):
 
     Notes
     -----
-    ``fit`` reads the epochs' values only for "covariance" and for `n_components`. A fitted
-    electrode that later epochs lack is embedded from its interpolated signal with
-    ``views="electrodes"``, and left out with "joint".
+    ``fit`` reads the epochs' values only for "auto", "covariance" and `n_components`. A fitted
+    electrode that later epochs lack is embedded from its interpolated signal where electrodes are
+    read separately, and left out where they are read together.
 
     References
     ----------
@@ -173,8 +183,10 @@ class DAREEmbedder(EmbeddingMixin, BaseEstimator):
     --------
     >>> from dare_sklearn import DAREEmbedder, simulate_epochs
     >>> epochs = simulate_epochs("motor", n_subjects=1, n_epochs=8, random_state=0)
-    >>> DAREEmbedder(None, pooling="flatten", random_state=0).fit_transform(epochs).shape
-    (8, 256)
+    >>> DAREEmbedder("nano", n_components=4).fit_transform(epochs).shape
+    (8, 4)
+    >>> DAREEmbedder("nano", pooling="mean").fit_transform(epochs).shape
+    (8, 64)
     """
 
     encoder: Any = "nano"
@@ -184,7 +196,7 @@ class DAREEmbedder(EmbeddingMixin, BaseEstimator):
     unit: str = "auto"
     unknown_channels: str = "interpolate"
     views: str = "joint"
-    pooling: str = "mean"
+    pooling: str = "auto"
     layer: str | int = "last"
     n_components: int | None = None
     batch_size: int = 64
@@ -200,6 +212,7 @@ class DAREEmbedder(EmbeddingMixin, BaseEstimator):
     _parameter_constraints: ClassVar[dict] = {
         **EMBEDDING_CONSTRAINTS,
         "encoder": ENCODER_CONSTRAINTS,
+        "pooling": [StrOptions({"auto", *POOLINGS})],
         "n_components": [Interval(Integral, 1, None, closed="left"), None],
         "cache": [str, os.PathLike, None],
         "cache_mb": [Interval(Integral, 1, None, closed="left")],
@@ -222,7 +235,7 @@ class DAREEmbedder(EmbeddingMixin, BaseEstimator):
         """
         windows = self._begin(X)
         if self._learned_params():
-            fit_features(self, windows)
+            fit_components(self, windows)
         return self
 
     def _begin(self, X: Any) -> Windows:
@@ -231,6 +244,12 @@ class DAREEmbedder(EmbeddingMixin, BaseEstimator):
         resolve_device(self.device)
         for name in ("space_", "pca_"):
             vars(self).pop(name, None)
+        if self.pooling == "auto" and (self.views, self.layer) != ("joint", "last"):
+            raise ValueError(
+                f"pooling='auto' reads both views and its own layers, got views={self.views!r} and "
+                f"layer={self.layer!r}: leave them out, or choose one pooling, such as "
+                "pooling='mean'."
+            )
         if self.pooling == "tokens" and self.n_components is not None:
             raise ValueError("pooling='tokens' is not reduced: leave n_components out.")
         signals = self._read(X, reset=True)
@@ -244,7 +263,7 @@ class DAREEmbedder(EmbeddingMixin, BaseEstimator):
     @whole_or_not_at_all
     def fit_transform(self, X: Any, y: Any = None) -> np.ndarray:
         """`fit` and `transform` in one, reading `X` once."""
-        return fit_features(self, self._begin(X))
+        return fit_components(self, self._begin(X))
 
     def save_pretrained(self, folder: str | os.PathLike) -> None:
         """Write the encoder as ``config.json`` and ``model.safetensors``; it holds no data."""
