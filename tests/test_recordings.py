@@ -23,7 +23,7 @@ def uci(recordings):
 def test_uci(uci):
     part = uci[:40]
     with pytest.warns(UserWarning) as caught:
-        embedder = DAREEmbedder(None, random_state=0).fit(part)
+        embedder = DAREEmbedder(None, pooling="mean", random_state=0).fit(part)
     messages = " ".join(str(w.message) for w in caught)
     assert "left out X, nd, Y" in messages
     assert "AF1 -> AF3" in messages and "AF2 -> AF4" in messages
@@ -34,7 +34,7 @@ def test_eegbci_names_and_rate(recordings):
     raw = mne.io.read_raw_edf(recordings / "eegbci" / "S001R06.edf", preload=True, verbose="error")
     epochs = mne.make_fixed_length_epochs(raw, 2.0, preload=True, verbose="error")
     with pytest.warns(UserWarning, match="near AFZ .*left out"):  # names as in the file: 'Fc5.'
-        Z = DAREEmbedder(None, random_state=0).fit_transform(epochs)
+        Z = DAREEmbedder(None, pooling="mean", random_state=0).fit_transform(epochs)
     assert Z.shape == (len(epochs), 64) and np.isfinite(Z).all()
 
 

@@ -34,7 +34,7 @@ from ..training.device import (
 from .cache import encoder_digest
 from .input import SIGNAL_CONSTRAINTS
 from .pooling import VIEWS, AllBlocks, Reading, TokenTangentSpace, principal_filters, read_rows
-from .reading import KernelComponents
+from .reading import N_CHOICE, KernelComponents
 
 N_COMPONENTS = 128  # of the reading "auto", if the user does not say how many
 
@@ -190,10 +190,11 @@ def fit_components(estimator: Any, windows: Windows) -> np.ndarray:
     n_epochs, n_components = len(windows), estimator.n_components
     if estimator.pooling == "auto":
         n_components = n_components or max(1, min(N_COMPONENTS, n_epochs - 1))
-        if n_components >= n_epochs:
+        if n_components >= (n_used := min(n_epochs, N_CHOICE)):
             raise ValueError(
-                f"n_components={n_components} needs {n_components + 1} epochs or more, and X has "
-                f"n_samples = {n_epochs}: lower it, or choose one pooling, such as pooling='mean'."
+                f"n_components={n_components} needs {n_components + 1} epochs or more, and is "
+                f"learned from n_samples = {n_used}: lower it, or choose one pooling, such as "
+                "pooling='mean'."
             )
     features = fit_features(estimator, windows)
     if n_components is None:

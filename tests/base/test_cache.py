@@ -61,7 +61,7 @@ def cache(request, tmp_path):
 @pytest.mark.parametrize("place", ["dare_sklearn.base.embed.__version__", "torch.__version__"])
 def test_another_version_embeds_anew(X, tmp_path, embedded, monkeypatch, place):
     """A folder may hold what an older version of the library made, by another definition."""
-    embedder = DAREEmbedder(None, cache=tmp_path, **PARAMS).fit(X)
+    embedder = DAREEmbedder(None, pooling="mean", cache=tmp_path, **PARAMS).fit(X)
     embedder.transform(X)
     embedder.transform(X)
     assert sum(embedded) == 30
@@ -72,8 +72,8 @@ def test_another_version_embeds_anew(X, tmp_path, embedded, monkeypatch, place):
 
 def test_what_is_found_is_not_resampled(X, cache, monkeypatch):
     """An epoch is known as it was recorded, at its own rate."""
-    embedder = DAREEmbedder(None, cache=cache, **PARAMS).fit(X)
-    expected = DAREEmbedder(None, **PARAMS).fit(X).transform(X)
+    embedder = DAREEmbedder(None, pooling="mean", cache=cache, **PARAMS).fit(X)
+    expected = DAREEmbedder(None, pooling="mean", **PARAMS).fit(X).transform(X)
     assert np.array_equal(embedder.transform(X), expected)
     brought, bring = [], Windows.bring
 
@@ -84,9 +84,13 @@ def test_what_is_found_is_not_resampled(X, cache, monkeypatch):
     monkeypatch.setattr(Windows, "bring", watched)
     assert np.array_equal(embedder.transform(X), expected)
     assert not brought
-    other = DAREEmbedder(None, cache=cache, **{**PARAMS, "sfreq": 128.0})
+    other = DAREEmbedder(None, pooling="mean", cache=cache, **{**PARAMS, "sfreq": 128.0})
     longer = np.concatenate([X, X], axis=-1)  # as many patches as before, at another rate
-    alone = DAREEmbedder(None, **{**PARAMS, "sfreq": 128.0}).fit(longer).transform(longer)
+    alone = (
+        DAREEmbedder(None, pooling="mean", **{**PARAMS, "sfreq": 128.0})
+        .fit(longer)
+        .transform(longer)
+    )
     assert np.array_equal(other.fit(longer).transform(longer), alone)
     assert sum(brought) == 60
 
@@ -94,7 +98,7 @@ def test_what_is_found_is_not_resampled(X, cache, monkeypatch):
 def test_every_epoch_once(X, cache, embedded):
     y = np.arange(30) % 2
     model = make_pipeline(
-        DAREEmbedder(None, cache=cache, **PARAMS), LogisticRegression(max_iter=2000)
+        DAREEmbedder(None, pooling="mean", cache=cache, **PARAMS), LogisticRegression(max_iter=2000)
     )
     search = GridSearchCV(model, {"logisticregression__C": [0.1, 1.0, 10.0]}, cv=5).fit(X, y)
     assert sum(embedded) == 30
@@ -118,7 +122,7 @@ def test_a_search_looks_through_each_fold_once(X, cache, monkeypatch):
     )
     monkeypatch.delattr(readers, "to_microvolts")
     model = make_pipeline(
-        DAREEmbedder(None, cache=cache, **PARAMS), LogisticRegression(max_iter=2000)
+        DAREEmbedder(None, pooling="mean", cache=cache, **PARAMS), LogisticRegression(max_iter=2000)
     )
     grid = {"logisticregression__C": [0.1, 1.0, 10.0]}
     GridSearchCV(model, grid, cv=3, error_score="raise").fit(X, np.arange(30) % 2)
@@ -131,8 +135,8 @@ def test_a_search_looks_through_each_fold_once(X, cache, monkeypatch):
 def test_units_and_channels_in_another_order(X, cache, unit, dtype):
     scale = 1.0 if unit == "uV" else 1e-6
     known = {**PARAMS, "unit": unit, "batch_size": 8}
-    plain = DAREEmbedder(None, **known)
-    cached = DAREEmbedder(None, cache=cache, **known)
+    plain = DAREEmbedder(None, pooling="mean", **known)
+    cached = DAREEmbedder(None, pooling="mean", cache=cache, **known)
     X = (scale * X).astype(dtype)
     expected = plain.fit_transform(X)
     for _ in range(2):
@@ -150,7 +154,7 @@ def test_units_and_channels_in_another_order(X, cache, unit, dtype):
 
 
 def test_epochs_are_told_apart_by_content(X, cache, embedded):
-    embedder = DAREEmbedder(None, cache=cache, **PARAMS).fit(X)
+    embedder = DAREEmbedder(None, pooling="mean", cache=cache, **PARAMS).fit(X)
     first = embedder.transform(X)
     n_done = sum(embedded)
     changed = X.copy()
@@ -182,8 +186,8 @@ def test_epochs_are_told_apart_by_content(X, cache, embedded):
     ids=lambda change: "-".join(change),
 )
 def test_other_settings_are_other_embeddings(X, cache, embedded, change, recwarn):
-    DAREEmbedder(None, cache=cache, **PARAMS).fit_transform(X)
-    other = {**PARAMS, **change}
+    DAREEmbedder(None, pooling="mean", cache=cache, **PARAMS).fit_transform(X)
+    other = {"pooling": "mean", **PARAMS, **change}
     done = len(embedded)
     cached = DAREEmbedder(None, cache=cache, **other).fit_transform(X)
     assert sum(embedded[done:]) == 30
@@ -193,16 +197,16 @@ def test_other_settings_are_other_embeddings(X, cache, embedded, change, recwarn
 
 @pytest.mark.parametrize("dtype", [np.float32, np.int16])
 def test_types_are_told_apart(X, dtype):
-    cached = DAREEmbedder(None, cache="memory", **PARAMS).fit(X)
+    cached = DAREEmbedder(None, pooling="mean", cache="memory", **PARAMS).fit(X)
     cached.transform(X)
     np.testing.assert_array_equal(
         cached.transform(X.astype(dtype)),
-        DAREEmbedder(None, **PARAMS).fit(X).transform(X.astype(dtype)),
+        DAREEmbedder(None, pooling="mean", **PARAMS).fit(X).transform(X.astype(dtype)),
     )
 
 
 def test_checks_hold_for_what_is_remembered(X, cache):
-    embedder = DAREEmbedder(None, cache=cache, **PARAMS).fit(X)
+    embedder = DAREEmbedder(None, pooling="mean", cache=cache, **PARAMS).fit(X)
     embedder.transform(X)
     broken = X.copy()
     broken[3, 2, 5] = np.nan
@@ -220,8 +224,8 @@ def test_checks_hold_for_what_is_remembered(X, cache):
 
 def test_epochs_objects(X, cache, embedded, tmp_path):
     epochs = mne.EpochsArray(X * 1e-6, mne.create_info(NAMES, 64.0, "eeg"), verbose="error")
-    embedder = DAREEmbedder(None, cache=cache, random_state=0)
-    expected = DAREEmbedder(None, random_state=0).fit_transform(epochs)
+    embedder = DAREEmbedder(None, pooling="mean", cache=cache, random_state=0)
+    expected = DAREEmbedder(None, pooling="mean", random_state=0).fit_transform(epochs)
     n_done = sum(embedded)
     np.testing.assert_array_equal(embedder.fit_transform(epochs), expected)
     np.testing.assert_array_equal(embedder.transform([epochs[i] for i in range(4)]), expected[:4])
@@ -247,11 +251,13 @@ def _embed_elsewhere(folder, X, queue):
     Encoder.forward = lambda self, x, *args, **kwargs: (
         counts.append(len(x)) or forward(self, x, *args, **kwargs)
     )
-    queue.put((DAREEmbedder(None, cache=folder, **PARAMS).fit_transform(X), sum(counts)))
+    queue.put(
+        (DAREEmbedder(None, pooling="mean", cache=folder, **PARAMS).fit_transform(X), sum(counts))
+    )
 
 
 def test_processes_share_a_folder(X, tmp_path):
-    mine = DAREEmbedder(None, cache=tmp_path, **PARAMS).fit_transform(X[:20])
+    mine = DAREEmbedder(None, pooling="mean", cache=tmp_path, **PARAMS).fit_transform(X[:20])
     context = multiprocessing.get_context("spawn")
     queue = context.Queue()
     other = context.Process(target=_embed_elsewhere, args=(tmp_path, X, queue))
@@ -317,7 +323,7 @@ DAMAGE = {
 
 @pytest.mark.parametrize("what", DAMAGE)
 def test_damage_is_seen_and_mended(X, tmp_path, embedded, what):
-    embedder = DAREEmbedder(None, cache=tmp_path, **PARAMS)
+    embedder = DAREEmbedder(None, pooling="mean", cache=tmp_path, **PARAMS)
     expected = embedder.fit_transform(X)
     (path,) = files(tmp_path)
     DAMAGE[what](path)
@@ -355,14 +361,14 @@ def test_what_is_not_of_the_cache_is_left_alone(X, tmp_path):
 
 @pytest.mark.parametrize("error", [errno.ENOSPC, errno.EROFS, errno.EACCES])
 def test_a_folder_that_cannot_be_written_to(X, tmp_path, monkeypatch, error, embedded):
-    expected = DAREEmbedder(None, **PARAMS).fit_transform(X)
+    expected = DAREEmbedder(None, pooling="mean", **PARAMS).fit_transform(X)
 
     def fail(content, path):
         path.write_bytes(bytes(10))
         raise OSError(error, os.strerror(error))
 
     monkeypatch.setattr(_cache, "save_file", fail)
-    embedder = DAREEmbedder(None, cache=tmp_path / "new", **PARAMS)
+    embedder = DAREEmbedder(None, pooling="mean", cache=tmp_path / "new", **PARAMS)
     with pytest.warns(UserWarning, match="cannot be kept in the folder .*: pass a fold") as caught:
         for batch in (X[:10], X[10:], X):
             embedder.fit(X).transform(batch)
@@ -376,9 +382,11 @@ def test_a_cache_that_cannot_be(X, tmp_path):
     (tmp_path / "file").write_text("not a folder")
     for cache, message in (("", "got an empty text"), (tmp_path / "file", "is not a folder")):
         with pytest.raises(ValueError, match=message):
-            DAREEmbedder(None, cache=cache, **PARAMS).fit_transform(X)
+            DAREEmbedder(None, pooling="mean", cache=cache, **PARAMS).fit_transform(X)
     with pytest.warns(UserWarning, match="cannot be kept"):
-        DAREEmbedder(None, cache=tmp_path / "file" / "below", **PARAMS).fit_transform(X)
+        DAREEmbedder(
+            None, pooling="mean", cache=tmp_path / "file" / "below", **PARAMS
+        ).fit_transform(X)
 
 
 @pytest.mark.parametrize("place", ["memory", "folder"])
@@ -391,10 +399,10 @@ def test_weights_changed_in_place(X, tmp_path, place):
     )
     cache = "memory" if place == "memory" else tmp_path
     for change in changes:
-        DAREEmbedder(pretrainer, cache=cache, **PARAMS).fit_transform(X)
+        DAREEmbedder(pretrainer, pooling="mean", cache=cache, **PARAMS).fit_transform(X)
         with torch.no_grad():
             for weight in pretrainer.encoder_.parameters():
                 change(weight)
-        now = DAREEmbedder(pretrainer, cache=cache, **PARAMS).fit_transform(X)
-        plain = DAREEmbedder(pretrainer, **PARAMS).fit_transform(X)
+        now = DAREEmbedder(pretrainer, pooling="mean", cache=cache, **PARAMS).fit_transform(X)
+        plain = DAREEmbedder(pretrainer, pooling="mean", **PARAMS).fit_transform(X)
         np.testing.assert_array_equal(now, plain)

@@ -21,8 +21,10 @@ def expect():
 
 
 def test_embedder_goes_by_the_channels_that_are_left(epochs):
-    embedder = DAREEmbedder(None, random_state=0).fit(epochs)
-    alone = DAREEmbedder(None, random_state=0).fit_transform(epochs.copy().pick(LEFT))
+    embedder = DAREEmbedder(None, pooling="mean", random_state=0).fit(epochs)
+    alone = DAREEmbedder(None, pooling="mean", random_state=0).fit_transform(
+        epochs.copy().pick(LEFT)
+    )
     with expect():
         assert np.array_equal(embedder.transform(epochs.copy().pick(LEFT)), alone)
     # in another order, and marked bad: what was said is not repeated
@@ -36,9 +38,11 @@ def test_embedder_goes_by_the_channels_that_are_left(epochs):
 def test_embedder_of_arrays(epochs):
     layout = {"sfreq": 256.0, "unit": "uV"}
     x = epochs.get_data(units="uV")
-    embedder = DAREEmbedder(None, random_state=0, ch_names=NAMES, **layout).fit(x)
+    embedder = DAREEmbedder(None, pooling="mean", random_state=0, ch_names=NAMES, **layout).fit(x)
     kept = [NAMES.index(name) for name in LEFT]
-    alone = DAREEmbedder(None, random_state=0, ch_names=LEFT, **layout).fit_transform(x[:, kept])
+    alone = DAREEmbedder(
+        None, pooling="mean", random_state=0, ch_names=LEFT, **layout
+    ).fit_transform(x[:, kept])
     with expect():
         assert np.array_equal(embedder.set_params(ch_names=LEFT).transform(x[:, kept]), alone)
 
@@ -54,7 +58,7 @@ def test_linear_probe_predicts(epochs):
 
 
 def test_what_is_not_a_part_of_the_fitted_channels_is_refused(epochs):
-    embedder = DAREEmbedder(None, random_state=0).fit(epochs)
+    embedder = DAREEmbedder(None, pooling="mean", random_state=0).fit(epochs)
     renamed = epochs.copy().pick(LEFT).rename_channels({"Fz": "Oz"})
     with pytest.raises(ValueError, match="FZ, C3, C4 are missing and OZ are new"):
         embedder.transform(renamed)

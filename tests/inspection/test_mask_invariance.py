@@ -31,12 +31,12 @@ def test_table(epochs):
 
 
 def test_against_embeddings_computed_apart(epochs):
-    embedder = DAREEmbedder(None, random_state=0).fit(epochs)
+    embedder = DAREEmbedder(None, pooling="mean", random_state=0).fit(epochs)
     table = mask_invariance(embedder, epochs, overlaps=[0.0], n_draws=1, n_chans=5, random_state=3)
     row = table.iloc[0]
     names = {name.upper(): name for name in epochs.ch_names}
     first, second = (
-        DAREEmbedder(None, random_state=0).fit_transform(
+        DAREEmbedder(None, pooling="mean", random_state=0).fit_transform(
             epochs.copy().pick([names[n] for n in row[view].split()])
         )
         for view in ("first_view", "second_view")
@@ -58,7 +58,7 @@ def test_a_warning_is_given_once(epochs):
 
 def test_same_draws_for_every_encoder(epochs):
     one = mask_invariance(None, epochs, n_draws=2, random_state=0)
-    encoder = DAREEmbedder(None, random_state=5).fit(epochs).encoder_
+    encoder = DAREEmbedder(None, pooling="mean", random_state=5).fit(epochs).encoder_
     other = mask_invariance(encoder, epochs, n_draws=2, random_state=0)
     assert one["first_view"].equals(other["first_view"])
     assert not np.allclose(one["positive_cosine"], other["positive_cosine"])
@@ -66,7 +66,7 @@ def test_same_draws_for_every_encoder(epochs):
 
 def test_views_of_a_channel_blind_encoder_are_alike(epochs):
     """An encoder that gives one and the same answer has cosines of 1 and retrieves by chance."""
-    encoder = DAREEmbedder(None, random_state=0).fit(epochs).encoder_
+    encoder = DAREEmbedder(None, pooling="mean", random_state=0).fit(epochs).encoder_
     with torch.no_grad():
         encoder.norm.weight.zero_()
         encoder.norm.bias.fill_(1.0)

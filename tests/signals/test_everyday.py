@@ -34,7 +34,7 @@ def X():
 
 
 def embedder(**params):
-    return DAREEmbedder(None, random_state=0, **{**PARAMS, **params})
+    return DAREEmbedder(None, random_state=0, **{"pooling": "mean", **PARAMS, **params})
 
 
 def make_epochs(X, names=NAMES, types="eeg", bads=()):
@@ -188,7 +188,7 @@ def test_amplitudes_far_from_the_fit_are_reported_once(X):
 
 def test_another_unit_is_said_anew(X):
     """Once for each unit: a refit that reads other values otherwise does not do so unseen."""
-    embedder = DAREEmbedder(None, **{**PARAMS, "unit": "auto"})
+    embedder = DAREEmbedder(None, pooling="mean", **{**PARAMS, "unit": "auto"})
     for data, unit, said in ((X, "uV", 1), (X, "uV", 0), (X * 1e-6, "V", 1)):
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
@@ -263,7 +263,9 @@ def odd(X):
 def test_the_message_names_the_mistake(case, X):
     data, params, message = odd(X)[case]
     with pytest.raises((ValueError, TypeError), match=message):
-        embedder(**params).fit(data) if "encoder" not in params else DAREEmbedder("base").fit(data)
+        embedder(**params).fit(data) if "encoder" not in params else DAREEmbedder(
+            "base", pooling="mean"
+        ).fit(data)
 
 
 def test_the_end_that_fills_no_patch(X):

@@ -52,7 +52,7 @@ class Starved:
 
 
 def embedder(**params):
-    return DAREEmbedder(None, **{**LAYOUT, "batch_size": 12, **params})
+    return DAREEmbedder(None, **{"pooling": "mean", **LAYOUT, "batch_size": 12, **params})
 
 
 def probe(cls=DAREClassifier, **params):

@@ -237,7 +237,7 @@ def test_through_cross_validation(epochs):
 
 def test_before_an_embedder_on_arrays(signals):
     X, groups = signals
-    embedder = DAREEmbedder(None, ch_names=NAMES[:4], sfreq=64.0, unit="uV")
+    embedder = DAREEmbedder(None, pooling="mean", ch_names=NAMES[:4], sfreq=64.0, unit="uV")
     model = make_pipeline(EuclideanAligner(), embedder, LogisticRegression())
     with sklearn.config_context(enable_metadata_routing=True):
         model.fit(X, np.arange(60) % 2, groups=groups)
@@ -343,6 +343,6 @@ def test_the_default_amplitude_is_that_of_eeg(epochs):
     aligned = EuclideanAligner(group_by="subject").fit_transform(epochs)
     spread = aligned.get_data(units="uV").std(axis=-1)
     assert 8 < np.median(spread) < 12  # microvolts; 10 in each direction but the empty one
-    assert make_pipeline(EuclideanAligner(group_by="subject"), DAREEmbedder(None)).fit_transform(
-        epochs
-    ).shape == (24, 64)
+    assert make_pipeline(
+        EuclideanAligner(group_by="subject"), DAREEmbedder(None, pooling="mean")
+    ).fit_transform(epochs).shape == (24, 64)

@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
 
-from dare_sklearn import DAREEmbedder, load_encoder, simulate_epochs
+from dare_sklearn import DAREClassifier, DAREEmbedder, load_encoder, simulate_epochs
 from dare_sklearn.base import embed
 
 
@@ -22,7 +22,7 @@ def epochs():
 
 
 def embedder(**params):
-    return DAREEmbedder(None, **{"random_state": 0, **params})
+    return DAREEmbedder(None, **{"pooling": "mean", "random_state": 0, **params})
 
 
 def test_arrays_and_epochs_agree(epochs):
@@ -117,20 +117,21 @@ def test_what_is_left_out_is_named(epochs):
 
 def test_a_network_is_no_encoder():
     with pytest.raises(TypeError, match="must be a name, a folder or a DAREPretrainer, got a netw"):
-        DAREEmbedder(load_encoder("nano")).fit(np.zeros((2, 3, 64)))
+        DAREEmbedder(load_encoder("nano"), pooling="mean").fit(np.zeros((2, 3, 64)))
 
 
 def test_unknown_arguments_of_fit_transform(epochs):
     with pytest.raises(TypeError, match="groups"):
-        DAREEmbedder("nano").fit_transform(epochs, groups=[1])
+        DAREEmbedder("nano", pooling="mean").fit_transform(epochs, groups=[1])
 
 
-@pytest.mark.parametrize("pooling", ["flatten", "covariance"])
+@pytest.mark.parametrize("pooling", ["auto", "flatten", "covariance"])
 def test_progress(capfd, monkeypatch, pooling):
     """A bar counts epochs, only where it was asked for, and it changes nothing."""
     monkeypatch.setattr(embed.tqdm, "update", lambda bar, n: seen.append((bar.desc, n, bar.total)))
     seen = []
-    params = {"views": "electrodes", "pooling": pooling, "batch_size": 4, "random_state": 0}
+    views = "joint" if pooling == "auto" else "electrodes"
+    params = {"views": views, "pooling": pooling, "batch_size": 4, "random_state": 0}
     X = np.random.default_rng(0).normal(scale=10, size=(10, 3, 128))
     layout = {"ch_names": ["C3", "Cz", "C4"], "sfreq": 128.0, "unit": "uV"}
     loud = DAREEmbedder(None, verbose=1, **params, **layout).fit(X)
@@ -141,3 +142,52 @@ def test_progress(capfd, monkeypatch, pooling):
     quiet = DAREEmbedder(None, **params, **layout).fit(X)
     np.testing.assert_array_equal(quiet.transform(X), found)
     assert capfd.readouterr().err == ""
+
+
+def test_the_default_is_the_blocks_of_the_default_reading(epochs):
+    """Principal components of all blocks: their products are the sum of the blocks' kernels."""
+    fitted = DAREEmbedder()
+    Z = fitted.fit_transform(epochs)
+    assert Z.shape == (20, 19) and Z.dtype == np.float32
+    assert fitted.get_feature_names_out().tolist() == [f"dare_pc{i:03d}" for i in range(19)]
+    np.testing.assert_allclose(fitted.transform(epochs), Z, atol=1e-5)
+    np.testing.assert_allclose(Z.mean(axis=0), 0, atol=1e-5)
+    variances = Z.var(axis=0)
+    np.testing.assert_allclose(np.cov(Z.T, bias=True), np.diag(variances), atol=1e-5)
+    assert np.all(np.diff(variances) <= 1e-6)
+    labels = epochs.metadata["label"].to_numpy()
+    reading = DAREClassifier(adaptation="linear").fit(epochs, labels).linear_
+    blocks = len(reading.weights_)  # each has a kernel of mean diagonal 1
+    assert (Z**2).sum(axis=1).mean() == pytest.approx(blocks, rel=1e-4)
+    assert fitted.set_params(n_components=5).fit_transform(epochs).shape == (20, 5)
+    with pytest.raises(ValueError, match="n_components=1 needs 2 epochs"):
+        DAREEmbedder().fit(epochs[:1])
+
+
+def test_the_default_learns_from_fit_only(epochs):
+    fitted = DAREEmbedder().fit(epochs[:12])
+    both = fitted.transform(epochs)
+    np.testing.assert_allclose(fitted.transform(epochs[12:]), both[12:], atol=1e-5)
+    assert np.abs(both[:12].mean(axis=0)).max() < 1e-5 < np.abs(both[12:].mean(axis=0)).max()
+    order = [3, 1, 0, 2]  # of channels: components do not depend on it
+    other = epochs.copy().reorder_channels([epochs.ch_names[i] for i in (*order, 4)])
+    np.testing.assert_allclose(fitted.transform(other), both, atol=1e-4)
+    again = DAREEmbedder().fit_transform(other[:12])
+    np.testing.assert_allclose(again, both[:12], atol=1e-3)
+
+
+def test_the_default_from_many_epochs(monkeypatch):
+    """Components are learned from some of the epochs, scales from all of them."""
+    for module in ("reading", "embed"):
+        monkeypatch.setattr(f"dare_sklearn.base.{module}.N_CHOICE", 16)
+    x = np.random.default_rng(0).normal(scale=10, size=(24, 3, 128))
+    layout = {"ch_names": ["C3", "Cz", "C4"], "sfreq": 128.0, "unit": "uV"}
+    fitted = DAREEmbedder(n_components=4, **layout)
+    Z = fitted.fit_transform(x)
+    np.testing.assert_allclose(Z.mean(axis=0), 0, atol=1e-5)
+    np.testing.assert_array_equal(Z, clone(fitted).fit_transform(x))
+    with pytest.raises(
+        ValueError,
+        match="n_components=20 needs 21 epochs or more, and is learned from n_samples = 16",
+    ):
+        DAREEmbedder(n_components=20, **layout).fit(x)

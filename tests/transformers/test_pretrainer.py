@@ -92,7 +92,7 @@ READINGS = [
 def test_it_reads_as_the_embedder_does(X, reading):
     pretrainer = DAREPretrainer(max_epochs=0, **PARAMS, **reading)
     Z = pretrainer.fit_transform(X)
-    embedder = DAREEmbedder(pretrainer, **PARAMS, **reading)
+    embedder = DAREEmbedder(pretrainer, **PARAMS, **{"pooling": "mean", **reading})
     np.testing.assert_array_equal(embedder.fit_transform(X), Z)
     twin = pickle.loads(pickle.dumps(clone(pretrainer)))
     np.testing.assert_array_equal(twin.transform(X), Z)
@@ -122,13 +122,17 @@ def test_embeddings_come_from_the_momentum_encoder(X, fitted):
 def test_a_fitted_pretrainer_keeps_its_weights_through_clone(X, fitted):
     twin = clone(fitted)
     np.testing.assert_array_equal(twin.transform(X), fitted.transform(X))
-    embedder = clone(DAREEmbedder(fitted, ch_names=PARAMS["ch_names"], sfreq=128.0, unit="uV"))
+    embedder = clone(
+        DAREEmbedder(fitted, pooling="mean", ch_names=PARAMS["ch_names"], sfreq=128.0, unit="uV")
+    )
     np.testing.assert_array_equal(embedder.fit_transform(X), fitted.transform(X))
 
 
 def test_changed_parameters_make_it_unfitted_for_others(X, fitted):
     changed = clone(fitted).set_params(random_state=5, max_epochs=1)
-    embedder = DAREEmbedder(changed, ch_names=PARAMS["ch_names"], sfreq=128.0, unit="uV")
+    embedder = DAREEmbedder(
+        changed, pooling="mean", ch_names=PARAMS["ch_names"], sfreq=128.0, unit="uV"
+    )
     with pytest.warns(UserWarning, match="changed after its fit .* pretrained anew"):
         embedder.fit(X)
     assert not np.array_equal(embedder.transform(X), fitted.transform(X))
@@ -140,7 +144,9 @@ def test_changed_parameters_make_it_unfitted_for_others(X, fitted):
 def test_an_unfitted_pretrainer_is_left_unfitted(X):
     pretrainer = DAREPretrainer(max_epochs=1, batch_size=8, random_state=0)
     params = pretrainer.get_params()
-    DAREEmbedder(pretrainer, ch_names=PARAMS["ch_names"], sfreq=128.0, unit="uV").fit(X)
+    DAREEmbedder(
+        pretrainer, pooling="mean", ch_names=PARAMS["ch_names"], sfreq=128.0, unit="uV"
+    ).fit(X)
     assert not hasattr(pretrainer, "encoder_") and pretrainer.get_params() == params
     with pytest.raises(NotFittedError):
         pretrainer.transform(X)
@@ -185,7 +191,7 @@ def test_batches_hold_one_montage_and_every_window_once():
 def test_save_and_go_on(X, fitted, tmp_path):
     fitted.save_pretrained(tmp_path / "a")
     embedder = DAREEmbedder.from_pretrained(
-        tmp_path / "a", ch_names=PARAMS["ch_names"], sfreq=128.0, unit="uV"
+        tmp_path / "a", pooling="mean", ch_names=PARAMS["ch_names"], sfreq=128.0, unit="uV"
     )
     np.testing.assert_array_equal(embedder.fit_transform(X), fitted.transform(X))
     loaded = DAREPretrainer.from_pretrained(tmp_path / "a", max_epochs=0, **PARAMS)

@@ -98,7 +98,9 @@ def test_a_lost_electrode_is_embedded_from_its_interpolated_signal(epochs, pooli
 def test_layers_and_components(epochs):
     first = DAREEmbedder(views="electrodes", layer="patch", pooling="mean_std")
     assert first.fit_transform(epochs).shape == (12, 2 * 5 * 64)
-    blocks = [DAREEmbedder(layer=layer).fit_transform(epochs) for layer in (0, 1, "last")]
+    blocks = [
+        DAREEmbedder(pooling="mean", layer=layer).fit_transform(epochs) for layer in (0, 1, "last")
+    ]
     assert np.abs(blocks[0] - blocks[1]).max() > 1e-3 < np.abs(blocks[1] - blocks[2]).max()
     reduced = DAREEmbedder(views="electrodes", pooling="flatten", n_components=3).fit(epochs[:8])
     assert reduced.get_feature_names_out().tolist() == ["dare_pc000", "dare_pc001", "dare_pc002"]
@@ -110,9 +112,12 @@ def test_layers_and_components(epochs):
     ("params", "words"),
     [
         ({"pooling": "covariance"}, "set views='electrodes'"),
-        ({"layer": 2}, "a block from 0 to 1"),
+        ({"pooling": "mean", "layer": 2}, "a block from 0 to 1"),
         ({"pooling": "tokens", "n_components": 2}, "leave n_components out"),
-        ({"n_components": 50}, "lower it"),
+        ({"pooling": "mean", "n_components": 50}, "lower it"),
+        ({"n_components": 50}, "needs 51 epochs or more.*lower it"),
+        ({"views": "electrodes"}, "reads both views.*leave them out"),
+        ({"layer": 0}, "its own layers.*leave them out"),
     ],
 )
 def test_refusals(epochs, params, words):
@@ -121,9 +126,11 @@ def test_refusals(epochs, params, words):
 
 
 def test_what_was_not_learned_is_refused(epochs):
-    embedder = DAREEmbedder(views="electrodes").fit(epochs)
+    embedder = DAREEmbedder(views="electrodes", pooling="mean").fit(epochs)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         embedder.set_params(pooling="flatten").transform(epochs)  # nothing to learn: may change
     with pytest.raises(ValueError, match="fit it again"):
         embedder.set_params(pooling="covariance").transform(epochs)
+    with pytest.raises(ValueError, match="fit it again"):
+        embedder.set_params(views="joint", pooling="auto").transform(epochs)

@@ -200,8 +200,8 @@ def test_another_default_type(folder):
     torch.set_default_dtype(torch.float64)
     try:
         encoder, model = load_encoder("nano"), load_pretraining_model(folder)
-        assert DAREEmbedder("nano", **LAYOUT).fit_transform(X).shape == (6, 64)
-        assert DAREEmbedder(None, **LAYOUT).fit_transform(X).shape == (6, 64)
+        assert DAREEmbedder("nano", pooling="mean", **LAYOUT).fit_transform(X).shape == (6, 64)
+        assert DAREEmbedder(None, pooling="mean", **LAYOUT).fit_transform(X).shape == (6, 64)
     finally:
         torch.set_default_dtype(torch.float32)
     assert {p.dtype for p in (*encoder.parameters(), *model.parameters())} == {torch.float32}

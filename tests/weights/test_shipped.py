@@ -46,7 +46,7 @@ def test_files_belong_together(name):
 
 def test_estimators_work_out_of_the_box(epochs):
     y = epochs.metadata["label"].to_numpy()
-    assert DAREEmbedder().fit_transform(epochs).shape == (32, 64)
+    assert DAREEmbedder().fit_transform(epochs).shape == (32, 31)
     assert DAREClassifier(random_state=0).fit(epochs, y).predict(epochs).shape == (32,)
 
 
