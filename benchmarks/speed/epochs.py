@@ -44,8 +44,8 @@ def main() -> None:
         cross_val_score(model, X, y, cv=5, error_score="raise")
 
     ways = {
-        "cross_val_score, array": lambda: score(DAREEmbedder(**known), X),
-        "cross_val_score, epochs": lambda: score(DAREEmbedder(), epochs),
+        "cross_val_score, array": lambda: score(DAREEmbedder(pooling="mean", **known), X),
+        "cross_val_score, epochs": lambda: score(DAREEmbedder(pooling="mean"), epochs),
         "scikit-learn cuts 1,200 epochs": lambda: _safe_indexing(epochs, rows),
         "reading them as a list": lambda: read_signals(singles),
         "reading them as one object": lambda: read_signals(epochs),

@@ -47,7 +47,7 @@ def measure(work: str, n_epochs: int, n_chans: int, seconds: int) -> dict[str, f
     names = [ELECTRODES[i] for i in np.linspace(0, 61, n_chans).astype(int)]
     given = {"ch_names": names, "sfreq": SFREQ, "unit": "uV"}
     model = {
-        "embedding": DAREEmbedder("nano", **given),
+        "embedding": DAREEmbedder("nano", pooling="mean", **given),
         "linear fit": DAREClassifier("nano", adaptation="linear", **given),
         "probe fit": DAREClassifier("nano", random_state=0, **given),
     }[work]

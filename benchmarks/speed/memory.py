@@ -58,7 +58,7 @@ def peak_mb(work: str, folder: Path, n_files: int, seconds: int) -> float:
     if work == "linear fit":
         DAREClassifier("nano", adaptation="linear", random_state=0).fit(epochs, y)
     elif work == "transform":
-        embedder = DAREEmbedder(None, random_state=0).fit(epochs[:1])
+        embedder = DAREEmbedder(None, pooling="mean", random_state=0).fit(epochs[:1])
         assert embedder.transform(epochs).shape == (n_files * N_EPOCHS, 64)
     elif work == "fit of the probe":
         DAREClassifier(None, spatial_init="spline", max_epochs=1, random_state=0).fit(epochs, y)

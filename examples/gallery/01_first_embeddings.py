@@ -26,7 +26,9 @@ epochs.metadata.groupby(["subject", "label"]).size().unstack()
 
 # %%
 # ``pooling`` says how the encoder's outputs for every 250 ms are combined: "mean" averages them
-# over the epoch. The columns have names (summary token, dimension).
+# over the epoch, and learns nothing from it. (Without it, ``DAREEmbedder`` reads more and learns
+# principal components, which belongs into the folds of a cross-validation.) The columns have names
+# (summary token, dimension).
 embedder = DAREEmbedder("nano", pooling="mean").set_output(transform="pandas")
 Z = embedder.fit_transform(epochs)
 Z.iloc[:5, :6].round(2)

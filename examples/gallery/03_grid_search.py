@@ -35,7 +35,7 @@ def search(cache):
     """The search, and how long it took (s)."""
     pipeline = Pipeline(
         [
-            ("embed", DAREEmbedder("nano", cache=cache, **layout)),
+            ("embed", DAREEmbedder("nano", pooling="mean", cache=cache, **layout)),
             ("scale", StandardScaler()),
             ("lr", LogisticRegression(max_iter=5_000)),
         ]

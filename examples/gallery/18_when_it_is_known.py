@@ -33,7 +33,9 @@ subject = epochs.metadata["subject"].to_numpy()
 X, sfreq = epochs.get_data(units="uV"), epochs.info["sfreq"]
 windows = np.lib.stride_tricks.sliding_window_view(X, 64, axis=-1)[:, :, ::32]
 n_windows = windows.shape[2]
-embedder = DAREEmbedder("nano", views="electrodes", ch_names=montage, sfreq=sfreq, unit="uV")
+embedder = DAREEmbedder(
+    "nano", views="electrodes", pooling="mean", ch_names=montage, sfreq=sfreq, unit="uV"
+)
 Z = embedder.fit_transform(windows.transpose(0, 2, 1, 3).reshape(-1, len(montage), 64))
 by_time = Z.reshape(len(X), n_windows, -1).transpose(0, 2, 1)  # MNE wants time last
 print(X.shape, "->", by_time.shape)
