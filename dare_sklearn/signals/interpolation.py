@@ -15,6 +15,9 @@ from .errors import tell
 # Centre, in head coordinates (metres), of the sphere that electrodes are projected on.
 _CENTRE = np.array([0.0, 0.0, 0.04])
 HEAD_RADIUS = 0.095
+# As in MNE's interpolate_bads. A spline that passes through every electrode passes through its
+# noise: a left-out electrode of 61 had 31 % of its variance explained, and with this 78 %.
+SMOOTHING = 1e-5
 
 # How far, along the scalp, an electrode may be recorded from where the 10-05 system puts its name.
 # MNE's montages of that system differ from it by up to 5 cm (the spherical ones; the others, and
@@ -209,5 +212,5 @@ def _mne_spline(source: Collection[np.ndarray], targets: Sequence[str]) -> np.nd
     evoked = mne.EvokedArray(np.eye(len(source)), info, verbose="error")
     with mne.utils.use_log_level("error"):
         there = montage(template[name] for name in targets)
-        moved = evoked.interpolate_to(there, origin=tuple(_CENTRE), method="spline")
+        moved = evoked.interpolate_to(there, tuple(_CENTRE), method="spline", reg=SMOOTHING)
     return moved.get_data().astype(np.float32)

@@ -8,6 +8,7 @@ import mne
 import numpy as np
 import pytest
 
+from dare_sklearn import simulate_epochs
 from dare_sklearn.modules.config import SIZES
 from dare_sklearn.signals.electrodes import ELECTRODES, TEN_TWENTY, electrode_rows
 from dare_sklearn.signals.grid import plan_channels, resample, whole_patches
@@ -80,6 +81,16 @@ def test_spline_is_mnes():
     field = np.array([p[1] for p in source.values()])
     truth = np.array([p[1] for p in target.values()])
     np.testing.assert_allclose(matrix @ field, truth, atol=0.012)
+
+
+def test_spline_smooths_as_interpolate_bads_does():
+    epochs = simulate_epochs(n_subjects=1, n_epochs=2, random_state=0)
+    epochs.info["bads"] = ["Cz", "P8"]
+    source = {name: template_positions()[name] for name in ELECTRODES if name not in ("CZ", "P8")}
+    matrix = spline_matrix(source, ["CZ", "P8"])
+    expected = epochs.copy().interpolate_bads(origin=(0, 0, 0.04), verbose="error")
+    found = matrix @ epochs.get_data(picks="eeg", exclude="bads")
+    np.testing.assert_allclose(found, expected.get_data(picks=["Cz", "P8"]), atol=1e-10)
 
 
 @pytest.mark.parametrize("sfreq", [100.0, 128.0, 160.0, 250.0, 500.0, 1000.0])
