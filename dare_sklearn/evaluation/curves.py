@@ -193,7 +193,9 @@ class _WithLoss:
     def __call__(self, estimator: Any, X: Any, y: np.ndarray) -> float:
         import mne
 
-        good = np.array(X.ch_names)[mne.pick_types(X.info, eeg=True, exclude="bads")]
+        # in order of their names, so that the draw does not depend on that of the recording
+        picks = mne.pick_types(X.info, eeg=True, exclude="bads")
+        good = sorted((X.ch_names[i] for i in picks), key=electrode_name)
         count = min(round(self.share * len(good)), len(good) - 1)  # one always stays
         if not count:
             return self.whole(estimator, X, y)

@@ -81,6 +81,15 @@ def test_lost_electrodes_are_left_out_or_interpolated(epochs):
     )
 
 
+def test_the_same_electrodes_are_lost_in_any_order(epochs):
+    lr = LogisticRegression(C=0.01, max_iter=1000)
+    dare, y = {"DARE": make_pipeline(DAREEmbedder(), lr)}, epochs.events[:, 2]
+    options = {"shares": [0.5], "cv": 2, "n_draws": 2, "scoring": "neg_log_loss"}
+    turned = epochs.copy().reorder_channels(epochs.ch_names[::-1])
+    one, other = (lost_electrodes(dare, X, y, **options) for X in (epochs, turned))
+    np.testing.assert_allclose(one["neg_log_loss"], other["neg_log_loss"], atol=1e-4)
+
+
 def test_lost_electrodes_of_recordings_without_positions(epochs):
     """Their names say where they are, clinical ones too."""
     bare = epochs.copy().set_montage(None).rename_channels(lambda name: f"EEG {name}-REF")
