@@ -52,13 +52,8 @@ def csp_filters(X: np.ndarray, y: np.ndarray, n_filters: int = N_FILTERS) -> np.
     from mne import use_log_level
     from mne.decoding import CSP, SPoC
 
-    kind, X = SPoC if y.dtype.kind == "f" else CSP, X.astype(np.float64)
-    power, directions = np.linalg.eigh(mean_covariance(X))
-    basis = directions[:, power > RANK_TOL * power[-1]].T
-    if len(basis) == X.shape[1]:
-        basis = np.eye(len(basis))
-    # SPoC would take the direction that an average reference leaves empty for the strongest source
-    n_filters, X = min(n_filters, len(basis)), basis @ X
+    kind, (basis, X) = SPoC if y.dtype.kind == "f" else CSP, _without_empty(X)
+    n_filters = min(n_filters, len(basis))
     with use_log_level("error"):  # with the rank, which MNE would decompose all samples for
         fitted = kind(n_filters, reg="oas", rank={"mag": len(basis)}).fit(X, y)
     # signs of solvers vary with the channel order
@@ -69,19 +64,32 @@ def csp_filters(X: np.ndarray, y: np.ndarray, n_filters: int = N_FILTERS) -> np.
 def xdawn_filters(X: np.ndarray, y: np.ndarray, n_filters: int = N_FILTERS) -> np.ndarray:
     """Xdawn filters of each class, ``(n_classes * n_filters, n_chans)``.
 
-    At most as many of each as there are channels.
+    At most as many of each as the signals have dimensions.
     """
     from mne import use_log_level
     from mne.decoding import XdawnTransformer
 
-    n_filters, X = min(n_filters, X.shape[1]), X.astype(np.float64)
+    basis, X = _without_empty(X)
+    n_filters = min(n_filters, len(basis))
     # what MNE finds itself, in a tenth of the time
     signal_cov, _ = oas(np.hstack(X).T, assume_centered=True)
     with use_log_level("error"):
         fitted = XdawnTransformer(n_filters, reg="oas", signal_cov=signal_cov).fit(X, y)
     # MNE keeps the filters of all components, and transforms with the first ones
-    filters = fitted.filters_[:, :n_filters].reshape(-1, X.shape[1])
+    filters = fitted.filters_[:, :n_filters].reshape(-1, len(basis)) @ basis
     return svd_flip(None, filters, u_based_decision=False)[1]
+
+
+def _without_empty(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Directions ``(n, n_chans)`` in which there is signal, and the signals there, float64.
+
+    An average reference or interpolated channels leave others with rounding only, which SPoC and
+    Xdawn would amplify as their strongest source.
+    """
+    X = X.astype(np.float64)
+    power, directions = np.linalg.eigh(mean_covariance(X))
+    basis = directions[:, power > RANK_TOL * power[-1]].T
+    return (basis, basis @ X) if len(basis) < X.shape[1] else (np.eye(X.shape[1]), X)
 
 
 def mean_covariance(X: np.ndarray) -> np.ndarray:
