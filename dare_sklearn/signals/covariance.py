@@ -52,7 +52,7 @@ def csp_filters(X: np.ndarray, y: np.ndarray, n_filters: int = N_FILTERS) -> np.
     from mne import use_log_level
     from mne.decoding import CSP, SPoC
 
-    kind, (basis, X) = SPoC if y.dtype.kind == "f" else CSP, _without_empty(X)
+    kind, (basis, X) = SPoC if y.dtype.kind == "f" else CSP, without_empty(X)
     n_filters = min(n_filters, len(basis))
     with use_log_level("error"):  # with the rank, which MNE would decompose all samples for
         fitted = kind(n_filters, reg="oas", rank={"mag": len(basis)}).fit(X, y)
@@ -69,7 +69,7 @@ def xdawn_filters(X: np.ndarray, y: np.ndarray, n_filters: int = N_FILTERS) -> n
     from mne import use_log_level
     from mne.decoding import XdawnTransformer
 
-    basis, X = _without_empty(X)
+    basis, X = without_empty(X)
     n_filters = min(n_filters, len(basis))
     # what MNE finds itself, in a tenth of the time
     signal_cov, _ = oas(np.hstack(X).T, assume_centered=True)
@@ -80,7 +80,7 @@ def xdawn_filters(X: np.ndarray, y: np.ndarray, n_filters: int = N_FILTERS) -> n
     return svd_flip(None, filters, u_based_decision=False)[1]
 
 
-def _without_empty(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def without_empty(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Directions ``(n, n_chans)`` in which there is signal, and the signals there, float64.
 
     An average reference or interpolated channels leave others with rounding only, which SPoC and

@@ -407,6 +407,14 @@ def test_three_classes(kind, name):
         assert set(clone(PIPELINES[kind, name]).fit(data, y).predict(data)) == {0, 1, 2}
 
 
+def test_xdawn_leaves_what_an_average_reference_empties():
+    referenced = X - X.mean(axis=1, keepdims=True)
+    pipeline = classical_pipelines("erp", **LAYOUT)["Xdawn + tangent space + LR"]
+    pipeline.fit(referenced, np.arange(N_EPOCHS) % 2)
+    filters = pipeline["covariances"].Xd_.filters_ @ pipeline["directions"].basis_
+    assert np.abs(filters.sum(axis=1)).max() < 1e-6 * np.abs(filters).sum(axis=1).min()
+
+
 def test_the_bridge_in_front_of_mne_and_pyriemann():
     from pyriemann.estimation import Covariances
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.feature_selection import SelectKBest, mutual_info_classif
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.preprocessing import StandardScaler
 
+from ...signals.covariance import without_empty
 from .features import BandPower, DownsampledSignals, FlickerCCA, SignalArray
 
 KINDS = ("rhythm", "erp", "flicker", "all")
@@ -119,6 +120,20 @@ def mutual_information(X: np.ndarray, y: np.ndarray) -> np.ndarray:
     return mutual_info_classif(X, y, random_state=0)
 
 
+class _FullRank(TransformerMixin, BaseEstimator):
+    """Signals in the directions that are not empty: of a full recording, its channels as they are.
+
+    Xdawn would take the one that an average reference empties for the strongest source.
+    """
+
+    def fit(self, X: np.ndarray, y: Any = None) -> _FullRank:
+        self.basis_, _ = without_empty(X)
+        return self
+
+    def transform(self, X: np.ndarray) -> np.ndarray:
+        return self.basis_ @ X
+
+
 def _rhythm(layout: dict) -> dict[str, list]:
     from mne.decoding import CSP
     from pyriemann.classification import MDM
@@ -161,7 +176,7 @@ def _erp(layout: dict) -> dict[str, list]:
     return {
         "downsampled + LDA": [("samples", DownsampledSignals(**layout)), _shrinkage_lda()],
         "Xdawn + tangent space + LR": [
-            ("signals", SignalArray(**layout)), xdawn, *_tangent_lr()
+            ("signals", SignalArray(**layout)), ("directions", _FullRank()), xdawn, *_tangent_lr()
         ],
     }  # fmt: skip
 
