@@ -111,11 +111,10 @@ def _named(wanted: list[str], inst: Any, eeg: list[str], file: Path) -> list[str
     picked = []
     for name in wanted:
         found = name if name in inst.ch_names else by_name.get(electrode_name(name))
-        if found is None:
-            raise UsageError(f"--channels: {file} has no {name}; it has {', '.join(eeg)}.")
         if found not in eeg:
-            kind = inst.get_channel_types([found])[0]
-            why = "is marked bad" if found in inst.info["bads"] else f"has the type {kind}"
-            raise UsageError(f"--channels: {found} of {file} {why}.")
+            raise UsageError(
+                f"--channels: {file} has no EEG channel {name} that is not marked bad; it has "
+                f"{', '.join(eeg)}."
+            )
         picked.append(found)
     return list(dict.fromkeys(picked))

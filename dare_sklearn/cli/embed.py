@@ -71,6 +71,7 @@ def run(args: argparse.Namespace) -> int:
     from tqdm.auto import tqdm
 
     from ..transformers import DAREEmbedder
+    from ..weights.files import in_place_of
 
     how = {
         "encoder": None if args.encoder == "untrained" else args.encoder, "pooling": args.pooling,
@@ -105,7 +106,12 @@ def run(args: argparse.Namespace) -> int:
             "Epochs differ in length, and so do their features with --pooling flatten: "
             "pass --window, or another --pooling."
         )
-    _write(table[[*(name for name in table if name not in features), *features]], args.out)
+    table = table[[*(name for name in table if name not in features), *features]]
+    with in_place_of(args.out) as part:
+        if args.out.suffix == ".parquet":
+            table.to_parquet(part, index=False)
+        else:
+            table.to_csv(part, index=False)
     print(f"{args.out}: {len(table)} epochs of {len(tables)} files, {len(features)} features")
     return 0
 
@@ -212,14 +218,3 @@ def _wanted(labels: list[str], args: argparse.Namespace) -> list[int]:
         asked = f" of the labels {', '.join(args.labels)}" if args.labels else ""
         raise _NoEpochs(f"it has no event{asked}; labels in the file: {found}.")
     return rows
-
-
-def _write(table: Any, out: Path) -> None:
-    """Write the table in one step, never half of it."""
-    from ..weights.files import in_place_of
-
-    with in_place_of(out) as part:
-        if out.suffix == ".parquet":
-            table.to_parquet(part, index=False)
-        else:
-            table.to_csv(part, index=False)
