@@ -145,8 +145,8 @@ def _weigh(
         learned = read_by(train) if len(train) else None
         if learned is None:
             continue
-        fixed = fixed or [_kernel(z, weight) for z in features[len(learned) :]]
-        for i, kernel in enumerate([*(_kernel(z, weight) for z in learned), *fixed]):
+        fixed = fixed or _kernels(features[len(learned) :], weight)
+        for i, kernel in enumerate([*_kernels(learned, weight), *fixed]):
             solver = KernelRidge(kernel[np.ix_(train, train)], weight[train])
             for j, penalty in enumerate(PENALTIES):
                 dual, intercept = solver.solve(goal[train], penalty)
@@ -170,15 +170,15 @@ def _read(probe: VirtualProbe, x: np.ndarray) -> list[np.ndarray]:
     return [torch.cat(parts).numpy() for parts in zip(*blocks, strict=True)]
 
 
-def _standardise(features: np.ndarray, weight: np.ndarray) -> tuple:
-    """Features brought to a kernel of mean diagonal 1; their mean and scale."""
-    mean, scale = scaling(features, weight)
-    return (features - mean.astype(np.float32)) * scale.astype(np.float32), mean, scale
+def _scaled(features: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    return (features - mean.astype(np.float32)) * scale.astype(np.float32)
 
 
-def _kernel(features: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    z, _, _ = _standardise(features, weight)
-    return (z @ z.T).astype(np.float64)
+def _kernels(features: list[np.ndarray], weight: np.ndarray) -> list[np.ndarray]:
+    """Linear kernels of mean diagonal 1."""
+    scales = [scaling(x, weight) for x in features]
+    scaled = (_scaled(x, *its) for x, its in zip(features, scales, strict=True))
+    return [(z @ z.T).astype(np.float64) for z in scaled]
 
 
 @torch.no_grad()
@@ -187,7 +187,8 @@ def _solve_head(probe, features, goal, weight, shares, slope, offset) -> None:
     means, deviations, maps = [], [], []
     bias = np.zeros(goal.shape[1])
     for x, row in zip(features, shares, strict=True):
-        z, mean, scale = _standardise(x, weight)
+        mean, scale = scaling(x, weight)
+        z = _scaled(x, mean, scale)
         dual = np.zeros(goal.shape)
         kernel = z @ z.T
         for share, penalty in zip(row, PENALTIES, strict=True):
