@@ -1,4 +1,4 @@
-"""DAREClassifier: conv-linear probe, linear probe or fine-tuning of an encoder."""
+"""DAREClassifier: conv-linear probe, default reading or fine-tuning of an encoder."""
 
 from __future__ import annotations
 

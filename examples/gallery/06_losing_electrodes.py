@@ -105,4 +105,4 @@ plot_curve(points, "share", hue="model", low="min", high="max", chance=0.5)
 #
 # The paper's conv-linear probe (``spatial_init="spline"``) has a weight for every channel, like
 # CSP, and needs all of them. The default probe refits its filters to the channels that are left,
-# and the linear probe (``adaptation="linear"``) does without lost ones too.
+# and the default reading (``adaptation="linear"``) does without lost ones too.

@@ -1,4 +1,4 @@
-"""Electrodes that are lost after the fit: embedder and linear probe go by the others."""
+"""Electrodes that are lost after the fit: embedder and default reading go by the others."""
 
 from __future__ import annotations
 
