@@ -45,6 +45,15 @@ def test_curve_draws_the_table(look):
     assert ax.get_xlabel() == "share of electrodes lost"
 
 
+@pytest.mark.parametrize(
+    "metrics, words",
+    [(["roc_auc"], "area under the ROC curve"), (["accuracy", "roc_auc"], "mean")],
+)
+def test_curve_of_means_has_the_name_of_a_single_metric(metrics, words):
+    table = pd.DataFrame({"n": range(len(metrics)), "mean": 0.5, "metric": metrics})
+    assert plot_curve(table, "n", hue=None).axes[0].get_ylabel() == words
+
+
 def test_curve_without_a_band(look):
     table = pd.DataFrame({"x": [2, 1, 3], "y": [0.5, 0.4, 0.7]})
     fig = plot_curve(table, "x", "y", hue=None)
