@@ -215,7 +215,7 @@ def plot_losses(history: Any, *, ax: Axes | None = None) -> Figure:
         shown = {"color": "black", "linewidth": 2.2} if main else {
             "color": style.color(number), "linewidth": 1.5, "linestyle": style.line(number)
         }  # fmt: skip
-        shown["linewidth"] += 0.8 * (len(terms) - 1 - number)  # seen below those that hide it
+        shown["linewidth"] += 0.5 * (len(terms) - 1 - number)  # seen below those that hide it
         dots = "o" if len(table) < 15 else None
         ax.plot(table["epoch"], table[name], label=style.spelled(name), marker=dots, ms=4, **shown)
     if log:
