@@ -19,7 +19,7 @@ def main() -> None:
 
     names = ("sklearn", "dare_sklearn")
     seconds = interleave({name: lambda name=name: load(name) for name in names}, args.runs)
-    line = row("import", seconds, slow="sklearn", fast="dare_sklearn", goal=1.0)
+    line = row("import", seconds, slow="sklearn", fast="dare_sklearn")
     report([line], "imports", args.out)
 
 

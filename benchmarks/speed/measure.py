@@ -54,7 +54,7 @@ def peak_gflops(dtype: torch.dtype = torch.float32, size: int = 2048, device: st
 
 
 def row(
-    work: str, ways: dict[str, np.ndarray], *, slow: str, fast: str, goal: float, **more: object
+    work: str, ways: dict[str, np.ndarray], *, slow: str, fast: str, **more: object
 ) -> dict[str, object]:
     """One row of the table: how many times `fast` is faster than `slow`."""
     ratios = ways[slow] / ways[fast]  # neighbours in time
@@ -66,7 +66,6 @@ def row(
         "ratio": np.median(ways[slow]) / np.median(ways[fast]),
         "ratio_low": np.percentile(ratios, 25),
         "ratio_high": np.percentile(ratios, 75),
-        "goal": goal,
         **more,
     }
 
