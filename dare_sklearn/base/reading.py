@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve, eigh
@@ -44,13 +45,6 @@ Blocks = Mapping[str, np.ndarray | FileRows] | Sequence[np.ndarray]
 
 class _Blocks(BaseEstimator):
     """Standardised blocks, their kernels, and linear outputs of them."""
-
-    def _some(self, used: np.ndarray) -> np.ndarray:
-        """At most 1,500 of these epochs, drawn by ``random_state``, in their order."""
-        if len(used) <= N_CHOICE:
-            return used
-        rng = np.random.default_rng(self.random_state)
-        return used[np.sort(rng.choice(len(used), N_CHOICE, replace=False))]
 
     def _columns(
         self, name: str, x: np.ndarray | FileRows, used: np.ndarray | slice = EVERY
@@ -105,7 +99,7 @@ class KernelComponents(_Blocks):
         """Fit to blocks of features, as `KernelClassifier.fit`."""
         blocks, together = _flat(blocks)
         n_epochs = len(next(iter(blocks.values())))
-        some = self._some(np.arange(n_epochs))
+        some = some_of(np.arange(n_epochs), N_CHOICE, self.random_state)
         self.scaling_, self.coef_ = {}, {}
         self.intercept_ = np.zeros(self.n_components)
         kernel = np.zeros((len(some), len(some)))
@@ -159,7 +153,7 @@ class _KernelReading(_Blocks):
         self.weights_ = dict.fromkeys(blocks, 0.0)
         if len(used) < 2:  # nothing to compare: its own target is all that is known
             return used, targets[used]
-        some = self._some(used)
+        some = some_of(used, N_CHOICE, self.random_state)
         folds = make_folds(
             len(some), *(part if part is None else part[some] for part in (strata, groups))
         )
@@ -308,6 +302,13 @@ class KernelRidge:
             block = shrunk[fold] @ self.vectors[fold].T - np.outer(ones[fold], ones[fold]) / total
             residual[fold] = np.linalg.solve(block, dual[fold])
         return targets - residual
+
+
+def some_of(epochs: np.ndarray, most: int, seed: Any) -> np.ndarray:
+    """At most so many of these epochs, drawn at random, in their order."""
+    if len(epochs) <= most:
+        return epochs
+    return np.sort(np.random.default_rng(seed).choice(epochs, most, replace=False))
 
 
 def solve(

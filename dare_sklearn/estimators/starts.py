@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from scipy.optimize import nnls
 
-from ..base.reading import KernelRidge, calibrate, make_folds, scaling, solve
+from ..base.reading import KernelRidge, calibrate, make_folds, scaling, solve, some_of
 from ..modules.encoder import Encoder
 from ..modules.probe import VirtualProbe
 from ..signals.covariance import csp_filters, mean_covariance, xdawn_filters
@@ -98,9 +98,7 @@ def start_probe(
     parts = spatial_parts(kind, x, targets, spline)
     probe = make_probe(encoder, spec, parts)
     features = _read(probe, x)
-    some = np.arange(len(x))
-    if len(some) > N_CHOICE:
-        some = np.sort(np.random.default_rng(seed).choice(len(x), N_CHOICE, replace=False))
+    some = some_of(np.arange(len(x)), N_CHOICE, seed)
 
     def read_by(train: np.ndarray) -> list[np.ndarray] | None:
         """Readings of `some` epochs through the filters of some of them; None: too few."""
