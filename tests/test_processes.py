@@ -172,7 +172,7 @@ y = np.arange(24) % 2
 names = ["C3", "Cz", "C4", "Fz", "Pz", "O1", "O2", "Fp1"]
 layout = dict(ch_names=names, sfreq=256.0, unit="uV", random_state=0)
 probe = DAREClassifier(None, spatial_init="spline", max_epochs=1, **layout)
-embedder = DAREEmbedder(None, cache="memory", **layout)
+embedder = DAREEmbedder(None, cache="memory", **layout)  # reads with BLAS and torch
 
 def answers(_=None):
     proba = DAREClassifier(None, spatial_init="spline", max_epochs=1, **layout).fit(X, y).predict_proba(X)

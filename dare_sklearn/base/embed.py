@@ -58,7 +58,7 @@ def embed_each(estimator: Any, windows: Windows, work: Callable[[np.ndarray], An
     batches are halved where it runs out. With a ``cache``, epochs that were embedded before are not
     embedded again.
     """
-    network, bar = _Network(estimator, windows), None
+    bar = None
 
     def embed(start: int, stop: int) -> Any:
         done = work(network.rows(start, stop))
@@ -69,6 +69,7 @@ def embed_each(estimator: Any, windows: Windows, work: Callable[[np.ndarray], An
     if vars(estimator).get("verbose"):  # a bar that is switched off starts its thread too
         bar = tqdm(desc="embedding", total=len(windows), leave=False, unit="epoch")
     with estimator._asking(), compute_threads(n_threads_to_embed()), bar or nullcontext():
+        network = _Network(estimator, windows)  # computes, and may do so in a forked process
         return run_in_batches(embed, len(windows), estimator.batch_size)
 
 

@@ -57,8 +57,6 @@ _DRAWING = fork_safe(threading.RLock())
 if hasattr(os, "register_at_fork"):
     # A fork while a thread draws leaves torch's generator locked in the child for good.
     os.register_at_fork(before=_DRAWING.acquire, after_in_parent=_DRAWING.release)
-    # torch's own threads do not survive a fork, and torch would wait for them forever
-    os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
 
 
 def resolve_device(device: str) -> torch.device:
@@ -113,6 +111,20 @@ def n_threads_to_embed() -> int:
     """torch's own number, or one thread if other processes use the cores."""
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
     return 1 if load > BUSY * (os.cpu_count() or 1) else torch.get_num_threads()
+
+
+def _start_alone() -> None:
+    """Start a forked process with one thread, and without the blocks of the parent's threads.
+
+    torch's own threads do not survive a fork, and torch would wait for them forever.
+    """
+    global _running
+    _running = 0
+    torch.set_num_threads(1)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_start_alone)
 
 
 @contextmanager

@@ -293,7 +293,8 @@ def shipped_by_name() -> Iterator[None]:
     >>> import pickle
     >>> from dare_sklearn import DAREEmbedder, simulate_epochs
     >>> from dare_sklearn.weights import shipped_by_name
-    >>> embedder = DAREEmbedder("nano").fit(simulate_epochs(n_subjects=1, n_epochs=2))
+    >>> epochs = simulate_epochs(n_subjects=1, n_epochs=2)
+    >>> embedder = DAREEmbedder("nano", pooling="mean").fit(epochs)
     >>> with shipped_by_name():
     ...     small = pickle.dumps(embedder)
     >>> len(small) < len(pickle.dumps(embedder)) / 50

@@ -66,13 +66,17 @@ REGRESSORS = {
     "regressor-linear": _setting(DARERegressor, **_closed_form, adaptation="linear"),
 }
 EMBEDDERS = {
-    "embedder-mean": _setting(DAREEmbedder, encoder=None, batch_size=4),
+    "embedder-auto": _setting(DAREEmbedder, encoder=None, batch_size=4, n_components=3),
+    "embedder-mean": _setting(DAREEmbedder, encoder=None, batch_size=4, pooling="mean"),
     "embedder-flatten": _setting(DAREEmbedder, encoder=None, batch_size=4, pooling="flatten"),
     "embedder-electrodes": _setting(
         DAREEmbedder, encoder=None, batch_size=4, views="electrodes", pooling="covariance"
     ),
     "embedder-pretraining": _setting(
-        DAREEmbedder, encoder=DAREPretrainer(**_pretraining, random_state=0), batch_size=4
+        DAREEmbedder,
+        encoder=DAREPretrainer(**_pretraining, random_state=0),
+        batch_size=4,
+        pooling="mean",
     ),
 }
 PRETRAINERS = {"pretrainer": _setting(DAREPretrainer, **_pretraining)}

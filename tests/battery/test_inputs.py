@@ -237,7 +237,7 @@ def check_one_epoch_per_class_is_enough(name, make):
     assert output(make().fit(X[:2], target(name, 2)), X).shape == (len(X), 2)
 
 
-_need_more = {*CLASSIFIERS, *PRETRAIN, *ALIGNERS}
+_need_more = {*CLASSIFIERS, *PRETRAIN, *ALIGNERS, "embedder-auto"}
 
 CHECKS = {
     check_kinds_of_arrays: ALL,
