@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import cycle
+
 import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
@@ -89,12 +91,22 @@ def panels(summary: pd.DataFrame, x: str) -> Figure:
     tasks, names = summary["dataset"].unique(), summary["pipeline"].unique()
     looks = {name: look for name, look in zip(names, LOOKS, strict=False) if ", " in name}
     others = [name for name in names if name not in looks]
-    for name, color, marker in zip(others, OTHERS, "Ds^vPX*ph", strict=False):
+    for name, color, marker in zip(others, cycle(OTHERS), cycle("Ds^vPX*ph"), strict=False):
         looks[name] = {"color": color, "marker": marker, "ms": 5, "lw": 1.2, "label": name}
+    n_rows = -(-len(tasks) // 3)
+    n_columns = -(-len(tasks) // n_rows)
     figure, axes = plt.subplots(
-        1, len(tasks), figsize=(12, 5), layout="constrained", squeeze=False, sharey=True
+        n_rows,
+        n_columns,
+        figsize=(12, 4 * n_rows + 1),
+        layout="constrained",
+        squeeze=False,
+        sharey=True,
     )
-    for ax, task in zip(axes[0], tasks, strict=True):
+    for empty in axes.ravel()[len(tasks) :]:
+        empty.remove()
+    axes = axes.ravel()[: len(tasks)]
+    for ax, task in zip(axes, tasks, strict=True):
         part = summary[summary["dataset"] == task].sort_values(x)
         for name, rows in part.groupby("pipeline", sort=False):
             ax.plot(rows[x], rows["mean"], zorder=3 if ", " in name else 2, **looks[name])
@@ -116,7 +128,7 @@ def panels(summary: pd.DataFrame, x: str) -> Figure:
         ax.spines[["top", "right"]].set_visible(False)
         ax.grid(axis="y", alpha=0.25)
     shown = {}
-    for ax in axes[0]:
+    for ax in axes:
         handles, labels = ax.get_legend_handles_labels()
         shown |= dict(zip(labels, handles, strict=True))
     figure.legend(
