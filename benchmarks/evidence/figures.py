@@ -113,8 +113,11 @@ def panels(summary: pd.DataFrame, x: str) -> Figure:
         ax.axhline(0.5, ls=":", color="#999999", lw=1.5, label="chance")
         if x == "n_labels":
             ax.set_xscale("log")
+            most = part[x].max()  # all epochs; numbers just below have no room
             ax.xaxis.set(
-                major_locator=FixedLocator(part[x].unique()),
+                major_locator=FixedLocator(
+                    [n for n in part[x].unique() if n == most or n < most / 1.3]
+                ),
                 major_formatter=ScalarFormatter(),
                 minor_locator=NullLocator(),
             )
