@@ -26,7 +26,7 @@ from dare_sklearn.modules.config import DAREConfig
 from dare_sklearn.modules.encoder import Encoder
 from dare_sklearn.modules.layers import init_weights
 from dare_sklearn.modules.probe import MaxNormConv1d, MaxNormLinear
-from dare_sklearn.signals.grid import resample
+from dare_sklearn.signals.resampling import resample
 from dare_sklearn.weights.load import load_encoder, save_encoder
 
 REQUIRED = ["n_outputs", "n_chans", "n_times", "sfreq"]

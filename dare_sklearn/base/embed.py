@@ -19,8 +19,9 @@ from xxhash import xxh3_128
 from .. import __version__
 from ..signals.container import digest_epochs
 from ..signals.electrodes import ELECTRODES, electrode_rows
-from ..signals.grid import UNKNOWN_CHANNELS, Windows, resampled_length
+from ..signals.grid import UNKNOWN_CHANNELS, Windows
 from ..signals.interpolation import spline_matrix, template_positions
+from ..signals.resampling import resampled_length
 from ..training.device import (
     PRECISIONS,
     autocast,

@@ -26,6 +26,7 @@ from scipy.optimize import minimize, nnls
 from scipy.special import log_softmax, softmax
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.model_selection import GroupKFold, KFold, StratifiedKFold
+from sklearn.utils import gen_batches
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.extmath import svd_flip
 from sklearn.utils.validation import check_is_fitted
@@ -38,6 +39,7 @@ N_FOLDS = 10
 # Weights are chosen on so many epochs at most: an eigendecomposition takes seconds then.
 N_CHOICE = 1500
 COLUMNS_AT_ONCE = 2048
+NUMBERS_AT_ONCE = 2**23  # 64 MB in double precision: of many epochs, fewer columns
 EVERY = slice(None)
 
 Blocks = Mapping[str, np.ndarray | FileRows] | Sequence[np.ndarray]
@@ -51,8 +53,7 @@ class _Blocks(BaseEstimator):
     ) -> Iterator[tuple[slice, np.ndarray]]:
         """Standardised features, some at a time: the whole of a block may not fit in float64."""
         mean, scale = self.scaling_[name]
-        for start in range(0, x.shape[1], COLUMNS_AT_ONCE):
-            part = slice(start, start + COLUMNS_AT_ONCE)
+        for part in _some_columns(x):
             z = x[:, part][used].astype(np.float64)
             z -= mean[part]
             z *= scale[part]
@@ -358,8 +359,7 @@ def scaling(x: np.ndarray, weight: np.ndarray, together: int = 1) -> tuple[np.nd
     """
     weight = weight / weight.sum()
     mean, deviation = (np.empty(x.shape[1]) for _ in range(2))
-    for start in range(0, x.shape[1], COLUMNS_AT_ONCE):
-        part = slice(start, start + COLUMNS_AT_ONCE)
+    for part in _some_columns(x):
         columns = x[:, part].astype(np.float64)
         mean[part] = weight @ columns
         columns -= mean[part]
@@ -371,6 +371,11 @@ def scaling(x: np.ndarray, weight: np.ndarray, together: int = 1) -> tuple[np.nd
     scale = np.zeros(x.shape[1])
     scale[varies] = 1 / (deviation[varies] * np.sqrt(varies.sum()))
     return mean, scale
+
+
+def _some_columns(x: np.ndarray | FileRows) -> Iterator[slice]:
+    n_epochs, n_columns = x.shape
+    return gen_batches(n_columns, max(1, min(COLUMNS_AT_ONCE, NUMBERS_AT_ONCE // n_epochs)))
 
 
 def make_folds(

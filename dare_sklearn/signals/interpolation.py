@@ -25,9 +25,10 @@ SMOOTHING = 1e-5
 # same names by 5 to 20 (BioSemi-128 and -256).
 MOST_OFF = 0.055
 # Where more than this share of the names is further off, the montage follows another system, and an
-# electrode that comes near the place of its name does so by chance: then less is needed.
+# electrode that comes near the place of its name does so by chance: then positions count for all.
+# If nothing may be interpolated, one that is as near as this stands for the electrode of its name.
 MOST_WRONG = 0.25
-OFF_ELSEWHERE = 0.025
+NEAR = 0.025
 
 
 def template_montage() -> Any:
@@ -60,22 +61,23 @@ def info_positions(chs: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
 
 
 def place(
-    names: Sequence[str], own: Mapping[str, np.ndarray] | None = None
+    names: Sequence[str], own: Mapping[str, np.ndarray] | None = None, near: float = 0.0
 ) -> tuple[dict[str, np.ndarray], frozenset[str]]:
     """Where the electrodes of a recording are.
 
     A name of the 10-05 system stands for its place on the template head, unless the recording's
     `own` position (by canonical name) contradicts it: then that position counts, and the name says
-    nothing. Other names are known by the recording's positions only. Returns positions ``(3,)`` in
-    metres, head coordinates, in the order of `names`, without those whose place is not known; and
-    the names that are contradicted.
+    nothing. Where many are contradicted, all are that are not as `near` as this to the place of
+    their name. Other names are known by the recording's positions only. Returns positions ``(3,)``
+    in metres, head coordinates, in the order of `names`, without those whose place is not known;
+    and the names that are contradicted.
     """
     template = template_positions()
     own = _on_template_head(own or {})
     off = _distances(own)
     far = {name for name, distance in off.items() if distance > MOST_OFF}
     if len(far) > MOST_WRONG * len(off):
-        far = {name for name, distance in off.items() if distance > OFF_ELSEWHERE}
+        far = {name for name, distance in off.items() if distance > near}
     known = {**own, **template, **{name: own[name] for name in far}}
     plain = {name: electrode_name(name) for name in names}
     distrusted = [name for name in names if plain[name] in far]

@@ -12,7 +12,7 @@ import numpy as np
 from xxhash import xxh3_128
 
 from .container import LazyEpochs
-from .grid import resample, resampled_length
+from .resampling import resample, resampled_length
 from .validation import Summary, refuse_complex
 
 N_READ = 2**21  # values that are read together: 16 MB

@@ -10,10 +10,16 @@ import pytest
 
 from dare_sklearn import simulate_epochs
 from dare_sklearn.modules.config import SIZES
-from dare_sklearn.signals.electrodes import ELECTRODES, TEN_TWENTY, electrode_rows
-from dare_sklearn.signals.grid import plan_channels, resample, whole_patches
-from dare_sklearn.signals.interpolation import spline_matrix, template_positions
+from dare_sklearn.signals.electrodes import (
+    ELECTRODES,
+    TEN_TWENTY,
+    electrode_name,
+    electrode_rows,
+)
+from dare_sklearn.signals.grid import plan_channels
+from dare_sklearn.signals.interpolation import info_positions, spline_matrix, template_positions
 from dare_sklearn.signals.recordings import cut_windows
+from dare_sklearn.signals.resampling import resample, whole_patches
 
 
 def test_the_table():
@@ -132,3 +138,19 @@ def test_windows_cover_everything(n_times, expected):
 def test_template_is_mnes():
     montage = mne.channels.make_standard_montage("colin27_1005")
     assert "Cz" in montage.ch_names
+
+
+@pytest.mark.parametrize("cap", ["biosemi128", "biosemi256"])
+def test_names_of_another_system_say_nothing(cap):
+    """BioSemi's C2 is by chance near the 10-05 system's: it is read by its position all the same."""
+    montage = mne.channels.make_standard_montage(cap)
+    info = mne.create_info(montage.ch_names, 256.0, "eeg").set_montage(montage)
+    names = [electrode_name(name) for name in montage.ch_names]
+    own = info_positions(info["chs"])
+    neutral = {f"Q{name}": xyz for name, xyz in own.items()}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # each says what is interpolated
+        targets, matrix = plan_channels(names, positions=own)
+        expected_targets, expected = plan_channels(list(neutral), positions=neutral)
+    order = [targets.index(name) for name in expected_targets]
+    np.testing.assert_allclose(matrix[order], expected, atol=1e-5)

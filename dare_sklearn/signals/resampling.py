@@ -1,0 +1,88 @@
+"""Onto the encoder's grid: its sampling rate, and whole patches."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from functools import lru_cache
+from math import ceil
+from typing import Any
+
+import numpy as np
+from scipy.signal import firwin, resample_poly
+
+from .errors import SignalError, tell
+
+
+def resample(data: np.ndarray, sfreq: float, target: float) -> np.ndarray:
+    """Anti-aliased resampling along the last axis (`scipy.signal.resample_poly`).
+
+    Sample k of the answer ``(..., ceil(n_times * target / sfreq))``, float32, lies at exactly
+    k / target seconds. Epochs are continued at both ends by their reflection through the end point,
+    which carries slopes on. Offsets and slow drifts of electrodes pass as they are, however large
+    (see `_low_pass`), in double precision.
+    """
+    up, down = _ratio(sfreq, target).as_integer_ratio()
+    if up == down:  # also of rates that files state with rounding errors
+        return data
+    return resample_poly(
+        data, up, down, axis=-1, padtype="antireflect", window=_low_pass(up, down)
+    ).astype(np.float32, copy=False)
+
+
+@lru_cache(maxsize=32)
+def _low_pass(up: int, down: int) -> np.ndarray:
+    """The filter of `scipy.signal.resample_poly`, corrected so that lines pass unchanged.
+
+    Between two samples of the input, each output sample has weights of its own (a phase of the
+    filter). Scipy's add up to 1 only within 0.1 %, so that an electrode's offset of 20 mV becomes a
+    periodic artefact of 6 µV (at 250 Hz). Here the weights of every phase add up to 1, with no
+    delay.
+    """
+    half = 10 * max(up, down)  # as in scipy
+    taps = firwin(2 * half + 1, 1 / max(up, down), window=("kaiser", 5.0))
+    time = np.arange(-half, half + 1.0) / half
+    for phase in range(up):
+        h, t = taps[phase::up], time[phase::up]
+        bump = h**2  # what is added stays near the output sample
+        moments = np.array([[bump.sum(), bump @ t], [bump @ t, bump @ t**2]])
+        # to the sum 1 / up and the mean time 0
+        a, b = np.linalg.solve(moments, [1 / up - h.sum(), -h @ t])
+        taps[phase::up] += bump * (a + b * t)
+    taps.setflags(write=False)
+    return taps
+
+
+def resampled_length(n_times: int, sfreq: float, target: float) -> int:
+    """Number of samples that `resample` makes of `n_times`."""
+    return ceil(n_times * _ratio(sfreq, target))
+
+
+def _ratio(sfreq: float, target: float) -> Fraction:
+    return Fraction(target / sfreq).limit_denominator(10_000)
+
+
+def whole_patches(n_times: int, sfreq: float, config: Any, tmin: float | None = None) -> int:
+    """Samples on the encoder's grid, in whole patches, of an epoch of `n_times` at `sfreq`.
+
+    A warning names the end that does not fill one, but not the one sample more that MNE's inclusive
+    ``tmax`` brings. `tmin`, the time of the first sample, is for its advice.
+    """
+    n_resampled = resampled_length(n_times, sfreq, config.sfreq)
+    n_patches, rest = divmod(n_resampled, config.patch_size)
+    patch, seconds = config.patch_size / config.sfreq, n_resampled / config.sfreq
+    if n_patches == 0:
+        raise SignalError(
+            f"X has epochs of {seconds:.3g} s (n_features = {n_times} samples at {sfreq:g} Hz), "
+            f"shorter than one patch of {patch:g} s: cut longer epochs."
+        )
+    if rest > np.ceil(config.sfreq / sfreq):
+        longer, shorter = (n_patches + 1) * patch, n_patches * patch
+        advice = f"tmax = tmin + {longer:g} (or + {shorter:g})"
+        if tmin is not None:
+            advice = f"tmax={tmin + longer:.4g} (or {tmin + shorter:.4g})"
+        tell(
+            f"the encoder reads whole patches of {patch:g} s, so the last "
+            f"{rest / config.sfreq:.3g} s of every epoch of {seconds:.4g} s are not used: {advice} "
+            "avoids it."
+        )
+    return n_patches * config.patch_size
