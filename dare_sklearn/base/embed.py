@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from contextlib import nullcontext
-from functools import partial
+from functools import cached_property, partial
 from numbers import Integral
 from typing import Any
 
@@ -103,12 +103,17 @@ class _Network:
         how = (rows.tolist(), fitted, self.reading, self.precision, compiled, str(self.device))
         how = (__version__, torch.__version__, *how)  # what a folder holds may be years old
         self.settings = xxh3_128(repr((encoder_digest(encoder), how)).encode()).digest()
-        self.filters = None
-        if self.reading.pooling == "auto":
-            self.filters = tuple(part.to(self.device) for part in principal_filters(encoder))
+
+    @cached_property
+    def filters(self) -> tuple[torch.Tensor, ...] | None:
+        """What only "auto" reads; not made where the cache has all epochs."""
+        if self.reading.pooling != "auto":
+            return None
+        return tuple(part.to(self.device) for part in principal_filters(self.encoder))
 
     def run(self, block: np.ndarray) -> np.ndarray:
         """Features ``(n, n_features)`` of windows ``(n, n_chans, n_times)``."""
+        filters = self.filters  # in full precision
         with torch.inference_mode(), autocast(self.device, self.precision):
             x = self.encoder.normalize(torch.from_numpy(block).to(self.device))
             rows = read_rows(
@@ -118,7 +123,7 @@ class _Network:
                 self.reading,
                 forward=self.forward,
                 fill=self.fill,
-                filters=self.filters,
+                filters=filters,
             )
         if not np.isfinite(rows).all():
             raise FloatingPointError(
@@ -166,7 +171,6 @@ def fit_features(estimator: Any, windows: Windows, weight: np.ndarray | None = N
     Stores ``space_``, where the reading learns: the tangent space of "covariance", or the blocks of
     "auto". Blocks stay apart here, for what weighs them.
     """
-    vars(estimator).pop("space_", None)
     weight = np.ones(len(windows)) if weight is None else weight
     if estimator.pooling == "auto":
         config = estimator.encoder_.config
@@ -188,7 +192,6 @@ def fit_components(estimator: Any, windows: Windows) -> np.ndarray:
 
     Stores ``pca_`` for "auto" and with ``n_components``; see `fit_features` for the rest.
     """
-    vars(estimator).pop("pca_", None)
     n_epochs, n_components = len(windows), estimator.n_components
     if estimator.pooling == "auto":
         n_components = n_components or max(1, min(N_COMPONENTS, n_epochs - 1))

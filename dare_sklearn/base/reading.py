@@ -120,8 +120,8 @@ class KernelComponents(_Blocks):
         return self
 
     def transform(self, blocks: Blocks) -> np.ndarray:
-        """Components ``(n_epochs, n_components)``, float32."""
-        return self._outputs(blocks).astype(np.float32)
+        """Components ``(n_epochs, n_components)``."""
+        return self._outputs(blocks)
 
 
 class _KernelReading(_Blocks):
