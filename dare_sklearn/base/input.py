@@ -19,8 +19,7 @@ from ..signals.container import Signals
 from ..signals.electrodes import electrode_name
 from ..signals.errors import SignalError, about, listed, tell
 from ..signals.grid import Windows
-from ..signals.readers import read_signals, tell_ignored, tell_unusual
-from ..signals.sources import Layout
+from ..signals.readers import Layout, read_signals, tell_ignored, tell_unusual
 from ..signals.validation import UNITS, check_fitted_amplitude, summarize
 from ..weights.load import SHIPPED_FOLDER, shipped_names
 from .cache import EpochCache, open_cache

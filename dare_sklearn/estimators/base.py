@@ -30,7 +30,7 @@ from ..signals.container import Signals
 from ..signals.electrodes import ELECTRODES, electrode_rows, target_electrodes
 from ..signals.grid import Windows
 from ..signals.interpolation import spline_start
-from ..signals.mne_objects import event_codes
+from ..signals.objects import event_codes
 from ..training.device import (
     autocast,
     compute_threads,

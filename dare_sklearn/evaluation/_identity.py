@@ -25,7 +25,7 @@ from xxhash import xxh3_128_hexdigest
 
 from ..base.input import SignalInputMixin
 from ..signals.container import digest_epochs
-from ..signals.mne_objects import is_epochs
+from ..signals.objects import is_epochs
 
 # parameters that change no result
 _NO_RESULT = {"verbose", "n_jobs", "cache", "cache_mb", "memory"}
@@ -198,7 +198,7 @@ def _parts(X: Any) -> Iterator[str]:
     elif (torch is not None and isinstance(X, torch.utils.data.Dataset)) or (
         helper is not None and isinstance(X, helper.SliceDataset)
     ):
-        from ..signals.sources import Defaults, find_sources
+        from ..signals.readers import Defaults, find_sources
 
         for source in find_sources(X, Defaults(), continuous=False):
             where = {name: np.asarray(xyz) for name, xyz in source.positions.items()}

@@ -18,7 +18,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing
 from sklearn.utils.metadata_routing import get_routing_for_object
 
-from ..signals.mne_objects import is_epochs
+from ..signals.objects import is_epochs
 from ._identity import describe, digest, keeps_its_fit
 
 TIE = 1e-12  # scores that differ by rounding are equal

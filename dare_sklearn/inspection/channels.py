@@ -15,7 +15,7 @@ from sklearn.utils import Bunch, check_random_state
 
 from ..estimators.base import ProbeEstimator
 from ..signals.electrodes import electrode_name
-from ..signals.mne_objects import is_epochs, replace_data
+from ..signals.objects import is_epochs, replace_data
 
 STEP = 0.01  # of the gain of a channel, where gradients are taken by differences
 

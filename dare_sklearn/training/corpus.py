@@ -22,11 +22,10 @@ from torch.utils.data import Dataset, Sampler
 from xxhash import xxh3_128
 
 from ..modules.config import DAREConfig
-from ..signals.container import LazyEpochs, Signals
+from ..signals.container import LazyEpochs, Signals, cut_windows
 from ..signals.electrodes import ELECTRODES
 from ..signals.errors import SignalError, listed
 from ..signals.grid import Windows
-from ..signals.recordings import cut_windows
 from .reading import Reader, Source, read_sources, without_values
 
 BLOCK = 64  # epochs on disk that are read together

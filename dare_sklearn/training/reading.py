@@ -19,12 +19,12 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from ..modules.config import DAREConfig
-from ..signals.container import LazyEpochs, Signals
+from ..signals.container import Contents, LazyEpochs, LazyRecording, Signals, read_whole
 from ..signals.errors import SignalError, about, listed, tell
 from ..signals.files import explain, open_epochs
-from ..signals.readers import read_parts
-from ..signals.recordings import Contents, LazyRecording, read_whole, whole_on_grid
-from ..signals.sources import split_corpus, without_bad_windows
+from ..signals.objects import without_bad_windows
+from ..signals.readers import read_parts, split_corpus
+from ..signals.resampling import whole_on_grid
 
 
 class Source(NamedTuple):

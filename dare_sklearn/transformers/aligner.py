@@ -21,8 +21,8 @@ from ..base.state import whole_or_not_at_all
 from ..signals.covariance import covariances, inverse_root, mean_at_one_power
 from ..signals.electrodes import canonical_names
 from ..signals.errors import SignalError
-from ..signals.mne_objects import eeg_picks, is_epochs, replace_data, settle
-from ..signals.sources import Defaults, find_sources
+from ..signals.objects import eeg_picks, is_epochs, replace_data, settle
+from ..signals.readers import Defaults, find_sources
 from ..signals.validation import check_values, summarize
 
 # Microvolts and volts are a million times apart; people and amplifiers never are.

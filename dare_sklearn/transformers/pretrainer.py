@@ -22,7 +22,7 @@ from ..base.state import whole_or_not_at_all
 from ..modules.config import SIZES, get_config
 from ..pretraining.masks import VISIBLE_SHARE
 from ..pretraining.objective import PretrainingModel
-from ..signals.sources import split_corpus
+from ..signals.readers import split_corpus
 from ..training.checkpoint import plain
 from ..training.device import resolve_precision, torch_seed
 from ..training.net import history_frame

@@ -20,11 +20,10 @@ from braindecode.preprocessing import create_fixed_length_windows
 
 from dare_sklearn import DAREPretrainer
 from dare_sklearn.modules.config import get_config
+from dare_sklearn.signals.container import cut_windows, read_whole
 from dare_sklearn.signals.files import find_files, open_file
-from dare_sklearn.signals.readers import read_parts
-from dare_sklearn.signals.recordings import cut_windows, read_whole
+from dare_sklearn.signals.readers import Defaults, find_sources, read_parts
 from dare_sklearn.signals.resampling import resample
-from dare_sklearn.signals.sources import Defaults, find_sources
 from dare_sklearn.training import reading
 from dare_sklearn.training.corpus import WindowStore, prepare
 from dare_sklearn.training.pretrain import PretrainNet
@@ -269,7 +268,7 @@ def test_long_recordings_are_read_in_pieces(monkeypatch):
     raw._data[:, 768:1280] = 5.0
     (source,) = find_sources(raw, Defaults(), continuous=True)
     whole = read_whole(source.data, quartiles=True)
-    monkeypatch.setattr("dare_sklearn.signals.recordings.N_READ", 1_000)
+    monkeypatch.setattr("dare_sklearn.signals.container.N_READ", 1_000)
     pieces = read_whole(source.data, quartiles=True)
     for name in ("values", "spread", "quartiles"):
         np.testing.assert_array_equal(getattr(pieces, name), getattr(whole, name))

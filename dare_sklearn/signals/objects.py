@@ -1,20 +1,20 @@
-"""MNE's epochs and recordings as signals."""
+"""MNE's epochs and recordings, and braindecode's data sets of windows of them, as signals."""
 
 from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import groupby
 from typing import Any
 
 import numpy as np
 
-from .container import LazyEpochs, Signals
+from .container import LazyEpochs, LazyRecording, Signals, bad_segments, overlapping
 from .electrodes import electrode_name, not_eeg
 from .errors import SignalError, SignalTypeError, listed, tell
 from .interpolation import info_positions, template_positions
-from .recordings import lazy_recording
 
 MOVED = 0.01  # metres between places of an electrode that are not the same
 
@@ -140,7 +140,16 @@ def event_codes(X: Any, known: dict[str, int]) -> dict[str, int]:
 def from_raw(raw: Any, what: str = "MNE object", hint: str = "") -> Signals:
     """A continuous recording."""
     picks = eeg_picks(raw.info, what, hint)
-    return Signals(lazy_recording(raw, picks), unit="V", **describe(raw.info, picks))
+    data = LazyRecording(
+        (partial(raw.get_data, picks, verbose="error"),),
+        (1,),
+        len(picks),
+        raw.n_times,
+        sfreq=raw.info["sfreq"],
+        bad=bad_segments(raw),
+        loaded=bool(raw.preload),
+    )
+    return Signals(data, unit="V", **describe(raw.info, picks))
 
 
 def describe(info: Any, picks: np.ndarray) -> dict[str, Any]:
@@ -207,3 +216,144 @@ def replace_data(epochs: Any, data: np.ndarray) -> Any:
     # a new object would refuse repeated events, and classes that have lost all their epochs
     loaded = epochs.copy().load_data()
     return loaded.apply_function(lambda _: data, picks="all", channel_wise=False, verbose="error")
+
+
+def is_dataset(X: Any) -> bool:
+    """Whether `X` is a data set of torch, as braindecode's are."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(X, torch.utils.data.Dataset)
+
+
+def unwrap(X: Any) -> Any:
+    """The data set under skorch's ``SliceDataset``, by which scikit-learn splits it lazily."""
+    helper = sys.modules.get("skorch.helper")
+    if helper is None or not isinstance(X, helper.SliceDataset):
+        return X
+    if type(X).transform is not helper.SliceDataset.transform:
+        raise SignalTypeError(
+            f"X is a {type(X).__name__}, whose own transform would be passed over: give the "
+            "transform to its data set."
+        )
+    if not is_dataset(X.dataset):
+        return X
+    if X.idx != 0:
+        raise SignalError(f"a SliceDataset of element idx={X.idx} as X: the signals are idx=0.")
+    import torch
+
+    return torch.utils.data.Subset(X.dataset, X.indices_)
+
+
+def from_dataset(dataset: Any) -> Iterator[Signals]:
+    """braindecode windows and torch Subsets of them, recording by recording."""
+    import mne
+    from braindecode.datasets import EEGWindowsDataset, WindowsDataset
+
+    for leaf, index, transforms in leaves(dataset):
+        if not isinstance(leaf, WindowsDataset | EEGWindowsDataset):
+            raise SignalTypeError(
+                f"cannot read a {type(leaf).__name__} as X: expected a data set of windows of "
+                "braindecode (its recordings are [part.raw for part in X.datasets])."
+            )
+        if not len(leaf):  # a recording of which no windows are left
+            continue
+        source = leaf.windows if isinstance(leaf, WindowsDataset) else leaf.raw
+        info = source.info
+        channels = np.arange(len(info["ch_names"]))
+        if getattr(leaf, "targets_from", "metadata") == "channels":  # misc channels are the targets
+            channels = np.setdiff1d(channels, mne.pick_types(info, misc=True))
+        hint = " (on the recordings; braindecode's create_from_X_y makes all channels 'misc')"
+        picks = eeg_picks(info, "data set", hint)
+        rows = np.searchsorted(channels, picks)
+        index = np.arange(len(leaf)) if index is None else index
+        reader = partial(_read_windows, leaf, index, rows, len(channels))
+        if source.preload:
+            data = reader(np.arange(len(index)))
+        else:
+            shape = reader(np.arange(1)).shape
+            data = LazyEpochs((reader,), (len(index),), *shape[1:])
+        yield Signals(data, y=_targets(leaf, index, transforms), **describe(info, picks))
+
+
+def _read_windows(
+    leaf: Any, index: np.ndarray, rows: np.ndarray, n_chans: int, which: np.ndarray
+) -> np.ndarray:
+    index = index[which]
+    windows = [np.asarray(leaf[int(i)][0]) for i in index]
+    if len({window.shape for window in windows}) > 1:
+        raise SignalError(
+            f"the windows of X (a {type(leaf).__name__}) differ in length: cut them alike first "
+            "(window_size_samples)."
+        )
+    if hasattr(leaf, "windows"):
+        n_times = len(leaf.windows.times)
+    else:
+        _, start, stop = leaf.crop_inds[index[0]]
+        n_times = int(stop - start)
+    if windows[0].shape != (n_chans, n_times):
+        raise SignalError(
+            f"the transform of X (a {type(leaf).__name__}) makes {windows[0].shape} of windows of "
+            f"{(n_chans, n_times)}, so that the names of the channels and the sampling rate are no "
+            "longer known: preprocess the recordings instead."
+        )
+    return np.stack(windows)[:, rows]
+
+
+def _targets(leaf: Any, index: np.ndarray, transforms: Sequence) -> np.ndarray:
+    in_signals = leaf.targets_from != "metadata"
+    targets = [leaf[int(i)][1] if in_signals else leaf.y[i] for i in index]
+    for transform in transforms:
+        targets = [transform(target) for target in targets]
+    return np.asarray(targets)
+
+
+def leaves(dataset: Any, index: np.ndarray | None = None, transforms: Sequence = ()) -> Iterator:
+    """Recordings of a nested data set, window numbers (or None: all), transforms of targets."""
+    import torch
+
+    if index is not None:
+        index = np.where(index < 0, index + len(dataset), index)
+    if isinstance(dataset, torch.utils.data.Subset):
+        inner = np.asarray(dataset.indices, dtype=int)
+        yield from leaves(dataset.dataset, inner if index is None else inner[index], transforms)
+    elif isinstance(dataset, torch.utils.data.ConcatDataset):
+        own = getattr(dataset, "target_transform", None)
+        transforms = transforms if own is None else (own, *transforms)
+        index = np.arange(len(dataset)) if index is None else index
+        starts = np.array([0, *dataset.cumulative_sizes])
+        which = np.searchsorted(starts[1:], index, side="right")
+        # runs of neighbours from one recording, so that the order of the windows is kept
+        for run in np.split(np.arange(len(index)), np.flatnonzero(np.diff(which)) + 1):
+            if len(run):
+                part = which[run[0]]
+                yield from leaves(dataset.datasets[part], index[run] - starts[part], transforms)
+    elif index is None or len(index):
+        yield dataset, index, transforms
+
+
+def without_bad_windows(X: Any) -> tuple[Any, int]:
+    """Data sets whose windows overlap no bad segment of their recording, and how many did.
+
+    MNE leaves such epochs out itself; braindecode's windows on continuous recordings keep them.
+    """
+    if isinstance(X, list | tuple) and any(is_dataset(x) for x in X):
+        pairs = [without_bad_windows(x) for x in X]
+        return [x for x, _ in pairs], sum(n_bad for _, n_bad in pairs)
+    X = unwrap(X)
+    if not is_dataset(X):
+        return X, 0
+    import torch
+
+    bad = [np.empty(0, dtype=bool)]
+    for leaf, index, _ in leaves(X):
+        index = np.arange(len(leaf)) if index is None else index
+        continuous = hasattr(leaf, "raw") and hasattr(leaf, "crop_inds")
+        segments = bad_segments(leaf.raw) if continuous else ()
+        if segments:
+            seconds = leaf.crop_inds[index] / leaf.raw.info["sfreq"]
+            bad.append(overlapping(segments, seconds[:, 1], seconds[:, 2]))
+        else:
+            bad.append(np.zeros(len(index), dtype=bool))
+    bad = np.concatenate(bad)
+    if not bad.any():
+        return X, 0
+    return torch.utils.data.Subset(X, np.flatnonzero(~bad).tolist()), int(bad.sum())
