@@ -12,8 +12,7 @@ from braindecode.models.base import EEGModuleMixin
 from torch import Tensor, nn
 
 from .modules.config import DAREConfig, get_config
-from .modules.encoder import Encoder
-from .modules.layers import init_weights
+from .modules.networks import Encoder, init_weights
 from .modules.probe import ConvLinearProbe, LinearHead, project_max_norm
 from .signals.electrodes import canonical_names, electrode_rows, target_electrodes
 from .signals.errors import about

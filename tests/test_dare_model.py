@@ -23,8 +23,7 @@ from torch.nn import functional as F
 from dare_sklearn import DAREClassifier, DAREEmbedder, simulate_epochs
 from dare_sklearn.models import DAREModel
 from dare_sklearn.modules.config import DAREConfig
-from dare_sklearn.modules.encoder import Encoder
-from dare_sklearn.modules.layers import init_weights
+from dare_sklearn.modules.networks import Encoder, init_weights
 from dare_sklearn.modules.probe import MaxNormConv1d, MaxNormLinear
 from dare_sklearn.signals.resampling import resample
 from dare_sklearn.weights.load import load_encoder, save_encoder

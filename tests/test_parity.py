@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from dare_sklearn import DAREEmbedder, DAREPretrainer
-from dare_sklearn.modules.encoder import to_patches
+from dare_sklearn.modules.networks import to_patches
 from dare_sklearn.pretraining.losses import reconstruction_targets
 from dare_sklearn.pretraining.masks import Masks
 from dare_sklearn.signals.electrodes import ELECTRODES

@@ -330,7 +330,7 @@ class Interrupt(torch.nn.Module):
 def test_an_interrupt_leaves_the_process_as_it_was(monkeypatch):
     fitted = {name: e.fit(*data) for name, (e, data) in everyone().items() if name != "aligner"}
     for method in ("forward", "forward_electrodes"):
-        monkeypatch.setattr(f"dare_sklearn.modules.encoder.Encoder.{method}", Interrupt.forward)
+        monkeypatch.setattr(f"dare_sklearn.modules.networks.Encoder.{method}", Interrupt.forward)
     before = world()
     for estimator in fitted.values():
         with pytest.raises(KeyboardInterrupt):

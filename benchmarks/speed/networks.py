@@ -21,8 +21,7 @@ import torch
 from benchmarks.speed.measure import arguments, count_gflop, interleave, peak_gflops, report
 from benchmarks.speed.plain import encode, pretraining_loss
 from dare_sklearn.modules.config import SIZES, get_config
-from dare_sklearn.modules.encoder import Encoder
-from dare_sklearn.modules.layers import init_weights
+from dare_sklearn.modules.networks import Encoder, init_weights
 from dare_sklearn.pretraining.masks import draw_masks
 from dare_sklearn.pretraining.objective import PretrainingModel
 

@@ -10,8 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from dare_sklearn.modules.decoders import Reconstructor
-from dare_sklearn.modules.encoder import Encoder, to_patches
+from dare_sklearn.modules.networks import Encoder, Reconstructor, to_patches
 from dare_sklearn.pretraining.losses import (
     activation_penalty,
     anchor_alignment_loss,

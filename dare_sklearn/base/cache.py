@@ -23,7 +23,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 from xxhash import xxh3_128
 
-from ..modules.encoder import Encoder
+from ..modules.networks import Encoder
 from ..signals.container import digest_epochs
 from ..signals.errors import tell
 from ..signals.validation import Summary, summarize

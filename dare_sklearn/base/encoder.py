@@ -10,7 +10,7 @@ from sklearn.base import clone
 from sklearn.utils._param_validation import HasMethods
 
 from ..modules.config import DAREConfig, get_config
-from ..modules.encoder import Encoder
+from ..modules.networks import Encoder
 from ..training.device import draw_seeds, torch_seed
 from ..weights.load import load_encoder
 

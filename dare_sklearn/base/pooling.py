@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn.functional import conv1d
 
 from ..modules.config import DAREConfig
-from ..modules.encoder import Encoder
+from ..modules.networks import Encoder
 from .rhythms import read_rhythms, rhythm_frequencies
 from .rows import FileRows, empty_rows
 

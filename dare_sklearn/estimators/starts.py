@@ -10,7 +10,7 @@ import torch
 from scipy.optimize import nnls
 
 from ..base.reading import KernelRidge, calibrate, make_folds, scaling, solve, some_of
-from ..modules.encoder import Encoder
+from ..modules.networks import Encoder
 from ..modules.probe import VirtualProbe
 from ..signals.covariance import csp_filters, mean_covariance, xdawn_filters
 

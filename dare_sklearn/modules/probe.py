@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .encoder import Encoder
+from .networks import Encoder
 
 STRIDE = 16  # samples between the patches whose power is read
 TINY = 1e-6  # added to variances, of which the logarithm is taken

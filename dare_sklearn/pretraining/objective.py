@@ -8,9 +8,14 @@ import torch
 from torch import Tensor, nn
 
 from ..modules.config import DAREConfig
-from ..modules.decoders import Predictor, ProjectionHead, Reconstructor
-from ..modules.encoder import Encoder, to_patches
-from ..modules.layers import init_weights
+from ..modules.networks import (
+    Encoder,
+    Predictor,
+    ProjectionHead,
+    Reconstructor,
+    init_weights,
+    to_patches,
+)
 from .losses import (
     activation_penalty,
     anchor_alignment_loss,

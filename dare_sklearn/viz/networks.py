@@ -19,8 +19,7 @@ from ._scalp import many_maps, one_map, own_positions, place_electrodes, spelled
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ..modules.encoder import Encoder
-    from ..modules.layers import Attention
+    from ..modules.networks import Attention, Encoder
 
 BATCH = 64  # epochs that are read at once
 

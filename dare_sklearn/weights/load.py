@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from ..modules.config import DAREConfig
-from ..modules.encoder import Encoder
+from ..modules.networks import Encoder
 from ..modules.probe import ConvLinearProbe, VirtualProbe
 from ..pretraining.objective import PretrainingModel
 from ..signals.readers import PLAUSIBLE_HZ

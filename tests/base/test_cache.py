@@ -20,7 +20,7 @@ from sklearn.pipeline import make_pipeline
 from dare_sklearn import DAREClassifier, DAREEmbedder, DAREPretrainer, DARERegressor
 from dare_sklearn.base import cache as _cache
 from dare_sklearn.base.cache import EpochCache
-from dare_sklearn.modules.encoder import Encoder
+from dare_sklearn.modules.networks import Encoder
 from dare_sklearn.signals import container, readers
 from dare_sklearn.signals.grid import Windows
 

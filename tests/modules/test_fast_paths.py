@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from benchmarks.speed.plain import encode, pretraining_loss, reconstruct
-from dare_sklearn.modules import encoder as encoders
+from dare_sklearn.modules import networks
 from dare_sklearn.modules.config import DAREConfig
-from dare_sklearn.modules.layers import RotaryEmbedding, rotate
+from dare_sklearn.modules.networks import RotaryEmbedding, rotate
 from dare_sklearn.pretraining.masks import draw_masks
 from dare_sklearn.pretraining.objective import PretrainingModel
 
@@ -89,7 +89,7 @@ def test_some_sequences_at_a_time(seed, monkeypatch):
     model, x, channels, masks = draw(seed)
     found = []
     for at_once in (10**9, 100, 1):
-        monkeypatch.setattr(encoders, "TOKENS_AT_ONCE", at_once)
+        monkeypatch.setattr(networks, "TOKENS_AT_ONCE", at_once)
         outputs = [
             model.encoder(x, channels).flatten(),
             model.encoder(x, channels, masks.visible).flatten(),

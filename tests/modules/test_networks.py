@@ -6,8 +6,7 @@ import pytest
 import torch
 
 from dare_sklearn.modules.config import SIZES, DAREConfig, get_config
-from dare_sklearn.modules.encoder import Encoder
-from dare_sklearn.modules.layers import init_weights
+from dare_sklearn.modules.networks import Encoder, init_weights
 from dare_sklearn.modules.probe import (
     ConvLinearProbe,
     LinearHead,

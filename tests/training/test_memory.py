@@ -16,7 +16,7 @@ from sklearn.exceptions import NotFittedError
 from skorch.callbacks import Callback
 
 from dare_sklearn import DAREClassifier, DAREEmbedder, DAREPretrainer, DARERegressor
-from dare_sklearn.modules.encoder import Encoder
+from dare_sklearn.modules.networks import Encoder
 from dare_sklearn.training import probe as _probe
 from dare_sklearn.training.device import is_out_of_memory, run_in_batches
 

@@ -11,8 +11,7 @@ from sklearn.exceptions import NotFittedError
 
 from dare_sklearn import DAREClassifier, DAREEmbedder, EuclideanAligner
 from dare_sklearn.modules.config import DAREConfig
-from dare_sklearn.modules.encoder import Encoder
-from dare_sklearn.modules.layers import attend_last
+from dare_sklearn.modules.networks import Encoder, attend_last
 from dare_sklearn.signals.electrodes import ELECTRODES
 from dare_sklearn.signals.grid import Windows
 from dare_sklearn.viz import plot_attention

@@ -1,15 +1,21 @@
-"""What all three networks are made of: pre-norm blocks, rotary positions, initialisation."""
+"""The networks of DARE-EEG: blocks, encoder, predictor, reconstructor and projection head."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..signals.electrodes import ELECTRODES
+from .config import DAREConfig
+
 LAYER_NORM_EPS = 1e-6
 INIT_STD = 0.02
+# Tokens that a CPU computes at once: with the small sizes their hidden layer stays in its cache.
+TOKENS_AT_ONCE = 4096
 
 
 class RotaryEmbedding(nn.Module):
@@ -72,10 +78,10 @@ class Attention(nn.Module):
 class MLP(nn.Module):
     """Two linear maps around an exact GELU, four times as wide inside."""
 
-    def __init__(self, dim: int, ratio: int = 4) -> None:
+    def __init__(self, dim: int) -> None:
         super().__init__()
-        self.fc1 = nn.Linear(dim, ratio * dim)
-        self.fc2 = nn.Linear(ratio * dim, dim)
+        self.fc1 = nn.Linear(dim, 4 * dim)
+        self.fc2 = nn.Linear(4 * dim, dim)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.fc2(F.gelu(self.fc1(x)))
@@ -95,10 +101,7 @@ class Block(nn.Module):
         return x + self.mlp(self.norm2(x))
 
     def forward(
-        self,
-        x: Tensor,
-        rotary: tuple[Tensor, Tensor] | None = None,
-        n_read: int | None = None,
+        self, x: Tensor, rotary: tuple[Tensor, Tensor] | None = None, n_read: int | None = None
     ) -> Tensor:
         """Next state of all tokens; with `n_read`, of the last ones only (no rotary then)."""
         if n_read is None:
@@ -154,6 +157,242 @@ def init_weights(module: nn.Module) -> None:
                 with torch.no_grad():
                     block.attn.proj.weight.div_(math.sqrt(2 * layer))
                     block.mlp.fc2.weight.div_(math.sqrt(2 * layer))
+
+
+def to_patches(x: Tensor, patch_size: int) -> Tensor:
+    """Cut ``(n_epochs, n_chans, n_times)`` into ``(n_epochs, n_patches, n_chans, patch_size)``."""
+    return x.unflatten(-1, (-1, patch_size)).transpose(1, 2)
+
+
+class Encoder(nn.Module):
+    """Spatial encoder of DARE-EEG."""
+
+    def __init__(self, config: DAREConfig) -> None:
+        super().__init__()
+        self.config = config
+        dim = config.embed_dim
+        self.patch_embed = nn.Linear(config.patch_size, dim)
+        self.channel_embed = nn.Embedding(len(ELECTRODES), dim)
+        self.summary_token = nn.Parameter(torch.zeros(1, config.embed_num, dim))
+        self.blocks = make_blocks(dim, config.num_heads, config.depth[0])
+        self.norm = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
+
+    def normalize(self, x: Tensor) -> Tensor:
+        """Bring microvolts to the reference and the scale that this encoder was pretrained on.
+
+        Parameters
+        ----------
+        x : Tensor, shape (..., n_chans, n_times)
+            Microvolts; an average reference is the mean over these channels.
+
+        Raises
+        ------
+        ValueError
+            If the encoder wants an average reference and there is one channel only: zeros would
+            be left of it.
+        """
+        if self.config.reference == "average":
+            if x.shape[-2] < 2:
+                raise ValueError(
+                    "This encoder reads signals against the average of their channels, which "
+                    "leaves nothing of a single one: pass two channels or more, or load the "
+                    "encoder with reference=None (see dare_sklearn.weights.convert)."
+                )
+            x = x - x.mean(dim=-2, keepdim=True)
+        if self.config.center:
+            x = x - x.mean(dim=-1, keepdim=True)
+        return x / self.config.amplitude_uv
+
+    def forward(
+        self, x: Tensor, channels: Tensor, visible: Tensor | None = None, layer: int | None = None
+    ) -> Tensor:
+        """Summary tokens of the visible patches.
+
+        Parameters
+        ----------
+        x : Tensor, shape (n_epochs, n_chans, n_times)
+            Signals on the encoder's own scale (see `normalize`) and sampling rate.
+        channels : LongTensor, shape (n_chans,)
+            Row of each channel in the table of electrodes.
+        visible : LongTensor, shape (n_visible_patches, n_visible_chans), optional
+            Flat indices ``patch * n_chans + channel``; each row holds one patch. Default: all.
+        layer : int, optional
+            Number of the block (from 0) whose output is read, before any norm. Default: that of
+            the last block, normed.
+
+        Returns
+        -------
+        Tensor, shape (n_epochs, n_visible_patches, embed_num, embed_dim)
+        """
+        patches = to_patches(x, self.config.patch_size)  # (B, N, C, P)
+        position = self.channel_embed(channels)  # (C, D)
+        if visible is not None:
+            patches = patches.flatten(1, 2)[:, visible]  # (B, Nv, Cv, P)
+            position = position[visible % channels.shape[0]]  # (Nv, Cv, D)
+        tokens = self.patch_embed(patches) + position  # (B, Nv, Cv, D)
+        summary = self._in_parts(self._summarize, tokens.flatten(0, 1), layer)  # (B * Nv, E, D)
+        return summary.unflatten(0, tokens.shape[:2])  # (B, Nv, E, D)
+
+    def forward_electrodes(self, x: Tensor, channels: Tensor, layer: int | None = None) -> Tensor:
+        """Tokens of every electrode by itself, which keep where a signal was.
+
+        What `forward` gives for `visible` rows of one electrode each, several times as fast.
+
+        Parameters
+        ----------
+        x, channels, layer
+            As `forward`.
+
+        Returns
+        -------
+        Tensor, shape (n_epochs, n_chans, n_patches, embed_num, embed_dim)
+        """
+        position = self.channel_embed(channels)[:, None]  # (C, 1, D)
+        tokens = self.patch_embed(x.unflatten(-1, (-1, self.config.patch_size))) + position
+        seqs = tokens.flatten(0, 2)[:, None]  # (B * C * N, 1, D)
+        pairs = self.config.embed_num == 1
+        summary = self._in_parts(self._summarize_pairs if pairs else self._summarize, seqs, layer)
+        return summary.unflatten(0, tokens.shape[:3])
+
+    def filter_bank(self, x: Tensor, stride: int) -> Tensor:
+        """The patch embedding as D learned filters of every electrode, in overlapping patches.
+
+        Returns
+        -------
+        Tensor, shape (n_epochs, n_chans, n_windows, embed_dim)
+        """
+        return self.patch_embed(x.unfold(-1, self.config.patch_size, stride))
+
+    def _in_parts(self, run: Callable[..., Tensor], seqs: Tensor, layer: int | None) -> Tensor:
+        """What a method makes of sequences of channel tokens; on a CPU, of some at a time."""
+        if seqs.device.type != "cpu" or torch.compiler.is_compiling():
+            return run(seqs, layer)
+        n_tokens = seqs.shape[1] + self.config.embed_num
+        parts = seqs.split(max(1, TOKENS_AT_ONCE // n_tokens))
+        return torch.cat([run(part, layer) for part in parts])
+
+    def _summarize(self, tokens: Tensor, layer: int | None) -> Tensor:
+        """Summary tokens ``(n_seqs, E, D)`` of sequences of channel tokens ``(n_seqs, C, D)``."""
+        *before, last = self.blocks if layer is None else self.blocks[: layer + 1]
+        tokens = torch.cat((tokens, self.summary_token.expand(tokens.shape[0], -1, -1)), dim=1)
+        for block in before:
+            tokens = block(tokens)
+        # only the summary tokens are read from the last block: the others are not computed there
+        summary = last(tokens, n_read=self.config.embed_num)
+        return self.norm(summary) if layer is None else summary
+
+    def _summarize_pairs(self, tokens: Tensor, layer: int | None) -> Tensor:
+        """The same for sequences of one channel token and one summary token."""
+        *before, last = self.blocks if layer is None else self.blocks[: layer + 1]
+        tokens = tokens[:, 0]  # (n_seqs, D)
+        summary = self.summary_token[0]  # (1, D): alike in all sequences until the first block
+        for block in before:
+            tokens, summary = block.forward_pairs(tokens, summary)
+        _, summary = last.forward_pairs(tokens, summary, read_other=True)
+        return (self.norm(summary) if layer is None else summary)[:, None]
+
+
+class Predictor(nn.Module):
+    """Temporal predictor of DARE-EEG.
+
+    With `skip_connection`, the combined sequence holds the encoder's own output at visible patches.
+    Without it (an ablation of the paper), the prediction stands everywhere.
+    """
+
+    def __init__(self, config: DAREConfig, skip_connection: bool = True) -> None:
+        super().__init__()
+        dim = config.embed_dim
+        self.skip_connection = skip_connection
+        self.embed = nn.Linear(dim, dim)
+        self.mask_token = nn.Parameter(torch.zeros(1, 1, config.embed_num, dim))
+        self.rotary = RotaryEmbedding(dim // config.num_heads)
+        self.blocks = make_blocks(dim, config.num_heads, config.depth[1])
+        self.norm = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
+        self.proj = nn.Linear(dim, dim)
+
+    def forward(
+        self, encoded: Tensor, visible_patches: Tensor, n_patches: int
+    ) -> tuple[Tensor, Tensor]:
+        """Prediction at all patches, and the combined sequence.
+
+        Parameters
+        ----------
+        encoded : Tensor, shape (n_epochs, n_visible_patches, embed_num, embed_dim)
+        visible_patches : LongTensor, shape (n_visible_patches,)
+        n_patches : int
+
+        Returns
+        -------
+        predicted, combined : Tensor, shape (n_epochs, n_patches, embed_num, embed_dim)
+        """
+        n_epochs, _, embed_num, _ = encoded.shape
+        tokens = self.mask_token.expand(n_epochs, n_patches, -1, -1).clone()
+        tokens = tokens.index_copy(1, visible_patches, self.embed(encoded).to(tokens.dtype))
+        tokens = tokens.flatten(1, 2)  # (B, N * E, D), patch-major
+        patch_index = torch.arange(n_patches, device=encoded.device).repeat_interleave(embed_num)
+        rotary = self.rotary(patch_index)
+        for block in self.blocks:
+            tokens = block(tokens, rotary)
+        predicted = self.proj(self.norm(tokens)).unflatten(1, (n_patches, embed_num))
+        if not self.skip_connection:
+            return predicted, predicted
+        return predicted, predicted.index_copy(1, visible_patches, encoded.to(predicted.dtype))
+
+
+class Reconstructor(nn.Module):
+    """Reconstructor of DARE-EEG: one query for every target (patch, channel)."""
+
+    def __init__(self, config: DAREConfig) -> None:
+        super().__init__()
+        dim = config.embed_dim
+        self.embed = nn.Linear(dim, dim)
+        self.mask_token = nn.Parameter(torch.zeros(1, 1, dim))
+        self.channel_embed = nn.Embedding(len(ELECTRODES), dim)
+        self.rotary = RotaryEmbedding(dim // config.num_heads)
+        self.blocks = make_blocks(dim, config.num_heads, config.depth[2])
+        self.norm = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
+        self.proj = nn.Linear(dim, config.patch_size)
+
+    def forward(self, combined: Tensor, targets: Tensor, channels: Tensor) -> Tensor:
+        """Reconstructed target patches.
+
+        Parameters
+        ----------
+        combined : Tensor, shape (n_epochs, n_patches, embed_num, embed_dim)
+        targets : LongTensor, shape (n_targets,)
+            Flat indices ``patch * n_chans + channel``.
+        channels : LongTensor, shape (n_chans,)
+            Row of each channel in the table of electrodes.
+
+        Returns
+        -------
+        Tensor, shape (n_epochs, n_targets, patch_size)
+        """
+        _, n_patches, embed_num, _ = combined.shape
+        n_chans = channels.shape[0]
+        tokens = self.embed(combined.flatten(1, 2))  # (B, N * E, D)
+        queries = self.mask_token + self.channel_embed(channels[targets % n_chans])  # (1, K, D)
+        patch_index = torch.arange(n_patches, device=targets.device).repeat_interleave(embed_num)
+        rotary = self.rotary(torch.cat((patch_index, targets // n_chans)))
+        # queries know nothing of their sample yet, so the first block computes much of them once
+        tokens = self.blocks[0].forward_shared(tokens, queries.to(tokens.dtype), rotary)
+        for block in self.blocks[1:]:
+            tokens = block(tokens, rotary)
+        return self.proj(self.norm(tokens[:, n_patches * embed_num :]))  # (B, K, P)
+
+
+class ProjectionHead(nn.Module):
+    """Of mask alignment: mean over patches, maps to `hidden` and `out` features, unit length."""
+
+    def __init__(self, config: DAREConfig, hidden: int = 512, out: int = 256) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(config.embed_num * config.embed_dim, hidden)
+        self.fc2 = nn.Linear(hidden, out)
+
+    def forward(self, encoded: Tensor) -> Tensor:
+        """Unit vectors ``(n_epochs, out)`` of ``(n_epochs, n_patches, embed_num, embed_dim)``."""
+        pooled = encoded.mean(dim=1).flatten(1)  # (B, E * D)
+        return F.normalize(self.fc2(F.relu(self.fc1(pooled))), dim=-1)
 
 
 # Exact shortcuts of attention ---------------------------------------------------------------------
