@@ -6,10 +6,8 @@ is changed. With ``ax``, functions draw into a figure of your own and return tha
 """
 
 from .comparison import plot_cost, plot_paired, plot_scores, plot_significance
-from .curves import plot_curve, plot_losses, plot_mask_invariance
-from .embedding import plot_embedding_map
-from .networks import plot_attention, plot_spatial_filters
-from .relevance import plot_channel_relevance
+from .curves import plot_curve, plot_embedding_map, plot_losses, plot_mask_invariance
+from .scalp import plot_attention, plot_channel_relevance, plot_spatial_filters
 
 __all__ = [
     "plot_attention", "plot_channel_relevance", "plot_cost", "plot_curve", "plot_embedding_map",

@@ -15,7 +15,7 @@ from dare_sklearn.modules.networks import Encoder, attend_last
 from dare_sklearn.signals.electrodes import ELECTRODES
 from dare_sklearn.signals.grid import Windows
 from dare_sklearn.viz import plot_attention
-from dare_sklearn.viz.networks import attention_weights, mean_attention
+from dare_sklearn.viz.scalp import attention_weights, mean_attention
 
 NAMES = ["Fz", "C3", "Cz", "C4", "Pz"]
 X = 10 * np.random.default_rng(0).normal(size=(6, 5, 64))

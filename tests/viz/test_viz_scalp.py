@@ -15,7 +15,7 @@ from sklearn.utils import Bunch
 
 from dare_sklearn import DAREClassifier, DAREEmbedder, DARERegressor
 from dare_sklearn.viz import plot_channel_relevance, plot_spatial_filters
-from dare_sklearn.viz._scalp import place_electrodes, spelled_electrode
+from dare_sklearn.viz.scalp import place_electrodes, spelled_electrode
 
 NAMES = ["Fz", "C3", "Cz", "C4", "T3"]
 TARGETS = ["C3", "C4", "Fpz", "T8", "Oz", "Pz"]

@@ -1,27 +1,33 @@
-"""What networks read, over the scalp: the attention of an encoder, the filters of a probe."""
+"""Maps over the scalp: attention of an encoder, filters of a probe, relevance of channels."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from numbers import Integral
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.collections import PathCollection
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 from sklearn.utils._param_validation import Interval, validate_params
 from sklearn.utils.validation import check_is_fitted
 
 from ..signals.electrodes import ELECTRODES, electrode_name
-from ._axes import POSITIVE, SIGNED, symmetric_limits
-from ._scalp import many_maps, one_map, own_positions, place_electrodes, spelled_electrode
+from ..signals.interpolation import info_positions, place, template_montage
+from ._axes import POSITIVE, SIGNED, get_axes, panels, symmetric_limits
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from ..modules.networks import Attention, Encoder
-
+# Polar angles are taken from this point (metres, head coordinates), which puts the lowest ring of
+# the 10-20 system just inside the drawn head, as atlases have it.
+_CENTRE = np.array([0.0, 0.015, 0.015])
+HEAD_RADIUS = 0.095  # of the outline that mne draws
+MOST_NAMED = 24  # electrodes whose names fit into one map
 BATCH = 64  # epochs that are read at once
+# A channel is marked where its mean importance is this many standard deviations above zero.
+MARKED_FROM = 2.0
 
 
 def plot_attention(estimator: Any, X: Any, *, ax: Axes | None = None) -> Figure:
@@ -77,7 +83,7 @@ def plot_attention(estimator: Any, X: Any, *, ax: Axes | None = None) -> Figure:
     return ax.figure
 
 
-def attention_weights(attn: Attention, x: Tensor, n_read: int) -> Tensor:
+def attention_weights(attn: Any, x: Any, n_read: int) -> Any:
     """Softmax weights of the last `n_read` tokens, which the encoder never forms as such.
 
     From the input of `attn`, shape (n_seqs, n_tokens, dim): (n_seqs, n_heads, n_read, n_tokens).
@@ -87,7 +93,7 @@ def attention_weights(attn: Attention, x: Tensor, n_read: int) -> Tensor:
     return scores.softmax(dim=-1)
 
 
-def mean_attention(encoder: Encoder, passes: Iterator[Any]) -> np.ndarray:
+def mean_attention(encoder: Any, passes: Iterator[Any]) -> np.ndarray:
     """Mean weights of the summary tokens in the last block, shape (n_chans + embed_num,).
 
     `passes` runs the encoder once per step.
@@ -216,9 +222,13 @@ def plot_spatial_filters(
     places = place_electrodes(probe.ch_names_in_, own)
     electrodes = [ELECTRODES[row] for row in module.targets.tolist()]
     chosen = _choose(electrodes, maps, targets, n_maps)
-    titles = [spelled_electrode(electrodes[row]) for row in chosen]
     limits = symmetric_limits(maps[chosen])
-    figure = many_maps(maps[chosen], places, titles, label, cmap=SIGNED, limits=limits)
+    axes = panels(len(chosen), 1.9, 2.1, most=4)
+    for ax, row in zip(axes, chosen, strict=True):
+        drawn = draw_map(ax, maps[row], places, cmap=SIGNED, limits=limits)
+        ax.set_title(spelled_electrode(electrodes[row]))
+    figure = axes[0].figure
+    figure.colorbar(drawn, ax=axes, label=label, shrink=0.8)
     figure.suptitle(what)
     return figure
 
@@ -277,3 +287,165 @@ def _choose(electrodes: list[str], maps: np.ndarray, targets: Any, n_maps: int) 
             f"({', '.join(electrodes)}), got {', '.join(map(str, unknown)) or 'none'}."
         )
     return [electrodes.index(electrode_name(name)) for name in wanted]
+
+
+def plot_channel_relevance(
+    importances: Any,
+    ch_names: Sequence[str] | None = None,
+    *,
+    info: Any = None,
+    label: str | None = None,
+    ax: Axes | None = None,
+) -> Figure:
+    """Map of what each channel is worth to a fitted model.
+
+    A thick edge marks channels whose mean lies two standard deviations (over the shufflings) above
+    zero. A channel may matter and still show nothing, where its neighbours carry the same signal.
+
+    Parameters
+    ----------
+    importances : Bunch, or array of shape (n_chans,) or (n_chans, n_repeats)
+        Of `dare_sklearn.inspection.channel_importance` or `gradient_relevance`, or numbers like
+        theirs.
+    ch_names : sequence of str or None, default=None
+        Names of the channels; None takes those of the Bunch, or of `info`.
+    info : mne.Info or None, default=None
+        Positions of channels outside the 10-05 system.
+    label : str or None, default=None
+        What the colours mean; None takes that of the Bunch ("fall of the score" of an array).
+    ax : Axes or None, default=None
+        Where to draw; None makes a figure.
+
+    Returns
+    -------
+    Figure
+
+    Raises
+    ------
+    TypeError, ValueError
+        If names or positions are unknown, or the numbers do not fit the names.
+
+    Examples
+    --------
+    >>> from dare_sklearn.viz import plot_channel_relevance
+    >>> fig = plot_channel_relevance([0.0, 0.02, 0.2], ["Fz", "Cz", "C4"])
+    >>> fig.axes[0].get_title()
+    'Relevance of channels'
+    """
+    repeats = np.asarray(getattr(importances, "importances", importances), dtype=float)
+    if repeats.ndim not in (1, 2) or repeats.size == 0 or not np.isfinite(repeats).all():
+        shape = repeats.shape
+        raise ValueError(
+            f"importances must be finite numbers of shape (n_chans, ...), got {shape}."
+        )
+    repeats = repeats.reshape(len(repeats), -1)
+    if ch_names is None:
+        ch_names = getattr(importances, "ch_names", None) or getattr(info, "ch_names", None)
+    if ch_names is None:
+        raise ValueError("The names of the channels are unknown: pass ch_names, or info.")
+    if len(ch_names) != len(repeats):
+        n, n_names = len(repeats), len(ch_names)
+        raise ValueError(f"There are {n} importances for {n_names} channels: name those shuffled.")
+    places = place_electrodes(ch_names, own_positions(info))
+    label = label or getattr(importances, "label", "fall of the score")
+
+    mean = repeats.mean(axis=1)
+    sure = None
+    if repeats.shape[1] > 1:
+        sure = (mean > MARKED_FROM * repeats.std(axis=1)) & (mean > 0)
+    ax = one_map(
+        ax, mean, places, label, cmap=SIGNED, limits=symmetric_limits(mean),
+        names=ch_names, marked=sure,
+    )  # fmt: skip
+    ax.set_title("Relevance of channels")
+    return ax.figure
+
+
+def own_positions(info: Any) -> dict[str, np.ndarray]:
+    """Positions that an ``mne.Info`` holds, by canonical name; none for None."""
+    if info is None:
+        return {}
+    import mne
+
+    if not isinstance(info, mne.Info):
+        raise TypeError(f"info must be an mne.Info, got a {type(info).__name__}.")
+    return info_positions(info["chs"])
+
+
+def place_electrodes(ch_names: Sequence[str], own: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Where electrodes lie on the page, in metres (x to the right, y to the nose): (n_chans, 2).
+
+    `own` are positions of the recording, for names outside the 10-05 system.
+    """
+    source, _ = place(ch_names, own)
+    lost = [name for name in ch_names if name not in source]
+    if lost:
+        raise ValueError(
+            f"There is no position for {', '.join(lost)}: "
+            "rename them to electrodes of the 10-05 system, or pass info= with a montage."
+        )
+    if len(ch_names) < 2:
+        raise ValueError("A map over the scalp needs two channels or more.")
+    away = np.stack([source[name] for name in ch_names]) - _CENTRE
+    radius = np.hypot(away[:, 0], away[:, 1])
+    polar = np.arctan2(radius, away[:, 2]) / (np.pi / 2) * HEAD_RADIUS
+    return away[:, :2] * (polar / np.maximum(radius, 1e-12))[:, None]
+
+
+@lru_cache(maxsize=1)
+def _spellings() -> dict[str, str]:
+    return {name.upper(): name for name in template_montage().ch_names}
+
+
+def spelled_electrode(name: str) -> str:
+    """The usual spelling of an electrode: "FPZ" becomes "Fpz"; others as they are."""
+    return _spellings().get(str(name).upper(), str(name))
+
+
+def draw_map(
+    ax: Axes,
+    values: np.ndarray,
+    places: np.ndarray,
+    *,
+    cmap: str,
+    limits: tuple[float, float],
+    names: Sequence[str] = (),
+    marked: np.ndarray | None = None,
+) -> PathCollection:
+    """One map: mne's interpolation, and over it each electrode with its own value.
+
+    `limits` are the values of the first and the last colour. Up to `MOST_NAMED` names are written
+    beside the electrodes; `marked` ones (a mask) get a thick edge. Returns the electrodes, which a
+    colour bar can belong to.
+    """
+    import mne
+
+    norm = Normalize(*limits)
+    # contours of the scale of colours, so that a map of small differences shows few of them
+    levels = np.linspace(*limits, 7)[1:-1]
+    levels = levels[(levels > values.min()) & (levels < values.max())]
+    mne.viz.plot_topomap(
+        values, places, axes=ax, show=False, sensors=False, extrapolate="head", cmap=cmap,
+        cnorm=norm, contours=levels if len(levels) else 0,
+    )  # fmt: skip
+    marked = np.zeros(len(values), dtype=bool) if marked is None else marked
+    electrodes = ax.scatter(
+        *places.T, c=values, cmap=cmap, norm=norm, s=np.where(marked, 40, 16), zorder=5,
+        linewidths=np.where(marked, 1.6, 0.5), edgecolors="black",
+    )  # fmt: skip
+    outline = [withStroke(linewidth=1.5, foreground="white")]  # readable on any colour
+    for number, name in enumerate(names if len(names) <= MOST_NAMED else ()):
+        ax.annotate(
+            spelled_electrode(name), places[number], xytext=(0, 6 if marked[number] else 4),
+            textcoords="offset points", ha="center", va="bottom", fontsize="x-small", zorder=6,
+            path_effects=outline,
+        )  # fmt: skip
+    return electrodes
+
+
+def one_map(ax: Any, values: np.ndarray, places: np.ndarray, label: str, **how: Any) -> Axes:
+    """`draw_map` with its scale of colours, on `ax` or a new figure."""
+    ax = get_axes(ax, 4.6, 3.8)
+    drawn = draw_map(ax, values, places, **how)
+    ax.figure.colorbar(drawn, ax=ax, label=label, shrink=0.8)
+    return ax
