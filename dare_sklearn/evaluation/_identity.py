@@ -33,7 +33,7 @@ _WEIGHTS = {"encoder", "weights"}
 _BLOCK = 256
 _PACKAGE, _STANDARD = Path(__file__).parents[1], Path(inspect.__file__).parent
 # parts of this library that only judge or show results
-_SHOW = ("cli/", "viz/", "inspection/", "evaluation/report", "evaluation/statistics")
+_SHOW = ("cli/", "viz/", "inspection", "evaluation/report", "evaluation/statistics")
 _LIBRARIES = ("dare-sklearn", "scikit-learn", "numpy", "scipy", "mne", "pyriemann", "torch",
               "braindecode")  # fmt: skip
 

@@ -12,9 +12,8 @@ from typing import Any
 
 import numpy as np
 import sklearn
-from sklearn.base import BaseEstimator, TransformerMixin, clone
-from sklearn.model_selection import GridSearchCV
-from sklearn.pipeline import Pipeline
+from sklearn.base import clone
+from sklearn.model_selection import ParameterGrid
 from sklearn.utils import _safe_indexing
 from sklearn.utils.metadata_routing import get_routing_for_object
 
@@ -48,25 +47,6 @@ class Data:
         """These epochs, selected in one call; mne.Epochs stay mne.Epochs."""
         groups = None if self.groups is None else self.groups[rows]
         return Data(_take(self.X, rows), self.y[rows], groups)
-
-
-class _Rows(TransformerMixin, BaseEstimator):
-    """Turns numbers of epochs into the epochs.
-
-    scikit-learn's searches would cut mne.Epochs one by one, which takes longer than the search.
-    """
-
-    def __init__(self, X: Any) -> None:
-        self.X = X
-
-    def fit(self, X: Any, y: Any = None) -> _Rows:
-        return self
-
-    def transform(self, X: np.ndarray) -> Any:
-        return _take(self.X, X[:, 0])
-
-    def __sklearn_clone__(self) -> _Rows:
-        return self  # without a copy of all epochs
 
 
 class Answers:
@@ -113,10 +93,9 @@ def run_cell(
         before = _resident("VmRSS:")
         start = time.perf_counter()
         if grid is None:
-            model.fit(train.X, train.y, **_groups_of_fit(model, train.groups))
+            model = _fit(model, train, {})
         else:
-            scorer = next(iter(scorers.values()))
-            model, best = _search(model, grid, scorer, fold.inner, train)
+            model, best = _search(model, grid, *next(iter(scorers.items())), fold.inner, train)
         fitting = time.perf_counter() - start
         parts = {None: (Answers(model, test.X), fold.test, test)}
         if each_subject:
@@ -152,20 +131,28 @@ def run_cell(
 
 
 def _search(
-    model: Any, grid: Any, scorer: Callable, inner: Any, train: Data
+    model: Any, grid: Any, name: str, scorer: Callable, inner: Any, train: Data
 ) -> tuple[Any, dict[str, Any]]:
-    """The best of a grid, fitted on all training epochs, and its parameters."""
-    several = [grid] if isinstance(grid, Mapping) else grid
-    search = GridSearchCV(
-        Pipeline([("rows", _Rows(train.X)), ("model", model)]),
-        [{f"model__{name}": values for name, values in part.items()} for part in several],
-        # where electrodes are lost, the metric with all of them
-        scoring=getattr(scorer, "whole", scorer), cv=inner, error_score="raise",
-    )  # fmt: skip
-    rows = np.arange(len(train.y))[:, None]
-    search.fit(rows, train.y, **_groups_of_fit(search, train.groups))
-    best = {name.removeprefix("model__"): v for name, v in search.best_params_.items()}
-    return search.best_estimator_["model"], best
+    """The best of a grid, fitted on all training epochs, and its parameters.
+
+    GridSearchCV would cut mne.Epochs one by one, which takes longer than the search.
+    """
+    scorer = getattr(scorer, "whole", scorer)  # where electrodes are lost, the metric with all
+    candidates, scores = list(ParameterGrid(grid)), []
+    for rows, others in inner:
+        part, rest = train.take(rows), train.take(others)
+        fitted = (_fit(model, part, params) for params in candidates)
+        scores.append([_score(name, scorer, one, rest) for one in fitted])
+    best = candidates[int(np.mean(scores, axis=0).argmax())]
+    return _fit(model, train, best), best
+
+
+def _fit(model: Any, train: Data, params: Mapping[str, Any]) -> Any:
+    """A fitted clone; with metadata routing, steps that request the groups get them."""
+    model = clone(model).set_params(**clone(dict(params), safe=False))
+    routing = train.groups is not None and sklearn.get_config()["enable_metadata_routing"]
+    asks = routing and get_routing_for_object(model).consumes("fit", ["groups"])
+    return model.fit(train.X, train.y, **({"groups": train.groups} if asks else {}))
 
 
 def seeded(pipeline: Any, random_state: int | None) -> Any:
@@ -200,8 +187,8 @@ def permuted(y: np.ndarray, groups: np.ndarray | None, rng: np.random.Generator)
     return shuffled
 
 
-def _score(name: str, scorer: Callable, answers: Answers, test: Data) -> float:
-    score = scorer(answers, test.X, test.y)
+def _score(name: str, scorer: Callable, fitted: Any, test: Data) -> float:
+    score = scorer(fitted, test.X, test.y)
     if not np.isscalar(score) or not np.isfinite(score):
         raise ValueError(
             f"the metric {name!r} is {score} on these {len(test.y)} test epochs (labels: "
@@ -240,14 +227,6 @@ def _calibration(answers: Answers, test: Data) -> dict[str, float]:
     bins = np.minimum((_BINS * sure).astype(int), _BINS - 1)
     gaps = np.bincount(bins, weights=right - sure)  # per bin: its epochs times their mean gap
     return {"brier": float(brier), "calibration_error": float(np.abs(gaps).sum() / len(hit))}
-
-
-def _groups_of_fit(model: Any, groups: np.ndarray | None) -> dict[str, np.ndarray]:
-    """Groups of the training epochs, if metadata routing is on and a step requests them."""
-    if groups is None or not sklearn.get_config()["enable_metadata_routing"]:
-        return {}
-    asks = get_routing_for_object(model).consumes("fit", ["groups"])
-    return {"groups": groups} if asks else {}
 
 
 def n_rows(X: Any) -> int:

@@ -86,7 +86,7 @@ def compare(
         Metrics as in `sklearn.model_selection.cross_validate`, greater is better. None is accuracy
         for classifiers and R² for regressors.
     param_grids : dict of str to grid, or None, default=None
-        Grids of `GridSearchCV` by name of the pipeline; the first metric chooses.
+        Grids as of `GridSearchCV` by name of the pipeline; the first metric chooses.
     inner_cv : int or splitter, default=3
         The folds of searches within the training epochs; an integer as in `cv`.
     n_jobs : int or None, default=None

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ..signals.errors import listed
 from .statistics import (
     EXACT_UP_TO,
     bounds_of,
@@ -25,6 +26,12 @@ from .statistics import (
 
 ALPHA = 0.05
 BETTER, WORSE, OPEN, UNTESTED = "better", "worse", "no difference shown", "not tested"
+_IN_WORDS = {
+    BETTER: "better than every rival",
+    WORSE: "worse than at least one rival",
+    OPEN: "neither shown to be better nor worse than its rivals",
+    UNTESTED: "not tested (there is a single score)",
+}
 
 # text as paths: the same on every machine, whatever its fonts; no date: equal runs, equal files
 _SVG = {"svg.fonttype": "path", "svg.hashsalt": "dare_sklearn"}
@@ -281,51 +288,29 @@ def judge(
 
 
 def sentence(verdicts: pd.DataFrame) -> str:
-    """The answer in one sentence."""
+    """The answer in one sentence, with the scores if there is one data set."""
+    from ..viz._axes import spelled
+
     if verdicts.empty:
         return "There is no other pipeline to compare with."
-    name, total = verdicts["candidate"].iloc[0], len(verdicts)
-    if total == 1:
-        return _about_one(verdicts.iloc[0])
-    sets = {kind: part["dataset"].tolist() for kind, part in verdicts.groupby("verdict")}
-    if len(sets.get(BETTER, ())) == total:
-        return f"{name} is better than every rival on all {total} data sets."
-    if len(sets.get(WORSE, ())) == total:
-        return f"On all {total} data sets a rival is better than {name}."
-    words = {
-        BETTER: "better than every rival on {}",
-        WORSE: "worse than at least one rival on {}",
-        OPEN: "neither shown to be better nor worse than its rivals on {}",
-        UNTESTED: "not tested on {}, where there is a single score",
-    }
-    parts = [
-        text.format(f"{len(sets[kind])} ({_join(sets[kind])})")
-        for kind, text in words.items()
-        if kind in sets
-    ]
-    return f"Of {total} data sets, {name} is {'; '.join(parts)}."
+    row, total, parts = verdicts.iloc[0], len(verdicts), []
+    for kind, words in _IN_WORDS.items():
+        sets = verdicts.loc[verdicts["verdict"] == kind, "dataset"].tolist()
+        if sets and total > 1:
+            parts.append(f"{words} on {len(sets)} of {total} data sets ({listed(sets, 6)})")
+        elif sets:
+            ours, theirs = f"{row['mean']:.3f}", f"{row.rival} {row.rival_mean:.3f}"
+            best = f"{spelled(row.metric)} {ours}, the best rival {theirs}"
+            parts.append(f"{words} on {row.dataset} ({best})")
+    few = verdicts[(verdicts["verdict"] == OPEN) & (verdicts["smallest_p"] > ALPHA)]
+    for n, unit in few[["n", "unit"]].drop_duplicates().itertuples(index=False):
+        parts.append(f"{n} {unit}s are too few to show it with this test")
+    return f"{row.candidate} is {'; '.join(parts)}."
 
 
 def main_metric(table: pd.DataFrame) -> str:
     """The first metric that a data set has."""
     return next(name for name in score_columns(table) if table[name].notna().any())
-
-
-def _about_one(row: pd.Series) -> str:
-    from ..viz._axes import spelled
-
-    ours = f"{row.candidate} ({spelled(row.metric)} {row['mean']:.3f})"
-    theirs, start = f"{row.rival} ({row.rival_mean:.3f})", f"On {row.dataset}, "
-    if row.verdict == BETTER:
-        return f"{start}{ours} is better than every rival; the best of them is {theirs}."
-    if row.verdict == WORSE:
-        return f"{start}a rival is better than {ours}; the best is {theirs}."
-    if row.verdict == UNTESTED:
-        return f"{start}a single {row.unit} cannot tell {ours} from its best rival, {theirs}."
-    end = ""
-    if row.smallest_p > ALPHA:
-        end = f", and {row.n} {row.unit}s are too few to show it with this test"
-    return f"{start}the scores do not show whether {ours} or {theirs} is better{end}."
 
 
 def _judge(table: pd.DataFrame, metric: str, candidate: str, rivals: list[str]) -> dict:
@@ -357,8 +342,3 @@ def _judge(table: pd.DataFrame, metric: str, candidate: str, rivals: list[str]) 
     exact = pairs["test"].iloc[0] == "permutation" and n <= EXACT_UP_TO
     found["p"], found["smallest_p"] = pairs.loc[rival, "p"], 2.0 * 0.5**n if exact else 0.0
     return found
-
-
-def _join(names: list[str]) -> str:
-    shown = ", ".join(map(str, names[:6]))
-    return shown if len(names) <= 6 else f"{shown} and {len(names) - 6} more"
