@@ -1,7 +1,5 @@
 """What encoders and fitted estimators attend to, and what they do not mind."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from functools import partial
 from numbers import Integral, Real

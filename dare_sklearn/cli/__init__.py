@@ -3,8 +3,6 @@
 Commands import what they need when they run, so that help and usage errors come at once.
 """
 
-from __future__ import annotations
-
 import argparse
 import os
 import shlex

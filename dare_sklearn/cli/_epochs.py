@@ -1,7 +1,5 @@
 """Labelled epochs for ``dare-sklearn benchmark``: from the user's files, or simulated."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field

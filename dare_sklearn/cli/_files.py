@@ -1,7 +1,5 @@
 """Signals from the files on the command line."""
 
-from __future__ import annotations
-
 import argparse
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Options with strict types, and the messages of commands, each warning once."""
 
-from __future__ import annotations
-
 import argparse
 import math
 import re

@@ -1,7 +1,5 @@
 """The pipelines that ``dare-sklearn benchmark`` can name."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Any

@@ -1,7 +1,5 @@
 """``dare-sklearn benchmark``: compare pipelines, and write a report."""
 
-from __future__ import annotations
-
 import argparse
 import platform
 import warnings

@@ -1,7 +1,5 @@
 """``dare-sklearn embed``: a table of embeddings of recordings."""
 
-from __future__ import annotations
-
 import argparse
 import os
 import sys

@@ -1,7 +1,5 @@
 """``dare-sklearn info``: what is installed, and what an encoder is."""
 
-from __future__ import annotations
-
 import argparse
 import json
 import platform

@@ -1,7 +1,5 @@
 """``dare-sklearn pretrain``: an encoder from unlabelled recordings."""
 
-from __future__ import annotations
-
 import argparse
 
 from . import _options as opt

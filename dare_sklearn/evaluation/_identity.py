@@ -4,8 +4,6 @@ A pipeline is identified by its classes, their source and their parameters, and 
 through `sklearn.base.clone`; an encoder on disk by the content of its files.
 """
 
-from __future__ import annotations
-
 import ast
 import inspect
 import json

@@ -1,7 +1,5 @@
 """compare: every pipeline on the same folds, in a table and on disk."""
 
-from __future__ import annotations
-
 import os
 import warnings
 from collections.abc import Callable, Iterable, Mapping

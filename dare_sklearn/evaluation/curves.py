@@ -1,7 +1,5 @@
 """Scores on the same folds with fewer labelled epochs, and with lost electrodes."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral, Real

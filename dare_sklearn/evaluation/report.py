@@ -1,7 +1,5 @@
 """Is one pipeline better than the others? A verdict, and the report: one HTML file and tables."""
 
-from __future__ import annotations
-
 import base64
 import io
 import warnings

@@ -8,8 +8,6 @@ as independent finds differences where there are none, so the variance of their 
 .. [1] Nadeau, Bengio (2003). Inference for the generalization error. Machine Learning 52.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations

@@ -1,7 +1,5 @@
 """Covariances of epochs, and spatial filters that MNE fits with labels. A leaf module."""
 
-from __future__ import annotations
-
 import numpy as np
 from sklearn.covariance import oas
 from sklearn.utils.extmath import svd_flip

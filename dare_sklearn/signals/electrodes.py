@@ -1,7 +1,5 @@
 """The electrodes an encoder knows, and how the names that recordings give to channels are read."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache

@@ -4,8 +4,6 @@ Code that reads signals raises `SignalError` and calls `tell`. The caller wraps 
 puts the caller's name in front.
 """
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """Recordings in files: finding them in folders, opening them, and their events."""
 
-from __future__ import annotations
-
 import os
 import re
 import warnings

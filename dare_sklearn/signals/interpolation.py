@@ -1,7 +1,5 @@
 """Electrode positions, and spherical-spline maps between montages (Perrin et al., 1989)."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any

@@ -1,7 +1,5 @@
 """MNE's epochs and recordings, and braindecode's data sets of windows of them, as signals."""
 
-from __future__ import annotations
-
 import os
 import sys
 from collections.abc import Iterator, Sequence

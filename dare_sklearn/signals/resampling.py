@@ -1,7 +1,5 @@
 """Onto the encoder's grid: its sampling rate, and whole patches."""
 
-from __future__ import annotations
-
 from fractions import Fraction
 from functools import lru_cache
 from math import ceil

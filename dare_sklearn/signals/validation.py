@@ -1,7 +1,5 @@
 """What makes signals unusable, in one sentence each; and microvolts, whatever they came in."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from typing import Any
 

@@ -5,8 +5,6 @@ that take a head give µV, shape (n_chans, n_times), float32. Positions are in h
 x to the right, y to the front, z up.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

@@ -1,7 +1,5 @@
 """People: spherical heads (electrodes, cortical dipoles, their potentials) and habits."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import lru_cache
 

@@ -5,8 +5,6 @@ it transfers between people, but not for free. `effect` scales only what differs
 the drawn numbers, and hence everything else in the signal, do not depend on it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any

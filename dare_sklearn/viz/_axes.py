@@ -1,7 +1,5 @@
 """What all figures share: their tables, how they are made, colours, labels, legends."""
 
-from __future__ import annotations
-
 import io
 import textwrap
 from collections.abc import Sequence

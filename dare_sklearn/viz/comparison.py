@@ -1,7 +1,5 @@
 """Scores of pipelines side by side, and tests of their differences."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Curves of a score and of a training, and maps of embeddings in two dimensions."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

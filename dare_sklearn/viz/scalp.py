@@ -1,7 +1,5 @@
 """Maps over the scalp: attention of an encoder, filters of a probe, relevance of channels."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from numbers import Integral

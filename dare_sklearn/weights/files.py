@@ -5,8 +5,6 @@ checked before memory is taken for it. These two and the model card are also wha
 Hugging Face Hub (which needs huggingface_hub).
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

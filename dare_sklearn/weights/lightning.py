@@ -6,8 +6,6 @@ is larger than its data). So the file is checked first, and torch gets a fresh a
 checked. Time and memory grow with the size of the file only.
 """
 
-from __future__ import annotations
-
 import io
 import pickletools
 import re

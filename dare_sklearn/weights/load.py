@@ -5,8 +5,6 @@ and pickles hold these four. In a pickle the tensors are NumPy arrays (see `to_p
 torch object, so it loads on any machine (with or without a GPU), and skops can store it.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager

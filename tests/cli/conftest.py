@@ -1,7 +1,5 @@
 """Files of epochs as a user saves them."""
 
-from __future__ import annotations
-
 import mne
 import numpy as np
 import pandas as pd

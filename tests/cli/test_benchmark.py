@@ -1,7 +1,5 @@
 """dare-sklearn benchmark: what is compared, kept and written."""
 
-from __future__ import annotations
-
 import os
 import signal
 import subprocess

@@ -1,7 +1,5 @@
 """The command line as its user sees it: what it prints, writes and answers."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 import warnings

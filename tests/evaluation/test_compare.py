@@ -1,7 +1,5 @@
 """compare against scikit-learn's own loop; no leak, no silent gap."""
 
-from __future__ import annotations
-
 import json
 import pickle
 import warnings

@@ -1,7 +1,5 @@
 """Fewer labels and lost electrodes, on the folds of compare."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 import pytest

@@ -1,7 +1,5 @@
 """The inner folds of the evidence."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from benchmarks.evidence.folds import InnerFolds

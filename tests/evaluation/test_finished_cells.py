@@ -1,7 +1,5 @@
 """A killed run goes on, and whatever changes a result computes it anew."""
 
-from __future__ import annotations
-
 import importlib.util
 import json
 import linecache

@@ -1,7 +1,5 @@
 """The verdict, and the page that shows it."""
 
-from __future__ import annotations
-
 import re
 from html.parser import HTMLParser
 

@@ -1,7 +1,5 @@
 """braindecode's networks as rivals."""
 
-from __future__ import annotations
-
 import pickle
 
 import mne

@@ -1,7 +1,5 @@
 """The statistics against SciPy, MOABB, counting by hand, and simulated null hypotheses."""
 
-from __future__ import annotations
-
 from itertools import product
 
 import numpy as np

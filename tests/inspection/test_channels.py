@@ -1,7 +1,5 @@
 """Permutation importance of channels."""
 
-from __future__ import annotations
-
 import mne
 import numpy as np
 import pytest

@@ -1,7 +1,5 @@
 """gradient_relevance: torch's gradients, and the differences that other models get."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis

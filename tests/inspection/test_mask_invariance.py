@@ -1,7 +1,5 @@
 """The measurement of mask invariance."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

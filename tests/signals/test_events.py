@@ -1,7 +1,5 @@
 """Events of recordings: annotations, or a stim channel."""
 
-from __future__ import annotations
-
 import mne
 import numpy as np
 import pytest

@@ -1,7 +1,5 @@
 """Recordings as people have them: each of these was read wrongly, or blamed on something else."""
 
-from __future__ import annotations
-
 import warnings
 
 import mne

@@ -1,7 +1,5 @@
 """Channels, resampling and windows: onto the encoder's grid."""
 
-from __future__ import annotations
-
 import warnings
 
 import mne

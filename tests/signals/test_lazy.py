@@ -1,7 +1,5 @@
 """Epochs that stay in their files."""
 
-from __future__ import annotations
-
 import mne
 import numpy as np
 import pytest

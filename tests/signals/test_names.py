@@ -1,7 +1,5 @@
 """Names of channels as recorders of public data sets write them."""
 
-from __future__ import annotations
-
 import mne
 import pytest
 

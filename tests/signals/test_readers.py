@@ -1,7 +1,5 @@
 """Every input type becomes the same float32 microvolts, or one clear error."""
 
-from __future__ import annotations
-
 import warnings
 
 import mne

@@ -1,7 +1,5 @@
 """Simulated EEG: reproducible, shaped like the real thing, and as decodable as it says."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from mne.time_frequency import psd_array_welch

@@ -1,7 +1,5 @@
 """How a figure is looked at without eyes: rendered, nothing cut off, no text on another."""
 
-from __future__ import annotations
-
 from itertools import combinations
 
 import matplotlib as mpl

@@ -1,7 +1,5 @@
 """Attention of the summary tokens: the weights are the encoder's own, and the map shows them."""
 
-from __future__ import annotations
-
 import mne
 import numpy as np
 import pytest

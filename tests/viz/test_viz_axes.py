@@ -1,7 +1,5 @@
 """What all figures share; and that the check of looks fails where it should."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 

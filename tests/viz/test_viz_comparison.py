@@ -1,7 +1,5 @@
 """Figures of a table of results, and of tests between pipelines."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 import pytest

@@ -1,7 +1,5 @@
 """Curves of scores, and of a training."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 import pytest

@@ -1,7 +1,5 @@
 """Maps of embeddings."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgba

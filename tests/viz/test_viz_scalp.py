@@ -1,7 +1,5 @@
 """Maps over the scalp: filters and patterns of a probe, relevance of channels."""
 
-from __future__ import annotations
-
 import copy
 import dataclasses
 

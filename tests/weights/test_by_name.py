@@ -1,7 +1,5 @@
 """Pickles that name a shipped encoder in place of holding its weights."""
 
-from __future__ import annotations
-
 import pickle
 
 import numpy as np

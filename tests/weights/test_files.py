@@ -1,7 +1,5 @@
 """Weights are read strictly, and no file can run code."""
 
-from __future__ import annotations
-
 import json
 from argparse import Namespace
 

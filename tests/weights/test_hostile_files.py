@@ -1,7 +1,5 @@
 """Files from strangers: refused in one sentence, with nothing run, no hang and bounded memory."""
 
-from __future__ import annotations
-
 import json
 import os
 import pickle

@@ -1,7 +1,5 @@
 """Weights by an id of the Hugging Face Hub, with a stand-in for its library (no network)."""
 
-from __future__ import annotations
-
 import shutil
 import sys
 from types import SimpleNamespace

@@ -1,7 +1,5 @@
 """The encoders that come with the library."""
 
-from __future__ import annotations
-
 import json
 
 import numpy as np
