@@ -6,15 +6,16 @@ x to the right, y to the front, z up.
 """
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
+from numpy.random import Generator
 from scipy import fft
 
 from .head import Head, Traits
 
 # Spectra are drawn over at least this long, so that short recordings have slow components too.
 MIN_SECONDS = 20.0
-Density = Callable[[np.ndarray], np.ndarray]
 # Power of the aperiodic background at 10 Hz, averaged over the scalp (µV²/Hz).
 POWER_AT_10_HZ = 0.9
 _ROWS_AT_ONCE = 44  # dipoles drawn together: bounds the memory of long recordings
@@ -34,12 +35,21 @@ _MUSCLES = (
 )
 
 
-def fft_length(n_times: int, sfreq: float) -> int:
-    """Length over which a recording of `n_times` samples is drawn."""
-    return fft.next_fast_len(max(int(n_times), int(MIN_SECONDS * sfreq)), real=True)
+class Span(NamedTuple):
+    """How long a recording is."""
+
+    n_times: int
+    sfreq: float  # in Hz
 
 
-def _complex_normal(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+def _frequencies(span: Span) -> tuple[int, np.ndarray]:
+    """Length over which a recording is drawn, and the frequencies of its spectrum."""
+    shortest = int(MIN_SECONDS * span.sfreq)
+    n_fft = fft.next_fast_len(max(int(span.n_times), shortest), real=True)
+    return n_fft, fft.rfftfreq(n_fft, 1.0 / span.sfreq)
+
+
+def _complex_normal(rng: Generator, shape: tuple[int, ...]) -> np.ndarray:
     """Circular complex normal numbers, each part of unit variance."""
     pairs = rng.standard_normal((*shape, 2), dtype=np.float32)
     return pairs.view(np.complex64)[..., 0]
@@ -51,37 +61,22 @@ def of_unit_power(power: np.ndarray, freqs: np.ndarray) -> np.ndarray:
 
 
 def coloured_noise(
-    rng: np.random.Generator, n_rows: int, n_times: int, sfreq: float, density: Density
+    rng: Generator, n_rows: int, span: Span, density: Callable[[np.ndarray], np.ndarray]
 ) -> np.ndarray:
     """Independent Gaussian signals ``(n_rows, n_times)`` of a given spectrum.
 
     `density` gives the one-sided power spectral density (unit²/Hz) at frequencies ``(n_freqs,)``
     above zero: ``(n_freqs,)``, or ``(n_rows, n_freqs)``.
     """
-    n_fft = fft_length(n_times, sfreq)
-    freqs = fft.rfftfreq(n_fft, 1.0 / sfreq)
-    amplitude = np.sqrt(density(freqs[1:]) * (sfreq * n_fft / 4.0)).astype(np.float32)
+    n_fft, freqs = _frequencies(span)
+    amplitude = np.sqrt(density(freqs[1:]) * (span.sfreq * n_fft / 4.0)).astype(np.float32)
     spectrum = _complex_normal(rng, (n_rows, len(freqs)))
     spectrum[:, 0] = 0.0
     spectrum[:, 1:] *= amplitude
-    return fft.irfft(spectrum, n_fft, axis=-1)[:, :n_times]
+    return fft.irfft(spectrum, n_fft, axis=-1)[:, : span.n_times]
 
 
-def band_noise(
-    rng: np.random.Generator, n_rows: int, n_times: int, sfreq: float, low: float, high: float
-) -> np.ndarray:
-    """Gaussian noise of unit variance with soft edges at `low` and `high` (Hz)."""
-
-    def density(freqs: np.ndarray) -> np.ndarray:
-        power = 1.0 / (1.0 + (low / freqs) ** 6) / (1.0 + (freqs / high) ** 6)
-        return of_unit_power(power, freqs)
-
-    return coloured_noise(rng, n_rows, n_times, sfreq, density)
-
-
-def slow_gain(
-    rng: np.random.Generator, n_rows: int, n_times: int, sfreq: float, cutoff: float, spread: float
-) -> np.ndarray:
+def slow_gain(rng: Generator, n_rows: int, span: Span, cutoff: float, spread: float) -> np.ndarray:
     """Positive gains ``(n_rows, n_times)`` that wander around a root mean square of 1.
 
     `cutoff` (Hz) bounds how fast they change, `spread` is the deviation of their logarithm.
@@ -90,39 +85,23 @@ def slow_gain(
     def density(freqs: np.ndarray) -> np.ndarray:
         return of_unit_power(np.exp(-((freqs / cutoff) ** 2)), freqs)
 
-    slow = coloured_noise(rng, n_rows, n_times, sfreq, density)
+    slow = coloured_noise(rng, n_rows, span, density)
     return np.exp(np.float32(spread) * slow - np.float32(spread**2))
 
 
 def rhythm(
-    rng: np.random.Generator,
-    frequencies: np.ndarray,
-    n_times: int,
-    sfreq: float,
-    *,
-    bandwidth: float,
-    burstiness: float,
+    rng: Generator, frequencies: np.ndarray, span: Span, *, bandwidth: float, burstiness: float,
     coherence: float = 0.0,
-) -> np.ndarray:
+) -> np.ndarray:  # fmt: skip
     """Bursting oscillations as analytic signals ``(n_sources, n_times)``, one per frequency.
 
     Narrow-band complex noise (its envelope waxes and wanes within 1 / `bandwidth` seconds) times
     a slower lognormal gain, so that bursts stand out as they do in alpha and beta rhythms. The real
-    part is the signal, with a root mean square near 1.
-
-    Parameters
-    ----------
-    frequencies : ndarray, shape (n_sources,)
-        Centre frequency of each source (Hz).
-    bandwidth : float
-        Standard deviation of the spectral peak (Hz).
-    burstiness : float
-        Spread of the slow gain, shared by the sources of one rhythm.
-    coherence : float
-        Share of the power that the sources have in common, in [0, 1].
+    part is the signal, with a root mean square near 1. `frequencies` are the centres and
+    `bandwidth` the standard deviation of the spectral peaks (Hz), `burstiness` is the spread of the
+    slow gain, which the sources share, and `coherence` the share of their power in common.
     """
-    n_fft = fft_length(n_times, sfreq)
-    freqs = fft.rfftfreq(n_fft, 1.0 / sfreq)
+    n_fft, freqs = _frequencies(span)
     power = np.exp(-0.5 * ((freqs[None, :] - frequencies[:, None]) / bandwidth) ** 2)
     power[:, 0] = 0.0
     amplitude = np.sqrt(power / power.sum(axis=1, keepdims=True)).astype(np.float32)
@@ -130,8 +109,8 @@ def rhythm(
     own, common = np.float32(np.sqrt(1.0 - coherence)), np.float32(np.sqrt(coherence))
     spectrum = np.zeros((len(frequencies), n_fft), dtype=np.complex64)
     spectrum[:, : len(freqs)] = amplitude * n_fft * (own * draws[1:] + common * draws[0])
-    z = fft.ifft(spectrum, axis=-1)[:, :n_times]
-    return z * slow_gain(rng, 1, n_times, sfreq, 0.4, burstiness)
+    z = fft.ifft(spectrum, axis=-1)[:, : span.n_times]
+    return z * slow_gain(rng, 1, span, 0.4, burstiness)
 
 
 def arched(z: np.ndarray, harmonic: float) -> np.ndarray:
@@ -140,12 +119,10 @@ def arched(z: np.ndarray, harmonic: float) -> np.ndarray:
     return z.real + np.float32(harmonic) * (z * z).real / envelope
 
 
-def aperiodic_background(
-    rng: np.random.Generator, head: Head, traits: Traits, n_times: int, sfreq: float
-) -> np.ndarray:
+def aperiodic_background(rng: Generator, head: Head, traits: Traits, span: Span) -> np.ndarray:
     """Sum of cortical dipoles with 1/f activity, whose exponent varies smoothly over the cortex."""
     exponents = traits.exponent + head.cortex_directions @ traits.exponent_gradient
-    x = np.zeros((len(head.positions), n_times), dtype=np.float32)
+    x = np.zeros((len(head.positions), span.n_times), dtype=np.float32)
     for start in range(0, len(exponents), _ROWS_AT_ONCE):
         rows = slice(start, start + _ROWS_AT_ONCE)
         beta = exponents[rows, None]
@@ -154,13 +131,13 @@ def aperiodic_background(
             at_10_hz = 10.0**beta + traits.knee**beta
             return POWER_AT_10_HZ * at_10_hz / (freqs**beta + traits.knee**beta)
 
-        activity = coloured_noise(rng, len(beta), n_times, sfreq, density)
+        activity = coloured_noise(rng, len(beta), span, density)
         x += head.cortex[:, rows] @ activity
-    return x * slow_gain(rng, 1, n_times, sfreq, 0.1, 0.12)
+    return x * slow_gain(rng, 1, span, 0.1, 0.12)
 
 
 def alpha_and_theta(
-    rng: np.random.Generator, head: Head, traits: Traits, n_times: int, sfreq: float, alpha: float
+    rng: Generator, head: Head, traits: Traits, span: Span, alpha: float
 ) -> np.ndarray:
     """Posterior alpha, of an amplitude relative to rest, and frontal midline theta."""
     half = 0.5 * traits.alpha_asymmetry
@@ -171,24 +148,17 @@ def alpha_and_theta(
     for name, strength in strengths.items():
         gain = head.regions[name]
         frequencies = traits.alpha_frequency + rng.normal(0.0, 0.25, gain.shape[1])
-        z = rhythm(rng, frequencies, n_times, sfreq, bandwidth=0.75, burstiness=0.4, coherence=0.4)
+        z = rhythm(rng, frequencies, span, bandwidth=0.75, burstiness=0.4, coherence=0.4)
         gains.append(gain * np.float32(strength * alpha * traits.alpha_amplitude))
         waves.append(arched(z, 0.08))
-    z = rhythm(
-        rng, np.array([traits.theta_frequency]), n_times, sfreq, bandwidth=0.6, burstiness=0.6
-    )
+    z = rhythm(rng, np.array([traits.theta_frequency]), span, bandwidth=0.6, burstiness=0.6)
     gains.append(head.regions["theta"] * np.float32(traits.theta_amplitude))
     waves.append(z.real)
     return np.concatenate(gains, axis=1) @ np.concatenate(waves)
 
 
 def sensorimotor_rhythms(
-    rng: np.random.Generator,
-    head: Head,
-    traits: Traits,
-    n_times: int,
-    sfreq: float,
-    gains: dict[str, np.ndarray] | None,
+    rng: Generator, head: Head, traits: Traits, span: Span, gains: dict[str, np.ndarray] | None
 ) -> np.ndarray:
     """Mu and beta over the hand and foot areas.
 
@@ -200,13 +170,10 @@ def sensorimotor_rhythms(
     fields, activities = [], []
     for name in HANDS:
         gain = head.regions[name]
-        n_sources = gain.shape[1]
-        frequencies = traits.mu_frequency + rng.normal(0.0, 0.2, n_sources)
-        bursts = {"bandwidth": 1.1, "burstiness": 0.3, "coherence": 0.3}
-        mu = rhythm(rng, frequencies, n_times, sfreq, **bursts)
-        frequencies = traits.beta_frequency + rng.normal(0.0, 1.0, n_sources)
-        bursts = {"bandwidth": 2.6, "burstiness": 0.4, "coherence": 0.3}
-        beta = rhythm(rng, frequencies, n_times, sfreq, **bursts)
+        frequencies = traits.mu_frequency + rng.normal(0.0, 0.2, gain.shape[1])
+        mu = rhythm(rng, frequencies, span, bandwidth=1.1, burstiness=0.3, coherence=0.3)
+        frequencies = traits.beta_frequency + rng.normal(0.0, 1.0, gain.shape[1])
+        beta = rhythm(rng, frequencies, span, bandwidth=2.6, burstiness=0.4, coherence=0.3)
         waves = [
             np.float32(traits.mu_amplitude) * arched(mu, 0.2),
             np.float32(traits.beta_amplitude) * beta.real,
@@ -225,8 +192,9 @@ def _eye_potential(positions: np.ndarray, moments: np.ndarray) -> np.ndarray:
     return ((offset * moments).sum(axis=-1) / distance**3).sum(axis=1)
 
 
-def _event_times(rng: np.random.Generator, rate: float, seconds: float) -> np.ndarray:
+def _event_times(rng: Generator, rate: float, span: Span) -> np.ndarray:
     """Times of a Poisson process (s)."""
+    seconds = span.n_times / span.sfreq
     return np.sort(rng.uniform(0.0, seconds, rng.poisson(rate * seconds)))
 
 
@@ -237,14 +205,12 @@ def _place(x: np.ndarray, course: np.ndarray, start: int) -> None:
         x[..., first:last] += course[..., first - start : last - start]
 
 
-def blinks(
-    rng: np.random.Generator, head: Head, traits: Traits, n_times: int, sfreq: float, rate: float
-) -> np.ndarray:
+def blinks(rng: Generator, head: Head, traits: Traits, span: Span, rate: float) -> np.ndarray:
     """Eyelid closures: 50 to 150 µV at the forehead, 200 to 400 ms, falling off to the back."""
     up = np.array([[0.0, 0.4, 1.0], [0.0, 0.4, 1.0]])
     topography = _eye_potential(head.positions, up) / _eye_potential(_FOREHEAD, up).mean()
-    course = np.zeros(n_times, dtype=np.float32)
-    for time in _event_times(rng, rate * traits.blink_rate, n_times / sfreq):
+    course, sfreq = np.zeros(span.n_times, dtype=np.float32), span.sfreq
+    for time in _event_times(rng, rate * traits.blink_rate, span):
         height = traits.blink_amplitude * np.exp(rng.normal(0.0, 0.15))
         length = traits.blink_duration * np.exp(rng.normal(0.0, 0.1))
         lag = np.arange(-int(length * sfreq), int(1.5 * length * sfreq) + 1)
@@ -253,16 +219,14 @@ def blinks(
     return np.outer(topography.astype(np.float32), course)
 
 
-def saccades(
-    rng: np.random.Generator, head: Head, traits: Traits, n_times: int, sfreq: float, rate: float
-) -> np.ndarray:
+def saccades(rng: Generator, head: Head, traits: Traits, span: Span, rate: float) -> np.ndarray:
     """Gaze shifts: steps of opposite sign at the two temples, some with a vertical part."""
     sideways = np.array([[1.0, 0.0, 0.0]] * 2)
     upward = np.array([[0.0, 0.0, 1.0]] * 2)
     reference = np.abs(_eye_potential(_TEMPLES, sideways)).mean()
     maps = np.array([_eye_potential(head.positions, moment) for moment in (sideways, upward)])
-    courses = np.zeros((2, n_times), dtype=np.float32)
-    for time in _event_times(rng, rate * traits.saccade_rate, n_times / sfreq):
+    courses, sfreq = np.zeros((2, span.n_times), dtype=np.float32), span.sfreq
+    for time in _event_times(rng, rate * traits.saccade_rate, span):
         size = traits.saccade_amplitude * rng.normal(0.0, [0.8, 0.3])
         hold = rng.uniform(0.2, 1.2)
         lag = np.arange(int((hold + 0.1) * sfreq) + 1) / sfreq
@@ -271,11 +235,9 @@ def saccades(
     return (maps / reference).T.astype(np.float32) @ courses
 
 
-def muscles(
-    rng: np.random.Generator, head: Head, traits: Traits, n_times: int, sfreq: float, rate: float
-) -> np.ndarray:
+def muscles(rng: Generator, head: Head, traits: Traits, span: Span, rate: float) -> np.ndarray:
     """Muscle activity of 20 to 100 Hz: a permanent tone, and bursts near the temples and brow."""
-    top = min(100.0, 0.42 * sfreq)
+    top = min(100.0, 0.42 * span.sfreq)
     centres, shares, reach = (np.array(column) for column in zip(*_MUSCLES, strict=True))
     # Three groups of fibres per muscle, so that one muscle is not one spatial pattern.
     n_groups = 3
@@ -287,23 +249,25 @@ def muscles(
 
     tone = traits.muscle_tone * np.exp(rng.normal(0.0, 0.4, len(centres))) * np.sqrt(shares * 5)
     envelope = np.repeat(
-        tone[:, None] * slow_gain(rng, len(centres), n_times, sfreq, 0.2, 0.3), n_groups, axis=0
+        tone[:, None] * slow_gain(rng, len(centres), span, 0.2, 0.3), n_groups, axis=0
     ).astype(np.float32)
     if rate < 1:
         envelope *= np.float32(np.sqrt(rate))
-    for time in _event_times(rng, rate * traits.muscle_rate, n_times / sfreq):
+    for time in _event_times(rng, rate * traits.muscle_rate, span):
         which = int(rng.choice(len(centres), p=shares / shares.sum()))
         height = traits.muscle_amplitude * np.exp(rng.normal(0.0, 0.4))
-        lag = np.linspace(0.0, np.pi, max(int(rng.uniform(0.2, 1.5) * sfreq), 3))
+        lag = np.linspace(0.0, np.pi, max(int(rng.uniform(0.2, 1.5) * span.sfreq), 3))
         rows = slice(which * n_groups, (which + 1) * n_groups)
-        _place(envelope[rows], height * np.sin(lag)[None] ** 2, int(time * sfreq))
-    activity = band_noise(rng, len(envelope), n_times, sfreq, 20.0, top) * envelope
+        _place(envelope[rows], height * np.sin(lag)[None] ** 2, int(time * span.sfreq))
+
+    def density(freqs: np.ndarray) -> np.ndarray:  # with soft edges
+        return of_unit_power(1.0 / (1.0 + (20.0 / freqs) ** 6) / (1.0 + (freqs / top) ** 6), freqs)
+
+    activity = coloured_noise(rng, len(envelope), span, density) * envelope
     return maps.astype(np.float32) @ activity
 
 
-def instrument(
-    rng: np.random.Generator, head: Head, traits: Traits, n_times: int, sfreq: float
-) -> np.ndarray:
+def instrument(rng: Generator, head: Head, traits: Traits, span: Span) -> np.ndarray:
     """Slow drifts of skin and electrodes, white sensor noise and what is left of the line."""
     n_chans = len(head.positions)
 
@@ -313,16 +277,16 @@ def instrument(
     # Drifts: smooth over the scalp (four directions), and one of each electrode.
     scalp = 0.5 * traits.drift * np.c_[np.ones(n_chans), head.positions / 0.1]
     contact = 0.5 * traits.drift * np.exp(rng.normal(0.0, 0.5, (n_chans, 1)))
-    x = scalp.astype(np.float32) @ coloured_noise(rng, 4, n_times, sfreq, slow)
-    x += contact.astype(np.float32) * coloured_noise(rng, n_chans, n_times, sfreq, slow)
+    x = scalp.astype(np.float32) @ coloured_noise(rng, 4, span, slow)
+    x += contact.astype(np.float32) * coloured_noise(rng, n_chans, span, slow)
 
     noise = traits.sensor_noise * np.exp(rng.normal(0.0, 0.3, (n_chans, 1)))
-    x += noise.astype(np.float32) * rng.standard_normal((n_chans, n_times), dtype=np.float32)
+    x += noise.astype(np.float32) * rng.standard_normal((n_chans, span.n_times), dtype=np.float32)
 
     height = traits.line_amplitude * np.exp(rng.normal(0.0, 0.7, n_chans))
     phase = rng.uniform(0.0, 2.0 * np.pi) + rng.normal(0.0, 0.5, n_chans)
-    if traits.line_frequency < 0.45 * sfreq:
-        turn = 2.0 * np.pi * traits.line_frequency * np.arange(n_times) / sfreq
+    if traits.line_frequency < 0.45 * span.sfreq:
+        turn = 2.0 * np.pi * traits.line_frequency * np.arange(span.n_times) / span.sfreq
         waves = np.stack([np.sin(turn), np.cos(turn)]).astype(np.float32)
         parts = height[:, None] * np.c_[np.cos(phase), np.sin(phase)]
         x += parts.astype(np.float32) @ waves

@@ -5,6 +5,7 @@ from functools import lru_cache
 
 import mne
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from ..signals.electrodes import electrode_name
 from ..signals.interpolation import head_sphere, template_montage, template_positions
@@ -79,15 +80,6 @@ def _unit(vectors: np.ndarray) -> np.ndarray:
     return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
 
 
-def _rotation(angles: np.ndarray) -> np.ndarray:
-    """Rotation matrix of small turns about the three axes (radians)."""
-    (cx, cy, cz), (sx, sy, sz) = np.cos(angles), np.sin(angles)
-    about_x = np.array([[1, 0, 0], [0, cx, -sx], [0, sx, cx]])
-    about_y = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
-    about_z = np.array([[cz, -sz, 0], [sz, cz, 0], [0, 0, 1]])
-    return about_z @ about_y @ about_x
-
-
 def _cortex_directions(rng: np.random.Generator, n_dipoles: int) -> np.ndarray:
     """Evenly spread unit vectors over the part of a sphere that cortex fills."""
     golden = np.pi * (3.0 - np.sqrt(5.0))
@@ -108,13 +100,9 @@ def _tilted(rng: np.random.Generator, radial: np.ndarray, tilt: float) -> np.nda
 
 
 def _leadfield(
-    ch_names: tuple[str, ...],
-    positions: np.ndarray,
-    centre: np.ndarray,
-    radius: float,
-    dipoles: np.ndarray,
-    orientations: np.ndarray,
-) -> np.ndarray:
+    ch_names: tuple[str, ...], positions: np.ndarray, centre: np.ndarray, radius: float,
+    dipoles: np.ndarray, orientations: np.ndarray,
+) -> np.ndarray:  # fmt: skip
     """Potentials (n_chans, n_dipoles) of unit dipoles in MNE's four-shell sphere."""
     info = mne.create_info(list(ch_names), 256.0, "eeg", verbose="error")
     montage = mne.channels.make_dig_montage(
@@ -143,7 +131,7 @@ def make_head(rng: np.random.Generator, ch_names: tuple[str, ...]) -> Head:
     centre = template_centre + rng.normal(0.0, 0.003, 3)
     radius = template_radius * proportions.mean()
     # The cap: tilted, and each electrode a few millimetres off.
-    cap = _rotation(rng.normal(0.0, [0.05, 0.03, 0.03]))
+    cap = Rotation.from_euler("xyz", rng.normal(0.0, [0.05, 0.03, 0.03])).as_matrix()
     offsets = (template - template_centre) * proportions
     electrodes = centre + offsets @ cap.T + rng.normal(0.0, 0.0025, template.shape)
     # The cortex, which does not move with the cap.

@@ -12,6 +12,7 @@ from typing import Any
 import mne
 import numpy as np
 import pandas as pd
+from numpy.random import Generator
 from sklearn.utils._param_validation import Interval, StrOptions, validate_params
 from threadpoolctl import threadpool_limits
 
@@ -46,6 +47,9 @@ _HARMONICS = ((1, 2.0), (2, 1.0), (3, 0.5))
 _DRAWN_REFERENCES = ((), ("M1", "M2"), ("M1",), ("FCCz",))  # (): the average
 _EPOCHS_PER_RUN = 50
 _ALPHA = {"motor": 1.0, "erp": 0.75, "steady_state": 0.75}  # people watch in the latter two
+
+
+Trials = tuple[np.ndarray, np.ndarray, float]  # labels, times within an epoch (s), effect
 
 
 @validate_params(
@@ -255,23 +259,23 @@ def _simulate_subject(
     # One generator per ingredient: (subject, 3 + paradigm, ingredient).
     session = 3 + list(CLASSES).index(paradigm)
     labels = draw_labels(generator(session, 0), paradigm, n_epochs, target_fraction)
-    person, length = (head, traits), (n_epochs * n_times, sfreq)
+    person, span = (head, traits), activity.Span(n_epochs * n_times, sfreq)
     trials = labels, np.arange(n_times) / sfreq, effect
     rng, gains = generator(session, 1), None
     if paradigm == "motor":
-        gains = motor_gains(rng, traits, *trials)
-    x = activity.aperiodic_background(generator(session, 2), *person, *length)
-    x += activity.alpha_and_theta(generator(session, 3), *person, *length, _ALPHA[paradigm])
-    x += activity.sensorimotor_rhythms(generator(session, 4), *person, *length, gains)
+        gains = motor_gains(rng, traits, trials)
+    x = activity.aperiodic_background(generator(session, 2), *person, span)
+    x += activity.alpha_and_theta(generator(session, 3), *person, span, _ALPHA[paradigm])
+    x += activity.sensorimotor_rhythms(generator(session, 4), *person, span, gains)
     if paradigm == "erp":
-        x += evoked_responses(rng, *person, *trials)
+        x += evoked_responses(rng, *person, trials)
     elif paradigm == "steady_state":
-        x += steady_responses(rng, *person, *trials, sfreq)
+        x += steady_responses(rng, *person, trials, sfreq)
     x *= np.float32(traits.scale)
     if rate > 0:
         for ingredient, add in enumerate((activity.blinks, activity.saccades, activity.muscles), 5):
-            x += add(generator(session, ingredient), *person, *length, rate)
-    x += activity.instrument(generator(session, 8), *person, *length)
+            x += add(generator(session, ingredient), *person, span, rate)
+    x += activity.instrument(generator(session, 8), *person, span)
 
     if against == "average":
         x -= x.mean(axis=0)
@@ -281,9 +285,7 @@ def _simulate_subject(
     return x * 1e-6, labels
 
 
-def draw_labels(
-    rng: np.random.Generator, paradigm: str, n_epochs: int, target_fraction: float
-) -> np.ndarray:
+def draw_labels(rng: Generator, paradigm: str, n_epochs: int, target_fraction: float) -> np.ndarray:
     """Class indices of one person's trials, in random order and as balanced as can be.
 
     Of "erp", `target_fraction` are targets, and at least one trial of two or more is of each class.
@@ -300,18 +302,13 @@ def draw_labels(
     return rng.permutation(labels)
 
 
-def motor_gains(
-    rng: np.random.Generator,
-    traits: Traits,
-    labels: np.ndarray,
-    epoch_times: np.ndarray,
-    effect: float,
-) -> dict[str, np.ndarray]:
+def motor_gains(rng: Generator, traits: Traits, trials: Trials) -> dict[str, np.ndarray]:
     """Amplitude of mu and beta over the hand and foot areas during left or right hand movement.
 
     The event-related desynchronisation sets in after a fraction of a second; its depth varies from
     trial to trial, and so does the rhythm itself. By area, ``(2, n_epochs * n_times)``.
     """
+    labels, epoch_times, effect = trials
     n_epochs = len(labels)
     onset = rng.uniform(0.05, 0.25, (n_epochs, 1))
     rise = np.clip((epoch_times - onset) / 0.2, 0.0, 1.0)  # (n_epochs, n_times)
@@ -333,19 +330,13 @@ def motor_gains(
     return gains
 
 
-def evoked_responses(
-    rng: np.random.Generator,
-    head: Head,
-    traits: Traits,
-    labels: np.ndarray,
-    epoch_times: np.ndarray,
-    effect: float,
-) -> np.ndarray:
+def evoked_responses(rng: Generator, head: Head, traits: Traits, trials: Trials) -> np.ndarray:
     """Responses to standard and target stimuli, in µV, ``(n_chans, n_epochs * n_times)``.
 
     Targets add to the N2 and above all to the P3b. Latencies and amplitudes are individual and
     jitter from trial to trial.
     """
+    labels, epoch_times, effect = trials
     n_epochs = len(labels)
     x = np.zeros((len(head.positions), n_epochs * len(epoch_times)), dtype=np.float32)
     for name, (regions, latency, width, common, extra) in _COMPONENTS.items():
@@ -367,18 +358,13 @@ def evoked_responses(
 
 
 def steady_responses(
-    rng: np.random.Generator,
-    head: Head,
-    traits: Traits,
-    labels: np.ndarray,
-    epoch_times: np.ndarray,
-    effect: float,
-    sfreq: float,
+    rng: Generator, head: Head, traits: Traits, trials: Trials, sfreq: float
 ) -> np.ndarray:
     """Responses of the visual cortex that are locked to a flicker and its harmonics.
 
     In µV, ``(n_chans, n_epochs * n_times)``.
     """
+    labels, epoch_times, effect = trials
     gain = head.regions["steady"]
     n_epochs, n_sources = len(labels), gain.shape[1]
     flicker = np.array([float(name.split()[0]) for name in CLASSES["steady_state"]])
