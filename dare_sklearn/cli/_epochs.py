@@ -11,8 +11,7 @@ import numpy as np
 from ..evaluation._identity import digest_each
 from ..signals.electrodes import TEN_TWENTY
 from ..signals.files import event_labels, event_seconds, explain, holds_epochs, open_epochs
-from ._files import name_files, pick_and_filter
-from ._options import UsageError
+from ._options import UsageError, name_files, pick_and_filter
 
 EVENT, FILE = "event", "file"  # what --label and --groups take besides column names
 

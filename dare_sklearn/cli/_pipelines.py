@@ -40,16 +40,6 @@ def choose(names: Iterable[str] | None, encoder: str) -> list[str]:
     return chosen
 
 
-def candidate(names: list[str]) -> str:
-    """The pipeline that the report is about: the first of DARE's, else the first."""
-    return next((name for name in names if name in DARE), names[0])
-
-
-def rivals(names: list[str]) -> list[str] | None:
-    """The classical pipelines among these, if there are any."""
-    return [name for name in names if name in CLASSICAL] or None
-
-
 def build(names: Iterable[str], encoder: str, device: str, **layout: Any) -> dict[str, Any]:
     """Unfitted pipelines by name; `layout` describes arrays, which do not carry it."""
     from sklearn.linear_model import LogisticRegression

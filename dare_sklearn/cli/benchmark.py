@@ -5,6 +5,7 @@ import platform
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from . import _options as opt
@@ -18,7 +19,6 @@ report with its tables as CSV. A stopped run continues with the same command.
 """
 EPILOG = """\
 examples:
-  dare-sklearn benchmark                              simulated EEG, no download
   dare-sklearn benchmark *-epo.fif --label condition --groups subject
   dare-sklearn benchmark --moabb BNCI2014-001 --subjects 3
 """
@@ -28,19 +28,8 @@ N_PERMUTATIONS = 100
 _OF_FILES = ("label", "groups", "classes", "channels", "lost")
 
 
-class _Narrow(argparse.RawDescriptionHelpFormatter):
-    """Help that fits on one screen."""
-
-    def __init__(self, prog: str) -> None:
-        super().__init__(prog, max_help_position=21, width=79)
-
-    def _format_args(self, action: Any, default: str) -> str:
-        return action.metavar or super()._format_args(action, default)
-
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of this command."""
-    parser.formatter_class = _Narrow
     parser.usage = "dare-sklearn benchmark [FILE-epo.fif ... | --moabb NAME ...] [options]"
     add, text = parser.add_argument, opt.text
     # fmt: off
@@ -48,24 +37,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="saved mne.Epochs, or folders of them")
     add("--label", type=text, metavar="NAME", help="metadata column of labels, or 'event'")
     add("--groups", type=text, metavar="NAME", help="metadata column of people, or 'file'")
-    add("--classes", nargs="+", type=text, metavar="NAME ...", help="only epochs of these labels")
-    add("--channels", nargs="+", type=text, metavar="NAME ...", help="only these channels")
-    add("--lost", nargs="+", type=opt.share, metavar="SHARE ...",
+    add("--classes", nargs="+", type=text, metavar="NAME", help="only epochs of these labels")
+    add("--channels", nargs="+", type=text, metavar="NAME", help="only these channels")
+    add("--lost", nargs="+", type=opt.share, metavar="X",
         help="also score without these shares of the electrodes")
-    add("--sizes", nargs="+", type=opt.whole(2), metavar="N ...",
+    add("--sizes", nargs="+", type=opt.whole(2), metavar="N",
         help=f"training epochs of the learning curve ({' '.join(map(str, SIZES))})")
     add("--no-curve", action="store_true", help="no learning curve")
-    add("--moabb", nargs="+", type=text, metavar="NAME ...",
+    add("--moabb", nargs="+", type=text, metavar="NAME",
         help="public data sets, downloaded by MOABB: BNCI2014-001 PhysionetMI Lee2019 BI2014a "
         "Nakanishi2015 Wang2016 Schirrmeister2017 Hinss2021, or any of MOABB's classes")
     add("--subjects", type=opt.whole(1), metavar="N", help="only the first N people of each")
     add("--cv", type=_cv, metavar="HOW",
         help="folds: a number, leave-one-out (of groups; default with --groups), for --moabb "
         "within-session, cross-session or cross-subject (default: the protocol's)")
-    add("--pipelines", nargs="+", type=text, metavar="NAME ...",
+    add("--pipelines", nargs="+", type=text, metavar="NAME",
         help="only these; 'list' shows them")
     add("--encoder", type=text, default="nano", metavar="E",
-        help="shipped name, folder, .ckpt, Hub id or 'untrained' (nano)")
+        help="name, folder, .ckpt, Hub id or 'untrained' (nano)")
     add("--device", type=text, default="auto", metavar="D", help="auto, cpu, cuda, cuda:1, mps")
     add("--jobs", type=opt.whole(1), default=1, metavar="N", help="folds at once (1)")
     add("--seed", type=opt.whole(0), default=0, metavar="N", help="seed of folds and networks (0)")
@@ -104,7 +93,7 @@ def run(args: argparse.Namespace) -> int:
     import mne
     import sklearn
 
-    found = Found()
+    found = SimpleNamespace(scores=[], curve=[], lost=[], facts={}, failures=[])
     # groups reach the folds by which readings are weighed; MOABB has its own way
     routing = sklearn.config_context(enable_metadata_routing=not args.moabb)
     with mne.use_log_level("error"), routing:
@@ -139,25 +128,15 @@ def _check_effect(args: argparse.Namespace, names: list[str]) -> None:
         refuse(args, ["encoder"], "without a pipeline of DARE that uses it")
 
 
-class Found:
-    """The results of a run: tables, facts about the data, and failures."""
-
-    def __init__(self) -> None:
-        self.scores: list[Any] = []
-        self.curve: list[Any] = []
-        self.lost: list[Any] = []
-        self.facts: dict[str, Any] = {}
-        self.failures: list[str] = []
-
-    def complete(self, table: Any, what: str, names: Iterable[str], n_rows: int) -> Any:
-        """Rows of the pipelines with all their scores, which statistics need; others failed."""
-        counts = table["pipeline"].value_counts()
-        failed = [name for name in names if counts.get(name, 0) < n_rows]
-        self.failures += [f"{what}: {name} failed and is left out." for name in failed]
-        return table[~table["pipeline"].isin(failed)]
+def _complete(found: Any, table: Any, what: str, names: Iterable[str], n_rows: int) -> Any:
+    """Rows of the pipelines with all their scores, which statistics need; others failed."""
+    counts = table["pipeline"].value_counts()
+    failed = [name for name in names if counts.get(name, 0) < n_rows]
+    found.failures += [f"{what}: {name} failed and is left out." for name in failed]
+    return table[~table["pipeline"].isin(failed)]
 
 
-def _of_moabb(args: argparse.Namespace, names: list[str], found: Found) -> None:
+def _of_moabb(args: argparse.Namespace, names: list[str], found: Any) -> None:
     """Scores of public data sets."""
     from .. import __version__
     from ..evaluation._identity import digest
@@ -182,7 +161,7 @@ def _of_moabb(args: argparse.Namespace, names: list[str], found: Found) -> None:
         raise ValueError(f"Nothing could be scored. {found.failures[0]}")
 
 
-def _of_epochs(args: argparse.Namespace, names: list[str], found: Found) -> None:
+def _of_epochs(args: argparse.Namespace, names: list[str], found: Any) -> None:
     """Scores and curves of files or simulated epochs."""
     from ._epochs import from_files, simulated
 
@@ -193,7 +172,7 @@ def _of_epochs(args: argparse.Namespace, names: list[str], found: Found) -> None
         _score(data, args, names, found)
 
 
-def _score(data: Any, args: Any, names: list[str], found: Found) -> None:
+def _score(data: Any, args: Any, names: list[str], found: Any) -> None:
     """All cells of one data set."""
     from ..evaluation import compare, learning_curve, lost_electrodes
 
@@ -207,7 +186,7 @@ def _score(data: Any, args: Any, names: list[str], found: Found) -> None:
     pipelines = pipes.build(names, args.encoder, args.device)
     doing(f"{data.name}: {len(folds)} folds of {data.facts()}")
     table = compare(pipelines, data.epochs, data.y, n_permutations=N_PERMUTATIONS, **options)
-    table = found.complete(table, data.name, names, len(folds))
+    table = _complete(found, table, data.name, names, len(folds))
     if not len(table):
         raise ValueError(f"Every pipeline failed on {data.name}: see the warnings above.")
     found.scores.append(table)
@@ -217,12 +196,12 @@ def _score(data: Any, args: Any, names: list[str], found: Found) -> None:
         shares = sorted({0.0, *args.lost})
         lost = lost_electrodes(some, data.epochs, data.y, shares, **options)
         n_rows = len(folds) * len(shares)
-        found.lost.append(found.complete(lost, f"{data.name}, lost", some, n_rows))
+        found.lost.append(_complete(found, lost, f"{data.name}, lost", some, n_rows))
     cheap = {name: pipeline for name, pipeline in some.items() if name not in pipes.TRAINED}
     if sizes and cheap:
         doing(f"{data.name}: learning curve at {', '.join(map(str, sizes))} epochs")
         curve = learning_curve(cheap, data.epochs, data.y, sizes, **options)
-        curve = found.complete(curve, f"{data.name}, curve", cheap, len(folds) * len(sizes))
+        curve = _complete(found, curve, f"{data.name}, curve", cheap, len(folds) * len(sizes))
         if len(curve):  # else all failed
             whole = table[table["pipeline"].isin(curve["pipeline"])]
             found.curve += [curve, whole.assign(n_labels=round(whole["n_train"].mean()))]
@@ -275,7 +254,7 @@ def _metrics(y: Any, folds: list) -> list[str]:
     return ["balanced_accuracy", *(["roc_auc"] if n_classes == 2 else [])]
 
 
-def _write(args: Any, names: list[str], found: Found) -> int:
+def _write(args: Any, names: list[str], found: Any) -> int:
     """Write the report, and print its main results."""
     import pandas as pd
 
@@ -288,7 +267,10 @@ def _write(args: Any, names: list[str], found: Found) -> int:
     )
     there = [name for name in names if name in set(scores["pipeline"])]
     what = "public data sets" if args.moabb else "your epochs" if args.files else "simulated EEG"
-    who = {"candidate": pipes.candidate(there), "rivals": pipes.rivals(there)}
+    who = {
+        "candidate": next((name for name in there if name in pipes.DARE), there[0]),
+        "rivals": [name for name in there if name in pipes.CLASSICAL] or None,
+    }
     page = report(
         scores, args.out, title=f"DARE and classical EEG pipelines on {what}", learning_curve=curve,
         lost_electrodes=lost, context=_context(args, found), **who,
@@ -302,7 +284,7 @@ def _write(args: Any, names: list[str], found: Found) -> int:
     return 1 if found.failures else 0
 
 
-def _context(args: Any, found: Found) -> dict[str, Any]:
+def _context(args: Any, found: Any) -> dict[str, Any]:
     from ..evaluation._identity import versions
 
     context = {

@@ -8,9 +8,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from ..signals.files import event_labels, event_seconds, find_events, holds_epochs
 from . import _options as opt
-from ._files import add_file_arguments, find, open_recording, pick_and_filter
-from ._options import UsageError, check_network, doing, refuse, rising, say
+from ._options import UsageError, check_network, doing, find, open_recording, refuse, rising, say
 
 HELP = "write embeddings of recordings as a table"
 DESCRIPTION = """\
@@ -33,7 +33,7 @@ _FORMATS = (".csv", ".parquet")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of this command."""
-    add_file_arguments(parser)
+    opt.add_file_arguments(parser)
     add = parser.add_argument
     add("--out", type=opt.path, required=True, help="table: .csv or .parquet")
     add("--encoder", type=opt.text, default="nano",
@@ -61,7 +61,11 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"--around must span {opt.PATCH} s (one patch) or more.")
     _check_out(args.out)
     files = find(args)
-    _check_effect(args, files)
+    for file, name in files.items():
+        if holds_epochs(file):
+            refuse(args, ["window", "around"], f"on epochs, which are cut already ({name})")
+        elif args.around is None:
+            refuse(args, ["labels"], f"on a recording without --around START STOP ({name})")
     doing(f"Embedding {len(files)} file{'s' * (len(files) > 1)} with {args.encoder}")
     check_network(args.device, args.encoder)
     import mne
@@ -128,22 +132,9 @@ def _check_out(out: Path) -> None:
         raise UsageError(f"--out: {str(out)!r} cannot be written.")
 
 
-def _check_effect(args: argparse.Namespace, files: dict[Path, str]) -> None:
-    """Refuse options that would be ignored for a file."""
-    from ..signals.files import holds_epochs
-
-    for file, name in files.items():
-        if holds_epochs(file):
-            refuse(args, ["window", "around"], f"on epochs, which are cut already ({name})")
-        elif args.around is None:
-            refuse(args, ["labels"], f"on a recording without --around START STOP ({name})")
-
-
 def _embed(embedder: Any, file: Path, name: str, args: argparse.Namespace) -> Any:
     """The table of one file."""
     import pandas as pd
-
-    from ..signals.files import holds_epochs
 
     cut = _from_epochs if holds_epochs(file) else _from_recording
     epochs, labels, onsets = cut(file, name, args)
@@ -160,8 +151,6 @@ def _embed(embedder: Any, file: Path, name: str, args: argparse.Namespace) -> An
 
 def _from_epochs(file: Path, name: str, args: argparse.Namespace) -> tuple[Any, list[str], Any]:
     """Epochs that were cut before, their labels and onsets."""
-    from ..signals.files import event_labels, event_seconds
-
     epochs = open_recording(file, args)
     epochs = epochs[_wanted(event_labels(epochs), args)].drop_bad(verbose="error")
     if not len(epochs):
@@ -173,12 +162,10 @@ def _from_recording(file: Path, name: str, args: argparse.Namespace) -> tuple[An
     """Windows of a recording, or epochs around its events, their labels and onsets."""
     import mne
 
-    from ..signals.files import find_events
-
     raw = open_recording(file, args, keep=True)
     # events are found before channels are picked, among which may be that of the events
     found = None if args.around is None else find_events(raw)
-    raw = pick_and_filter(raw, file, args)
+    raw = opt.pick_and_filter(raw, file, args)
     sfreq = raw.info["sfreq"]
     if found is None:
         seconds = args.window or 4.0

@@ -3,8 +3,7 @@
 import argparse
 
 from . import _options as opt
-from ._files import add_file_arguments, find, open_recording
-from ._options import INTERRUPTED, check_network, doing, refuse
+from ._options import INTERRUPTED, check_network, doing, find, open_recording, refuse
 
 HELP = "pretrain an encoder on unlabelled recordings"
 DESCRIPTION = """\
@@ -26,7 +25,7 @@ Leave out the recordings that you will test on.
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of this command."""
-    add_file_arguments(parser)
+    opt.add_file_arguments(parser)
     add = parser.add_argument
     add("--out", type=opt.folder, required=True, help="folder of the encoder")
     add("--size", default="nano", choices=("nano", "light", "small", "base", "deep"),
