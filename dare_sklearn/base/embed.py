@@ -17,6 +17,7 @@ from tqdm import tqdm
 from xxhash import xxh3_128
 
 from .. import __version__
+from ..modules.filters import principal_filters
 from ..signals.container import digest_epochs
 from ..signals.electrodes import ELECTRODES, electrode_rows
 from ..signals.grid import UNKNOWN_CHANNELS, Windows
@@ -34,7 +35,7 @@ from ..training.device import (
 )
 from .cache import encoder_digest
 from .input import SIGNAL_CONSTRAINTS
-from .pooling import VIEWS, AllBlocks, Reading, TokenTangentSpace, principal_filters, read_rows
+from .pooling import VIEWS, AllBlocks, Reading, TokenTangentSpace, read_rows
 from .reading import N_CHOICE, KernelComponents
 
 N_COMPONENTS = 128  # of the reading "auto", if the user does not say how many

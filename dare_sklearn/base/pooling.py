@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from sklearn.base import BaseEstimator
 from sklearn.utils import gen_batches
 from torch import Tensor
 from torch.nn.functional import conv1d
 
 from ..modules.config import DAREConfig
+from ..modules.filters import filter_patches
 from ..modules.networks import Encoder
 from .rhythms import read_rhythms, rhythm_frequencies
 from .rows import FileRows, empty_rows
@@ -30,8 +30,7 @@ FLOOR = 1e-5
 SINGULAR = 1e-10
 ROUNDING = 1e-6  # of tangent vectors of float32 tokens
 RIDGE = 1e-5  # of covariances that are 1 on average
-# Filters of "bands" and "evoked", and samples between the windows of "bands".
-N_BANDS, BAND_STRIDE = 16, 8
+BAND_STRIDE = 8  # samples between the windows of "bands"
 EPOCHS_OF_TOKENS = 64  # whose covariances are made at once
 
 
@@ -137,48 +136,6 @@ def read_power(encoder: Encoder, x: Tensor) -> Tensor:
     return bank.var(dim=2, correction=0).add(FLOOR).log().flatten(1)
 
 
-def principal_filters(encoder: Encoder) -> tuple[Tensor, Tensor]:
-    """The strongest combinations of the encoder's learned filters, ``(n_filters, patch_size)``.
-
-    Strongest for signals with the spectrum of ongoing EEG, 1/f from 0.5 to 45 Hz, and of variance 1
-    for them: narrow bands, which depend on the encoder alone and not on the recordings. Also how
-    much of such a signal each accounts for, ``(n_filters, 1)``: the norm of its pattern [1]_.
-
-    References
-    ----------
-    .. [1] Haufe et al. (2014). On the interpretation of weight vectors of linear models in
-       multivariate neuroimaging. NeuroImage 87.
-    """
-    config = encoder.config
-    # on the CPU: other devices may lack double precision
-    learned = encoder.patch_embed.weight.detach().cpu().double()
-    frequencies = torch.fft.rfftfreq(128 * config.patch_size, 1 / config.sfreq).to(learned)
-    inside = (frequencies >= 0.5) & (frequencies <= 45.0)
-    spectrum = torch.where(inside, 1 / frequencies.clamp(min=0.5), 0.0)
-    correlation = torch.fft.irfft(spectrum + 1e-3 * spectrum[inside].mean())
-    lags = torch.arange(config.patch_size)
-    covariance = correlation[(lags[:, None] - lags).abs()] / correlation[0]
-    values, vectors = torch.linalg.eigh(learned @ covariance @ learned.T)
-    kept = values.argsort(descending=True)[:N_BANDS]
-    kept = kept[values[kept] > 1e-6 * values.max()]
-    filters = (vectors[:, kept] / values[kept].sqrt()).T @ learned
-    strengths = (filters @ covariance).norm(dim=1, keepdim=True)
-    return filters.float(), strengths.float()
-
-
-def read_evoked(filters: Tensor, strengths: Tensor, x: Tensor) -> np.ndarray:
-    """The signal as far as the principal filters keep it, ``(n_epochs, n_chans * n_filters *
-    n_patches)``.
-
-    Their outputs at every patch, each as strong as what it accounts for: slow deflections stay the
-    largest, as in the signal itself, where tokens have all frequencies alike.
-    """
-    n_epochs, _, n_times = x.shape
-    x = x.reshape(-1, 1, n_times)
-    out = conv1d(x, (strengths * filters)[:, None], stride=filters.shape[1])
-    return out.float().cpu().numpy().reshape(n_epochs, -1)
-
-
 def read_bands(filters: Tensor, x: Tensor) -> np.ndarray:
     """Covariances of electrodes in each of the principal filters, as lower triangles, float32.
 
@@ -209,7 +166,7 @@ def read_rows(
     Pooled features; for "covariance" the tokens, for "auto" all blocks side by side. `fill` is a
     map ``(n_fitted, n_chans)`` onto the electrodes of the fit, and their rows, where some of them
     are lost: readings of every electrode take those from the interpolated signal. `filters` are the
-    `principal_filters` that "auto" reads.
+    encoder's principal filters, which "auto" reads, and their strengths.
     """
     everything = (x, channels) if fill is None else (fill[0] @ x, fill[1])
 
@@ -225,7 +182,7 @@ def read_rows(
     power = read_power(encoder, everything[0]).cpu().numpy()
     if reading.pooling == "power":
         return power
-    evoked = read_evoked(*filters, everything[0])
+    evoked = filter_patches(everything[0], filters[1] * filters[0]).flatten(1).float().cpu().numpy()
     bands = read_bands(filters[0], everything[0]).reshape(len(x), -1)
     # of what was recorded: an interpolated electrode adds no direction to its neighbours
     rhythms = read_rhythms(x, encoder.config.sfreq)

@@ -88,8 +88,9 @@ class DAREClassifier(ClassifierMixin, ProbeEstimator):
         the paper. The others are **not the paper's**: the encoder reads virtual electrodes one by
         one. They are common spatial patterns ("csp"; for numbers SPoC), Xdawn filters of each class
         ("xdawn"), or both and the spline's ("auto"), fitted by MNE on the labelled training epochs.
-        One linear map reads their tokens and the power of their patch embedding: a sum of ridge
-        regressions, weighed by cross-validation that fits the filters anew, without gradient steps.
+        One linear map reads their tokens, and power and time courses of their patch embedding: a
+        sum of ridge regressions, weighed by cross-validation that fits the filters anew, without
+        gradient steps.
         With ``validation_fraction > 0`` steps follow, and are kept only if they lower the loss of
         the held-out epochs. Channels may be missing in ``predict``: the filters are refitted to
         those left. With fewer than five epochs of a class there are only the spline's virtual

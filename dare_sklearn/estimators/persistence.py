@@ -138,7 +138,8 @@ def _virtual(saved: dict[str, Any]) -> dict[str, Any]:
     _check(n <= _MOST_VIRTUAL and len(readings) <= _MOST_VIRTUAL)
     _check(all(type(row) is int and 0 <= row < len(ELECTRODES) for row in targets))
     for kind, i, j in readings:
-        _check(kind in ("tokens", "power") and type(i) is type(j) is int and 0 <= i < j <= n)
+        _check(kind in ("tokens", "power", "evoked"))
+        _check(type(i) is type(j) is int and 0 <= i < j <= n)
     return {"targets": targets, "readings": readings}
 
 

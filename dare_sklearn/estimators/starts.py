@@ -10,6 +10,7 @@ import torch
 from scipy.optimize import nnls
 
 from ..base.reading import KernelRidge, calibrate, make_folds, scaling, solve, some_of
+from ..modules.filters import principal_filters
 from ..modules.networks import Encoder
 from ..modules.probe import VirtualProbe
 from ..signals.covariance import csp_filters, mean_covariance, xdawn_filters
@@ -23,7 +24,10 @@ MANY_EPOCHS, N_FOLDS_OF_MANY = 300, 3  # of more epochs, two thirds fit filters 
 PENALTIES = tuple(10.0 ** np.arange(-2, 3.25, 0.5))
 N_CHOICE = 1000  # epochs that readings are weighed on at most
 BLOCK = 256  # epochs that are read at once
-READS = {"csp": ("power", "tokens"), "xdawn": ("tokens",), "spline": ("tokens", "power")}
+READS = {
+    "csp": ("power", "tokens"), "xdawn": ("tokens", "evoked"),
+    "spline": ("tokens", "power", "evoked"),
+}  # fmt: skip
 
 
 def make_probe(
@@ -45,6 +49,9 @@ def make_probe(
     probe = VirtualProbe(encoder, filters.shape[1], *shape)
     with torch.no_grad():
         probe.spatial.weight.copy_(torch.from_numpy(filters)[:, :, None])
+        if "evoked" in {kind for kind, *_ in readings}:
+            principal, strengths = principal_filters(encoder)
+            probe.filters[: len(principal)] = strengths * principal
     return probe.eval()
 
 
@@ -163,19 +170,22 @@ def _weigh(
 
 @torch.inference_mode()
 def _read(probe: VirtualProbe, x: np.ndarray) -> list[np.ndarray]:
-    """Every reading of a probe, ``(n_epochs, n_features)``."""
+    """Every reading of a probe; see `VirtualProbe.read`."""
     blocks = [probe.read(torch.from_numpy(x[i : i + BLOCK])) for i in range(0, len(x), BLOCK)]
     return [torch.cat(parts).numpy() for parts in zip(*blocks, strict=True)]
 
 
-def _scaled(features: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    return (features - mean.astype(np.float32)) * scale.astype(np.float32)
+def _scaled(x: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Features whose kernel has a mean diagonal of 1; their means, and the factors."""
+    together = x.shape[2] if x.ndim == 3 else 1
+    x = x.reshape(len(x), -1)
+    mean, scale = scaling(x, weight, together)
+    return (x - mean.astype(np.float32)) * scale.astype(np.float32), mean, scale
 
 
 def _kernels(features: list[np.ndarray], weight: np.ndarray) -> list[np.ndarray]:
     """Linear kernels of mean diagonal 1."""
-    scales = [scaling(x, weight) for x in features]
-    scaled = (_scaled(x, *its) for x, its in zip(features, scales, strict=True))
+    scaled = (_scaled(x, weight)[0] for x in features)
     return [(z @ z.T).astype(np.float64) for z in scaled]
 
 
@@ -185,8 +195,7 @@ def _solve_head(probe, features, goal, weight, shares, slope, offset) -> None:
     means, deviations, maps = [], [], []
     bias = np.zeros(goal.shape[1])
     for x, row in zip(features, shares, strict=True):
-        mean, scale = scaling(x, weight)
-        z = _scaled(x, mean, scale)
+        z, mean, scale = _scaled(x, weight)
         dual = np.zeros(goal.shape)
         kernel = z @ z.T
         for share, penalty in zip(row, PENALTIES, strict=True):

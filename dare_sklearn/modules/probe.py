@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .filters import N_PRINCIPAL, filter_patches
 from .networks import Encoder
 
 STRIDE = 16  # samples between the patches whose power is read
@@ -190,8 +191,8 @@ class VirtualProbe(nn.Module):
 
     Parameters: the `encoder`, owned by the probe and in evaluation mode; `n_chans` recorded
     channels; `targets`, the row of each virtual electrode in the encoder's table; `readings`, what
-    the map reads: "tokens" or "power" of the virtual electrodes from the second number up to the
-    third.
+    the map reads: "tokens", "power" or "evoked" (`filters` at every patch) of the virtual
+    electrodes from the second number up to the third.
     """
 
     targets: Tensor
@@ -210,14 +211,19 @@ class VirtualProbe(nn.Module):
         self.encoder = encoder.requires_grad_(False).eval()
         self.readings = [tuple(reading) for reading in readings]
         self.n_patches = n_patches
-        dim = encoder.config.embed_dim
-        width = {"tokens": n_patches * encoder.config.embed_num * dim, "power": dim}
+        dim, patch_size = encoder.config.embed_dim, encoder.config.patch_size
+        width = {
+            "tokens": n_patches * encoder.config.embed_num * dim, "power": dim,
+            "evoked": n_patches * N_PRINCIPAL,
+        }  # fmt: skip
         n_features = sum(width[kind] * (stop - start) for kind, start, stop in self.readings)
         self.spatial = nn.Conv1d(n_chans, len(targets), 1, bias=False)
         self.norm = nn.BatchNorm1d(n_features, affine=False)
         self.head = nn.Linear(n_features, n_outputs)
         self.register_buffer("targets", torch.as_tensor(targets, dtype=torch.long))
         self.register_buffer("covariance", torch.eye(n_chans))  # of the channels, in training
+        if any(kind == "evoked" for kind, *_ in self.readings):
+            self.register_buffer("filters", torch.zeros(N_PRINCIPAL, patch_size))
 
     def spec(self) -> dict[str, Any]:
         """Plain arguments that make a probe of the same shape."""
@@ -236,17 +242,23 @@ class VirtualProbe(nn.Module):
         return self
 
     def read(self, x: Tensor) -> list[Tensor]:
-        """Features of each reading, ``(n_epochs, n_features)``, of microvolts."""
+        """Features of each reading of microvolts, ``(n_epochs, n_features)``.
+
+        Of "evoked" ``(n_epochs, n_electrodes, n_features)``: those of an electrode have one scale.
+        """
         x = self.spatial(self.encoder.normalize(x))  # (B, V, T)
         read = {"tokens": self.encoder.forward_electrodes(x, self.targets)}  # (B, V, N, E, D)
         if any(kind == "power" for kind, *_ in self.readings):
             windows = self.encoder.filter_bank(x, STRIDE)  # (B, V, W, D)
             read["power"] = torch.log(windows.var(dim=2, correction=0) + TINY)
-        return [read[kind][:, start:stop].flatten(1) for kind, start, stop in self.readings]
+        if "filters" in self._buffers:
+            read["evoked"] = filter_patches(x, self.filters)
+        parts = ((kind, read[kind][:, start:stop]) for kind, start, stop in self.readings)
+        return [part if kind == "evoked" else part.flatten(1) for kind, part in parts]
 
     def forward(self, x: Tensor) -> Tensor:
         """Scores ``(n_epochs, n_outputs)`` of ``(n_epochs, n_chans, n_times)`` in microvolts."""
-        return self.head(self.norm(torch.cat(self.read(x), dim=1)))
+        return self.head(self.norm(torch.cat([part.flatten(1) for part in self.read(x)], dim=1)))
 
     @torch.no_grad()
     def refit_to(self, left: Sequence[int]) -> None:

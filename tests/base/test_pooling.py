@@ -13,14 +13,13 @@ from dare_sklearn.base.pooling import (
     Reading,
     TokenTangentSpace,
     pool,
-    principal_filters,
     read_bands,
-    read_evoked,
     read_power,
     read_tokens,
     token_covariances,
 )
 from dare_sklearn.modules.config import DAREConfig
+from dare_sklearn.modules.filters import principal_filters
 
 CONFIG = DAREConfig(2, 32, (3, 1, 1), 4)
 NAMES = ["CZ", "PZ", "O1"]
@@ -172,33 +171,6 @@ def test_bands_are_covariances_of_filtered_signals(encoder):
         expected = Covariances("oas").transform((windows @ filters[band]).astype(np.float64))
         expected = expected[:, *np.tril_indices(3)]
         np.testing.assert_allclose(got[:, band], expected, rtol=1e-3, atol=1e-4)
-
-
-def test_principal_filters_are_bands_of_variance_one(encoder):
-    """For pink noise, as they are meant, and apart from each other."""
-    rng = np.random.default_rng(0)
-    frequencies = np.fft.rfftfreq(2**18, 1 / 256)
-    inside = (frequencies >= 0.5) & (frequencies <= 45)
-    amplitude = np.where(inside, np.maximum(frequencies, 0.5) ** -0.5, 0)
-    noise = np.fft.irfft(amplitude * np.exp(2j * np.pi * rng.random(len(frequencies))))
-    windows = np.lib.stride_tricks.sliding_window_view(noise / noise.std(), 64)[::7]
-    filters, strengths = (part.numpy() for part in principal_filters(encoder))
-    out = windows @ filters.T
-    np.testing.assert_allclose(np.cov(out.T), np.eye(out.shape[1]), atol=0.1)
-    # each is as strong as the waveform that least squares finds with it
-    patterns = np.linalg.lstsq(out, windows, rcond=None)[0]
-    np.testing.assert_allclose(
-        np.linalg.norm(patterns, axis=1), strengths[:, 0], rtol=0.05, atol=0.05
-    )
-
-
-def test_evoked_is_the_signal_at_every_patch(encoder):
-    filters, strengths = principal_filters(encoder)
-    x = np.random.default_rng(0).standard_normal((2, 3, 200)).astype(np.float32)
-    got = read_evoked(filters, strengths, torch.from_numpy(x)).reshape(2, 3, len(filters), 3)
-    patches = x[..., :192].reshape(2, 3, 3, 64)
-    expected = patches @ (strengths * filters).numpy().T
-    np.testing.assert_allclose(got, expected.swapaxes(2, 3), atol=1e-4)
 
 
 def test_band_space():

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
 from dare_sklearn.modules.config import SIZES, DAREConfig, get_config
+from dare_sklearn.modules.filters import filter_patches, principal_filters
 from dare_sklearn.modules.networks import Encoder, init_weights
 from dare_sklearn.modules.probe import (
     ConvLinearProbe,
     LinearHead,
     SpatialAdapter,
     TemporalAdapter,
+    VirtualProbe,
     project_max_norm,
 )
 from dare_sklearn.pretraining.objective import PretrainingModel
@@ -90,6 +93,52 @@ def test_normalisation_is_part_of_the_encoder():
     normal = encoder.normalize(x)
     assert normal.mean(-1).abs().max() < 1e-4
     torch.testing.assert_close(normal.std(-1), x.std(-1) / 20)
+
+
+def test_principal_filters_are_bands_of_variance_one(encoder):
+    """For pink noise, as they are meant, and apart from each other."""
+    rng = np.random.default_rng(0)
+    frequencies = np.fft.rfftfreq(2**18, 1 / 256)
+    inside = (frequencies >= 0.5) & (frequencies <= 45)
+    amplitude = np.where(inside, np.maximum(frequencies, 0.5) ** -0.5, 0)
+    noise = np.fft.irfft(amplitude * np.exp(2j * np.pi * rng.random(len(frequencies))))
+    windows = np.lib.stride_tricks.sliding_window_view(noise / noise.std(), 64)[::7]
+    filters, strengths = (part.numpy() for part in principal_filters(encoder))
+    out = windows @ filters.T
+    np.testing.assert_allclose(np.cov(out.T), np.eye(out.shape[1]), atol=0.1)
+    # each is as strong as the waveform that least squares finds with it
+    patterns = np.linalg.lstsq(out, windows, rcond=None)[0]
+    np.testing.assert_allclose(
+        np.linalg.norm(patterns, axis=1), strengths[:, 0], rtol=0.05, atol=0.05
+    )
+
+
+def test_filter_patches_is_the_signal_at_every_patch(encoder):
+    filters, strengths = principal_filters(encoder)
+    x = np.random.default_rng(0).standard_normal((2, 3, 200)).astype(np.float32)
+    got = filter_patches(torch.from_numpy(x), strengths * filters).reshape(2, 3, -1, 3)
+    patches = x[..., :192].reshape(2, 3, 3, 64)
+    expected = patches @ (strengths * filters).numpy().T
+    np.testing.assert_allclose(got, expected.swapaxes(2, 3), atol=1e-4)
+
+
+def test_virtual_probe_reads_its_electrodes_apart(encoder):
+    readings = [("tokens", 0, 1), ("evoked", 1, 3), ("power", 0, 3)]
+    probe = VirtualProbe(encoder, 4, [3, 5, 7], readings, n_patches=2, n_outputs=2)
+    x = torch.randn(5, 4, 128)
+    tokens, evoked, power = probe.read(x)
+    virtual = probe.spatial(encoder.normalize(x))
+    alone = encoder(virtual[:, :1], torch.tensor([3]))
+    torch.testing.assert_close(tokens, alone.flatten(1), rtol=1e-4, atol=1e-5)
+    assert evoked.shape == (5, 2, 2 * 16) and not evoked.any()  # filters come with the start
+    probe.filters.normal_()
+    tokens, evoked, power = probe.read(x)
+    torch.testing.assert_close(evoked, filter_patches(virtual[:, 1:], probe.filters))
+    assert power.shape == (5, 3 * 32)
+    out = probe.head(probe.norm(torch.cat([tokens, evoked.flatten(1), power], dim=1)))
+    torch.testing.assert_close(probe(x), out)
+    without = VirtualProbe(encoder, 4, [3], [("tokens", 0, 1)], n_patches=2, n_outputs=2)
+    assert "filters" not in without.state_dict()  # as in probes that were saved before
 
 
 def test_max_norm():
