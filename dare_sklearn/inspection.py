@@ -158,7 +158,12 @@ def gradient_relevance(estimator: Any, X: Any, *, target: Any = None) -> Bunch:
     True
     """
     data, put_back = _take_data(X, "gradient_relevance")
-    read = estimator.predict if is_regressor(estimator) else _decision_function(estimator)
+    read = getattr(estimator, "predict" if is_regressor(estimator) else "decision_function", None)
+    if read is None:
+        raise TypeError(
+            "gradient_relevance explains the decision_function of a classifier, or what a "
+            f"regressor predicts: {type(estimator).__name__} has neither."
+        )
     ch_names = getattr(X, "ch_names", None)
     if isinstance(estimator, ProbeEstimator) and hasattr(estimator, "module_"):
         relevance, ch_names = _by_torch(estimator, X, target)
@@ -191,15 +196,6 @@ def _take_data(X: Any, asking: str) -> tuple[np.ndarray, Callable[[np.ndarray], 
         f"{asking} takes mne.Epochs or an array (n_epochs, n_chans, n_times), got a "
         f"{type(X).__name__}{shape}."
     )
-
-
-def _decision_function(estimator: Any) -> Callable[[Any], np.ndarray]:
-    if not hasattr(estimator, "decision_function"):
-        raise TypeError(
-            "gradient_relevance explains the decision_function of a classifier, or what a "
-            f"regressor predicts: {type(estimator).__name__} has neither."
-        )
-    return estimator.decision_function
 
 
 def _chosen(estimator: Any, scores: np.ndarray, target: Any) -> np.ndarray:

@@ -76,7 +76,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         except Exception as error:
             if args.debug:
                 raise
-            say(_explain(error))
+            text = " ".join(str(error).split()) or type(error).__name__
+            if not isinstance(error, ValueError | TypeError | OSError | ImportError | RuntimeError):
+                text = f"{type(error).__name__}: {text}. Run again with --debug for the traceback."
+            say(f"error: {text}")
             return USAGE if isinstance(error, UsageError | FileNotFoundError) else FAILURE
         finally:
             args.warnings.finish()
@@ -95,11 +98,3 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     args.given = {word.split("=")[0] for word in argv if word.startswith("--")}
     args.command_line = shlex.join(["dare-sklearn", *argv])
     return args
-
-
-def _explain(error: Exception) -> str:
-    """One message; an unexpected error says how to learn more."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    if isinstance(error, ValueError | TypeError | OSError | ImportError | RuntimeError):
-        return f"error: {text}"
-    return f"error: {type(error).__name__}: {text}. Run again with --debug for the traceback."

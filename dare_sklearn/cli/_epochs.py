@@ -54,7 +54,9 @@ def from_files(args: Any) -> Data:
         keep = [i for i, label in enumerate(ours) if label in (args.classes or ours)]
         values.append(epochs.get_data(item=keep, copy=False, verbose="error"))
         if (np.diff(epochs.events[:, 0]) != 1).any():  # else EpochsArray just numbered them
-            near += _count_overlapping(epochs[keep])
+            length = len(epochs.times) / epochs.info["sfreq"]
+            close = np.diff(np.sort(event_seconds(epochs[keep]))) < length - 1e-6
+            near += int((np.r_[close, False] | np.r_[False, close]).sum())
         labels += [ours[i] for i in keep]
         groups += [people[i] for i in keep]
     joined = np.concatenate(values)
@@ -166,10 +168,3 @@ def _check_labels(y: np.ndarray, args: Any) -> None:
             f"--label {args.label}: {len(counts)} labels for {len(y)} epochs, {rare!r} "
             f"{counts[rare]} time(s): too few to learn from. --classes chooses labels."
         )
-
-
-def _count_overlapping(epochs: Any) -> int:
-    """Epochs that share samples with the one before or after them in the recording."""
-    length = len(epochs.times) / epochs.info["sfreq"]
-    near = np.diff(np.sort(event_seconds(epochs))) < length - 1e-6
-    return int((np.r_[near, False] | np.r_[False, near]).sum())

@@ -93,11 +93,20 @@ def run(args: argparse.Namespace) -> int:
     import mne
     import sklearn
 
+    from ._epochs import from_files, simulated
+
     found = SimpleNamespace(scores=[], curve=[], lost=[], facts={}, failures=[])
     # groups reach the folds by which readings are weighed; MOABB has its own way
     routing = sklearn.config_context(enable_metadata_routing=not args.moabb)
     with mne.use_log_level("error"), routing:
-        (_of_moabb if args.moabb else _of_epochs)(args, names, found)
+        if args.moabb:
+            _of_moabb(args, names, found)
+        else:
+            for data in [from_files(args)] if args.files else simulated():
+                found.facts[f"data: {data.name}"] = [data.facts(), *data.notes]
+                for note in data.notes:
+                    say(f"note: {note}")
+                _score(data, args, names, found)
     return _write(args, names, found)
 
 
@@ -159,17 +168,6 @@ def _of_moabb(args: argparse.Namespace, names: list[str], found: Any) -> None:
         found.facts[f"data: {name}"] = f"{table['subject'].nunique()} people, {table.attrs['how']}"
     if not found.scores:
         raise ValueError(f"Nothing could be scored. {found.failures[0]}")
-
-
-def _of_epochs(args: argparse.Namespace, names: list[str], found: Any) -> None:
-    """Scores and curves of files or simulated epochs."""
-    from ._epochs import from_files, simulated
-
-    for data in [from_files(args)] if args.files else simulated():
-        found.facts[f"data: {data.name}"] = [data.facts(), *data.notes]
-        for note in data.notes:
-            say(f"note: {note}")
-        _score(data, args, names, found)
 
 
 def _score(data: Any, args: Any, names: list[str], found: Any) -> None:

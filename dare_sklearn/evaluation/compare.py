@@ -18,15 +18,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from tqdm.auto import tqdm
 
 from ..training.checkpoint import plain
-from ._identity import (
-    Finished,
-    code_of,
-    describe,
-    digest,
-    digest_each,
-    digest_signals,
-    versions,
-)
+from ._identity import Finished, code_of, describe, digest, digest_each, digest_signals, versions
 from .cells import Data, Fold, n_rows, run_cell
 
 WHICH = ("dataset", "pipeline", "fold", "subject", "n_subjects", "n_train", "n_test")

@@ -146,9 +146,16 @@ def _dataset(table: pd.DataFrame, verdicts: pd.DataFrame, extra: dict[str, Any])
     by_metric = {m: part.set_index("pipeline") for m, part in summary.groupby("metric", sort=False)}
     order = by_metric[main].sort_values("mean", ascending=False)
     beside = [name for name in _BESIDE if name in summary and summary[name].notna().any()]
+    one = table[table["pipeline"] == table["pipeline"].iloc[0]]
+    ends = ((one[name].min(), one[name].max()) for name in ("n_train", "n_test"))
+    sizes = [f"{low:,}" if low == high else f"{low:,} to {high:,}" for low, high in ends]
+    who = ""
+    if summary["unit"].iloc[0] == "subject":
+        who = f" Each of {summary['n'].iloc[0]} subjects is tested separately."
     return {
         "name": table["dataset"].iloc[0],
-        "facts": _facts(table, summary),
+        "facts": f"{one['fold'].nunique()} folds, each with {sizes[0]} training and {sizes[1]} "
+        f"test epochs.{who} {table['pipeline'].nunique()} pipelines.",
         "summary": summary,
         "metrics": [
             {"words": spelled(m), "chance": by_metric[m]["chance"].notna().any()} for m in metrics
@@ -161,19 +168,6 @@ def _dataset(table: pd.DataFrame, verdicts: pd.DataFrame, extra: dict[str, Any])
         "figures": [_drawn(*f) for f in _figures(table, main, summary, pairs, verdicts, extra)],
         "pairs": pd.concat(pairs) if pairs else pd.DataFrame(),
     }
-
-
-def _facts(table: pd.DataFrame, summary: pd.DataFrame) -> str:
-    one = table[table["pipeline"] == table["pipeline"].iloc[0]]
-    ends = ((one[name].min(), one[name].max()) for name in ("n_train", "n_test"))
-    sizes = [f"{low:,}" if low == high else f"{low:,} to {high:,}" for low, high in ends]
-    who = ""
-    if summary["unit"].iloc[0] == "subject":
-        who = f" Each of {summary['n'].iloc[0]} subjects is tested separately."
-    return (
-        f"{one['fold'].nunique()} folds, each with {sizes[0]} training and {sizes[1]} test epochs."
-        f"{who} {table['pipeline'].nunique()} pipelines."
-    )
 
 
 def _figures(

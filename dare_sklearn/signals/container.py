@@ -210,10 +210,7 @@ def read_whole(recording: LazyRecording, *, quartiles: bool = False) -> Contents
 
 
 def cut_windows(
-    data: np.ndarray,
-    length: int,
-    bad: Sequence[tuple[float, float]] = (),
-    sfreq: float = 1.0,
+    data: np.ndarray, length: int, bad: Sequence[tuple[float, float]] = (), sfreq: float = 1.0
 ) -> tuple[list[np.ndarray], int]:
     """Cut epochs ``(n_epochs, n_chans, n_times)`` into windows of `length` that cover all of them.
 

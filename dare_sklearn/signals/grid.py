@@ -124,8 +124,11 @@ def plan_channels(
             f"{_about_pairs(lost)} Set a montage on the MNE object, name channels by electrodes of "
             f"the 10-10 system, or {drop}."
         )
-    moved, spare = {}, {}
-    for name, target in _nearest(strangers, source).items():  # closest first
+    template, moved, spare = template_positions(), {}, {}
+    table = directions([template[name] for name in ELECTRODES])
+    cosine = directions([source[name] for name in strangers]) @ table.T
+    for i in np.argsort(-cosine.max(axis=1), kind="stable"):  # closest first
+        name, target = strangers[i], ELECTRODES[cosine[i].argmax()]
         free = target not in known and target not in moved.values()
         (moved if free else spare)[name] = target
     parts = []
@@ -150,12 +153,3 @@ def _about_pairs(names: Sequence[str]) -> str:
         "electrode against another, which no row of the encoder stands for: "
         "adaptation='conv-linear' of DAREClassifier and DARERegressor takes pairs as recorded."
     )
-
-
-def _nearest(strangers: Sequence[str], source: Mapping[str, np.ndarray]) -> dict[str, str]:
-    """The table's electrode nearest to each stranger, the closest pair first."""
-    template = template_positions()
-    table = directions([template[name] for name in ELECTRODES])
-    cosine = directions([source[name] for name in strangers]) @ table.T
-    by_distance = np.argsort(-cosine.max(axis=1), kind="stable")
-    return {strangers[i]: ELECTRODES[cosine[i].argmax()] for i in by_distance}

@@ -171,7 +171,14 @@ def _read_part(source: Signals, given: Defaults, summary_of: Callable[[Any], Sum
         raise SignalError(
             f"sfreq must be from {low:g} to {high:g} Hz, got {source.sfreq!r}: pass Hz, not kHz."
         )
-    source = _without_other_sensors(source)
+    others = not_eeg(source.ch_names or ())  # triggers, eyes, muscles or the like
+    if others:
+        kept = [name for name in source.ch_names if name not in others]
+        if not kept:
+            raise SignalError(
+                f"X has no EEG channel: {', '.join(others)} are not EEG, by their names."
+            )
+        source = replace(source.reorder(kept), ignored=(*source.ignored, *others))
     _check_agreement(source, wanted, sfreq)
     data, names = source.data, source.ch_names
     if source.lazy:
@@ -201,17 +208,6 @@ def _read_part(source: Signals, given: Defaults, summary_of: Callable[[Any], Sum
     if wanted is not None and names is not None:  # the order that the parameter gives
         signals = signals.reorder([name for name in wanted if name in names])
     return signals
-
-
-def _without_other_sensors(source: Signals) -> Signals:
-    """Without the channels whose names say that they are triggers, eyes, muscles or the like."""
-    others = not_eeg(source.ch_names or ())
-    if not others:
-        return source
-    if len(others) == len(source.ch_names):
-        raise SignalError(f"X has no EEG channel: {', '.join(others)} are not EEG, by their names.")
-    kept = source.reorder([name for name in source.ch_names if name not in others])
-    return replace(kept, ignored=(*source.ignored, *others))
 
 
 def _check_agreement(source: Signals, wanted: Sequence[str] | None, sfreq: float | None) -> None:
@@ -359,7 +355,9 @@ def _from_array(X: Any, targets: np.ndarray | None, defaults: Defaults) -> Signa
             "per channel, in order."
         )
     names = None if ch_names is None else canonical_names(ch_names)
-    if _is_mapped(X):
+    while not isinstance(X, np.memmap | None):  # also below views of it
+        X = getattr(X, "base", None)
+    if X is not None:
         values = LazyEpochs((values.__getitem__,), values.shape[:1], *values.shape[1:])
     return Signals(values, names, sfreq, y=targets)
 
@@ -392,15 +390,6 @@ def _checked(X: Any) -> np.ndarray:
             f"cannot read X as signals (dtype {values.dtype}): convert it to numbers."
         )
     return values.astype(np.float32) if values.dtype == bool else values
-
-
-def _is_mapped(X: Any) -> bool:
-    """Whether an array lies in a file (`numpy.memmap`), also below views of it."""
-    while X is not None:
-        if isinstance(X, np.memmap):
-            return True
-        X = getattr(X, "base", None)
-    return False
 
 
 def _refuse_table_of_samples(X: Any) -> None:

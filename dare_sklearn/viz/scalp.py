@@ -390,14 +390,11 @@ def place_electrodes(ch_names: Sequence[str], own: Mapping[str, np.ndarray]) -> 
     return away[:, :2] * (polar / np.maximum(radius, 1e-12))[:, None]
 
 
-@lru_cache(maxsize=1)
-def _spellings() -> dict[str, str]:
-    return {name.upper(): name for name in template_montage().ch_names}
-
-
+@lru_cache(maxsize=1_000)
 def spelled_electrode(name: str) -> str:
     """The usual spelling of an electrode: "FPZ" becomes "Fpz"; others as they are."""
-    return _spellings().get(str(name).upper(), str(name))
+    names = template_montage().ch_names
+    return next((known for known in names if known.upper() == name.upper()), name)
 
 
 def draw_map(

@@ -64,7 +64,10 @@ def read_lightning(path: str | Path) -> tuple[DAREConfig, dict[str, Tensor]]:
     ValueError says what is wrong with the file.
     """
     state = read_state_dict(path)
-    tensors = {_rename(name): tensor for name, tensor in state.items()}
+    tensors = {}
+    for name, tensor in state.items():
+        found = (re.subn(pattern, ours, name) for pattern, ours in _RENAMES)
+        tensors[next((renamed for renamed, n_found in found if n_found), name)] = tensor
     if len(tensors) < len(state):
         raise ValueError(f"{str(path)!r} holds two tensors of one name.")
     temperature = tensors.pop("loss_mc.temperature", torch.tensor(TEMPERATURE)).flatten()
@@ -79,11 +82,6 @@ def read_lightning(path: str | Path) -> tuple[DAREConfig, dict[str, Tensor]]:
         if name in tensors and tensors[name].ndim == 4:  # a convolution over (1, P) there
             tensors[name] = tensors[name].flatten(1)  # (D, 1, 1, P) -> (D, P)
     return _infer_config(tensors, str(path)), tensors
-
-
-def _rename(name: str) -> str:
-    found = (re.subn(pattern, replacement, name) for pattern, replacement in _RENAMES)
-    return next((renamed for renamed, n_found in found if n_found), name)
 
 
 def _infer_config(tensors: dict[str, Tensor], path: str) -> DAREConfig:
@@ -112,24 +110,21 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
             raise ValueError("it is larger than any model of this library")
         with zipfile.ZipFile(path) as archive:
             clean = _checked(archive, n_bytes)
-        return _tensors(torch.load(clean, map_location="cpu", weights_only=True), n_bytes)
+        content = torch.load(clean, map_location="cpu", weights_only=True)
+        state = content.get("state_dict") if isinstance(content, dict) else None
+        # an attribute in the file may hide the method of the dictionary
+        tensors = dict(dict.items(state)) if isinstance(state, dict) else {0: None}
+        if not all(type(k) is str and isinstance(v, Tensor) for k, v in tensors.items()):
+            raise ValueError("it has no 'state_dict' of tensors")
+        if sum(tensor.numel() * tensor.element_size() for tensor in tensors.values()) > n_bytes:
+            raise ValueError("its tensors are larger than the file")  # a stride of zero
+        return tensors
     # whatever zipfile, torch or the machine says of a hostile file
     except Exception as error:
         raise ValueError(
             f"{str(path)!r} is not a checkpoint of tensors and plain containers "
             f"({shorten(error)}); nothing in it was run."
         ) from None
-
-
-def _tensors(content: Any, n_bytes: int) -> dict[str, Tensor]:
-    state = content.get("state_dict") if isinstance(content, dict) else None
-    # an attribute in the file may hide the method of the dictionary
-    tensors = dict(dict.items(state)) if isinstance(state, dict) else {0: None}
-    if not all(type(k) is str and isinstance(v, Tensor) for k, v in tensors.items()):
-        raise ValueError("it has no 'state_dict' of tensors")
-    if sum(tensor.numel() * tensor.element_size() for tensor in tensors.values()) > n_bytes:
-        raise ValueError("its tensors are larger than the file")  # a stride of zero
-    return tensors
 
 
 def _checked(archive: zipfile.ZipFile, n_bytes: int) -> io.BytesIO:

@@ -44,8 +44,7 @@ def test_curve_draws_the_table(look):
 
 
 @pytest.mark.parametrize(
-    "metrics, words",
-    [(["roc_auc"], "area under the ROC curve"), (["accuracy", "roc_auc"], "mean")],
+    "metrics, words", [(["roc_auc"], "area under the ROC curve"), (["accuracy", "roc_auc"], "mean")]
 )
 def test_curve_of_means_has_the_name_of_a_single_metric(metrics, words):
     table = pd.DataFrame({"n": range(len(metrics)), "mean": 0.5, "metric": metrics})
