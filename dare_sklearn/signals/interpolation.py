@@ -27,6 +27,7 @@ MOST_OFF = 0.055
 # If nothing may be interpolated, one that is as near as this stands for the electrode of its name.
 MOST_WRONG = 0.25
 NEAR = 0.025
+COIL_BIPOLAR = 5  # MNE's FIFFV_COIL_EEG_BIPOLAR, the type of what set_bipolar_reference makes
 
 
 def template_montage() -> Any:
@@ -48,13 +49,17 @@ def template_positions() -> dict[str, np.ndarray]:
 
 
 def info_positions(chs: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
-    """Positions in ``info["chs"]``, by canonical name; channels without one are missing."""
+    """Positions in ``info["chs"]``, by canonical name; channels without one are missing.
+
+    Bipolar channels have none: MNE puts them where the first of the two electrodes is.
+    """
     located = {}
     for ch in chs:
-        loc = ch.get("loc")
+        name, loc = electrode_name(ch["ch_name"]), ch.get("loc")
         xyz = np.array([] if loc is None else loc, dtype=float)[:3]
-        if xyz.size == 3 and np.isfinite(xyz).all() and xyz.any():
-            located[electrode_name(ch["ch_name"])] = xyz
+        bipolar = is_pair(name) or ch.get("coil_type") == COIL_BIPOLAR
+        if xyz.size == 3 and np.isfinite(xyz).all() and xyz.any() and not bipolar:
+            located[name] = xyz
     return located
 
 

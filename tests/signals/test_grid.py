@@ -45,6 +45,16 @@ def test_a_stranger_never_takes_a_recorded_electrodes_name():
     np.testing.assert_array_equal(matrix, [[0, 1, 0], [0, 0, 1]])
 
 
+def test_bipolar_pairs_have_no_place():
+    """MNE puts the difference of two electrodes where the first one is."""
+    info = mne.create_info(["C3", "Cz", "Fz", "Pz"], 256.0, "eeg")
+    raw = mne.io.RawArray(np.random.default_rng(0).normal(size=(4, 256)) * 1e-5, info)
+    raw.set_montage("colin27_1020")
+    for ch_name in (None, ["left"]):
+        pair = mne.set_bipolar_reference(raw, ["C3"], ["Cz"], ch_name, verbose="error")
+        assert set(info_positions(pair.info["chs"])) == {"FZ", "PZ"}
+
+
 def test_two_strangers_do_not_share_an_electrode():
     with pytest.warns(UserWarning, match="does not know are interpolated: PO1 -> POZ"):
         names, _ = plan_channels(["PO1", "POO1", "CZ", "FZ"])
