@@ -108,7 +108,10 @@ class SignalInputMixin:
         if not reset:
             self._validate_params()  # they may have been set since
             self._check_table(X, reset=False)
-        cache = self._open_cache()
+        cache, like = self._open_cache(), None
+        if not reset:
+            positions = vars(self).get("_positions", {})  # a folder holds none
+            like = Layout(self.ch_names_in_, self.sfreq_in_, self.unit_, positions)
         with self._asking():
             signals = read_signals(
                 X,
@@ -116,7 +119,7 @@ class SignalInputMixin:
                 sfreq=self.sfreq,
                 unit=self.unit,
                 summary_of=summarize if cache is None else cache.summarize,
-                like=None if reset else Layout(self.ch_names_in_, self.sfreq_in_, self.unit_),
+                like=like,
             )
             if not reset:
                 return self._to_fitted_layout(signals)
@@ -161,7 +164,7 @@ class SignalInputMixin:
                 "electrode name per channel (or mne.Epochs, which carry them)."
             )
         self.ch_names_in_ = None if signals.ch_names is None else list(signals.ch_names)
-        self.sfreq_in_, self.unit_ = signals.sfreq, signals.unit
+        self.sfreq_in_, self.unit_, self._positions = signals.sfreq, signals.unit, signals.positions
         _, self.n_chans_in_, self.n_times_in_ = signals.data.shape
         self.ignored_ch_names_ = list(signals.ignored)
         self._amplitude = signals.typical

@@ -50,7 +50,8 @@ def by_layout(objects: list) -> list[list]:
         names = info["ch_names"]
         # get_channel_types looks up its `picks` anew, for every epoch that scikit-learn has cut out
         types = tuple(mne.channel_type(info, i) for i in range(len(names)))
-        return tuple(names), types, frozenset(info["bads"]), info["sfreq"], len(obj.times)
+        applied = tuple(proj["active"] for proj in info["projs"])
+        return tuple(names), types, frozenset(info["bads"]), info["sfreq"], len(obj.times), applied
 
     return [list(run) for _, run in groupby(objects, key=layout)]
 
@@ -101,15 +102,8 @@ def _tell_moved(objects: list) -> None:
 
 
 def tell_differences(objects: list) -> None:
-    """Warn of epochs that begin at different times, or of which some lack their projections."""
-    objects = [obj for obj in objects if is_epochs(obj)]
-    active = [[p["active"] for p in epochs.info["projs"]] for epochs in objects]
-    if len({all(its) for its in active if its}) > 1:
-        tell(
-            "projectors (of an average reference, say) are applied to some epochs of X and not to "
-            "others: call apply_proj() on all of them."
-        )
-    begins = sorted({round(epochs.tmin, 6) for epochs in objects})
+    """Warn of epochs that begin at different times."""
+    begins = sorted({round(epochs.tmin, 6) for epochs in objects if is_epochs(epochs)})
     if len(begins) > 1:
         tell(
             f"the epochs of X begin at different times ({listed(begins, 4)} s), and are read as if "
@@ -151,8 +145,14 @@ def from_raw(raw: Any, what: str = "MNE object", hint: str = "") -> Signals:
 
 
 def describe(info: Any, picks: np.ndarray) -> dict[str, Any]:
-    """Names, rate and positions of the picked channels."""
+    """Names, rate and positions of the picked channels; warns of projectors they still lack."""
     names = [info["ch_names"][i] for i in picks]
+    pending = [proj for proj in info["projs"] if not proj["active"]]
+    if lacking := [p["desc"] for p in pending if set(names) & set(p["data"]["col_names"])]:
+        tell(
+            f"the projectors {lacking} of X are not applied, and it is read without: call "
+            "apply_proj() on X, if they should be."
+        )
     return {
         "ch_names": tuple(names),
         "sfreq": info["sfreq"],

@@ -179,6 +179,8 @@ def _read_part(source: Signals, given: Defaults, summary_of: Callable[[Any], Sum
                 f"X has no EEG channel: {', '.join(others)} are not EEG, by their names."
             )
         source = replace(source.reorder(kept), ignored=(*source.ignored, *others))
+    if like is not None and not source.positions:
+        source = replace(source, positions=like.positions)
     _check_agreement(source, wanted, sfreq)
     data, names = source.data, source.ch_names
     if source.lazy:
@@ -240,6 +242,7 @@ class Layout(NamedTuple):
     ch_names: Sequence[str] | None
     sfreq: float
     unit: str
+    positions: dict[str, np.ndarray]
 
 
 class Defaults(NamedTuple):

@@ -1,5 +1,6 @@
 """Every input type becomes the same float32 microvolts, or one clear error."""
 
+import pickle
 import warnings
 
 import mne
@@ -279,10 +280,27 @@ def test_epochs_that_begin_at_different_times_are_reported(epochs):
     with pytest.warns(UserWarning, match=r"begin at different times \(0.0, 0.5 s\)"):
         assert read([epochs, later], **own).n_epochs == 10
     DAREPretrainer(max_epochs=0, window_s=0.5).fit([epochs, later])  # which times say nothing to
+
+
+def test_projectors_that_are_not_applied_are_reported(epochs):
+    own = {"ch_names": None, "sfreq": None, "unit": "auto"}
     pending = epochs.copy().set_eeg_reference(projection=True)
-    assert read([epochs, pending], **own).n_epochs == 10
-    with pytest.warns(UserWarning, match="applied to some epochs of X and not to others"):
-        read([pending, pending.copy().apply_proj()], **own)
+    for X in (pending, [pending.copy().apply_proj(), pending]):
+        with pytest.warns(UserWarning, match="'Average EEG reference'.* of X are not applied"):
+            read(X, **own)
+    read(pending.apply_proj(), **own)
+
+
+@pytest.mark.filterwarnings("ignore:.*(recorded elsewhere|does not know)")
+def test_arrays_are_read_where_the_epochs_of_the_fit_were():
+    """Names of another system of electrodes say nothing without the positions of the fit."""
+    names = [f"C{i}" for i in range(1, 7)]
+    X = np.random.default_rng(0).normal(size=(5, 6, 64)) * 1e-5
+    cap = make_epochs(X * 1e6, names).set_montage("biosemi128")
+    embedder = DAREEmbedder(pooling="mean")
+    expected = embedder.fit_transform(cap)
+    loaded = pickle.loads(pickle.dumps(embedder))
+    np.testing.assert_array_equal(loaded.transform(cap.get_data()), expected)
 
 
 def test_electrodes_without_a_place_of_their_own_in_the_table_have_one(microvolts):
