@@ -216,7 +216,8 @@ def _explained(scores: Any, chosen: np.ndarray) -> Any:
 
 def _by_torch(estimator: Any, X: Any, target: Any) -> tuple[np.ndarray, list[str] | None]:
     """Gradient times input of a probe's network, and the names of its channels as X has them."""
-    windows = estimator._load(X)
+    with estimator._asking():
+        windows = estimator._load(X)
     network = estimator._network(windows)
     parts = []
     for start in range(0, len(windows), estimator.batch_size):

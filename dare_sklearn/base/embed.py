@@ -1,33 +1,39 @@
-"""From windows on the encoder's grid to pooled embeddings."""
+"""What an encoder gives of each epoch: views, layers and poolings of its tokens, and rhythms.
+
+Windows are embedded batch by batch, and each epoch on its own: what is learned of all of them is in
+`features`.
+"""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable
 from contextlib import nullcontext
-from functools import cached_property, partial
+from dataclasses import dataclass
+from functools import cached_property
 from numbers import Integral
 from typing import Any
 
 import numpy as np
 import torch
-from sklearn.decomposition import PCA
 from sklearn.utils._param_validation import Interval, StrOptions
+from torch import Tensor
+from torch.nn.functional import conv1d
 from tqdm import tqdm
 from xxhash import xxh3_128
 
 from .. import __version__
-from ..modules.filters import principal_filters
+from ..modules.config import DAREConfig
+from ..modules.filters import filter_patches, principal_filters
+from ..modules.networks import Encoder
 from ..signals.container import digest_epochs
 from ..signals.electrodes import ELECTRODES, electrode_rows
 from ..signals.grid import UNKNOWN_CHANNELS, Windows
 from ..signals.interpolation import spline_matrix, template_positions
-from ..signals.resampling import resampled_length
 from ..training.device import (
     PRECISIONS,
     autocast,
     compute_threads,
-    n_threads_of,
     n_threads_to_embed,
     resolve_device,
     resolve_precision,
@@ -35,10 +41,20 @@ from ..training.device import (
 )
 from .cache import encoder_digest
 from .input import SIGNAL_CONSTRAINTS
-from .pooling import VIEWS, AllBlocks, Reading, TokenTangentSpace, read_rows
-from .reading import N_CHOICE, KernelComponents
 
-N_COMPONENTS = 128  # of the reading "auto", if the user does not say how many
+VIEWS = ("joint", "electrodes")
+POOLINGS = ("mean", "mean_std", "flatten", "covariance", "power", "tokens")
+LAYERS = ("patch", "last")
+# Variance of a learned filter's output below what amplifiers resolve: a flat channel stays finite.
+FLOOR = 1e-5
+SINGULAR = 1e-10
+BAND_STRIDE = 8  # samples between the windows of "bands"
+# Rhythms
+SHORTEST = 2.0  # s: the bins of shorter epochs are too few and too wide to tell a rhythm
+LOWEST, HIGHEST = 3.0, 45.0  # frequencies that are read, in Hz
+NEAR, FAR = 1.0, 8.0  # surroundings: further than the one and at most as far as the other, in Hz
+SHRINKAGE = 0.03  # there are fewer bins around a frequency than electrodes, now and then
+FLAT = 1e-12  # variance, on the encoder's scale, of a recording without any signal
 
 # Of the parameters that all estimators with an encoder share.
 SHARED_CONSTRAINTS: dict = {
@@ -53,8 +69,53 @@ SHARED_CONSTRAINTS: dict = {
 }
 
 
-def embed_each(estimator: Any, windows: Windows, work: Callable[[np.ndarray], Any]) -> list:
-    """What `work` makes of the rows of every batch of epochs, in order; rows are not kept.
+@dataclass(frozen=True)
+class Reading:
+    """What is read from the encoder of each epoch: one of the views, poolings and layers, or all.
+
+    The pooling "auto" is the default reading: joint tokens and tokens of every electrode at every
+    patch, the power of every electrode, and outputs of the principal filters, at every patch and as
+    covariances of electrodes, in one row.
+    """
+
+    views: str = "joint"
+    pooling: str = "mean"
+    layer: str | int = "last"
+
+    @classmethod
+    def of(cls, estimator: Any) -> Reading:
+        """The reading of an estimator, which may lack some of the parameters."""
+        params = vars(estimator)
+        return cls(*(params.get(name, getattr(cls, name)) for name in cls.__annotations__))
+
+    @property
+    def electrodes(self) -> bool:
+        """Whether the number of its features depends on that of the electrodes."""
+        return self.pooling == "auto" or self.views == "electrodes"
+
+    def check(self, config: DAREConfig) -> None:
+        """Raise a ValueError if views, pooling and layer do not go together."""
+        if self.pooling == "auto":
+            return
+        if self.pooling in ("covariance", "power") and not self.electrodes:
+            raise ValueError(
+                f"pooling={self.pooling!r} reads every electrode alone: set views='electrodes'."
+            )
+        if self.layer == "patch" and not self.electrodes:
+            raise ValueError(
+                "layer='patch' is read before electrodes are mixed: set views='electrodes'."
+            )
+        if not isinstance(self.layer, str) and not 0 <= self.layer < config.depth[0]:
+            raise ValueError(
+                f"layer must be 'patch', 'last' or a block from 0 to {config.depth[0] - 1} of this "
+                f"encoder, got {self.layer}."
+            )
+        if self.pooling == "power" and self.layer not in LAYERS:
+            raise ValueError("pooling='power' reads the patch embedding: leave layer out.")
+
+
+def embed_each(estimator: Any, windows: Windows, work: Callable[[slice, np.ndarray], Any]) -> list:
+    """What `work` makes of every batch of epochs and their rows, in order; rows are not kept.
 
     Windows are read and embedded batch by batch: memory does not grow with their number, and
     batches are halved where it runs out. With a ``cache``, epochs that were embedded before are not
@@ -63,14 +124,14 @@ def embed_each(estimator: Any, windows: Windows, work: Callable[[np.ndarray], An
     bar = None
 
     def embed(start: int, stop: int) -> Any:
-        done = work(network.rows(start, stop))
+        done = work(slice(start, stop), network.rows(start, stop))
         if bar is not None:
             bar.update(stop - start)
         return done
 
     if vars(estimator).get("verbose"):  # a bar that is switched off starts its thread too
         bar = tqdm(desc="embedding", total=len(windows), leave=False, unit="epoch")
-    with estimator._asking(), compute_threads(n_threads_to_embed()), bar or nullcontext():
+    with compute_threads(n_threads_to_embed()), bar or nullcontext():
         network = _Network(estimator, windows)  # computes, and may do so in a forked process
         return run_in_batches(embed, len(windows), estimator.batch_size)
 
@@ -113,25 +174,49 @@ class _Network:
         return tuple(part.to(self.device) for part in principal_filters(self.encoder))
 
     def run(self, block: np.ndarray) -> np.ndarray:
-        """Features ``(n, n_features)`` of windows ``(n, n_chans, n_times)``."""
+        """Rows ``(n, ...)`` of windows ``(n, n_chans, n_times)``."""
         filters = self.filters  # in full precision
         with torch.inference_mode(), autocast(self.device, self.precision):
             x = self.encoder.normalize(torch.from_numpy(block).to(self.device))
-            rows = read_rows(
-                self.encoder,
-                x,
-                self.channels,
-                self.reading,
-                forward=self.forward,
-                fill=self.fill,
-                filters=filters,
-            )
+            rows = self._read(x, filters)
         if not np.isfinite(rows).all():
             raise FloatingPointError(
                 "The encoder gives NaN or infinite embeddings: its training diverged (lower lr), "
                 "or X holds values of extreme size."
             )
         return rows
+
+    def _read(self, x: Tensor, filters: tuple[Tensor, Tensor] | None) -> np.ndarray:
+        """What the reading takes from each epoch of a batch, before any learning.
+
+        Pooled features; for "covariance" the tokens, for "auto" all blocks side by side.
+        """
+        pooling, sfreq = self.reading.pooling, self.encoder.config.sfreq
+        # lost electrodes are read one by one from the interpolated signal
+        each = (x, self.channels) if self.fill is None else (self.fill[0] @ x, self.fill[1])
+
+        def tokens(views: str) -> np.ndarray:
+            found = read_tokens(
+                self.encoder,
+                *(each if views == "electrodes" else (x, self.channels)),
+                views=views,
+                layer=self.reading.layer,
+                forward=self.forward,
+            )
+            return found.float().cpu().numpy()
+
+        if pooling == "covariance":
+            return tokens("electrodes")
+        if pooling not in ("auto", "power"):
+            return pool(tokens(self.reading.views), pooling)
+        power = self.encoder.log_power(each[0], FLOOR).flatten(1).cpu().numpy()
+        if pooling == "power":
+            return power
+        evoked = filter_patches(each[0], filters[1] * filters[0]).flatten(1).float().cpu().numpy()
+        bands = read_bands(filters[0], each[0]).reshape(len(x), -1)
+        # of what was recorded: an interpolated electrode adds no direction to its neighbours
+        blocks = [power, read_rhythms(x, sfreq), evoked, bands]
+        return np.hstack([*(pool(tokens(views), "flatten") for views in VIEWS), *blocks])
 
     def rows(self, start: int, stop: int) -> np.ndarray:
         """Features of some epochs: from the cache, or computed and put there.
@@ -166,97 +251,136 @@ def electrodes_of(rows: np.ndarray) -> tuple[str, ...]:
     return tuple(ELECTRODES[row] for row in rows)
 
 
-def fit_features(estimator: Any, windows: Windows, weight: np.ndarray | None = None) -> Any:
-    """Features of the training epochs, and what is learned on the way, with a `weight` of each.
+def read_tokens(
+    encoder: Encoder,
+    x: Tensor,
+    channels: Tensor,
+    *,
+    views: str,
+    layer: str | int = "last",
+    forward: Callable[..., Tensor] | None = None,
+) -> Tensor:
+    """Tokens ``(n_epochs, n_views, n_patches, n_dims)`` of a batch on the encoder's own scale.
 
-    Stores ``space_``, where the reading learns: the tangent space of "covariance", or the blocks of
-    "auto". Blocks stay apart here, for what weighs them.
+    `layer` is the patch embedding ("patch": a bank of learned filters, before any layer norm), the
+    last block's output after its layer norm ("last"), or the output of a block, counted from 0.
+    `forward` is a compiled `encoder`, for joint views.
     """
-    weight = np.ones(len(windows)) if weight is None else weight
-    if estimator.pooling == "auto":
-        config = estimator.encoder_.config
-        space = AllBlocks(len(windows.rows), windows.shape[-1] // config.patch_size, config)
-        blocks = space.keep(partial(embed_each, estimator, windows), len(windows))
-        with compute_threads(n_threads_of(config)):
-            features = space.fit_transform(blocks, weight)
-    elif estimator.pooling == "covariance":
-        space = TokenTangentSpace()
-        features = space.fit_transform(lambda work: embed_each(estimator, windows, work), weight)
-    else:
-        return features_of(estimator, windows)
-    estimator.space_ = space
-    return features
+    if layer == "patch":
+        return encoder.filter_bank(x, encoder.config.patch_size)
+    block = None if layer == "last" else int(layer)
+    if views == "electrodes":
+        return encoder.forward_electrodes(x, channels, layer=block).flatten(3)
+    run = encoder if forward is None else forward
+    tokens = run(x, channels) if block is None else encoder(x, channels, layer=block)
+    return tokens.flatten(2)[:, None]
 
 
-def fit_components(estimator: Any, windows: Windows) -> np.ndarray:
-    """Features of the training epochs, as an embedder gives them.
+def read_bands(filters: Tensor, x: Tensor) -> np.ndarray:
+    """Covariances of electrodes in each of the principal filters, as lower triangles, float32.
 
-    Stores ``pca_`` for "auto" and with ``n_components``; see `fit_features` for the rest.
+    Over overlapping windows, with OAS shrinkage: ``(n_epochs, n_filters, n_chans * (n_chans + 1) /
+    2)``.
     """
-    n_epochs, n_components = len(windows), estimator.n_components
-    if estimator.pooling == "auto":
-        n_components = n_components or max(1, min(N_COMPONENTS, n_epochs - 1))
-        if n_components >= (n_used := min(n_epochs, N_CHOICE)):
-            raise ValueError(
-                f"n_components={n_components} needs {n_components + 1} epochs or more, and is "
-                f"learned from n_samples = {n_used}: lower it, or choose one pooling, such as "
-                "pooling='mean'."
-            )
-    features = fit_features(estimator, windows)
-    if n_components is None:
-        return features
-    if estimator.pooling == "auto":
-        pca = KernelComponents(n_components)
-    elif n_components > min(features.shape):
-        raise ValueError(
-            f"n_components={n_components} is more than {n_epochs} epochs with "
-            f"{features.shape[1]} features allow: lower it."
-        )
-    else:
-        pca = PCA(n_components, svd_solver="full")
-    with compute_threads(n_threads_of(estimator.encoder_.config)):
-        features = pca.fit(features).transform(features).astype(np.float32)
-    estimator.pca_ = pca
-    return features
+    n_epochs, n_chans, n_times = x.shape
+    out = conv1d(x.reshape(-1, 1, n_times), filters[:, None], stride=BAND_STRIDE)
+    out = out.unflatten(0, (n_epochs, n_chans)).transpose(1, 2).flatten(0, 1)
+    covariances = token_covariances(out.float().cpu().numpy()[:, :, None])
+    covariances[:, range(n_chans), range(n_chans)] += FLOOR
+    triangle = covariances[(slice(None), *np.tril_indices(n_chans))]
+    return triangle.reshape(n_epochs, len(filters), -1).astype(np.float32)
 
 
-def features_of(
-    estimator: Any, windows: Windows, work: Callable[[np.ndarray], np.ndarray] | None = None
-) -> np.ndarray:
-    """Features of any epochs, as a fitted estimator makes them; or what `work` makes of them."""
-    space, pca = (vars(estimator).get(name) for name in ("space_", "pca_"))
-    found, done = None, 0
+def pool(tokens: np.ndarray, pooling: str) -> np.ndarray:
+    """Pool ``(n_epochs, n_views, n_patches, n_dims)`` over patches to ``(n_epochs, n_features)``.
 
-    def keep(rows: np.ndarray) -> None:
-        nonlocal found, done
-        rows = rows if space is None else space.transform(rows)
-        rows = rows if pca is None else pca.transform(rows).astype(np.float32)
-        rows = rows if work is None else work(rows)
-        if found is None:  # a list of batches would be there twice in the end
-            found = np.empty((len(windows), *rows.shape[1:]), rows.dtype)
-        found[done : done + len(rows)] = rows
-        done += len(rows)
+    For "tokens", ``(n_epochs, n_views, n_patches * n_dims)``.
+    """
+    n_epochs, n_views = tokens.shape[:2]
+    if pooling == "tokens":
+        return tokens.reshape(n_epochs, n_views, -1)
+    if pooling == "flatten":
+        return tokens.reshape(n_epochs, -1)
+    mean = tokens.mean(axis=2).reshape(n_epochs, -1)
+    if pooling == "mean":
+        return mean
+    return np.hstack([mean, tokens.std(axis=2).reshape(n_epochs, -1)])
 
-    embed_each(estimator, windows, keep)
+
+def token_covariances(tokens: np.ndarray, mean_token: Any = 0.0) -> np.ndarray:
+    """Covariances ``(n_epochs, n_chans, n_chans)`` of tokens ``(n_epochs, n_chans, n_patches,
+    n_dims)``.
+
+    Over patches and dimensions, after `mean_token` is taken off, with OAS shrinkage (Chen et al.,
+    2010): ``pyriemann.estimation.Covariances("oas")`` of the same numbers, all epochs in one
+    product.
+    """
+    n_epochs, n_chans = tokens.shape[:2]
+    x = (tokens - mean_token).astype(np.float64).reshape(n_epochs, n_chans, -1)
+    x -= x.mean(axis=-1, keepdims=True)
+    n_samples = x.shape[-1]
+    cov = x @ x.transpose(0, 2, 1) / n_samples
+    mean = np.trace(cov, axis1=1, axis2=2) / n_chans
+    square = (cov**2).mean(axis=(1, 2))
+    down = (n_samples + 1) * (square - mean**2 / n_chans)
+    shrinkage = np.minimum(
+        np.divide(square + mean**2, down, out=np.ones(n_epochs), where=down > 0), 1
+    )
+    cov *= (1 - shrinkage)[:, None, None]
+    cov[:, range(n_chans), range(n_chans)] += (shrinkage * mean + SINGULAR)[:, None]
+    return cov
+
+
+def rhythm_frequencies(n_times: int, sfreq: float) -> np.ndarray:
+    """Frequencies in Hz that are read from epochs of `n_times` samples: all bins up to 45 Hz.
+
+    None of epochs under 2 s.
+    """
+    if n_times < SHORTEST * sfreq:
+        return np.empty(0)
+    frequencies = np.fft.rfftfreq(n_times, 1 / sfreq)
+    return frequencies[(frequencies >= LOWEST) & (frequencies <= HIGHEST)]
+
+
+def read_rhythms(x: Tensor, sfreq: float) -> np.ndarray:
+    """How far a rhythm rises above its surroundings, ``(n_epochs, n_freqs)``, float32.
+
+    That is the largest ratio of power at a frequency to power around it that a sum of electrodes,
+    each with a weight and a phase, can have (spatio-spectral decomposition [1]_ of one epoch and
+    one frequency, which has a closed form), divided by the number of electrodes of `x` ``(n_epochs,
+    n_chans, n_times)``: noise gives about 1. The logarithm of one plus it is read. It depends
+    neither on the unit, nor on where on the scalp the rhythm is.
+
+    References
+    ----------
+    .. [1] Nikulin, Nolte and Curio (2011). A novel method for reliable and fast extraction of
+       neuronal EEG/MEG oscillations on the basis of spatio-spectral decomposition. NeuroImage 55.
+    """
+    n_chans, n_times = x.shape[1:]
+    frequencies = rhythm_frequencies(n_times, sfreq)
+    if not len(frequencies):
+        return np.empty((len(x), 0), dtype=np.float32)
+    bins = np.fft.rfftfreq(n_times, 1 / sfreq)
+    kept = (bins > 0) & (bins <= HIGHEST + FAR)
+    bins = bins[kept]
+    # surroundings change little from one bin to the next: they are estimated at every whole hertz
+    centres = np.unique(frequencies.round())
+    read = np.isin(bins, frequencies)
+    distance = np.abs(centres[:, None] - bins)
+    around = (distance > NEAR) & (distance <= FAR)
+    around = torch.from_numpy(around / around.sum(axis=1, keepdims=True)).float()
+    own = np.searchsorted(centres, frequencies.round())
+    window = torch.from_numpy(np.sin(np.pi * (np.arange(n_times) + 0.5) / n_times)).float()
+    found = np.empty((len(x), len(frequencies)), dtype=np.float32)
+    for epoch, signals in enumerate(x.float().cpu()):
+        centred = signals - signals.mean(dim=1, keepdim=True)
+        spectrum = torch.fft.rfft(centred * window)[:, kept].T  # (n_bins, n_chans)
+        parts = torch.view_as_real(spectrum.contiguous())
+        noise = (around @ (parts @ parts.mT).flatten(1)).unflatten(1, (n_chans, n_chans))
+        mean = noise.diagonal(dim1=1, dim2=2).mean(dim=1)
+        noise *= 1 - SHRINKAGE
+        noise.diagonal(dim1=1, dim2=2).add_((SHRINKAGE * mean + FLAT)[:, None])
+        factor = torch.linalg.cholesky(noise)[own]
+        white = torch.linalg.solve_triangular(factor, parts[read], upper=False)
+        found[epoch] = (white.square().sum(dim=(1, 2)) / n_chans).log1p().numpy()
     return found
-
-
-def fitted_feature_names(estimator: Any) -> np.ndarray:
-    """Feature names of a fitted estimator with an ``encoder_`` and a ``pooling``."""
-    config, reading = estimator.encoder_.config, Reading.of(estimator)
-    if hasattr(estimator, "pca_"):
-        n_components = estimator.pca_.n_components
-        return np.asarray([f"dare_pc{i:03d}" for i in range(n_components)], dtype=object)
-    if reading.pooling == "tokens":
-        raise ValueError("pooling='tokens' gives a 3-D array, whose numbers have no names.")
-    if getattr(estimator, "_mixed", False) and (reading.electrodes or reading.pooling == "flatten"):
-        raise ValueError(
-            "The number of features depends on the electrodes and the length of the epochs, which "
-            f"{type(estimator).__name__} does not know after a corpus of several layouts (or "
-            "from_pretrained): pass the pretrainer to DAREEmbedder(encoder=...)."
-        )
-    n_times = 0
-    if reading.pooling == "flatten":
-        n_times = resampled_length(estimator.n_times_in_, estimator.sfreq_in_, config.sfreq)
-    electrodes = getattr(estimator, "electrodes_", ())
-    return reading.names(config, electrodes, n_times // config.patch_size)

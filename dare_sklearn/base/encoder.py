@@ -11,6 +11,7 @@ from sklearn.utils._param_validation import HasMethods
 
 from ..modules.config import DAREConfig, get_config
 from ..modules.networks import Encoder
+from ..signals.errors import tell
 from ..training.device import draw_seeds, torch_seed
 from ..weights.load import load_encoder
 
@@ -58,7 +59,7 @@ def resolve_encoder(estimator: Any, X: Any) -> Encoder:
     if encoder._is_fitted_for_use():
         return encoder.encoder_
     if hasattr(encoder, "encoder_"):
-        estimator._tell(
+        tell(
             "the pretrainer was changed after its fit (set_params), so it is pretrained anew on "
             "the training data."
         )

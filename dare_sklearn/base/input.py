@@ -1,17 +1,22 @@
-"""How every estimator of this library reads its ``X``."""
+"""How every estimator reads what it is given, and fits whole or not at all."""
 
 from __future__ import annotations
 
 import os
-from contextlib import AbstractContextManager
-from numbers import Real
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from functools import wraps
+from numbers import Number, Real
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
+import pandas as pd
+import torch
 from sklearn.utils import Tags
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import validate_data
+from sklearn.utils.validation import column_or_1d, validate_data
 from torch import nn
 
 from ..modules.config import SIZES
@@ -31,6 +36,51 @@ SIGNAL_CONSTRAINTS: dict = {
     "sfreq": [Interval(Real, 0, None, closed="neither"), None],
     "unit": [StrOptions(set(UNITS))],
 }
+_LOCK = threading.Lock()
+_fits, _dtype = 0, torch.float32  # fits of all threads, and the default type before the first
+
+
+@contextmanager
+def _float32() -> Iterator[None]:
+    """Make networks in float32; torch has one default type for all threads of the process."""
+    global _fits, _dtype
+    with _LOCK:
+        if not _fits:
+            _dtype = torch.get_default_dtype()
+            torch.set_default_dtype(torch.float32)
+        _fits += 1
+    try:
+        yield
+    finally:
+        with _LOCK:
+            _fits -= 1
+            if not _fits:
+                torch.set_default_dtype(_dtype)
+
+
+def whole_or_not_at_all(fit: Callable) -> Callable:
+    """Decorate ``fit``: one that fails leaves the estimator as it was, never half refitted.
+
+    Its messages begin with the estimator's name. It also fits under ``torch.inference_mode()``, and
+    in float32 under another default type of torch; torch's switch of gradients is left as it was
+    found.
+    """
+
+    @wraps(fit)
+    def guarded(self, *args, **kwargs):
+        before, gradients = vars(self).copy(), torch.is_grad_enabled()
+        try:
+            with self._asking(), torch.inference_mode(False), _float32():
+                return fit(self, *args, **kwargs)
+        except BaseException:
+            vars(self).clear()
+            vars(self).update(before)
+            raise
+        finally:
+            # Ctrl-C between two instructions of a "with" would leave them off for the process
+            torch.set_grad_enabled(gradients)
+
+    return guarded
 
 
 class SignalInputMixin:
@@ -87,11 +137,6 @@ class SignalInputMixin:
         """Put this estimator's name in front of messages inside, and warn once of each thing."""
         return about(type(self).__name__, _SAID.setdefault(self, set()))
 
-    def _tell(self, message: str, cause: str | None = None) -> None:
-        """Warn once of each cause, by default the message."""
-        with self._asking():
-            tell(message, cause)
-
     @property
     def _needs_ch_names(self) -> bool:
         """Whether channels go to the electrodes of the encoder's table; else as recorded."""
@@ -112,27 +157,26 @@ class SignalInputMixin:
         if not reset:
             positions = vars(self).get("_positions", {})  # a folder holds none
             like = Layout(self.ch_names_in_, self.sfreq_in_, self.unit_, positions)
-        with self._asking():
-            signals = read_signals(
-                X,
-                ch_names=self.ch_names,
-                sfreq=self.sfreq,
-                unit=self.unit,
-                summary_of=summarize if cache is None else cache.summarize,
-                like=like,
+        signals = read_signals(
+            X,
+            ch_names=self.ch_names,
+            sfreq=self.sfreq,
+            unit=self.unit,
+            summary_of=summarize if cache is None else cache.summarize,
+            like=like,
+        )
+        if not reset:
+            return self._to_fitted_layout(signals)
+        tell_ignored(signals)
+        if self._fitted_attribute == "encoder_":
+            tell_unusual(signals)
+        self._store_layout(signals)
+        if signals.ch_names is None and len(getattr(X, "shape", ())) == 2:
+            tell(
+                f"a 2-D X is read as epochs of one channel ({signals.n_epochs} epochs of "
+                f"{signals.n_times} samples): pass ch_names, such as ['Cz'], to confirm.",
+                "2-D",
             )
-            if not reset:
-                return self._to_fitted_layout(signals)
-            tell_ignored(signals)
-            if self._fitted_attribute == "encoder_":
-                tell_unusual(signals)
-            self._store_layout(signals)
-            if signals.ch_names is None and len(getattr(X, "shape", ())) == 2:
-                tell(
-                    f"a 2-D X is read as epochs of one channel ({signals.n_epochs} epochs of "
-                    f"{signals.n_times} samples): pass ch_names, such as ['Cz'], to confirm.",
-                    "2-D",
-                )
         self.n_features_in_ = self.n_chans_in_
         self._check_table(X, reset=True)
         return signals
@@ -140,8 +184,7 @@ class SignalInputMixin:
     def _windows(self, signals: Signals) -> Windows:
         """Signals on the grid of ``encoder_``."""
         unknown = self.unknown_channels if self._needs_ch_names else None
-        with self._asking():
-            return Windows(signals, self.encoder_.config, unknown=unknown)
+        return Windows(signals, self.encoder_.config, unknown=unknown)
 
     def _load(self, X: Any) -> Windows:
         """`X` in the layout of ``fit``, on the grid of ``encoder_``."""
@@ -222,3 +265,82 @@ class SignalInputMixin:
                 f"({', '.join(missing)}): the others are used."
             )
         return [name for name in fitted if name in there]
+
+
+def read_column(values: Any, name: str) -> np.ndarray:
+    """One value per epoch, ``(n_epochs,)``, of the kind that was passed.
+
+    Pandas' nullable and categorical values are read too, and a single column. A ValueError names
+    the parameter, and the epochs of missing, masked or infinite values.
+    """
+    if isinstance(values, dict | set | str | bytes | Number) or getattr(values, "shape", 0) == ():
+        raise ValueError(f"{name} must hold one value per epoch, got a {type(values).__name__}.")
+    if isinstance(values, torch.Tensor):
+        values = values.detach().cpu().numpy()
+    if np.ma.isMaskedArray(values) and np.ma.is_masked(values):
+        _refuse(np.ma.getmaskarray(values), name)
+    if isinstance(values, list | tuple) and all(np.ndim(value) == 0 for value in values):
+        # NaN among strings would become the string "nan"
+        _refuse(pd.isna(np.array(values, dtype=object)), name)
+    if isinstance(getattr(values, "dtype", None), pd.api.extensions.ExtensionDtype):
+        _refuse(pd.isna(values), name)
+        values = np.array(values.tolist())  # as the plain type below, not as objects or floats
+    try:
+        values = column_or_1d(values, input_name=name, warn=True)
+    except ValueError as error:
+        reason = str(error).splitlines()[0].rstrip(".")  # the values may follow
+        raise ValueError(f"{reason}. {name} must hold one value per epoch.") from None
+    if values.dtype == object:
+        _refuse(pd.isna(values), name)
+        if all(isinstance(value, Number | np.bool_) for value in values):  # of a mixed table
+            values = np.array(values.tolist())
+    _refuse(pd.isna(values), name)
+    if values.dtype.kind in "fc":
+        _refuse(np.isinf(values), name, "infinite values")
+    return values
+
+
+def read_groups(groups: Any, n_epochs: int) -> np.ndarray:
+    """Group of each epoch; a ValueError if there is not one for each, or they cannot be sorted."""
+    groups = read_column(groups, "groups")
+    try:
+        np.unique(groups)
+    except TypeError:
+        raise ValueError(
+            "groups cannot be told apart by sorting them: pass numbers or strings, all of one kind."
+        ) from None
+    if len(groups) != n_epochs:
+        raise ValueError(
+            f"{len(groups)} groups for {n_epochs} epochs do not fit: pass one group per epoch."
+        )
+    return groups
+
+
+def score_of(
+    metric: Callable[..., float], y: Any, predicted: np.ndarray, sample_weight: Any
+) -> float:
+    """A metric of scikit-learn, of targets that are checked as those of ``fit`` are."""
+    y = read_column(y, "y of score")
+    if len(y) != len(predicted):
+        raise ValueError(
+            f"score got {len(y)} targets y for {len(predicted)} epochs: pass one per epoch of X."
+        )
+    try:
+        return float(metric(y, predicted, sample_weight=sample_weight))
+    except (ValueError, TypeError) as error:
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise ValueError(
+            "y (or sample_weight) in score does not fit the predictions, such as "
+            f"{predicted[0].item()!r} ({reason}): pass targets of the kind of those of fit."
+        ) from None
+
+
+def _refuse(wrong: Any, name: str, what: str = "missing values (NaN, None, NaT or masked)") -> None:
+    """An error that names the first epochs where `wrong` is true."""
+    found = np.flatnonzero(wrong)
+    if not len(found):
+        return
+    raise ValueError(
+        f"{name} has {what} at epochs {listed(found, 5)} (counted from 0): drop these epochs, or "
+        "fill in their values."
+    )

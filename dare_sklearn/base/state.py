@@ -1,68 +1,19 @@
-"""State of fitted estimators: undone by fits that fail, pickled, and shared on the Hub."""
+"""State of fitted estimators: pickled, and shared on the Hub."""
 
 from __future__ import annotations
 
 import tempfile
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import wraps
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from torch import nn
 
 from ..weights.files import need_hub
 from ..weights.load import KIND, from_plain, to_plain
 
 TABLE = "dare_sklearn_table"
-_LOCK = threading.Lock()
-_fits, _dtype = 0, torch.float32  # fits of all threads, and the default type before the first
-
-
-@contextmanager
-def _float32() -> Iterator[None]:
-    """Make networks in float32; torch has one default type for all threads of the process."""
-    global _fits, _dtype
-    with _LOCK:
-        if not _fits:
-            _dtype = torch.get_default_dtype()
-            torch.set_default_dtype(torch.float32)
-        _fits += 1
-    try:
-        yield
-    finally:
-        with _LOCK:
-            _fits -= 1
-            if not _fits:
-                torch.set_default_dtype(_dtype)
-
-
-def whole_or_not_at_all(fit: Callable) -> Callable:
-    """Decorate ``fit``: one that fails leaves the estimator as it was, never half refitted.
-
-    It also fits under ``torch.inference_mode()``, and in float32 under another default type of
-    torch; torch's switch of gradients is left as it was found.
-    """
-
-    @wraps(fit)
-    def guarded(self, *args, **kwargs):
-        before, gradients = vars(self).copy(), torch.is_grad_enabled()
-        try:
-            with torch.inference_mode(False), _float32():
-                return fit(self, *args, **kwargs)
-        except BaseException:
-            vars(self).clear()
-            vars(self).update(before)
-            raise
-        finally:
-            # Ctrl-C between two instructions of a "with" would leave them off for the process
-            torch.set_grad_enabled(gradients)
-
-    return guarded
 
 
 class PlainStateMixin:

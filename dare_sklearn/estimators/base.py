@@ -19,15 +19,15 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
-from ..base.columns import read_column, read_groups
-from ..base.embed import SHARED_CONSTRAINTS, electrodes_of, features_of, fit_features
+from ..base.embed import POOLINGS, SHARED_CONSTRAINTS, Reading, electrodes_of
 from ..base.encoder import ENCODER_CONSTRAINTS, resolve_encoder
-from ..base.input import SignalInputMixin
-from ..base.pooling import POOLINGS, Reading
-from ..base.state import PlainStateMixin, PushToHubMixin, whole_or_not_at_all
+from ..base.features import features_of, fit_features
+from ..base.input import SignalInputMixin, read_column, read_groups, whole_or_not_at_all
+from ..base.state import PlainStateMixin, PushToHubMixin
 from ..modules.probe import ConvLinearProbe, VirtualProbe
 from ..signals.container import Signals
 from ..signals.electrodes import ELECTRODES, electrode_rows, target_electrodes
+from ..signals.errors import tell
 from ..signals.grid import Windows
 from ..signals.interpolation import spline_start
 from ..signals.objects import event_codes
@@ -155,7 +155,7 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
         self._validate_params()
         signals = self._read(X, reset=True)
         self._fitted_with = self._fixed_params()
-        self._event_codes = self._codes_of(X, {}) if y is None else {}
+        self._event_codes = event_codes(X, {}) if y is None else {}
         n_epochs = len(signals.data)
         y = self._check_targets(signals.y if y is None else y, n_epochs)
         weight = self._check_weights(sample_weight, signals.data)
@@ -204,7 +204,7 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
         if groups is not None:
             return read_groups(groups, n_epochs)
         if self.validation_fraction and self.adaptation != "linear":
-            self._tell(
+            tell(
                 f"validation_fraction={self.validation_fraction:g} holds out epochs at random, so "
                 "that training and validation share subjects: pass groups to fit (in "
                 "cross-validation, sklearn.set_config(enable_metadata_routing=True) and "
@@ -218,7 +218,7 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
         config = self.encoder_.config
         Reading.of(self).check(config)
         if unread := unread_params(self, steps=False, virtual=False):
-            self._tell(unread)
+            tell(unread)
         self.electrodes_ = electrodes_of(windows.rows)
         features = fit_features(self, windows, weight)
         with compute_threads(n_threads_of(config)):
@@ -252,7 +252,7 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
         virtual = kind in VIRTUAL_INITS
         steps = bool(len(valid)) or not virtual
         if unread := unread_params(self, steps=steps, virtual=virtual):
-            self._tell(unread)
+            tell(unread)
         columns = {"train_loss": "loss", "valid_loss": "valid_loss"}
         if not len(valid):
             del columns["valid_loss"]
@@ -287,7 +287,7 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
         self.history_ = history_frame(net.history, columns)
         self.n_iter_ = len(self.history_)
         if len(net.history) > self.n_iter_ or not self.n_iter_:
-            self._tell(
+            tell(
                 f"the fit was interrupted in epoch {self.n_iter_ + 1} of {self.max_epochs}: it "
                 "keeps what it has learned until then."
             )
@@ -342,8 +342,7 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
         """Spherical-spline interpolation onto the targets, where positions are known."""
         if self.spatial_init == "random" or self.spatial_layers > 1 or signals.ch_names is None:
             return None
-        with self._asking():
-            start = spline_start(signals.ch_names, signals.positions, names)
+        start = spline_start(signals.ch_names, signals.positions, names)
         return None if start is None else torch.from_numpy(start)
 
     # predict -----------------------------------------------------------------------------------
@@ -360,28 +359,26 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
         """Parameters that a fitted estimator cannot change."""
         return self.adaptation, self.views, self.pooling, self.unknown_channels
 
-    def _codes_of(self, X: Any, known: dict[str, int]) -> dict[str, int]:
-        with self._asking():
-            return event_codes(X, known)
-
     def _own_targets(self, X: Any) -> np.ndarray:
-        self._codes_of(X, vars(self).get("_event_codes", {}))  # those of the fit
-        y = self._read(X, reset=False).y
+        with self._asking():
+            event_codes(X, vars(self).get("_event_codes", {}))  # those of the fit
+            y = self._read(X, reset=False).y
         if y is None:
             raise ValueError("score needs y: X carries no targets of its own.")
         return y
 
     def _scores(self, X: Any) -> np.ndarray:
         """Outputs of the probe's network, ``(n_epochs, n_outputs)``."""
-        windows, device = self._load(X), resolve_device(self.device)
-        module = self._network(windows)
-        module = module if device.type == "cpu" else copy.deepcopy(module).to(device)
-
-        def score(start: int, stop: int) -> torch.Tensor:
-            with torch.inference_mode(), autocast(device, self.precision):
-                return module(torch.from_numpy(windows[start:stop]).to(device)).float().cpu()
-
+        device = resolve_device(self.device)
         with self._asking(), compute_threads(n_threads_of(self.encoder_.config)):
+            windows = self._load(X)
+            module = self._network(windows)
+            module = module if device.type == "cpu" else copy.deepcopy(module).to(device)
+
+            def score(start: int, stop: int) -> torch.Tensor:
+                with torch.inference_mode(), autocast(device, self.precision):
+                    return module(torch.from_numpy(windows[start:stop]).to(device)).float().cpu()
+
             scores = torch.cat(run_in_batches(score, len(windows), self.batch_size))
         if not torch.isfinite(scores).all():
             raise FloatingPointError(
@@ -400,10 +397,12 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
 
     def _say(self, X: Any, method: str) -> np.ndarray:
         """What a method of ``linear_`` says of epochs, which are embedded batch by batch."""
-        windows, model = self._load(X), getattr(self.linear_, method)
-        if self.pooling == "auto":
-            return features_of(self, windows, model)
-        return features_of(self, windows, lambda rows: model(rows.astype(np.float64)))
+        model = getattr(self.linear_, method)
+        with self._asking():
+            windows = self._load(X)
+            if self.pooling == "auto":
+                return features_of(self, windows, model)
+            return features_of(self, windows, lambda rows: model(rows.astype(np.float64)))
 
     # save --------------------------------------------------------------------------------------
 

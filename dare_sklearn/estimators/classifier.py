@@ -15,7 +15,7 @@ from sklearn.metrics import accuracy_score
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 
-from ..base.columns import score_of
+from ..base.input import score_of
 from ..base.reading import KernelClassifier
 from .base import ProbeEstimator
 

@@ -14,7 +14,7 @@ from sklearn.metrics import r2_score
 from sklearn.utils import assert_all_finite
 from sklearn.utils._param_validation import Interval
 
-from ..base.columns import score_of
+from ..base.input import score_of
 from ..base.reading import KernelRegressor
 from .base import ProbeEstimator
 

@@ -303,7 +303,7 @@ def check_scorers(pipelines: Any, scoring: Any) -> dict[str, Callable]:
 
 
 def _check_data(X: Any, y: Any, groups: Any) -> Data:
-    from ..base.columns import read_column
+    from ..base.input import read_column
     from ..signals.objects import settle
 
     X = settle(X)

@@ -16,6 +16,7 @@ LAYER_NORM_EPS = 1e-6
 INIT_STD = 0.02
 # Tokens that a CPU computes at once: with the small sizes their hidden layer stays in its cache.
 TOKENS_AT_ONCE = 4096
+POWER_STRIDE = 16  # samples between the overlapping patches whose power is read
 
 
 class RotaryEmbedding(nn.Module):
@@ -262,6 +263,11 @@ class Encoder(nn.Module):
         Tensor, shape (n_epochs, n_chans, n_windows, embed_dim)
         """
         return self.patch_embed(x.unfold(-1, self.config.patch_size, stride))
+
+    def log_power(self, x: Tensor, floor: float) -> Tensor:
+        """Log-variance of every filter over overlapping patches, ``(n_epochs, n_chans, D)``."""
+        bank = self.filter_bank(x, POWER_STRIDE).float()
+        return bank.var(dim=2, correction=0).add(floor).log()
 
     def _in_parts(self, run: Callable[..., Tensor], seqs: Tensor, layer: int | None) -> Tensor:
         """What a method makes of sequences of channel tokens; on a CPU, of some at a time."""

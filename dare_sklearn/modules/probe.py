@@ -13,7 +13,6 @@ from torch.nn import functional as F
 from .filters import N_PRINCIPAL, filter_patches
 from .networks import Encoder
 
-STRIDE = 16  # samples between the patches whose power is read
 TINY = 1e-6  # added to variances, of which the logarithm is taken
 
 
@@ -247,14 +246,16 @@ class VirtualProbe(nn.Module):
         Of "evoked" ``(n_epochs, n_electrodes, n_features)``: those of an electrode have one scale.
         """
         x = self.spatial(self.encoder.normalize(x))  # (B, V, T)
-        read = {"tokens": self.encoder.forward_electrodes(x, self.targets)}  # (B, V, N, E, D)
-        if any(kind == "power" for kind, *_ in self.readings):
-            windows = self.encoder.filter_bank(x, STRIDE)  # (B, V, W, D)
-            read["power"] = torch.log(windows.var(dim=2, correction=0) + TINY)
-        if "filters" in self._buffers:
-            read["evoked"] = filter_patches(x, self.filters)
-        parts = ((kind, read[kind][:, start:stop]) for kind, start, stop in self.readings)
-        return [part if kind == "evoked" else part.flatten(1) for kind, part in parts]
+        tokens = self.encoder.forward_electrodes(x, self.targets)  # (B, V, N, E, D)
+        found = []
+        for kind, start, stop in self.readings:
+            if kind == "evoked":
+                found.append(filter_patches(x[:, start:stop], self.filters))
+            elif kind == "power":
+                found.append(self.encoder.log_power(x[:, start:stop], TINY).flatten(1))
+            else:
+                found.append(tokens[:, start:stop].flatten(1))
+        return found
 
     def forward(self, x: Tensor) -> Tensor:
         """Scores ``(n_epochs, n_outputs)`` of ``(n_epochs, n_chans, n_times)`` in microvolts."""

@@ -15,12 +15,10 @@ from sklearn.utils import Tags
 from sklearn.utils._param_validation import Interval, Options
 from sklearn.utils.validation import check_is_fitted
 
-from ..base.columns import read_groups
-from ..base.input import SignalInputMixin
-from ..base.state import whole_or_not_at_all
+from ..base.input import SignalInputMixin, read_groups, whole_or_not_at_all
 from ..signals.covariance import covariances, inverse_root, mean_at_one_power
 from ..signals.electrodes import canonical_names
-from ..signals.errors import SignalError
+from ..signals.errors import SignalError, tell
 from ..signals.objects import eeg_picks, is_epochs, replace_data, settle
 from ..signals.readers import Defaults, find_sources
 from ..signals.validation import check_values, summarize
@@ -176,15 +174,16 @@ class EuclideanAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
             Of the shape and kind of `X`; an array for all that are not MNE objects. Channels of MNE
             objects that are not EEG, or marked bad, stay as they are.
         """
-        X, data, groups = self._read_again(X, groups)
-        if groups is None and self.groups_ is not None:
-            self._tell(
-                f"was fitted with groups, and transform got none: all {len(data)} epochs are "
-                "aligned as one group that fit did not see. Pass groups=, or set group_by to a "
-                "column of the epochs' metadata.",
-                "no groups in transform",
-            )
-        return self._align(X, data, groups)
+        with self._asking():
+            X, data, groups = self._read_again(X, groups)
+            if groups is None and self.groups_ is not None:
+                tell(
+                    f"was fitted with groups, and transform got none: all {len(data)} epochs are "
+                    "aligned as one group that fit did not see. Pass groups=, or set group_by to a "
+                    "column of the epochs' metadata.",
+                    "no groups in transform",
+                )
+            return self._align(X, data, groups)
 
     @whole_or_not_at_all
     def update(self, X: Any, groups: Any = None) -> EuclideanAligner:
@@ -246,7 +245,7 @@ class EuclideanAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
         self.n_chans_in_ = self.n_features_in_ = data.shape[1]
         self._check_table(X, reset=True)
         if groups is None and self.group_by is None:
-            self._tell(
+            tell(
                 f"got no groups, so it aligns all {len(data)} epochs as one: pass groups= (in "
                 "pipelines by sklearn.set_config(enable_metadata_routing=True)), set group_by to a "
                 "column of the epochs' metadata, or group_by=False to confirm.",
@@ -296,25 +295,24 @@ class EuclideanAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
 
     def _signals(self, X: Any) -> tuple[np.ndarray, tuple[str, ...] | None, bool, float]:
         """Values in their own unit, channel names, whether they are volts, and their spread."""
-        with self._asking():
-            # any rate will do: alignment does not use it
-            sources = list(find_sources(X, Defaults(None, 1.0), continuous=False))
-            first = sources[0]
-            sets = [set(s.ch_names or ()) for s in sources]
-            if odd := set.union(*sets) - set.intersection(*sets):
-                raise SignalError(
-                    f"X has epochs that differ in channels ({', '.join(sorted(odd))} only in some, "
-                    f"or marked bad in others): {_ONE_MONTAGE}."
-                )
-            if len({s.n_times for s in sources}) > 1:
-                raise SignalError("X has epochs that differ in length: cut them alike first.")
-            names = None if first.ch_names is None else canonical_names(first.ch_names)
-            blocks = [s if names is None else s.reorder(first.ch_names) for s in sources]
-            # as they are stored: what lies in files is read
-            blocks = [s.data.read(np.arange(s.n_epochs)) if s.lazy else s.data for s in blocks]
-            data = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
-            summary = summarize(data)
-            check_values(summary, names, fitted=hasattr(self, "whiteners_"))
+        # any rate will do: alignment does not use it
+        sources = list(find_sources(X, Defaults(None, 1.0), continuous=False))
+        first = sources[0]
+        sets = [set(s.ch_names or ()) for s in sources]
+        if odd := set.union(*sets) - set.intersection(*sets):
+            raise SignalError(
+                f"X has epochs that differ in channels ({', '.join(sorted(odd))} only in some, "
+                f"or marked bad in others): {_ONE_MONTAGE}."
+            )
+        if len({s.n_times for s in sources}) > 1:
+            raise SignalError("X has epochs that differ in length: cut them alike first.")
+        names = None if first.ch_names is None else canonical_names(first.ch_names)
+        blocks = [s if names is None else s.reorder(first.ch_names) for s in sources]
+        # as they are stored: what lies in files is read
+        blocks = [s.data.read(np.arange(s.n_epochs)) if s.lazy else s.data for s in blocks]
+        data = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
+        summary = summarize(data)
+        check_values(summary, names, fitted=hasattr(self, "whiteners_"))
         return data, names, first.unit == "V", summary.typical
 
     def _groups(self, X: Any, groups: Any, n_epochs: int) -> np.ndarray | None:
@@ -381,7 +379,7 @@ class EuclideanAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
         said = ", ".join(
             f"{len(rows)}" + ("" if group is None else f" of {group!r}") for group, rows in parts
         )
-        self._tell(
+        tell(
             f"got too few epochs to whiten them by themselves ({said}; it takes "
             f"{self.min_epochs_}), so it whitens them by the mean covariance of the groups of fit, "
             "as cs_mode='train' does: pass more epochs of a group at once, or choose "

@@ -12,17 +12,11 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from ..base.embed import (
-    SHARED_CONSTRAINTS,
-    electrodes_of,
-    features_of,
-    fit_components,
-    fitted_feature_names,
-)
+from ..base.embed import LAYERS, POOLINGS, SHARED_CONSTRAINTS, Reading, electrodes_of
 from ..base.encoder import ENCODER_CONSTRAINTS, resolve_encoder
-from ..base.input import SignalInputMixin
-from ..base.pooling import LAYERS, POOLINGS, Reading
-from ..base.state import PlainStateMixin, PushToHubMixin, whole_or_not_at_all
+from ..base.features import features_of, fit_components, fitted_feature_names
+from ..base.input import SignalInputMixin, whole_or_not_at_all
+from ..base.state import PlainStateMixin, PushToHubMixin
 from ..signals.grid import Windows
 from ..training.device import resolve_device
 from ..weights.load import save_encoder
@@ -58,14 +52,14 @@ class EmbeddingMixin(SignalInputMixin, PushToHubMixin, PlainStateMixin, Transfor
             n_patches * embed_num * embed_dim)``.
         """
         check_is_fitted(self, "encoder_")
-        windows = self._load(X)
         if self._fitted_with != self._learned_params():
             raise ValueError(
                 f"{type(self).__name__} has not learned what its views, pooling, layer or "
                 f"n_components need, or has learned it for other ones: {self._refit}."
             )
         Reading.of(self).check(self.encoder_.config)
-        return features_of(self, windows)
+        with self._asking():
+            return features_of(self, self._load(X))
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Names of the columns of `transform`, such as ``dare_s0_d012``."""

@@ -16,9 +16,9 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from ..base.cache import encoder_digest
-from ..base.embed import electrodes_of, fit_features
-from ..base.pooling import Reading
-from ..base.state import whole_or_not_at_all
+from ..base.embed import Reading, electrodes_of
+from ..base.features import fit_features
+from ..base.input import whole_or_not_at_all
 from ..modules.config import SIZES, get_config
 from ..pretraining.masks import VISIBLE_SHARE
 from ..pretraining.objective import PretrainingModel
@@ -306,9 +306,8 @@ class DAREPretrainer(EmbeddingMixin, BaseEstimator):
         """
         self._validate_params()
         self._check_table(X, reset=True)
-        with self._asking():
-            net, corpus = pretrain(self, X)
-            self._store_layout(corpus.layout)
+        net, corpus = pretrain(self, X)
+        self._store_layout(corpus.layout)
         if not self._fitted_on_table:
             self.n_features_in_ = self.n_chans_in_
         # neither recordings nor a corpus of several layouts are a template for `transform`

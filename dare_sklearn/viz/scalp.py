@@ -128,7 +128,9 @@ def _prepare(estimator: Any, X: Any) -> tuple[Any, list[str], Iterator[Any]]:
     check_is_fitted(estimator)
     if not hasattr(estimator, "encoder_"):
         raise TypeError("plot_attention needs an estimator with an encoder.")
-    windows, module = estimator._load(X), getattr(estimator, "module_", None)
+    with estimator._asking():
+        windows = estimator._load(X)
+    module = getattr(estimator, "module_", None)
     if module is not None and not hasattr(module, "temporal"):
         raise ValueError(
             f"The probe of spatial_init={estimator.spatial_init!r} shows its encoder one virtual "
@@ -255,7 +257,8 @@ def _patterns(probe: Any, module: Any, X: Any) -> tuple[np.ndarray, dict[str, np
     """Covariance of channels (µV) and outputs over the outputs' SD, and positions that X has."""
     import torch
 
-    epochs = probe._load(X)
+    with probe._asking():
+        epochs = probe._load(X)
     sums = None
     for start in range(0, len(epochs), BATCH):
         x = torch.from_numpy(epochs[start : start + BATCH])

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dare_sklearn.base.columns import read_column, read_groups
+from dare_sklearn.base.input import read_column, read_groups
 
 Y = np.arange(8.0)
 GAPS = np.isin(Y, [2, 5])

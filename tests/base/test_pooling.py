@@ -2,28 +2,37 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 from pyriemann.estimation import Covariances
 
-from dare_sklearn.base.encoder import fresh_encoder
-from dare_sklearn.base.pooling import (
-    BandSpace,
+from dare_sklearn.base.embed import (
+    FLOOR,
     Reading,
-    TokenTangentSpace,
     pool,
     read_bands,
-    read_power,
     read_tokens,
     token_covariances,
 )
+from dare_sklearn.base.encoder import fresh_encoder
+from dare_sklearn.base.features import BandSpace, TokenTangentSpace, fitted_feature_names
 from dare_sklearn.modules.config import DAREConfig
 from dare_sklearn.modules.filters import principal_filters
 
 CONFIG = DAREConfig(2, 32, (3, 1, 1), 4)
 NAMES = ["CZ", "PZ", "O1"]
 CHANNELS = torch.tensor([29, 47, 59])
+
+
+def each(*batches):
+    """What `fit` of the spaces takes: a function that calls another with every batch."""
+    ends = np.cumsum([0, *map(len, batches)])
+    return lambda work: [
+        work(slice(ends[i], ends[i + 1]), batch) for i, batch in enumerate(batches)
+    ]
 
 
 @pytest.fixture
@@ -70,15 +79,15 @@ def test_layers_differ_and_the_last_one_is_normed(encoder, x):
 
 def test_power_knows_amplitude_and_nothing_of_the_offset(encoder, x):
     with torch.inference_mode():
-        power = read_power(encoder, 100 * x)
+        power = encoder.log_power(100 * x, FLOOR).flatten(1)
         torch.testing.assert_close(
-            read_power(encoder, 1000 * x) - power, torch.full((4, 96), 2 * np.log(10)), atol=1e-3,
+            encoder.log_power(1000 * x, FLOOR).flatten(1) - power, torch.full((4, 96), 2 * np.log(10)), atol=1e-3,
             rtol=0,
         )  # fmt: skip
         windows = (100 * x).unfold(-1, 64, 16) @ encoder.patch_embed.weight.T
         expected = np.log(windows.numpy().var(axis=2)).reshape(4, -1)
         np.testing.assert_allclose(power, expected, atol=1e-3)
-        assert torch.isfinite(read_power(encoder, torch.zeros(1, 3, 320))).all()
+        assert torch.isfinite(encoder.log_power(torch.zeros(1, 3, 320), FLOOR)).all()
 
 
 def test_pooling_over_patches(tokens):
@@ -98,9 +107,7 @@ def test_covariances_are_pyriemanns(tokens):
 
 def test_tangent_space_learns_from_training_epochs_alone(tokens):
     space = TokenTangentSpace()
-    vectors = space.fit_transform(
-        lambda work: [work(tokens[start : start + 2]) for start in (0, 2)], np.ones(4)
-    )
+    vectors = space.fit_transform(each(tokens[:2], tokens[2:4]), np.ones(4))
     assert vectors.shape == (4, 6)
     np.testing.assert_allclose(space.mean_token_, tokens[:4].mean(axis=0), atol=1e-6)
     np.testing.assert_allclose(vectors.mean(axis=0), 0, atol=0.05)  # around its mean
@@ -110,9 +117,8 @@ def test_tangent_space_learns_from_training_epochs_alone(tokens):
 
 def test_degenerate_covariances_stay_finite():
     space = TokenTangentSpace()
-    assert np.isfinite(
-        space.fit_transform(lambda work: [work(np.ones((1, 3, 2, 4), np.float32))], np.ones(1))
-    ).all()
+    vectors = space.fit_transform(each(np.ones((1, 3, 2, 4), np.float32)), np.ones(1))
+    assert np.isfinite(vectors).all()
 
 
 @pytest.mark.parametrize(
@@ -128,17 +134,19 @@ def test_degenerate_covariances_stay_finite():
     ],
 )
 def test_names_belong_to_features(encoder, x, views, pooling, layer, first, number):
-    names = Reading(views, pooling, layer).names(CONFIG, NAMES, 5)
+    read = {"views": views, "pooling": pooling, "layer": layer, "electrodes_": NAMES}
+    fitted = SimpleNamespace(encoder_=encoder, n_times_in_=320, sfreq_in_=256.0, **read)
+    names = fitted_feature_names(fitted)
     assert names[0] == first
     assert len(set(names)) == len(names) == number
     Reading(views, pooling, layer).check(CONFIG)
     with torch.inference_mode():
         if pooling == "power":
-            features = read_power(encoder, x)
+            features = encoder.log_power(x, FLOOR).flatten(1)
         else:
             found = read_tokens(encoder, x, CHANNELS, views=views, layer=layer).numpy()
             features = (
-                TokenTangentSpace().fit_transform(lambda work: [work(found)], np.ones(4))
+                TokenTangentSpace().fit_transform(each(found), np.ones(4))
                 if pooling == "covariance"
                 else pool(found, pooling)
             )
@@ -178,9 +186,9 @@ def test_band_space():
     x = np.random.default_rng(0).standard_normal((20, 2, 4, 200))
     x[10:] *= 2
     cov = (x @ x.mT)[..., *np.tril_indices(4)].astype(np.float32)
-    space = BandSpace().fit([cov[:7], cov[7:]], np.ones(20))
+    space = BandSpace().fit(each(cov[:7], cov[7:]), np.ones(20))
     vectors = space.transform(cov)
-    rescaled = BandSpace().fit([1e-3 * cov], np.ones(20)).transform(1e-3 * cov)
+    rescaled = BandSpace().fit(each(1e-3 * cov), np.ones(20)).transform(1e-3 * cov)
     np.testing.assert_allclose(rescaled, vectors, atol=1e-3)
     np.testing.assert_array_equal(space.transform(cov[3:5]), vectors[3:5])
     assert np.isfinite(space.transform(np.zeros_like(cov[:2]))).all()

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from scipy.linalg import eigh
 
-from dare_sklearn.base.rhythms import read_rhythms, rhythm_frequencies
+from dare_sklearn.base.embed import read_rhythms, rhythm_frequencies
 
 
 def noise(n_epochs=3, n_chans=5, n_times=512, seed=0):

@@ -17,8 +17,8 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from ...base.input import SIGNAL_CONSTRAINTS, SignalInputMixin
-from ...base.state import PlainStateMixin, whole_or_not_at_all
+from ...base.input import SIGNAL_CONSTRAINTS, SignalInputMixin, whole_or_not_at_all
+from ...base.state import PlainStateMixin
 from ...signals.container import Signals
 from ...signals.resampling import resample, resampled_length
 
@@ -77,7 +77,8 @@ class SignalTransformer(SignalInputMixin, PlainStateMixin, TransformerMixin, Bas
         ndarray, shape (n_epochs, n_features), or (n_epochs, n_chans, n_times) of `SignalArray`
         """
         check_is_fitted(self)
-        return self._run(self._read(X, reset=False))
+        with self._asking():
+            return self._run(self._read(X, reset=False))
 
     @whole_or_not_at_all
     def fit_transform(self, X: Any, y: Any = None, **fit_params: Any) -> np.ndarray:

@@ -1,0 +1,317 @@
+"""What is learned of embedded epochs: tangent spaces, blocks of features and their components."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.decomposition import PCA
+from sklearn.utils import gen_batches
+
+from ..modules.config import DAREConfig
+from ..signals.grid import Windows
+from ..signals.resampling import resampled_length
+from ..training.device import compute_threads, n_threads_of
+from .embed import Reading, embed_each, rhythm_frequencies, token_covariances
+from .reading import N_CHOICE, KernelComponents
+from .rows import FileRows, empty_rows
+
+N_COMPONENTS = 128  # of the reading "auto", if the user does not say how many
+ROUNDING = 1e-6  # of tangent vectors of float32 tokens
+RIDGE = 1e-5  # of covariances that are 1 on average
+EPOCHS_OF_TOKENS = 64  # whose covariances are made at once
+# Calls a function with every batch of training epochs, in order: the numbers of the epochs, and an
+# array of their values. Gives the results.
+Each = Callable[[Callable[[slice, np.ndarray], Any]], list]
+
+
+def fit_features(estimator: Any, windows: Windows, weight: np.ndarray | None = None) -> Any:
+    """Features of the training epochs, and what is learned on the way, with a `weight` of each.
+
+    Stores ``space_``, where the reading learns: the tangent space of "covariance", or the blocks of
+    "auto". Blocks stay apart here, for what weighs them.
+    """
+    weight = np.ones(len(windows)) if weight is None else weight
+    each = partial(embed_each, estimator, windows)
+    if estimator.pooling == "auto":
+        config = estimator.encoder_.config
+        space = AllBlocks(len(windows.rows), windows.shape[-1] // config.patch_size, config)
+        blocks = space.keep(each, len(windows))
+        with compute_threads(n_threads_of(config)):
+            features = space.fit_transform(blocks, weight)
+    elif estimator.pooling == "covariance":
+        space = TokenTangentSpace()
+        features = space.fit_transform(each, weight)
+    else:
+        return features_of(estimator, windows)
+    estimator.space_ = space
+    return features
+
+
+def fit_components(estimator: Any, windows: Windows) -> np.ndarray:
+    """Features of the training epochs, as an embedder gives them.
+
+    Stores ``pca_`` for "auto" and with ``n_components``; see `fit_features` for the rest.
+    """
+    n_epochs, n_components = len(windows), estimator.n_components
+    if estimator.pooling == "auto":
+        n_components = n_components or max(1, min(N_COMPONENTS, n_epochs - 1))
+        if n_components >= (n_used := min(n_epochs, N_CHOICE)):
+            raise ValueError(
+                f"n_components={n_components} needs {n_components + 1} epochs or more, and is "
+                f"learned from n_samples = {n_used}: lower it, or choose one pooling, such as "
+                "pooling='mean'."
+            )
+    features = fit_features(estimator, windows)
+    if n_components is None:
+        return features
+    if estimator.pooling == "auto":
+        pca = KernelComponents(n_components)
+    elif n_components > min(features.shape):
+        raise ValueError(
+            f"n_components={n_components} is more than {n_epochs} epochs with "
+            f"{features.shape[1]} features allow: lower it."
+        )
+    else:
+        pca = PCA(n_components, svd_solver="full")
+    with compute_threads(n_threads_of(estimator.encoder_.config)):
+        features = pca.fit(features).transform(features).astype(np.float32)
+    estimator.pca_ = pca
+    return features
+
+
+def features_of(
+    estimator: Any, windows: Windows, work: Callable[[np.ndarray], np.ndarray] | None = None
+) -> np.ndarray:
+    """Features of any epochs, as a fitted estimator makes them; or what `work` makes of them."""
+    space, pca = (vars(estimator).get(name) for name in ("space_", "pca_"))
+    found = None
+
+    def keep(epochs: slice, rows: np.ndarray) -> None:
+        nonlocal found
+        rows = rows if space is None else space.transform(rows)
+        rows = rows if pca is None else pca.transform(rows).astype(np.float32)
+        rows = rows if work is None else work(rows)
+        if found is None:  # a list of batches would be there twice in the end
+            found = np.empty((len(windows), *rows.shape[1:]), rows.dtype)
+        found[epochs] = rows
+
+    embed_each(estimator, windows, keep)
+    return found
+
+
+def fitted_feature_names(estimator: Any) -> np.ndarray:
+    """Feature names: electrode, patch, summary token and dimension, where features differ in them.
+
+    Such as ``dare_s0_d012`` (joint mean), ``dare_p03_s0_d012`` (joint flatten),
+    ``dare_CZ_p03_s0_d012`` (electrodes), ``dare_power_CZ_d012`` and ``dare_cov_CZ_PZ``.
+    """
+    config, reading = estimator.encoder_.config, Reading.of(estimator)
+    if hasattr(estimator, "pca_"):
+        n_components = estimator.pca_.n_components
+        return np.asarray([f"dare_pc{i:03d}" for i in range(n_components)], dtype=object)
+    if reading.pooling == "tokens":
+        raise ValueError("pooling='tokens' gives a 3-D array, whose numbers have no names.")
+    if getattr(estimator, "_mixed", False) and (reading.electrodes or reading.pooling == "flatten"):
+        raise ValueError(
+            "The number of features depends on the electrodes and the length of the epochs, which "
+            f"{type(estimator).__name__} does not know after a corpus of several layouts (or "
+            "from_pretrained): pass the pretrainer to DAREEmbedder(encoder=...)."
+        )
+    n_times = 0
+    if reading.pooling == "flatten":
+        n_times = resampled_length(estimator.n_times_in_, estimator.sfreq_in_, config.sfreq)
+    electrodes = getattr(estimator, "electrodes_", ())
+    dims = [f"d{d:03d}" for d in range(config.embed_dim)]
+    if reading.pooling == "covariance":  # pyriemann's order: the upper triangle, row by row
+        pairs = zip(*np.triu_indices(len(electrodes)), strict=True)
+        found = [f"cov_{electrodes[a]}_{electrodes[b]}" for a, b in pairs]
+    elif reading.pooling == "power":
+        found = [f"power_{name}_{dim}" for name in electrodes for dim in dims]
+    else:
+        if reading.layer != "patch":
+            dims = [f"s{s}_{dim}" for s in range(config.embed_num) for dim in dims]
+        views = [f"{name}_" for name in electrodes] if reading.electrodes else [""]
+        flat = reading.pooling == "flatten"
+        patches = [f"p{p:02d}_" for p in range(n_times // config.patch_size)] if flat else [""]
+        found = [f"{view}{patch}{dim}" for view in views for patch in patches for dim in dims]
+        if reading.pooling == "mean_std":
+            found += [f"std_{name}" for name in found]
+    return np.asarray([f"dare_{name}" for name in found], dtype=object)
+
+
+class TokenTangentSpace(BaseEstimator):
+    """Covariances of tokens as vectors of the tangent space at their mean.
+
+    Attributes
+    ----------
+    mean_token_ : ndarray, shape (n_chans, n_patches, n_dims)
+        Mean token of each electrode and patch in the training epochs.
+    reference_ : ndarray, shape (n_chans, n_chans)
+        Mean covariance of the training epochs.
+    """
+
+    def fit_transform(self, each: Each, weight: np.ndarray) -> np.ndarray:
+        """Learn from tokens ``(n, n_chans, n_patches, n_dims)``, and map them.
+
+        `each` is called twice, so that tokens need not be kept. `weight` is that of each epoch in
+        both means.
+        """
+        self.mean_token_ = np.ascontiguousarray(_weighted_mean(each, weight), dtype=np.float32)
+        batches = each(lambda _, tokens: token_covariances(tokens, self.mean_token_))
+        # the mean of logarithms is that of the batches' means; of all, pyriemann makes copies
+        weights = np.split(weight, np.cumsum([len(batch) for batch in batches])[:-1])
+        means = [
+            _tangent_space().fit(batch, sample_weight=own).reference_
+            for batch, own in zip(batches, weights, strict=True)
+            if own.any()
+        ]
+        totals = [own.sum() for own in weights if own.any()]
+        space = _tangent_space().fit(np.stack(means), sample_weight=np.array(totals))
+        self.reference_ = np.ascontiguousarray(space.reference_)
+        return np.concatenate([self._vectors(batch) for batch in batches])
+
+    def transform(self, tokens: np.ndarray) -> np.ndarray:
+        """Tangent vectors ``(n_epochs, n_chans * (n_chans + 1) / 2)``, float32."""
+        return self._vectors(token_covariances(tokens, self.mean_token_))
+
+    def _vectors(self, covariances: np.ndarray) -> np.ndarray:
+        space = _tangent_space()
+        space.reference_ = self.reference_
+        vectors = space.transform(covariances).astype(np.float32)
+        # less is rounding: two epochs, each as far from their mean, have the same covariance
+        vectors[np.abs(vectors) < ROUNDING] = 0
+        return vectors
+
+
+class BandSpace(BaseEstimator):
+    """Covariances by band as vectors of the tangent spaces at the mean covariances.
+
+    Attributes
+    ----------
+    references_ : ndarray, shape (n_filters, n_chans, n_chans)
+        Mean covariance of the training epochs in each band: the arithmetic mean, which needs no
+        eigenvalues of every epoch and is as good here as a geometric one.
+    """
+
+    def fit(self, each: Each, weight: np.ndarray) -> BandSpace:
+        """Learn from lower triangles ``(n, n_filters, n_chans * (n_chans + 1) / 2)``."""
+        self.references_ = _symmetric(_weighted_mean(each, weight))
+        return self
+
+    def transform(self, triangles: np.ndarray) -> np.ndarray:
+        """Vectors ``(n_epochs, n_filters * n_chans * (n_chans + 1) / 2)``, float32."""
+        found = np.empty(triangles.shape, dtype=np.float32)
+        space = _tangent_space()
+        for band, reference in enumerate(self.references_):
+            space.reference_ = reference
+            # what float32 has rounded below zero is lifted
+            found[:, band] = space.transform(_symmetric(triangles[:, band]) + RIDGE * reference)
+        return found.reshape(len(found), -1)
+
+
+def _weighted_mean(each: Each, weight: np.ndarray) -> np.ndarray:
+    """Mean over all epochs."""
+    parts = each(lambda epochs, values: np.einsum("e,e...->...", weight[epochs], values))
+    return sum(parts) / weight.sum()
+
+
+def _symmetric(triangles: np.ndarray) -> np.ndarray:
+    """Lower triangles ``(..., n * (n + 1) / 2)`` as whole matrices, float64."""
+    n = int(np.sqrt(2 * triangles.shape[-1]))
+    rows, columns = np.tril_indices(n)
+    whole = np.empty((*triangles.shape[:-1], n, n))
+    whole[..., rows, columns] = whole[..., columns, rows] = triangles
+    return whole
+
+
+class AllBlocks(BaseEstimator):
+    """Rows of the reading "auto" as blocks of features by name, for a reading of several blocks.
+
+    They are of `n_chans` electrodes and `n_patches` patches, by an encoder of `config`.
+    """
+
+    def __init__(self, n_chans: int, n_patches: int, config: DAREConfig) -> None:
+        self.n_chans = n_chans
+        self.n_patches = n_patches
+        self.config = config
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Numbers of electrodes, patches and dimensions of an epoch's tokens."""
+        return self.n_chans, self.n_patches, self.config.embed_num * self.config.embed_dim
+
+    def keep(self, each: Each, n_epochs: int) -> dict[str, np.ndarray | FileRows]:
+        """Rows of training epochs as arrays by name, in temporary files if they are large."""
+        blocks: dict[str, np.ndarray | FileRows] = {}
+
+        def keep(epochs: slice, rows: np.ndarray) -> None:
+            parts = self._split(rows)
+            if not blocks:
+                places = empty_rows(n_epochs, [part.shape[1:] for part in parts.values()])
+                blocks.update(zip(parts, places, strict=True))
+            for name, part in parts.items():
+                blocks[name][epochs] = part
+
+        each(keep)
+        return blocks
+
+    def fit_transform(
+        self, blocks: dict[str, np.ndarray | FileRows], weight: np.ndarray
+    ) -> dict[str, np.ndarray | FileRows]:
+        """Blocks "joint", "electrodes", "power", "rhythms", "evoked", "bands" and "covariance" of
+        training epochs, whose means are weighted, made in place of what `keep` gives."""
+        bands, tokens = blocks["bands"], blocks["electrodes"]
+        batches = list(gen_batches(len(tokens), EPOCHS_OF_TOKENS))
+        self.bands_ = BandSpace().fit(
+            lambda work: [work(part, self._triangles(bands[part])) for part in batches], weight
+        )
+        for part in batches:
+            bands[part] = self.bands_.transform(self._triangles(bands[part]))
+        self.space_ = TokenTangentSpace()
+        covariance = self.space_.fit_transform(
+            lambda work: [work(part, tokens[part].reshape(-1, *self.shape)) for part in batches],
+            weight,
+        )
+        return {**blocks, "covariance": covariance}
+
+    def transform(self, rows: np.ndarray) -> dict[str, np.ndarray]:
+        """The same blocks of other epochs."""
+        blocks = self._split(rows)
+        blocks["bands"] = self.bands_.transform(self._triangles(blocks["bands"]))
+        tokens = blocks["electrodes"].reshape(-1, *self.shape)
+        return {**blocks, "covariance": self.space_.transform(tokens)}
+
+    def _split(self, rows: np.ndarray) -> dict[str, np.ndarray]:
+        n_chans, n_patches, n_dims = self.shape
+        widths = {
+            "joint": n_patches * n_dims,
+            "electrodes": n_chans * n_patches * n_dims,
+            "power": n_chans * self.config.embed_dim,
+            "rhythms": len(
+                rhythm_frequencies(n_patches * self.config.patch_size, self.config.sfreq)
+            ),
+        }
+        n_left = rows.shape[1] - sum(widths.values())
+        n_principal = n_left // (n_chans * n_patches + n_chans * (n_chans + 1) // 2)
+        widths["evoked"] = n_chans * n_principal * n_patches
+        parts = np.split(rows, np.cumsum(list(widths.values())), axis=1)
+        blocks = dict(zip([*widths, "bands"], parts, strict=True))
+        blocks["evoked"] = blocks["evoked"].reshape(len(rows), n_chans, -1)
+        if not widths["rhythms"]:
+            del blocks["rhythms"]
+        return blocks
+
+    def _triangles(self, bands: np.ndarray) -> np.ndarray:
+        n_chans = self.n_chans
+        return bands.reshape(len(bands), -1, n_chans * (n_chans + 1) // 2)
+
+
+def _tangent_space() -> Any:
+    """pyriemann's, at a mean that takes one pass."""
+    from pyriemann.tangentspace import TangentSpace  # half a second, which few readings need
+
+    return TangentSpace(metric={"mean": "logeuclid", "map": "riemann"})
