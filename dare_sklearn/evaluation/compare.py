@@ -217,7 +217,12 @@ def compare(
                 if on_error == "raise":
                     raise RuntimeError(message) from error
                 return number, message, ()
-            who = {"dataset": dataset, "pipeline": name, **_sizes(fold, data.groups)}
+            tested = [] if groups is None else np.unique(data.groups[fold.test]).tolist()
+            who = {
+                "dataset": dataset, "pipeline": name, "n_subjects": len(tested),
+                "subject": tested[0] if len(tested) == 1 else " + ".join(map(str, tested)) or None,
+                "n_train": len(fold.train), "n_test": len(fold.test),
+            }  # fmt: skip
             row = plain({**who, **row})
             if finished is not None:
                 finished.write(row)
@@ -380,11 +385,3 @@ def _add_inner_folds(folds: list[Fold], data: Data, inner_cv: Any, stratify: boo
         groups = None if data.groups is None else data.groups[fold.train]
         inner = _folds(inner_cv, y, groups, stratify, f"inner_cv (in fold {fold.number})")
         fold.inner = [(part.train, part.test) for part in inner]
-
-
-def _sizes(fold: Fold, groups: np.ndarray | None) -> dict[str, Any]:
-    """Who is tested, and how many epochs there are."""
-    tested = [] if groups is None else np.unique(groups[fold.test]).tolist()
-    subject = " + ".join(map(str, tested)) if len(tested) > 1 else (tested or [None])[0]
-    sizes = {"n_train": len(fold.train), "n_test": len(fold.test)}
-    return {"subject": subject, "n_subjects": len(tested), **sizes}

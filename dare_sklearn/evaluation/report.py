@@ -232,35 +232,18 @@ def _drawn(title: str, figure: Any, words: str) -> dict[str, Any]:
 def judge(
     results: pd.DataFrame, candidate: str | None = None, rivals: Sequence[str] | None = None
 ) -> pd.DataFrame:
-    """Judge the candidate against its rivals, data set by data set.
+    """Judge the candidate (None: the first pipeline) against its rivals (None: all others).
 
-    It is **better** if it beats every rival (each paired test at 0.05: an intersection-union test,
-    which needs no correction), and **worse** if a rival beats it (with Holm's correction over the
-    rivals). Otherwise the verdict is **no difference shown**. The interval is that of the
-    difference to the rival with the highest mean, which is chosen with the same scores: that
-    favours the rivals.
+    By the first metric of each data set, it is **better** if it beats every rival (each paired test
+    at 0.05: an intersection-union test, which needs no correction), and **worse** if a rival beats
+    it (with Holm's correction over the rivals). Otherwise the verdict is **no difference shown**.
+    The rival with the highest mean is chosen with the same scores, which favours the rivals.
 
-    Parameters
-    ----------
-    results : DataFrame
-        Result of `compare`; several data sets are stacked. The first metric of each counts.
-    candidate : str or None, default=None
-        Name of a pipeline; None takes the first.
-    rivals : sequence of str or None, default=None
-        Names of pipelines; None takes all others.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per data set that has the candidate and a rival: ``dataset, metric, candidate,
-        rival`` (the one with the highest mean), ``verdict, mean, rival_mean, difference``
-        (candidate minus rival), ``low, high`` (its 95 % interval), ``p`` (of the pair, two-sided),
-        ``n, unit`` and ``smallest_p``, the smallest p that is possible with so many observations.
-
-    Raises
-    ------
-    ValueError
-        If no data set has the candidate, or pipelines were not scored on the same folds.
+    Returns one row per data set that has the candidate and a rival: ``dataset, metric, candidate,
+    rival`` (the one with the highest mean), ``verdict, mean, rival_mean, difference`` (candidate
+    minus rival), ``low, high`` (its 95 % interval), ``p`` (of the pair, two-sided), ``n, unit`` and
+    ``smallest_p``, the smallest p that is possible with so many observations. A ValueError if no
+    data set has the candidate, or pipelines were not scored on the same folds.
     """
     candidate = results["pipeline"].iloc[0] if candidate is None else candidate
     if candidate not in set(results["pipeline"]):
@@ -270,12 +253,41 @@ def judge(
     for dataset, table in results.groupby("dataset", sort=False):
         there = list(dict.fromkeys(table["pipeline"]))
         others = [n for n in there if n != candidate and (rivals is None or n in rivals)]
-        if candidate in there and others:
-            metric = main_metric(table)
-            # tests take pairs in order of appearance
-            parts = [table[table["pipeline"] == name] for name in (candidate, *others)]
-            found = _judge(pd.concat(parts), metric, candidate, others)
-            rows.append({"dataset": dataset, "metric": metric, "candidate": candidate, **found})
+        if candidate not in there or not others:
+            continue
+        metric = main_metric(table)
+        # tests take pairs in order of appearance
+        table = pd.concat([table[table["pipeline"] == name] for name in (candidate, *others)])
+        scores, unit, ratio = observations(table, metric)
+        means, n = scores.mean(), len(scores)
+        rival = max(others, key=lambda name: means[name])
+        found = {
+            "dataset": dataset, "metric": metric, "candidate": candidate, "rival": rival,
+            "verdict": UNTESTED, "mean": means[candidate], "rival_mean": means[rival],
+            "difference": means[candidate] - means[rival], "low": np.nan, "high": np.nan,
+            "p": np.nan, "n": n, "unit": unit, "smallest_p": 1.0,
+        }  # fmt: skip
+        rows.append(found)
+        if n < 2:
+            continue
+        pairs = pairwise(table, metric)
+        pairs = pairs[pairs["pipeline_a"] == candidate].set_index("pipeline_b")
+        corrected = pd.Series(holm(pairs["p"]), pairs.index)
+        # if ranks and means point in opposite directions, nothing was shown
+        lower = (pairs["difference"] < 0) & (pairs["p_less"] < pairs["p_greater"])
+        higher = (pairs["difference"] > 0) & (pairs["p_greater"] < pairs["p_less"])
+        found["verdict"] = OPEN
+        if (lower & (corrected < ALPHA)).any():
+            found["verdict"] = WORSE
+        elif (higher & (pairs["p"] < ALPHA)).all():
+            found["verdict"] = BETTER
+        least, most = bounds_of(metric)
+        differences = scores[candidate] - scores[rival]
+        found["low"], found["high"] = mean_interval(
+            differences, ratio, (least - most, most - least)
+        )
+        exact = pairs["test"].iloc[0] == "permutation" and n <= EXACT_UP_TO
+        found["p"], found["smallest_p"] = pairs.loc[rival, "p"], 2.0 * 0.5**n if exact else 0.0
     return pd.DataFrame(rows)
 
 
@@ -303,34 +315,3 @@ def sentence(verdicts: pd.DataFrame) -> str:
 def main_metric(table: pd.DataFrame) -> str:
     """The first metric that a data set has."""
     return next(name for name in score_columns(table) if table[name].notna().any())
-
-
-def _judge(table: pd.DataFrame, metric: str, candidate: str, rivals: list[str]) -> dict:
-    scores, unit, ratio = observations(table, metric)
-    means, n = scores.mean(), len(scores)
-    rival = max(rivals, key=lambda name: means[name])
-    found = {
-        "rival": rival, "verdict": UNTESTED, "mean": means[candidate], "rival_mean": means[rival],
-        "difference": means[candidate] - means[rival], "low": np.nan, "high": np.nan, "p": np.nan,
-        "n": n, "unit": unit, "smallest_p": 1.0,
-    }  # fmt: skip
-    if n < 2:
-        return found
-    pairs = pairwise(table, metric)
-    pairs = pairs[pairs["pipeline_a"] == candidate].set_index("pipeline_b")
-    corrected = pd.Series(holm(pairs["p"]), pairs.index)
-    # if ranks and means point in opposite directions, nothing was shown
-    lower = (pairs["difference"] < 0) & (pairs["p_less"] < pairs["p_greater"])
-    higher = (pairs["difference"] > 0) & (pairs["p_greater"] < pairs["p_less"])
-    found["verdict"] = OPEN
-    if (lower & (corrected < ALPHA)).any():
-        found["verdict"] = WORSE
-    elif (higher & (pairs["p"] < ALPHA)).all():
-        found["verdict"] = BETTER
-    least, most = bounds_of(metric)
-    edges = least - most, most - least
-    differences = scores[candidate] - scores[rival]
-    found["low"], found["high"] = mean_interval(differences, ratio, edges)
-    exact = pairs["test"].iloc[0] == "permutation" and n <= EXACT_UP_TO
-    found["p"], found["smallest_p"] = pairs.loc[rival, "p"], 2.0 * 0.5**n if exact else 0.0
-    return found
