@@ -26,7 +26,7 @@ from dare_sklearn.modules.config import DAREConfig
 from dare_sklearn.modules.networks import Encoder, init_weights
 from dare_sklearn.modules.probe import MaxNormConv1d, MaxNormLinear
 from dare_sklearn.signals.resampling import resample
-from dare_sklearn.weights.load import load_encoder, save_encoder
+from dare_sklearn.weights.load import load_encoder, save_model
 
 REQUIRED = ["n_outputs", "n_chans", "n_times", "sfreq"]
 SIGNAL = {"n_outputs": 2, "n_chans": 3, "n_times": 128, "sfreq": 128.0}
@@ -73,7 +73,7 @@ def folder(tmp_path):
     torch.manual_seed(3)
     encoder = Encoder(TINY)
     init_weights(encoder)
-    save_encoder(tmp_path / "encoder", encoder)
+    save_model(tmp_path / "encoder", encoder)
     return tmp_path / "encoder"
 
 

@@ -26,7 +26,7 @@ from dare_sklearn.pretraining.masks import VISIBLE_SHARE
 from dare_sklearn.training.device import resolve_device
 from dare_sklearn.training.net import history_frame
 from dare_sklearn.training.run import TERMS
-from dare_sklearn.weights.load import save_pretraining_model
+from dare_sklearn.weights.load import save_model
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ class SaveResult(Callback):
             self.on_epoch_end(net)
 
     def on_epoch_end(self, net, **kwargs) -> None:
-        save_pretraining_model(self.out / "model", net.module_, kind="DAREPretrainer")
+        save_model(self.out / "model", net.module_, kind="DAREPretrainer")
         names = {term: term for term in TERMS}
         log = history_frame(net.history, {**names, "train_loss": "loss"}).drop(columns="lr")
         log.insert(0, "step", log.pop("epoch") * self.epoch_steps)

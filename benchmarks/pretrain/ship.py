@@ -17,7 +17,7 @@ import pandas as pd
 import torch
 
 from benchmarks.pretrain.run import RunConfig
-from dare_sklearn.weights.load import SHIPPED_FOLDER, load_pretraining_model, save_pretraining_model
+from dare_sklearn.weights.load import SHIPPED_FOLDER, load_pretraining_model, save_model
 
 
 def main() -> None:
@@ -41,7 +41,7 @@ def main() -> None:
         "machine": platform.machine(),
     }
     model = load_pretraining_model(args.run / "model")
-    save_pretraining_model(folder, model, kind="DAREPretrainer", pretraining=history)
+    save_model(folder, model, kind="DAREPretrainer", pretraining=history)
     print(f"Written to {folder.relative_to(SHIPPED_FOLDER.parents[2])}: now write its README.md")
 
 

@@ -3,11 +3,13 @@
 import argparse
 import json
 import platform
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
 from math import prod
 from pathlib import Path
 
+from .. import __version__
 from ._options import doing, text
 
 HELP = "versions, shipped encoders; or all about one encoder"
@@ -23,9 +25,8 @@ examples:
 """
 _LIBRARIES = (
     "torch", "braindecode", "mne", "scikit-learn", "skorch", "numpy", "scipy", "pandas",
-    "matplotlib",
+    "matplotlib", "pyriemann", "moabb", "pyarrow", "huggingface_hub",
 )  # fmt: skip
-_EXTRAS = ("pyriemann", "moabb", "pyarrow", "huggingface_hub")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,23 +37,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
-    lines = _installation() if args.encoder is None else _encoder(args.encoder)
-    width = max(len(name) for name, _ in lines)
-    for name, value in lines:
+    facts = _installation() if args.encoder is None else _encoder(args.encoder)
+    width = max(map(len, facts))
+    for name, value in facts.items():
         print(f"{name:<{width}}  {value}")
     return 0
 
 
-def _installation() -> list[tuple[str, str]]:
+def _installation() -> dict[str, str]:
     """What is installed, without importing anything heavy."""
-    from .. import __version__
-
-    lines = [
-        ("dare-sklearn", __version__),
-        ("Python", f"{platform.python_version()} on {platform.platform(terse=True)}"),
-        *((name, _version(name)) for name in _LIBRARIES),
-        *((f"{name} (optional)", _version(name)) for name in _EXTRAS),
-    ]
+    facts = {
+        "dare-sklearn": __version__,
+        "Python": f"{platform.python_version()} on {platform.platform(terse=True)}",
+        **dict.fromkeys(_LIBRARIES, "not installed"),
+    }
+    for name in _LIBRARIES:
+        with suppress(PackageNotFoundError):
+            facts[name] = version(name)
     shipped = sorted((files("dare_sklearn") / "weights" / "shipped").iterdir())
     for folder in filter(Path.is_dir, shipped):
         weights = folder / "model.safetensors"
@@ -61,12 +62,12 @@ def _installation() -> list[tuple[str, str]]:
         n = sum(
             prod(listed[name]["shape"]) for name in listed if name.startswith("target_encoder.")
         )
-        size = f"{n:,} parameters, {weights.stat().st_size / 1e6:.1f} MB"
-        lines.append((f"encoder {folder.name}", size))
-    return lines
+        size = f"{weights.stat().st_size / 1e6:.1f} MB"
+        facts[f"encoder {folder.name}"] = f"{n:,} parameters, {size}"
+    return facts
 
 
-def _encoder(source: str) -> list[tuple[str, str]]:
+def _encoder(source: str) -> dict[str, object]:
     doing(f"Reading {source}")
     from ..weights.files import CONFIG_NAME, WEIGHTS_NAME, read_folder, sha256
     from ..weights.load import load_encoder, locate
@@ -84,11 +85,4 @@ def _encoder(source: str) -> list[tuple[str, str]]:
     facts["parameters of the encoder"] = f"{n_parameters:,}"
     facts["size of the file"] = f"{weights.stat().st_size / 1e6:.1f} MB"
     facts["SHA-256"] = sha256(weights)
-    return [(name, str(value)) for name, value in (facts | encoder.config.to_dict()).items()]
-
-
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "not installed"
+    return facts | encoder.config.to_dict()

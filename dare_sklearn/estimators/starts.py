@@ -13,7 +13,7 @@ from ..base.reading import KernelRidge, calibrate, make_folds, scaling, solve, s
 from ..modules.filters import principal_filters
 from ..modules.networks import Encoder
 from ..modules.probe import VirtualProbe
-from ..signals.covariance import csp_filters, mean_covariance, xdawn_filters
+from ..signals.covariance import covariances, csp_filters, xdawn_filters
 
 VIRTUAL_INITS = ("auto", "csp", "xdawn")  # values of `spatial_init`
 MIN_EPOCHS = 5  # of each class, for filters that are fitted with labels
@@ -127,7 +127,7 @@ def start_probe(
     if classes and known.any():
         slope, offset = calibrate(held_out[known], targets[some][known], weight[some][known])
     _solve_head(probe, features, goal, weight, shares, slope, offset)
-    probe.covariance.copy_(torch.from_numpy(mean_covariance(x)))
+    probe.covariance.copy_(torch.from_numpy(covariances(x, 1.0).mean(axis=0)))
     return probe
 
 

@@ -85,11 +85,6 @@ def without_empty(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     Xdawn would amplify as their strongest source.
     """
     X = X.astype(np.float64)
-    power, directions = np.linalg.eigh(mean_covariance(X))
+    power, directions = np.linalg.eigh(covariances(X, 1.0).mean(axis=0))
     basis = directions[:, power > RANK_TOL * power[-1]].T
     return (basis, basis @ X) if len(basis) < X.shape[1] else (np.eye(X.shape[1]), X)
-
-
-def mean_covariance(X: np.ndarray) -> np.ndarray:
-    """Mean over epochs of the covariance of channels, ``(n_chans, n_chans)``."""
-    return np.mean([np.cov(epoch) for epoch in X], axis=0).reshape(X.shape[1], -1)

@@ -34,7 +34,7 @@ from torch import Tensor
 
 from ..signals.errors import tell
 from ..weights.files import CONFIG_NAME, WEIGHTS_NAME, in_place_of, remove, sha256
-from ..weights.load import save_pretraining_model
+from ..weights.load import save_model
 from .corpus import MontageBatches
 from .net import check_finite_weights
 from .processes import StopSignals
@@ -147,7 +147,7 @@ class CheckpointFolder:
         numbered = self._numbered()
         target = self.inside / f"{int(numbered[-1].name) + 1 if numbered else 1:08d}"
         with in_place_of(target) as part:
-            save_pretraining_model(part, model, kind="DAREPretrainer")
+            save_model(part, model, kind="DAREPretrainer")
             save_file(dict(tensors), part / TENSORS_NAME)
             (part / HISTORY_NAME).write_text(_to_json(history), encoding="utf-8")
             state = {

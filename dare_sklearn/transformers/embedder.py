@@ -19,7 +19,7 @@ from ..base.input import SignalInputMixin, whole_or_not_at_all
 from ..base.state import PlainStateMixin, PushToHubMixin
 from ..signals.grid import Windows
 from ..training.device import resolve_device
-from ..weights.load import save_encoder
+from ..weights.load import save_model
 
 # Parameters that the transformers with an encoder share.
 EMBEDDING_CONSTRAINTS: dict = {
@@ -262,7 +262,7 @@ default="auto"
     def save_pretrained(self, folder: str | os.PathLike) -> None:
         """Write the encoder as ``config.json`` and ``model.safetensors``; it holds no data."""
         check_is_fitted(self, "encoder_")
-        save_encoder(folder, self.encoder_, kind="DAREEmbedder")
+        save_model(folder, self.encoder_, kind="DAREEmbedder")
 
     @classmethod
     def from_pretrained(cls, source: str | os.PathLike, **params: Any) -> DAREEmbedder:

@@ -28,7 +28,7 @@ from ..training.device import resolve_precision, torch_seed
 from ..training.net import history_frame
 from ..training.processes import is_first
 from ..training.run import TERMS, pretrain
-from ..weights.load import load_pretraining_model, save_pretraining_model
+from ..weights.load import load_pretraining_model, save_model
 from .embedder import EMBEDDING_CONSTRAINTS, EmbeddingMixin
 
 # Parameters of the objective.
@@ -336,7 +336,7 @@ class DAREPretrainer(EmbeddingMixin, BaseEstimator):
         """
         check_is_fitted(self, "model_")
         if is_first():
-            save_pretraining_model(folder, self.model_, kind="DAREPretrainer")
+            save_model(folder, self.model_, kind="DAREPretrainer")
 
     @classmethod
     def from_pretrained(cls, source: str | os.PathLike, **params: Any) -> DAREPretrainer:

@@ -86,19 +86,13 @@ def get_axes(ax: Any, width: float = 6.0, height: float = 4.0) -> Axes:
     return ax
 
 
-def color(number: int) -> str:
-    """Colour of a category; they repeat after seven, and then `line` is another one."""
-    return PALETTE[number % len(PALETTE)]
-
-
-def marker(number: int) -> str:
-    """Marker of a category; with `color`, 70 can be told apart."""
-    return MARKERS[number % len(MARKERS)]
-
-
-def line(number: int) -> str:
-    """Dashing of a category."""
-    return LINES[number // len(PALETTE) % len(LINES)]
+def look(number: int) -> dict[str, str]:
+    """Colour, marker and dashing of a category; 70 can be told apart."""
+    return {
+        "color": PALETTE[number % len(PALETTE)],
+        "marker": MARKERS[number % len(MARKERS)],
+        "linestyle": LINES[number // len(PALETTE) % len(LINES)],
+    }
 
 
 def spelled(name: Any) -> str:

@@ -15,7 +15,7 @@ from . import _axes as style
 ALPHA = 0.05
 _KEYS = ["dataset", "pipeline", "fold"]
 _SUMMARY = ["dataset", "pipeline", "metric", "mean", "low", "high"]
-_BETTER, _WORSE = style.color(0), style.color(1)
+_BETTER, _WORSE = style.PALETTE[:2]
 
 
 def plot_scores(
@@ -208,8 +208,8 @@ def plot_cost(summary: pd.DataFrame, metric: str, *, ax: Axes | None = None) -> 
         if np.isnan(x) or np.isnan(row.mean):
             continue
         ax.errorbar(
-            x, row.mean, _arms(row), fmt=style.marker(number), color=style.color(number),
-            markersize=8, capsize=3, elinewidth=1.2, label=style.wrap(row.pipeline),
+            x, row.mean, _arms(row), **style.look(number) | {"linestyle": "none"}, markersize=8,
+            capsize=3, elinewidth=1.2, label=style.wrap(row.pipeline),
         )  # fmt: skip
     ax.set_xscale("log")
     ax.xaxis.set_major_formatter("{x:g}")
@@ -307,7 +307,7 @@ def _draw_scores(
             continue
         # above the interval, spread in the same way every time
         shift = 0.24 * ((np.arange(len(scores)) * 0.618) % 1) - 0.34
-        ax.scatter(scores, row + shift, s=16, color=style.color(0), alpha=0.5, linewidths=0)
+        ax.scatter(scores, row + shift, s=16, color=style.PALETTE[0], alpha=0.5, linewidths=0)
         mean, arms = scores.mean(), None
         found = () if summary is None else summary[summary["pipeline"] == name].itertuples()
         for known in found:

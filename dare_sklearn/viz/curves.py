@@ -81,13 +81,10 @@ def plot_curve(
     ax = style.get_axes(ax, 5.2, 3.6 + 0.13 * len(names))
     for number, name in enumerate(names):
         rows = table if name is None else table[table[hue] == name]
-        ax.plot(
-            rows[x], rows[y], color=style.color(number), linestyle=style.line(number),
-            marker=style.marker(number), markersize=5,
-            label=None if name is None else style.wrap(name),
-        )  # fmt: skip
+        label = None if name is None else style.wrap(name)
+        (drawn,) = ax.plot(rows[x], rows[y], **style.look(number), markersize=5, label=label)
         if band:
-            _band(ax, rows[x], rows[low], rows[high], style.color(number))
+            _band(ax, rows[x], rows[low], rows[high], drawn.get_color())
     if chance is not None:
         ax.axhline(chance, color=style.GREY, linestyle="--", linewidth=1, label="chance", zorder=1)
     if log_x:
@@ -146,13 +143,14 @@ def plot_mask_invariance(table: pd.DataFrame) -> Figure:
     for number, encoder in enumerate(table["encoder"].unique()):
         draws = table.loc[table["encoder"] == encoder, numbers].groupby("overlap")
         rows, spread = draws.mean(), draws["retrieval"].std().fillna(0.0)
-        shown = {"color": style.color(number), "marker": style.marker(number), "markersize": 5}
-        left.plot(rows.index, rows["positive_cosine"], "-", **shown)
-        left.plot(rows.index, rows["negative_cosine"], ":", fillstyle="none", **shown)
-        right.plot(rows.index, rows["retrieval"], "-", label=style.wrap(encoder), **shown)
+        shown = style.look(number) | {"markersize": 5, "linestyle": "-"}
+        left.plot(rows.index, rows["positive_cosine"], **shown)
+        dotted = shown | {"linestyle": ":", "fillstyle": "none"}
+        left.plot(rows.index, rows["negative_cosine"], **dotted)
+        right.plot(rows.index, rows["retrieval"], label=style.wrap(encoder), **shown)
         middle = rows["retrieval"]
         low, high = (np.clip(middle + sign * spread, 0, 1) for sign in (-1, 1))  # a share
-        _band(right, rows.index, low, high, style.color(number))
+        _band(right, rows.index, low, high, shown["color"])
     left.plot([], [], "-", color=style.GREY, label="same epoch")
     left.plot([], [], ":", color=style.GREY, label="different epochs")
     left.legend(frameon=False, fontsize="small")
@@ -213,12 +211,12 @@ def plot_losses(history: Any, *, ax: Axes | None = None) -> Figure:
     ax = style.get_axes(ax, 6.4, 3.8)
     for number, name in enumerate(terms):
         main = name in ("total", "loss")  # what was minimised
-        shown = {"color": "black", "linewidth": 2.2} if main else {
-            "color": style.color(number), "linewidth": 1.5, "linestyle": style.line(number)
-        }  # fmt: skip
-        shown["linewidth"] += 0.5 * (len(terms) - 1 - number)  # seen below those that hide it
-        dots = "o" if len(table) < 15 else None
-        ax.plot(table["epoch"], table[name], label=style.spelled(name), marker=dots, ms=4, **shown)
+        shown = style.look(number) | {"marker": "o" if len(table) < 15 else None, "markersize": 4}
+        if main:
+            shown |= {"color": "black", "linestyle": "-"}
+        # the first ones are seen below those that hide them
+        width = (2.2 if main else 1.5) + 0.5 * (len(terms) - 1 - number)
+        ax.plot(table["epoch"], table[name], label=style.spelled(name), linewidth=width, **shown)
     if log:
         ax.set_yscale("log")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))

@@ -162,15 +162,12 @@ def load_pretraining_model(source: str | Path, **objective: object) -> Pretraini
     return make_network("PretrainingModel", config, objective, tensors, repr(str(source))).train()
 
 
-def save_encoder(folder: str | Path, encoder: Encoder, **info: object) -> None:
-    """Write one encoder, as what users embed with."""
-    tensors = {f"target_encoder.{name}": value for name, value in encoder.state_dict().items()}
-    write_folder(folder, {"model": encoder.config.to_dict(), **info}, tensors)
-
-
-def save_pretraining_model(folder: str | Path, model: PretrainingModel, **info: object) -> None:
-    """Write all networks of a pretraining run."""
-    write_folder(folder, {"model": model.config.to_dict(), **info}, model.state_dict())
+def save_model(folder: str | Path, model: Encoder | PretrainingModel, **info: object) -> None:
+    """Write one encoder, as what users embed with, or all networks of a pretraining run."""
+    tensors = model.state_dict()
+    if isinstance(model, Encoder):
+        tensors = {f"target_encoder.{name}": value for name, value in tensors.items()}
+    write_folder(folder, {"model": model.config.to_dict(), **info}, tensors)
 
 
 def _read(
@@ -238,12 +235,9 @@ def locate(source: str | Path) -> Path:
 
 
 def make_network(
-    kind: str,
-    config: DAREConfig,
-    spec: Mapping[str, Any],
-    tensors: Mapping[str, Tensor],
+    kind: str, config: DAREConfig, spec: Mapping[str, Any], tensors: Mapping[str, Tensor],
     source: str,
-) -> nn.Module:
+) -> nn.Module:  # fmt: skip
     """A network with its weights, in evaluation mode; encoders are frozen.
 
     It is made without memory first, and gets some only if the weights fit: a configuration cannot

@@ -11,13 +11,13 @@ from dare_sklearn import viz
 from dare_sklearn.viz._axes import (
     PALETTE,
     add_legend,
-    color,
-    line,
-    marker,
     new_figure,
     p_text,
     spelled,
     wrap,
+)
+from dare_sklearn.viz._axes import (
+    look as look_of,
 )
 
 
@@ -63,8 +63,8 @@ def test_notebooks_show_a_figure():
 
 
 def test_categories_can_be_told_apart():
-    looks = {(color(i), line(i), marker(i)) for i in range(28)}
-    assert len(looks) == 28
+    looks = {tuple(look_of(i).values()) for i in range(70)}
+    assert len(looks) == 70
     assert len(set(PALETTE)) == len(PALETTE)
 
 

@@ -12,7 +12,7 @@ from dare_sklearn import DAREEmbedder, load_encoder
 from dare_sklearn.modules.config import DAREConfig
 from dare_sklearn.pretraining.objective import PretrainingModel
 from dare_sklearn.weights.files import in_place_of
-from dare_sklearn.weights.load import load_pretraining_model, save_encoder, save_pretraining_model
+from dare_sklearn.weights.load import load_pretraining_model, save_model
 
 TINY = DAREConfig(1, 16, (1, 1, 1), 2, amplitude_uv=20.0, center=True)
 
@@ -29,7 +29,7 @@ def model():
 @pytest.fixture
 def folder(model, tmp_path):
     model.encoder.patch_embed.weight.data += 1.0  # unlike the momentum encoder
-    save_pretraining_model(tmp_path / "model", model)
+    save_model(tmp_path / "model", model)
     return tmp_path / "model"
 
 
@@ -51,7 +51,7 @@ def test_loading_leaves_the_global_generator(folder):
 
 
 def test_an_encoder_alone_cannot_go_on_pretraining(model, tmp_path):
-    save_encoder(tmp_path, model.target_encoder)
+    save_model(tmp_path, model.target_encoder)
     assert load_encoder(tmp_path).config == TINY
     with pytest.raises(ValueError, match="holds an encoder only"):
         load_pretraining_model(tmp_path)

@@ -25,7 +25,7 @@ from dare_sklearn.modules.config import DAREConfig
 from dare_sklearn.pretraining.objective import PretrainingModel
 from dare_sklearn.weights.files import read_folder
 from dare_sklearn.weights.lightning import read_state_dict
-from dare_sklearn.weights.load import load_pretraining_model, save_pretraining_model
+from dare_sklearn.weights.load import load_pretraining_model, save_model
 
 TINY = DAREConfig(1, 16, (1, 1, 1), 2, amplitude_uv=20.0, center=True)
 X = np.random.default_rng(0).normal(scale=10, size=(6, 2, 64))
@@ -59,7 +59,7 @@ def originals(tmp_path_factory):
     torch.manual_seed(0)
     model = PretrainingModel(TINY)
     torch.set_rng_state(torch_state)
-    save_pretraining_model(root / "model", model)
+    save_model(root / "model", model)
     for kind, cls, y in (
         ("classifier", DAREClassifier, list("ababab")),
         ("regressor", DARERegressor, range(6)),
