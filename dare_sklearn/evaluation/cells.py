@@ -45,8 +45,17 @@ class Data:
 
     def take(self, rows: np.ndarray) -> Data:
         """These epochs, selected in one call; mne.Epochs stay mne.Epochs."""
-        groups = None if self.groups is None else self.groups[rows]
-        return Data(_take(self.X, rows), self.y[rows], groups)
+        X, groups = self.X, None if self.groups is None else self.groups[rows]
+        if is_epochs(X):
+            X = X[rows]
+        elif _is_epochs_list(X):
+            part = np.repeat(np.arange(len(X)), [len(epochs) for epochs in X])
+            within = np.concatenate([np.arange(len(epochs)) for epochs in X])
+            runs = np.split(rows, np.flatnonzero(np.diff(part[rows])) + 1)
+            X = [X[part[run[0]]][within[run]] for run in runs]
+        else:
+            X = _safe_indexing(X, rows)
+        return Data(X, self.y[rows], groups)
 
 
 class Answers:
@@ -234,17 +243,6 @@ def n_rows(X: Any) -> int:
     if _is_epochs_list(X):
         return sum(len(part) for part in X)
     return X.shape[0] if hasattr(X, "shape") else len(X)
-
-
-def _take(X: Any, rows: np.ndarray) -> Any:
-    if is_epochs(X):
-        return X[rows]
-    if not _is_epochs_list(X):
-        return _safe_indexing(X, rows)
-    part = np.repeat(np.arange(len(X)), [len(epochs) for epochs in X])
-    within = np.concatenate([np.arange(len(epochs)) for epochs in X])
-    runs = np.split(rows, np.flatnonzero(np.diff(part[rows])) + 1)
-    return [X[part[run[0]]][within[run]] for run in runs]
 
 
 def _is_epochs_list(X: Any) -> bool:

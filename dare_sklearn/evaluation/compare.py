@@ -177,7 +177,13 @@ def compare(
     folds = _folds(cv, data.y, data.groups, stratify, "cv")
     _tell_copies(data.X, folds)
     if grids:
-        _add_inner_folds(folds, data, inner_cv, stratify)
+        if not (isinstance(inner_cv, Integral) or hasattr(inner_cv, "split")):
+            raise TypeError(f"inner_cv must be an integer or a splitter, got {inner_cv!r}.")
+        for fold in folds:
+            within = None if data.groups is None else data.groups[fold.train]
+            name = f"inner_cv (in fold {fold.number})"
+            inner = _folds(inner_cv, data.y[fold.train], within, stratify, name)
+            fold.inner = [(part.train, part.test) for part in inner]
     cells: list[tuple[str, Fold, Finished | None]] = []
     common = None if cache_dir is None else digest(
         digest_signals(data.X), describe([data.y, data.groups, scorers]), random_state,
@@ -375,13 +381,3 @@ def _tell_copies(X: Any, folds: list[Fold]) -> None:
             UserWarning,
             stacklevel=4,
         )
-
-
-def _add_inner_folds(folds: list[Fold], data: Data, inner_cv: Any, stratify: bool) -> None:
-    if not (isinstance(inner_cv, Integral) or hasattr(inner_cv, "split")):
-        raise TypeError(f"inner_cv must be an integer or a splitter, got {inner_cv!r}.")
-    for fold in folds:
-        y = data.y[fold.train]
-        groups = None if data.groups is None else data.groups[fold.train]
-        inner = _folds(inner_cv, y, groups, stratify, f"inner_cv (in fold {fold.number})")
-        fold.inner = [(part.train, part.test) for part in inner]

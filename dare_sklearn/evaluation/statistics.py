@@ -3,9 +3,7 @@
 If every row tests one of several subjects, an observation is the mean score of a **subject**;
 otherwise it is the score of a **fold**. Folds share training data: a test that treats their scores
 as independent finds differences where there are none, so the variance of their mean is enlarged
-[1]_. Paired tests over subjects are those of MOABB.
-
-.. [1] Nadeau, Bengio (2003). Inference for the generalization error. Machine Learning 52.
+(Nadeau and Bengio, see `pairwise`). Paired tests over subjects are those of MOABB.
 """
 
 import re
@@ -164,17 +162,13 @@ def mean_interval(
 
     For a metric with one bound or none it is Student's interval, with the variance of the mean
     enlarged by `ratio` (Nadeau and Bengio), and cut at the bound. Between two bounds it is Wilson's
-    interval of a share [1]_, for the number of trials that would have the observed variance, but
-    at most `n_tested` (scores may all be 1.0). In simulations of 5 to 20 subjects it covered means
-    of 0.5 to 0.95 in 92 to 99 % of cases, and a mean of 0.99 in 86 to 98 % (Student's: 57 to 87 %).
+    interval of a share (1927, J. Am. Stat. Assoc. 22), for the number of trials that would have the
+    observed variance, but at most `n_tested` (scores may all be 1.0). In simulations of 5 to 20
+    subjects it covered means of 0.5 to 0.95 in 92 to 99 % of cases, and a mean of 0.99 in 86 to
+    98 % (Student's: 57 to 87 %).
 
     `ratio` is the number of test epochs per training epoch for folds, 0 for subjects; `n_tested`
     counts the epochs behind all scores. A single observation has no interval (NaN).
-
-    References
-    ----------
-    .. [1] Wilson (1927). Probable inference, the law of succession, and statistical inference.
-       Journal of the American Statistical Association 22.
     """
     values = np.asarray(values, dtype=float)
     if len(values) < 2:

@@ -200,15 +200,6 @@ def settle(X: Any) -> Any:
     return X.copy().drop_bad(verbose="error") if is_epochs(X) and not X._bad_dropped else X
 
 
-def check_continuous(allowed: bool) -> None:
-    """Refuse a continuous recording where epochs are expected."""
-    if not allowed:
-        raise SignalTypeError(
-            "cannot read continuous recordings (Raw) as X here: cut epochs first, for instance "
-            "with mne.make_fixed_length_epochs (only DAREPretrainer.fit takes recordings)."
-        )
-
-
 def replace_data(epochs: Any, data: np.ndarray) -> Any:
     """A copy of settled `epochs` with `data` in it: volts of all channels."""
     # a new object would refuse repeated events, and classes that have lost all their epochs

@@ -20,7 +20,6 @@ from .errors import SignalError, SignalTypeError, about, listed, tell
 from .files import find_files, holds_epochs, open_epochs, open_file
 from .objects import (
     by_layout,
-    check_continuous,
     from_dataset,
     from_epochs,
     from_raw,
@@ -263,7 +262,11 @@ def find_sources(X: Any, defaults: Defaults, *, continuous: bool) -> Iterator[Si
     X = unwrap(X)
     refuse_evoked(X)
     if is_raw(X):
-        check_continuous(continuous)
+        if not continuous:
+            raise SignalTypeError(
+                "cannot read continuous recordings (Raw) as X here: cut epochs first, for instance "
+                "with mne.make_fixed_length_epochs (only DAREPretrainer.fit takes recordings)."
+            )
         yield from_raw(X)
     elif is_epochs(X):
         yield from_epochs([X])
@@ -327,9 +330,14 @@ def _from_array(X: Any, targets: np.ndarray | None, defaults: Defaults) -> Signa
     is_list = isinstance(X, list | tuple)
     X = [_without_torch(x) for x in X] if is_list else _without_torch(X)
     _refuse_table_of_samples(X)
-    values = _checked(X)
-    if values.ndim == 2:
-        _refuse_one_epoch(values, defaults)
+    values, (ch_names, sfreq, like, _) = _checked(X), defaults
+    if values.ndim == 2:  # epochs of one channel, which X[0] of several channels is not
+        names = like.ch_names if ch_names is None and like is not None else ch_names
+        if names is not None and not isinstance(names, str) and len(names) == len(values) > 1:
+            raise SignalError(
+                f"X of shape {values.shape} looks like one epoch of {len(values)} channels: pass "
+                "X[None] (a 2-D X is read as epochs of one channel)."
+            )
         values = values[:, None, :]
     if values.ndim != 3:
         raise SignalError(
@@ -337,7 +345,7 @@ def _from_array(X: Any, targets: np.ndarray | None, defaults: Defaults) -> Signa
         )
     if 0 in values.shape:
         raise SignalError(f"X is an empty array of shape {values.shape}.")
-    n_chans, (ch_names, sfreq, like, _) = values.shape[1], defaults
+    n_chans = values.shape[1]
     if like is not None:
         sfreq = like.sfreq if sfreq is None else sfreq
         if ch_names is None and like.ch_names is not None and len(like.ch_names) == n_chans:
@@ -404,18 +412,6 @@ def _refuse_table_of_samples(X: Any) -> None:
             f"X is a data frame with a column per electrode ({', '.join(known[:3])}, ...) and a "
             "row per sample, which is a recording and not epochs: cut it into an array (n_epochs, "
             "n_chans, n_times), for instance by mne.io.RawArray and mne.make_fixed_length_epochs."
-        )
-
-
-def _refuse_one_epoch(values: np.ndarray, defaults: Defaults) -> None:
-    """A 2-D array is epochs of one channel; ``X[0]`` of several channels is not."""
-    names = defaults.ch_names
-    if names is None and defaults.like is not None:
-        names = defaults.like.ch_names
-    if names is not None and not isinstance(names, str) and len(names) == len(values) > 1:
-        raise SignalError(
-            f"X of shape {values.shape} looks like one epoch of {len(values)} channels: pass "
-            "X[None] (a 2-D X is read as epochs of one channel)."
         )
 
 
