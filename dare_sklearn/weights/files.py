@@ -118,7 +118,7 @@ def read_folder(folder: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
             f"{str(config_file)!r} has format {shorten(config.get('format'))}, and this version "
             f"of dare_sklearn reads format {FORMAT}: install the version that wrote it."
         )
-    _check_header(weights_file)
+    tensors = read_tensors(weights_file)
     if config.get("sha256") is not None:
         if config["sha256"] != sha256(weights_file):
             raise ValueError(
@@ -132,7 +132,7 @@ def read_folder(folder: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
                 'its entry "config_sha256". Copy or download it anew (or take that entry out, if '
                 "the change is yours)."
             )
-    return config, read_tensors(weights_file)
+    return config, tensors
 
 
 def _read_json(path: Path) -> Any:
@@ -168,34 +168,22 @@ def shorten(text: object, most: int = 300) -> str:
 
 
 def read_tensors(path: str | Path) -> dict[str, Tensor]:
-    """Tensors of a safetensors file; a ValueError if it is damaged or too large."""
-    _check_header(Path(path))
-    try:
-        return load_file(path)
-    except Exception as error:  # whatever safetensors or the machine says of a hostile file
-        raise ValueError(_unreadable(path, error)) from None
-
-
-def _check_header(path: Path) -> None:
-    """Refuse a safetensors file of a size that no model has, and a tensor that is named twice."""
+    """Tensors of a safetensors file; a ValueError if it is damaged, or larger than any model."""
+    path = Path(path)
     with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        header = file.read(min(length, MAX_TEXT_BYTES))
-    try:
-        if path.stat().st_size > MAX_WEIGHTS_BYTES:
-            raise ValueError("it is larger than any model of this library")
-        if length > MAX_TEXT_BYTES:
-            raise ValueError("the list of its tensors is too long")
-        _parse(header)  # safetensors takes the last of two tensors of one name
-    except (ValueError, RecursionError) as error:
-        raise ValueError(_unreadable(path, error)) from None
-
-
-def _unreadable(path: str | Path, reason: object) -> str:
-    return (
-        f"{str(path)!r} is not a readable safetensors file ({shorten(reason)}): copy or download "
-        "it anew."
-    )
+        try:
+            if path.stat().st_size > MAX_WEIGHTS_BYTES:
+                raise ValueError("it is larger than any model of this library")
+            length = int.from_bytes(file.read(8), "little")
+            if length > MAX_TEXT_BYTES:
+                raise ValueError("the list of its tensors is too long")
+            _parse(file.read(length))  # safetensors takes the last of two tensors of one name
+            return load_file(path)
+        except Exception as error:  # whatever safetensors or the machine says of a hostile file
+            raise ValueError(
+                f"{str(path)!r} is not a readable safetensors file ({shorten(error)}): copy or "
+                "download it anew."
+            ) from None
 
 
 def check_fit(module: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
