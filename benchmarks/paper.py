@@ -5,7 +5,8 @@ Run: python -m benchmarks.paper {tuab,tuev,seed-iv,sleep-edf} FOLDER OUT-epo.fif
 FOLDER is the data set as its owners hand it out; `docs/guide/paper.md` says which, and with what
 the epochs are compared. Every epoch is at 256 Hz and in volts, unfiltered but for an anti-alias
 filter; its metadata hold label, subject, and session or split. At most --most epochs are taken of a
-recording and label, evenly over it: all of TUAB would be 360,000.
+recording and label, evenly over it: all of TUAB would be 360,000. All epochs are held in memory: 20
+of each of TUAB's recordings are about 23 GB, and joining them takes as much again.
 """
 
 from __future__ import annotations
@@ -108,13 +109,18 @@ def _edf(folder: Path) -> list[Path]:
 
 def _inside(file: Path, *names: str) -> str:
     """The one of these folders that a file lies in."""
-    return next(name for name in names if name in file.parts)
+    for name in names:
+        if name in file.parts:
+            return name
+    raise SystemExit(f"{file} lies in no folder {' or '.join(names)}, as its owners hand it out.")
 
 
 def _ten_twenty(file: Path) -> mne.io.BaseRaw:
     """The 19 electrodes of the 10-20 system of a clinical recording, under their names of today."""
     raw = mne.io.read_raw_edf(file)
     names = {electrode_name(name): name for name in raw.ch_names}
+    if lacking := [electrode for electrode in TEN_TWENTY if electrode not in names]:
+        raise SystemExit(f"{file} lacks {', '.join(lacking)} of the 10-20 system: take it out.")
     raw.pick([names[electrode] for electrode in TEN_TWENTY]).load_data().resample(SFREQ)
     return raw.rename_channels({names[electrode]: electrode for electrode in TEN_TWENTY})
 
@@ -128,6 +134,9 @@ def _cut(raw, onsets, labels, seconds: float, most: int, about: dict) -> mne.Bas
         keep += rows[np.unique(np.linspace(0, len(rows) - 1, min(most, len(rows))).round())
                      .astype(int)].tolist()  # fmt: skip
     keep = [i for i in sorted(keep) if 0 <= onsets[i] <= raw.times[-1] - seconds]
+    if not keep:
+        who = about["subject"]
+        raise SystemExit(f"A recording of {who} has no epoch of {seconds:g} s: take it out.")
     first = np.round(onsets[keep] * raw.info["sfreq"]).astype(int)
     data = np.stack([raw.get_data(start=a, stop=a + round(seconds * SFREQ)) for a in first])
     metadata = pd.DataFrame({"label": labels[keep], **about})

@@ -120,3 +120,17 @@ def test_the_command_takes_them(found, tmp_path, capsys):
     ])  # fmt: skip
     assert not code, capsys.readouterr()
     assert (tmp_path / "report" / "summary.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("place", "names", "seconds", "said"),
+    [("eval/normal", CLINICAL[1:], 15, "lacks FP1 of the 10-20 system: take it out"),
+     ("eval", CLINICAL, 15, "lies in no folder normal or abnormal"),
+     ("eval/normal", CLINICAL, 5, "of aaa has no epoch of 10 s: take it out")],
+)  # fmt: skip
+def test_recordings_that_cannot_be_used(place, names, seconds, said, tmp_path):
+    pytest.importorskip("edfio", reason="edfio, which writes EDF files, is not installed")
+    file = tmp_path / place / "aaa_s001_t000.edf"
+    write_edf(file, names, noise(len(names), seconds, 256.0), 256.0)
+    with pytest.raises(SystemExit, match=said):
+        paper.main(["tuab", str(tmp_path), str(tmp_path / "all-epo.fif")])

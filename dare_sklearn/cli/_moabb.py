@@ -101,10 +101,28 @@ def evaluate(name: str, names: list[str], args: Any, store: Any, suffix: str) ->
             paradigm=paradigm, datasets=[dataset], hdf5_path=str(store), suffix=suffix,
             random_state=args.seed, n_jobs=args.jobs, return_epochs=not layout,
             additional_columns=["n_samples_test"], **settings,
-        ).process(build(names, args.encoder, args.device, **layout))  # fmt: skip
+        ).process(_by_people(build(names, args.encoder, args.device, **layout)))  # fmt: skip
     table = _as_table(found, name, paradigm.scoring)
     table.attrs["how"] = f"{type(paradigm).__name__} and {evaluation.__name__} of MOABB"
     return table
+
+
+def _by_people(pipelines: dict[str, Any]) -> dict[str, Any]:
+    """Where MOABB offers the people of training epochs, our classifiers take them as groups.
+
+    A pipeline brings what MOABB calls subjects to them under their name for it.
+    """
+    import sklearn
+    from sklearn.pipeline import make_pipeline
+
+    from ..estimators import DAREClassifier
+
+    with sklearn.config_context(enable_metadata_routing=True):
+        return {
+            name: make_pipeline(model.set_fit_request(groups="subjects"))
+            if isinstance(model, DAREClassifier) else model
+            for name, model in pipelines.items()
+        }  # fmt: skip
 
 
 def _layout(dataset: Any, paradigm: Any) -> dict[str, Any]:

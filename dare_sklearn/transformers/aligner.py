@@ -66,8 +66,9 @@ class EuclideanAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
         - "train_trialwise": for each epoch, the mean over the epochs of its group that came
           before it, in this call and in calls of `update`; the mean of ``fit`` counts as one
           epoch more. Works one epoch at a time.
-        - "train_and_target_unlabeled_20p", "..._50p": the mean covariance of the first 20 or 50 %
-          of the group's epochs in the call.
+        - "train_and_target_unlabeled_20p", "..._50p": the mean covariance of the group's epochs in
+          `X_target_unlabeled` of ``fit``; without these, of the first 20 or 50 % of its epochs in
+          the call.
         - "train_and_target_unlabeled_full": that of all its epochs in the call.
 
     Attributes
@@ -141,7 +142,9 @@ class EuclideanAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
     }
 
     @whole_or_not_at_all
-    def fit(self, X: Any, y: Any = None, groups: Any = None) -> EuclideanAligner:
+    def fit(
+        self, X: Any, y: Any = None, groups: Any = None, X_target_unlabeled: Any = None
+    ) -> EuclideanAligner:
         """Learn the whitening of each group.
 
         Parameters
@@ -150,13 +153,17 @@ class EuclideanAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
         y : ignored
         groups : array-like, shape (n_epochs,), or None
             Subject or session of each epoch.
+        X_target_unlabeled : array, mne.Epochs, list of them, or None
+            Epochs of groups that are predicted later, by the name under which MOABB offers them:
+            they whiten those groups in the modes "train_and_target_unlabeled_...", in place of the
+            epochs of the call. Their groups are those of `group_by`; without it they are one group.
 
         Returns
         -------
         EuclideanAligner
             Itself.
         """
-        self._fit(X, groups)
+        self._fit(X, groups, X_target_unlabeled)
         return self
 
     def transform(self, X: Any, groups: Any = None) -> Any:
@@ -176,7 +183,7 @@ class EuclideanAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
         """
         with self._asking():
             X, data, groups = self._read_again(X, groups)
-            if groups is None and self.groups_ is not None:
+            if groups is None and self.groups_ is not None and None not in self._before:
                 tell(
                     f"was fitted with groups, and transform got none: all {len(data)} epochs are "
                     "aligned as one group that fit did not see. Pass groups=, or set group_by to a "
@@ -205,35 +212,30 @@ class EuclideanAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
             If `cs_mode` is not "train_trialwise", the only one that looks back, or the groups are
             of the fit.
         """
-        X, data, groups = self._read_again(X, groups)
+        check_is_fitted(self, "whiteners_")
         if self._mode() != "train_trialwise":
             raise ValueError(
                 "update is for cs_mode='train_trialwise', the only mode that looks back; it is "
                 f"{self.cs_mode!r}: choose that mode, or fit on these epochs too."
             )
-        before = dict(self._before)
-        for group, rows in _rows(groups, len(data)):
-            if self._fitted_whitener(group) is not None:
-                raise ValueError(
-                    f"The group {group!r} was in the fit, which whitens it: update takes new ones."
-                )
-            total, n_epochs = before.get(group, (0.0, 0))
-            new = covariances(data[rows], self._typical)
-            before[group] = total + new.sum(axis=0), n_epochs + len(new)
-        self._before = before
+        self._remember(X, groups, "update")
         return self
 
     @whole_or_not_at_all
-    def fit_transform(self, X: Any, y: Any = None, groups: Any = None) -> Any:
+    def fit_transform(
+        self, X: Any, y: Any = None, groups: Any = None, X_target_unlabeled: Any = None
+    ) -> Any:
         """`fit` and `transform` with the same groups."""
-        return self._align(*self._fit(X, groups))
+        return self._align(*self._fit(X, groups, X_target_unlabeled))
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
-    def _fit(self, X: Any, groups: Any) -> tuple[Any, np.ndarray, np.ndarray | None]:
+    def _fit(
+        self, X: Any, groups: Any, X_target_unlabeled: Any
+    ) -> tuple[Any, np.ndarray, np.ndarray | None]:
         """Learn; gives `X`, its values, and the groups."""
         self._validate_params()
         self._mode()
@@ -258,10 +260,32 @@ class EuclideanAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
         self._before: dict[Any, tuple[np.ndarray, int]] = {}
         self._mean = mean_at_one_power(means[enough] if enough.any() else means)
         means[~enough] = self._mean
-        self._tell_few([parts[i] for i in np.flatnonzero(~enough)])
+        self._tell_few([(parts[i][0], len(parts[i][1])) for i in np.flatnonzero(~enough)])
         self.groups_ = None if groups is None else np.unique(groups)
         self.whiteners_ = inverse_root(means) / typical
+        if X_target_unlabeled is not None:
+            if "target_unlabeled" not in self._mode():
+                raise ValueError(
+                    f"X_target_unlabeled is for the modes of that name, and cs_mode is "
+                    f"{self.cs_mode!r}: choose one of them, or do not pass these epochs."
+                )
+            self._remember(X_target_unlabeled, None, "X_target_unlabeled")
         return X, data, groups
+
+    def _remember(self, X: Any, groups: Any, name: str) -> None:
+        """Add epochs to the covariances of groups that ``fit`` did not see."""
+        _, data, groups = self._read_again(X, groups)
+        before = dict(self._before)
+        for group, rows in _rows(groups, len(data)):
+            if self._fitted_whitener(group) is not None:
+                raise ValueError(
+                    f"The group {group!r} was in the fit, which whitens it: {name} takes groups "
+                    "that fit did not see (pass groups=, or set group_by)."
+                )
+            total, n_epochs = before.get(group, (0.0, 0))
+            new = covariances(data[rows], self._typical)
+            before[group] = total + new.sum(axis=0), n_epochs + len(new)
+        self._before = before
 
     def _read_again(self, X: Any, groups: Any) -> tuple[Any, np.ndarray, np.ndarray | None]:
         """What `_fit` gives, of later epochs: with the channels in the order of the fit."""
@@ -334,9 +358,9 @@ class EuclideanAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
         for group, rows in _rows(groups, len(data)):
             whitener = self._fitted_whitener(group)
             if whitener is None:
-                reference = self._reference(data[rows], group)
+                reference, n_epochs = self._reference(data[rows], group)
                 if reference is None:
-                    few.append((group, rows))
+                    few.append((group, n_epochs))
                     reference = self._mean
                 whitener = inverse_root(reference) / self._typical
             aligned[rows] = np.matmul(scale * whitener, data[rows])
@@ -350,18 +374,23 @@ class EuclideanAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
         found = np.flatnonzero(self.groups_ == group) if group is not None else ()
         return self.whiteners_[found[0]] if len(found) else None
 
-    def _reference(self, data: np.ndarray, group: Any) -> np.ndarray | None:
-        """What whitens the epochs of an unseen group, one for all or one each; None if too few."""
+    def _reference(self, data: np.ndarray, group: Any) -> tuple[np.ndarray | None, int]:
+        """What whitens the epochs of an unseen group, one for all or one each, and of how many.
+
+        None if these are too few.
+        """
         mode = self._mode()
         if mode == "train":
-            return self._mean
+            return self._mean, len(data)
         own = covariances(data, self._typical)
         if mode == "train_trialwise":
             total, n_epochs = self._before.get(group, (0.0, 0))
             sums = self._mean + total + np.cumsum(own, axis=0) - own
-            return sums / (1 + n_epochs + np.arange(len(data)))[:, None, None]
+            return sums / (1 + n_epochs + np.arange(len(data)))[:, None, None], len(data)
         used = own[: math.ceil(CS_MODES[mode] * len(data))]
-        return used.mean(axis=0) if len(used) >= self.min_epochs_ else None
+        offered = self._before.get(group, self._before.get(None))  # X_target_unlabeled of fit
+        total, n_epochs = offered or (used.sum(axis=0), len(used))
+        return (total / n_epochs if n_epochs >= self.min_epochs_ else None), n_epochs
 
     def _mode(self) -> str:
         """`cs_mode` as text; MOABB's are an Enum."""
@@ -373,12 +402,10 @@ class EuclideanAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
             )
         return mode
 
-    def _tell_few(self, parts: list[tuple[Any, np.ndarray]]) -> None:
+    def _tell_few(self, parts: list[tuple[Any, int]]) -> None:
         if not parts:
             return
-        said = ", ".join(
-            f"{len(rows)}" + ("" if group is None else f" of {group!r}") for group, rows in parts
-        )
+        said = ", ".join(f"{n}" + ("" if group is None else f" of {group!r}") for group, n in parts)
         tell(
             f"got too few epochs to whiten them by themselves ({said}; it takes "
             f"{self.min_epochs_}), so it whitens them by the mean covariance of the groups of fit, "

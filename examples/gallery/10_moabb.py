@@ -12,9 +12,11 @@ import tempfile
 import warnings
 
 import mne
+import sklearn
 from moabb.datasets.base import BaseDataset
 from moabb.evaluations import CrossSubjectEvaluation
 from moabb.paradigms import P300
+from sklearn.pipeline import make_pipeline
 
 from dare_sklearn import DAREClassifier, simulate_epochs
 from dare_sklearn.transformers import classical_pipelines
@@ -66,9 +68,14 @@ class Simulated(BaseDataset):
 
 # %%
 # With ``return_epochs=True``, MOABB passes `mne.Epochs`, which carry their channels, rate and unit.
-# Without it, MOABB passes arrays: then give ``ch_names=..., sfreq=..., unit="uV"``.
+# Without it, MOABB passes arrays: then give ``ch_names=..., sfreq=..., unit="uV"``. MOABB also
+# offers the people of the training epochs, as ``subjects``, to steps of a pipeline that ask for
+# them: the default reading then weighs its blocks on folds of whole people.
+model = DAREClassifier("nano", adaptation="linear", random_state=0)
+with sklearn.config_context(enable_metadata_routing=True):
+    model.set_fit_request(groups="subjects")
 pipelines = {
-    "DARE nano, default reading": DAREClassifier("nano", adaptation="linear", random_state=0),
+    "DARE nano, default reading": make_pipeline(model),
     **classical_pipelines("erp"),
 }
 evaluation = CrossSubjectEvaluation(

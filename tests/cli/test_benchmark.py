@@ -318,6 +318,27 @@ def test_moabbs_results_belong_to_one_call(moabb_home, tmp_path):
     assert len(list(out.rglob("results_*.hdf5"))) == 3
 
 
+@pytest.mark.filterwarnings("ignore:Creating a dataset without passing data or dtype")
+@pytest.mark.filterwarnings("ignore:Montage name 'standard_1005' is deprecated:FutureWarning")
+def test_moabbs_people_reach_the_fit(moabb_home, tmp_path):
+    """As the groups of files do: probes are weighed on whole people where people are left out."""
+    from dare_sklearn import DAREClassifier
+
+    words = ["--moabb", "FakeDataset", "--pipelines", "DARE default reading", "--subjects", 3]
+    seen, fit = [], DAREClassifier.fit
+
+    def noted(self, X, y, groups=None, sample_weight=None):
+        seen.append(None if groups is None else set(groups))
+        self.set_params(views="joint", pooling="mean")  # to be fast
+        return fit(self, X, y, groups=groups, sample_weight=sample_weight)
+
+    with mock.patch.object(DAREClassifier, "fit", noted):
+        assert run(*words, "--cv", "cross-subject", "--out", tmp_path / "a", "-q") == OK
+        assert run(*words, "--cv", "cross-session", "--out", tmp_path / "b", "-q") == OK
+    assert sorted(map(sorted, seen[:3])) == [[1, 2], [1, 3], [2, 3]]
+    assert seen[3:] and set(seen[3:]) == {None}  # one person at a time
+
+
 @pytest.mark.parametrize("name", _moabb.PROTOCOLS)
 def test_protocols_are_what_moabb_takes(moabb_home, name):
     """Their paradigms accept the data sets, and their evaluations the settings."""

@@ -1,5 +1,6 @@
 """braindecode's networks as rivals."""
 
+import json
 import pickle
 
 import mne
@@ -120,8 +121,8 @@ def test_grid_search_and_compare():
 
 
 # Every model of the installed braindecode that has features, as small as it can be made, for
-# electrodes that it knows. REVE, STEEGFormer (tables from the Hub) and ZUNA (its length is a
-# multiple of 32, fitted to 256 Hz) are left out.
+# electrodes that it knows. STEEGFormer (whose list of channels is on the Hub) and ZUNA (its length
+# is a multiple of 32, fitted to 256 Hz) are left out.
 TINY = {"embed_num": 1, "embed_dim": 32, "depth": 1, "num_heads": 2}
 FROZEN = {
     "EEGPT": TINY,
@@ -131,6 +132,7 @@ FROZEN = {
     "EEGDINO": {"n_layer": 1},
     "Labram": {"num_layers": 1},
     "LUNA": {"depth": 1},
+    "REVE": {"depth": 1, "embed_dim": 32, "heads": 2, "head_dim": 16},
     "SignalJEPA": {},
     "InterpolatedEEGPT": TINY,
     "InterpolatedLaBraM": {"num_layers": 1},
@@ -140,8 +142,13 @@ FROZEN = {
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("model", FROZEN)
-def test_frozen_networks_are_read_not_trained(model, tmp_path):
+def test_frozen_networks_are_read_not_trained(model, tmp_path, monkeypatch):
     names = [*NAMES, "Pz", "Fz", "Oz"]
+    # REVE downloads positions of electrodes unless they lie here
+    places = mne.channels.make_standard_montage("colin27_1005").get_positions()["ch_pos"]
+    table = {name: list(place) for name, place in places.items()}
+    (tmp_path / "reve_positions.json").write_text(json.dumps(table))
+    monkeypatch.setenv("REVE_POSITIONS_PATH", str(tmp_path))
     X, y = task(16, n_chans=6, n_times=400)
     options = {"frozen": True, "ch_names": names, "sfreq": 200.0, "model_params": FROZEN[model]}
     net = BraindecodeClassifier(model, random_state=0, batch_size=5, **options).fit(X, y)

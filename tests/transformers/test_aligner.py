@@ -327,6 +327,32 @@ def test_a_share_of_the_target_data(signals, share, n):
     assert n == 40 or not np.allclose(mean_covariance(new), np.eye(4), atol=1e-2)
 
 
+@pytest.mark.parametrize("by_name", [False, True])
+def test_target_data_that_are_passed_to_fit(signals, by_name):
+    """Epochs that are not predicted whiten those that are: MOABB's way for a share."""
+    X, groups = signals
+    aligner = EuclideanAligner(1.0, cs_mode="train_and_target_unlabeled_50p")
+    offered, rest = X[40:46], X[46:]
+    aligner.fit(X[:40], groups=groups[:40], X_target_unlabeled=offered)
+    names = ["c"] if by_name else None
+    alone = [aligner.transform(rest[i : i + 1], groups=names) for i in range(3)]
+    root, turn = np.linalg.eigh(mean_covariance(offered))
+    whitener = turn / np.sqrt(root) @ turn.T
+    np.testing.assert_allclose(np.concatenate(alone), whitener @ rest[:3], rtol=1e-6)
+    again = aligner.fit(X[:40], groups=groups[:40]).transform(rest, groups=groups[46:])
+    assert not np.allclose(again[:3], np.concatenate(alone))  # a refit forgets them
+    with pytest.warns(UserWarning, match=r"too few epochs .*4 of 'c'; it takes 5"):
+        aligner.fit(X[:40], groups=groups[:40], X_target_unlabeled=offered[:4]).transform(
+            rest, groups=groups[46:]
+        )
+    with pytest.raises(ValueError, match=r"was in the fit.*X_target_unlabeled takes groups that"):
+        EuclideanAligner(group_by=False).fit(X[:40], X_target_unlabeled=offered)
+    with pytest.raises(ValueError, match="X_target_unlabeled is for the modes of that name"):
+        aligner.set_params(cs_mode="train").fit(
+            X[:40], groups=groups[:40], X_target_unlabeled=offered
+        )
+
+
 def test_names_of_moabb(signals):
     protocols = pytest.importorskip("moabb.evaluations.protocols", exc_type=ImportError)
     X, groups = signals
