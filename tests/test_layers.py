@@ -159,7 +159,7 @@ def test_embedding_loads_no_trainer():
     code = (
         "import sys; from dare_sklearn import DAREEmbedder; "
         "print([m for m in sys.modules if m == 'skorch' or m.endswith(('.pretrainer', "
-        "'training.pretrain', 'training.probe', 'training.checkpoint', 'training.processes'))])"
+        "'training.pretrain', 'training.net', 'training.checkpoint', 'training.processes'))])"
     )
     assert run(code) == "[]"
 

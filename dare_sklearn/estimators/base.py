@@ -40,8 +40,7 @@ from ..training.device import (
     run_in_batches,
     torch_seed,
 )
-from ..training.net import history_frame
-from ..training.probe import ProbeData, hold_out_groups, train_probe
+from ..training.net import ProbeData, history_frame, hold_out_groups, train_probe
 from .persistence import load_probe, save_probe
 from .starts import MOST_EPOCHS, VIRTUAL_INITS, start_probe
 

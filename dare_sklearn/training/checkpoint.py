@@ -35,7 +35,6 @@ from torch import Tensor
 from ..signals.errors import tell
 from ..weights.files import CONFIG_NAME, WEIGHTS_NAME, in_place_of, remove, sha256
 from ..weights.load import save_model
-from .corpus import MontageBatches
 from .net import check_finite_weights
 from .processes import StopSignals
 
@@ -243,7 +242,7 @@ class SaveCheckpoints(Callback):
 
     folder: CheckpointFolder | None
     run: Mapping[str, Any]
-    sampler: MontageBatches
+    sampler: Any  # a `run.MontageBatches`
     every: int | None
     stop: StopSignals
 

@@ -1,16 +1,40 @@
-"""What the skorch nets of this library share: the course of the learning rate, and callbacks."""
+"""The skorch nets: what they share, and the one that trains a probe."""
 
 from __future__ import annotations
 
+import copy
 import math
+import re
 from collections.abc import Callable, Iterable
 from functools import partial
+from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
+from sklearn.model_selection import GroupShuffleSplit
 from skorch import NeuralNet
-from skorch.callbacks import Callback, EpochTimer, PassthroughScoring, PrintLog, ProgressBar
+from skorch.callbacks import (
+    Callback,
+    EarlyStopping,
+    EpochTimer,
+    PassthroughScoring,
+    PrintLog,
+    ProgressBar,
+)
+from skorch.helper import predefined_split
 from torch import nn
+from torch.utils.data import Dataset
+
+from ..modules.probe import project_max_norm
+from ..pretraining.schedules import one_cycle, warmup_cosine
+from .device import autocast, fit_or_name_batch_size, resolve_device
+
+# Peak learning rate and weight decay, if the parameters are None.
+PROBE_RATES = (5e-3, 0.01)
+FINETUNE_RATES = (5e-4, 0.05)
+FINETUNE_WARMUP_EPOCHS = 5
+GROUP_DRAWS = 20  # until every class keeps training epochs
 
 
 class Net(NeuralNet):
@@ -113,3 +137,184 @@ def check_finite(loss: float) -> None:
             f"The loss is {loss}: training diverged. Lower lr, or look for artefacts of extreme "
             "amplitude in X."
         )
+
+
+class ProbeData(Dataset):
+    """Some of the epochs with targets and weights, fetched a batch at a time.
+
+    Weights are brought to mean 1, so that a weight means the same in every batch.
+    """
+
+    def __init__(self, x: Any, y: np.ndarray, weight: np.ndarray, index: np.ndarray) -> None:
+        weight = weight / weight[index].mean() if weight[index].any() else weight
+        y = y.astype(np.float32) if np.issubdtype(y.dtype, np.floating) else y
+        self.x, self.index = x, index
+        self.y, self.weight = torch.from_numpy(y), torch.from_numpy(weight.astype(np.float32))
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __getitems__(self, numbers: list[int]) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+        rows = self.index[numbers]
+        x = torch.from_numpy(self.x[rows])
+        return {"x": x, "weight": self.weight[rows]}, self.y[rows]
+
+
+def as_batch(batch: Any) -> Any:
+    """`ProbeData` returns whole batches, which need no collation."""
+    return batch
+
+
+class KeepBest(EarlyStopping):
+    """Early stopping that restores the best weights even after an interrupt."""
+
+    def on_train_end(self, net, **kwargs) -> None:
+        if self.best_model_weights_ is not None:
+            net.module_.load_state_dict(self.best_model_weights_)
+
+
+class ProbeNet(Net):
+    """Train a `ConvLinearProbe`; inputs are dictionaries of ``x`` and per-epoch ``weight``."""
+
+    def __init__(self, *args, weight_decay=0.01, layer_decay=None, precision="auto", **kwargs):
+        self.weight_decay = weight_decay
+        self.layer_decay = layer_decay  # None if the encoder is frozen
+        self.precision = precision
+        super().__init__(*args, **kwargs)
+
+    def groups(self) -> list[dict]:
+        if self.layer_decay is None:
+            return super().groups()
+        return layerwise_groups(self.module_, self.lr, self.weight_decay, self.layer_decay)
+
+    def infer(self, x: dict[str, torch.Tensor], **fit_params) -> torch.Tensor:
+        with autocast(torch.device(self.device), self.precision):
+            return self.module_(x["x"].to(self.device)).float()
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Class numbers, or predicted numbers: what skorch's ``EpochScoring`` scores."""
+        outputs = self.predict_proba(X)
+        return outputs.argmax(axis=1) if outputs.shape[1] > 1 else outputs[:, 0]
+
+    def get_loss(self, y_pred, y_true, X=None, training=False) -> torch.Tensor:
+        losses = self.criterion_(y_pred, y_true.to(self.device))
+        loss = (losses * X["weight"].to(self.device)).mean()
+        check_finite(loss.item())
+        return loss
+
+    def train_step(self, batch: Any, **fit_params) -> dict[str, Any]:
+        step = super().train_step(batch, **fit_params)
+        project_max_norm(self.module_)
+        return step
+
+
+def train_probe(
+    recipe: Any,
+    module: nn.Module,
+    data: ProbeData,
+    held_out: ProbeData,
+    seed: int,
+    *,
+    keep_better: bool,
+) -> ProbeNet:
+    """Train a probe by the parameters of its estimator, `recipe`.
+
+    If epochs are held out, it stops early; with `keep_better` the probe returns to its initial
+    weights unless training has lowered their loss.
+    """
+    finetune = recipe.adaptation == "finetune"
+    batch_size = min(recipe.batch_size, len(data))
+    n_batches = -(-len(data) // batch_size)
+    course = one_cycle
+    if finetune:
+        course = partial(warmup_cosine, n_warmup=FINETUNE_WARMUP_EPOCHS * n_batches)
+    own = list(recipe.callbacks or ())
+    if len(held_out):
+        # the history shows where it stopped
+        own.append(KeepBest(patience=recipe.patience, load_best=True, sink=lambda message: None))
+    callbacks = make_callbacks(
+        partial(course, n_steps=recipe.max_epochs * n_batches),
+        (),
+        recipe.verbose,
+        own,
+        n_batches,
+        valid=bool(len(held_out)),
+    )
+    lr, weight_decay = FINETUNE_RATES if finetune else PROBE_RATES
+    start = copy.deepcopy(module.state_dict())
+    net = ProbeNet(
+        module,
+        criterion=recipe._criterion(),
+        max_epochs=recipe.max_epochs,
+        batch_size=batch_size,
+        lr=lr if recipe.lr is None else recipe.lr,
+        weight_decay=weight_decay if recipe.weight_decay is None else recipe.weight_decay,
+        layer_decay=recipe.layer_decay if finetune else None,
+        precision=recipe.precision,
+        device=str(resolve_device(recipe.device)),
+        iterator_train__shuffle=True,
+        iterator_train__generator=torch.Generator().manual_seed(seed),
+        iterator_train__collate_fn=as_batch,
+        iterator_valid__collate_fn=as_batch,
+        train_split=predefined_split(held_out) if len(held_out) else None,
+        callbacks=callbacks,
+        verbose=recipe.verbose,
+    )
+    fit_or_name_batch_size(lambda: net.fit(data, None), recipe.batch_size, len(data))
+    if keep_better:
+        trained = copy.deepcopy(net.module_.state_dict())
+        after = _loss_of(net, held_out)
+        net.module_.load_state_dict(start)
+        if after < _loss_of(net, held_out):
+            net.module_.load_state_dict(trained)
+    check_finite_weights(net.module_)
+    net.train_split = None  # it holds the validation epochs, which do not belong in a saved model
+    net.set_params(device="cpu")  # a model that was fitted on a GPU loads on any machine
+    net.module_.to("cpu")
+    return net
+
+
+def _loss_of(net: ProbeNet, data: ProbeData) -> float:
+    net.module_.eval()
+    steps = [net.validation_step(batch) for batch in net.get_iterator(data)]
+    sizes = [len(step["y_pred"]) for step in steps]
+    return float(np.average([float(step["loss"]) for step in steps], weights=sizes))
+
+
+def hold_out_groups(
+    groups: np.ndarray, strata: np.ndarray | None, share: float, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Training and validation epochs in whole groups; every class keeps training epochs."""
+    draws = GroupShuffleSplit(GROUP_DRAWS, test_size=share, random_state=seed)
+    for train, valid in draws.split(groups, groups=groups):
+        if strata is None or len(np.unique(strata[train])) == len(np.unique(strata)):
+            return train, valid
+    raise ValueError(
+        "without the held-out groups, some class has no training epochs. Pass "
+        "validation_fraction=0, or groups that hold several classes."
+    )
+
+
+def layerwise_groups(
+    module: nn.Module, lr: float, weight_decay: float, layer_decay: float
+) -> list[dict]:
+    """AdamW groups for fine-tuning: each encoder layer learns more slowly than the one above."""
+    depth = len(module.encoder.blocks)
+
+    def steps_below_the_top(name: str) -> int:
+        if not name.startswith("encoder."):
+            return 0  # adapters and head
+        if name.startswith("encoder.norm."):
+            return 1
+        block = re.match(r"encoder\.blocks\.(\d+)\.", name)
+        return depth - int(block[1]) if block else depth + 1  # else: embeddings and tokens
+
+    return [
+        {
+            "params": [parameter],
+            "lr": lr * layer_decay ** steps_below_the_top(name),
+            "weight_decay": weight_decay if parameter.ndim > 1 else 0.0,
+        }
+        for name, parameter in module.named_parameters()
+        if parameter.requires_grad
+    ]

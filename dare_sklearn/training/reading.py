@@ -120,19 +120,26 @@ def tell_skipped(skipped: dict[str, str], n_used: int) -> None:
     )
 
 
-def find_sources(items: list[Any], reader: Reader) -> tuple[list[Source], list[tuple[Any, int]]]:
-    """The signals in the items of X, in order; and the streams, each with its item's number."""
-    sources, streams = [], []
+def find_sources(
+    items: list[Any], reader: Reader
+) -> tuple[list[Source], list[tuple[Any, int]], list[str], bool]:
+    """The signals in the items of X, in order; the streams, each with its item's number.
+
+    Also the paths among the members of X, and whether all but the streams are paths.
+    """
+    sources, streams, given = [], [], []
     for number, item in enumerate(items):
         members = item if isinstance(item, list | tuple) else [item]
         rest = [x for x in members if not is_stream(x)]
         streams += [(x, number) for x in members if is_stream(x)]
+        given += rest
         if len(rest) < len(members):  # an item without streams stays as it is
             item = rest[0] if len(rest) == 1 else rest
         if rest or not members:
             found = split_corpus(item, reader.open_epochs)
             sources += [Source(x, is_recording, number) for x, is_recording in found]
-    return sources, streams
+    paths = [str(Path(x).absolute()) for x in given if is_path(x)]
+    return sources, streams, paths, len(paths) == len(given)
 
 
 def is_stream(x: Any) -> bool:

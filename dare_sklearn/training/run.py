@@ -1,7 +1,8 @@
-"""One pretraining run: its windows, its checkpoints, and its net."""
+"""One pretraining run: the order of its batches, its checkpoints, and its net."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, nullcontext
 from functools import partial
 from numbers import Integral, Real
@@ -10,30 +11,110 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Sampler
 
-from ..modules.config import DAREConfig
 from ..pretraining.schedules import linear, one_cycle, restarted
-from ..signals.errors import SignalError, tell
-from ..signals.files import stamps
-from ..signals.readers import tell_ignored
-from .checkpoint import CheckpointFolder, SaveCheckpoints, plain
-from .corpus import (
-    Corpus,
-    MontageBatches,
-    Stream,
-    WindowStore,
-    describe,
-    find_prepared,
-    prepare,
-)  # fmt: skip
+from ..signals.errors import SignalError, listed
+from .checkpoint import CheckpointFolder, SaveCheckpoints
+from .corpus import Corpus, WindowStore, describe, read_corpus
 from .device import compute_threads, draw_seeds, fit_or_name_batch_size, resolve_device, torch_seed
 from .net import check_finite_weights, make_callbacks
 from .pretrain import PretrainNet, masks_of_step
-from .processes import Ranks, StopSignals, find_ranks, unwinding
-from .reading import Reader, find_sources, is_path, is_stream, tell_skipped, worker_options
+from .processes import StopSignals, find_ranks, unwinding
+from .reading import worker_options
 
 TERMS = ("reconstruction", "anchor_alignment", "mask_alignment", "activation_penalty")
+
+
+class MontageBatches(Sampler):
+    """Shuffled batches, each within one montage; their number is the same in every epoch.
+
+    `sizes` counts the windows of each montage, and `streams` the batches of each stream in an
+    epoch; a stream gets the number of the step in the run. Without `shares`, an epoch goes through
+    all windows and streams once. With `shares` of the items of X (`sources` says which item each
+    montage and stream comes from), batches are drawn: an item with too few windows for its share
+    repeats some, and one with more leaves some for the next epoch.
+
+    If several processes train together, `batch_size` is that of all of them. Each gets its share of
+    every batch, with the number of its windows and of all. If a montage has fewer windows than
+    there are processes, a process without any gets a window that does not count.
+    """
+
+    def __init__(
+        self,
+        sizes: list[int],
+        batch_size: int,
+        rng: np.random.Generator,
+        rank: int = 0,
+        n_ranks: int = 1,
+        *,
+        streams: Sequence[int] = (),
+        sources: Sequence[int] | None = None,
+        shares: Sequence[float] | None = None,
+    ) -> None:
+        self.sizes, self.streams, self.rng = sizes, streams, rng
+        self.counts = [*(-(-size // batch_size) for size in sizes), *streams]
+        self.rank, self.n_ranks = rank, n_ranks
+        self.sources, self.shares = sources, shares
+        if shares is not None:
+            filled = {source for source, n in zip(sources, self.counts, strict=True) if n}
+            if empty := [item for item in range(len(shares)) if item not in filled]:
+                raise SignalError(
+                    f"shares needs windows of every item of X, and item(s) {listed(empty)}, "
+                    "counted from 0, have none: leave them out of X and of shares."
+                )
+        self.n_skipped, self.n_epochs = 0, 0
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """The generator's state; between epochs it decides the next one's order."""
+        return self.rng.bit_generator.state
+
+    def resume(self, state: dict[str, Any], n_done: int, n_epochs: int) -> None:
+        """Let the next epoch be the one that began in this state, after its first batches."""
+        self.rng.bit_generator.state = state
+        self.n_skipped, self.n_epochs = n_done, n_epochs
+
+    def __len__(self) -> int:
+        return sum(self.counts)
+
+    def __iter__(self) -> Iterator[tuple]:
+        everything = range(len(self.counts))
+        order = self._mixed() if self.shares is not None else self._batches(everything)
+        first, self.n_skipped = self.n_skipped, 0
+        begin, self.n_epochs = self.n_epochs * len(self), self.n_epochs + 1
+        for number, (source, windows) in enumerate(order):
+            if number < first:
+                continue
+            if windows is None:
+                share = () if self.n_ranks == 1 else (self.rank, self.n_ranks)
+                yield source, begin + number, *share
+            elif self.n_ranks == 1:
+                yield source, windows
+            else:
+                mine = np.array_split(windows, self.n_ranks)[self.rank]
+                yield source, mine if len(mine) else windows[:1], (len(mine), len(windows))
+
+    def _batches(self, numbers: Sequence[int]) -> list[tuple]:
+        """All batches of some montages and streams, in a random order."""
+        batches: list[tuple] = []
+        for number in numbers:
+            count = self.counts[number]
+            if number >= len(self.sizes):
+                batches += [(number, None)] * count
+                continue
+            # of even sizes, so that no batch is a single window with nothing to contrast
+            order = self.rng.permutation(self.sizes[number])
+            batches += [(number, windows) for windows in np.array_split(order, count)]
+        return [batches[i] for i in self.rng.permutation(len(batches))]
+
+    def _mixed(self) -> Iterator[tuple]:
+        members = [np.flatnonzero(np.equal(self.sources, i)) for i in range(len(self.shares))]
+        waiting: list[list[tuple]] = [[] for _ in members]
+        for item in self.rng.choice(len(members), len(self), p=self.shares):
+            if not waiting[item]:
+                waiting[item] = self._batches(members[item])
+            yield waiting[item].pop()
 
 
 def pretrain(recipe: Any, X: Any) -> tuple[PretrainNet, Corpus]:
@@ -63,7 +144,8 @@ def pretrain(recipe: Any, X: Any) -> tuple[PretrainNet, Corpus]:
         stack.enter_context(compute_threads(n_threads))
         store = stack.enter_context(closing(WindowStore(folder and folder.inside)))
         items = [X] if shares is None else list(X)
-        corpus, made_of = _read(recipe, items, model.config, ranks, store, folder)
+        kept = folder and folder.windows
+        corpus, made_of = read_corpus(recipe, items, model.config, ranks, store, kept)
         verbose = recipe.verbose if ranks.rank == 0 else 0
         if verbose:
             print(
@@ -108,7 +190,7 @@ def pretrain(recipe: Any, X: Any) -> tuple[PretrainNet, Corpus]:
             if checkpoint is not None:
                 folder.check_same_run(checkpoint.run, run)
             if made_of is not None and store.folder is not None:
-                store.keep(folder.windows, corpus, made_of)
+                store.keep(kept, corpus, made_of)
             return run
 
         callbacks, stop = list(recipe.callbacks or ()), nullcontext()
@@ -118,7 +200,8 @@ def pretrain(recipe: Any, X: Any) -> tuple[PretrainNet, Corpus]:
             stop = StopSignals(shared=ranks.size > 1)
             saver = SaveCheckpoints(folder, run, sampler, recipe.checkpoint_every, stop)
             callbacks.append(("checkpoints", saver))
-        borders = [len(loader) * epoch for epoch in (0, *recipe.restarts, recipe.max_epochs)]
+        n_batches = len(loader)
+        borders = [n_batches * epoch for epoch in (0, *recipe.restarts, recipe.max_epochs)]
         rise = partial(linear, first=momentum[0], last=momentum[1])
         net = PretrainNet(
             model,
@@ -144,7 +227,7 @@ def pretrain(recipe: Any, X: Any) -> tuple[PretrainNet, Corpus]:
                 [t for t in TERMS[:3] if getattr(recipe, t)] + [TERMS[3]],
                 verbose,
                 callbacks,
-                len(loader),
+                n_batches,
             ),
             verbose=verbose,
         )
@@ -155,69 +238,6 @@ def pretrain(recipe: Any, X: Any) -> tuple[PretrainNet, Corpus]:
             )
     check_finite_weights(net.module_)
     return net, corpus
-
-
-def _read(
-    recipe: Any,
-    items: list[Any],
-    config: DAREConfig,
-    ranks: Ranks,
-    store: WindowStore,
-    folder: CheckpointFolder | None,
-) -> tuple[Corpus, Any]:
-    """The corpus, and the files that it was made of (None if X is not only files).
-
-    The first process reads the files for all; each process holds what is in memory itself.
-    """
-    how = ("ch_names", "sfreq", "unit", "robust_scale", "on_error")
-    how = {name: getattr(recipe, name) for name in how}
-    params = {"window_s": recipe.window_s, "unknown": recipe.unknown_channels}
-    reader = Reader(config, **how)
-    sources, given = find_sources(items, reader)
-    members = [x for item in items for x in (item if isinstance(item, list | tuple) else [item])]
-    members = [x for x in members if not is_stream(x)]
-    paths = [str(Path(x).absolute()) for x in members if is_path(x)]
-    ranks.check_same(paths, "The list of files in X")
-    made_of = None
-    if folder is not None and paths and len(paths) == len(members):
-        numbers = [source.number for source in sources]
-        grid = (config.patch_size, config.sfreq)
-        made_of = plain([paths, numbers, stamps(paths), grid, how, params])
-
-    def make() -> Corpus:
-        found = None if made_of is None else find_prepared(folder.windows, made_of)
-        work = {"n_workers": recipe.n_workers, "verbose": recipe.verbose}
-        return found or prepare(sources, reader, store, **params, **work)
-
-    corpus = ranks.first(make) if paths else make()
-    corpus.streams = [Stream(stream, config, number) for stream, number in given if len(stream)]
-    tell_skipped(corpus.skipped, corpus.n_parts)
-    if not corpus.montages and not corpus.streams:
-        raise SignalError("X has 0 sample(s), and at least 1 is required.")
-    if corpus.layout is not None:
-        tell_ignored(corpus.layout)
-    if corpus.streams:
-        corpus.layout, corpus.mixed = corpus.layout or corpus.streams[0].layout(), True
-    if not all(ranks.gather(_sees(corpus))):
-        raise SignalError(
-            "some of the processes that train together do not see the windows that the first one "
-            "has written: pass a checkpoint_dir on a drive that all machines share."
-        )
-    ranks.check_same(corpus.sizes, "The number of windows of X")
-    if corpus.n_windows == 1:
-        tell(
-            "X is a single window: mask alignment has nothing to contrast it with. Pass more "
-            "epochs, or a smaller window_s."
-        )
-    return corpus, made_of
-
-
-def _sees(corpus: Corpus) -> bool:
-    """Whether this process sees all files; maps them before the first one renames their folder."""
-    try:
-        return all(len(montage.windows[:1]) for montage in corpus.montages)
-    except FileNotFoundError:
-        return False
 
 
 def check_params(recipe: Any) -> tuple[float, float]:

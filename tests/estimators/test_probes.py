@@ -15,7 +15,7 @@ from skorch.callbacks import EpochScoring
 
 from dare_sklearn import DAREClassifier, DAREPretrainer, DARERegressor
 from dare_sklearn.signals.electrodes import TEN_TWENTY
-from dare_sklearn.training.probe import layerwise_groups
+from dare_sklearn.training.net import layerwise_groups
 
 MODES = ("conv-linear", "linear", "finetune")
 NAMES = ["Fz", "C3", "Cz", "C4", "Pz", "Oz"]
