@@ -373,6 +373,19 @@ def scaling(x: np.ndarray, weight: np.ndarray, together: int = 1) -> tuple[np.nd
     return mean, scale
 
 
+def scaled(x: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Features whose kernel has a mean diagonal of 1; their means, and the factors."""
+    together = x.shape[2] if x.ndim == 3 else 1
+    x = x.reshape(len(x), -1)
+    mean, scale = scaling(x, weight, together)
+    return (x - mean.astype(np.float32)) * scale.astype(np.float32), mean, scale
+
+
+def kernels(features: list[np.ndarray], weight: np.ndarray) -> list[np.ndarray]:
+    """Linear kernels of mean diagonal 1."""
+    return [(z @ z.T).astype(np.float64) for z, *_ in (scaled(x, weight) for x in features)]
+
+
 def _some_columns(x: np.ndarray | FileRows) -> Iterator[slice]:
     n_epochs, n_columns = x.shape
     return gen_batches(n_columns, max(1, min(COLUMNS_AT_ONCE, NUMBERS_AT_ONCE // n_epochs)))

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import torch
 from scipy.optimize import nnls
+from torch import Tensor
 
-from ..base.reading import KernelRidge, calibrate, make_folds, scaling, solve, some_of
+from ..base.reading import KernelRidge, calibrate, kernels, make_folds, scaled, solve, some_of
 from ..modules.filters import principal_filters
 from ..modules.networks import Encoder
 from ..modules.probe import VirtualProbe
@@ -31,9 +32,9 @@ READS = {
 
 
 def make_probe(
-    encoder: Encoder, spec: dict[str, Any], parts: list[tuple[str, np.ndarray]]
+    encoder: Encoder, spec: dict[str, Any], parts: list[tuple[str, np.ndarray]], evoked: Tensor
 ) -> VirtualProbe:
-    """A probe with these spatial parts and a fresh head.
+    """A probe with these spatial parts and a fresh head; `evoked` are the filters in time.
 
     Filters, which are not electrodes, take the rows of the spline's targets in turn, since the
     encoder asks for a place.
@@ -50,8 +51,7 @@ def make_probe(
     with torch.no_grad():
         probe.spatial.weight.copy_(torch.from_numpy(filters)[:, :, None])
         if "evoked" in {kind for kind, *_ in readings}:
-            principal, strengths = principal_filters(encoder)
-            probe.filters[: len(principal)] = strengths * principal
+            probe.filters[: len(evoked)] = evoked
     return probe.eval()
 
 
@@ -103,7 +103,9 @@ def start_probe(
     classes = targets.dtype.kind != "f"
     goal = 2.0 * (targets[:, None] == np.unique(targets)) - 1 if classes else targets[:, None]
     parts = spatial_parts(kind, x, targets, spline)
-    probe = make_probe(encoder, spec, parts)
+    principal, strengths = principal_filters(encoder)
+    evoked = strengths * principal
+    probe = make_probe(encoder, spec, parts, evoked)
     features = _read(probe, x)
     some = some_of(np.arange(len(x)), N_CHOICE, seed)
 
@@ -113,7 +115,7 @@ def start_probe(
         if [name for name, _ in inner] != [name for name, _ in parts]:
             return None
         learned = [part for part in inner if part[0] != "spline"]  # the spline's are read already
-        return _read(make_probe(encoder, spec, learned), x[some]) if learned else []
+        return _read(make_probe(encoder, spec, learned, evoked), x[some]) if learned else []
 
     folds = []
     if len(some) > 1:
@@ -150,8 +152,8 @@ def _weigh(
         learned = read_by(train) if len(train) else None
         if learned is None:
             continue
-        fixed = fixed or _kernels(features[len(learned) :], weight)
-        for i, kernel in enumerate([*_kernels(learned, weight), *fixed]):
+        fixed = fixed or kernels(features[len(learned) :], weight)
+        for i, kernel in enumerate([*kernels(learned, weight), *fixed]):
             solver = KernelRidge(kernel[np.ix_(train, train)], weight[train])
             for j, penalty in enumerate(PENALTIES):
                 dual, intercept = solver.solve(goal[train], penalty)
@@ -175,27 +177,13 @@ def _read(probe: VirtualProbe, x: np.ndarray) -> list[np.ndarray]:
     return [torch.cat(parts).numpy() for parts in zip(*blocks, strict=True)]
 
 
-def _scaled(x: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Features whose kernel has a mean diagonal of 1; their means, and the factors."""
-    together = x.shape[2] if x.ndim == 3 else 1
-    x = x.reshape(len(x), -1)
-    mean, scale = scaling(x, weight, together)
-    return (x - mean.astype(np.float32)) * scale.astype(np.float32), mean, scale
-
-
-def _kernels(features: list[np.ndarray], weight: np.ndarray) -> list[np.ndarray]:
-    """Linear kernels of mean diagonal 1."""
-    scaled = (_scaled(x, weight)[0] for x in features)
-    return [(z @ z.T).astype(np.float64) for z in scaled]
-
-
 @torch.no_grad()
 def _solve_head(probe, features, goal, weight, shares, slope, offset) -> None:
     """Put a sum of ridge regressions into the norm and the map of a probe."""
     means, deviations, maps = [], [], []
     bias = np.zeros(goal.shape[1])
     for x, row in zip(features, shares, strict=True):
-        z, mean, scale = _scaled(x, weight)
+        z, mean, scale = scaled(x, weight)
         dual = np.zeros(goal.shape)
         kernel = z @ z.T
         for share, penalty in zip(row, PENALTIES, strict=True):
