@@ -23,7 +23,7 @@ from xxhash import xxh3_128_hexdigest
 
 from ..base.input import SignalInputMixin
 from ..signals.container import digest_epochs
-from ..signals.objects import is_epochs
+from ..signals.objects import is_dataset, is_epochs, unwrap
 
 # parameters that change no result
 _NO_RESULT = {"verbose", "n_jobs", "cache", "cache_mb", "memory"}
@@ -180,7 +180,7 @@ def _weights(source: Any) -> str:
 
 def _parts(X: Any) -> Iterator[str]:
     """Texts that describe the content of an input."""
-    torch, helper = sys.modules.get("torch"), sys.modules.get("skorch.helper")
+    torch, inner = sys.modules.get("torch"), unwrap(X)
     if is_epochs(X):
         places = [channel["loc"] for channel in X.info["chs"]]
         kinds = [X.ch_names, X.get_channel_types(), X.info["bads"], places]
@@ -193,12 +193,10 @@ def _parts(X: Any) -> Iterator[str]:
         yield f"{len(X)} parts"
         for part in X:
             yield from _parts(part)
-    elif (torch is not None and isinstance(X, torch.utils.data.Dataset)) or (
-        helper is not None and isinstance(X, helper.SliceDataset)
-    ):
+    elif is_dataset(inner):
         from ..signals.readers import Defaults, find_sources
 
-        for source in find_sources(X, Defaults(), continuous=False):
+        for source in find_sources(inner, Defaults(), continuous=False):
             where = {name: np.asarray(xyz) for name, xyz in source.positions.items()}
             yield describe([source.ch_names, source.sfreq, source.ignored, where])
             read = getattr(source.data, "read", source.data.__getitem__)

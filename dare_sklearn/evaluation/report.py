@@ -11,16 +11,7 @@ import numpy as np
 import pandas as pd
 
 from ..signals.errors import listed
-from .statistics import (
-    EXACT_UP_TO,
-    bounds_of,
-    holm,
-    mean_interval,
-    observations,
-    pairwise,
-    score_columns,
-    summarize,
-)
+from . import statistics as stats
 
 ALPHA = 0.05
 BETTER, WORSE, OPEN, UNTESTED = "better", "worse", "no difference shown", "not tested"
@@ -37,12 +28,6 @@ _CURVES = {
     "learning_curve": ("Fewer labelled epochs", "n_labels"),
     "lost_electrodes": ("Lost electrodes", "share"),
 }
-# columns beside the scores: heading and number of digits
-_BESIDE = {
-    "brier": ("Brier score", 3), "calibration_error": ("calibration error", 3),
-    "fit_seconds": ("fit (s)", 2), "predict_seconds": ("predict (s)", 2),
-    "peak_memory_mb": ("memory (MB)", 0),
-}  # fmt: skip
 
 
 def report(
@@ -138,14 +123,14 @@ def _dataset(table: pd.DataFrame, verdicts: pd.DataFrame, extra: dict[str, Any])
     """What the page shows of one data set."""
     from ..viz._axes import spelled
 
-    metrics = [name for name in score_columns(table) if table[name].notna().any()]
+    metrics = [name for name in stats.score_columns(table) if table[name].notna().any()]
     main = main_metric(table)
-    summary = summarize(table, metrics)
-    several = table["pipeline"].nunique() > 1 and len(observations(table, main)[0]) > 1
-    pairs = [pairwise(table, metric) for metric in metrics] if several else []
+    summary = stats.summarize(table, metrics)
+    several = table["pipeline"].nunique() > 1 and len(stats.observations(table, main)[0]) > 1
+    pairs = [stats.pairwise(table, metric) for metric in metrics] if several else []
     by_metric = {m: part.set_index("pipeline") for m, part in summary.groupby("metric", sort=False)}
     order = by_metric[main].sort_values("mean", ascending=False)
-    beside = [name for name in _BESIDE if name in summary and summary[name].notna().any()]
+    beside = [c for c in stats.BESIDE if c in summary and summary[c].notna().any()]
     one = table[table["pipeline"] == table["pipeline"].iloc[0]]
     ends = ((one[name].min(), one[name].max()) for name in ("n_train", "n_test"))
     sizes = [f"{low:,}" if low == high else f"{low:,} to {high:,}" for low, high in ends]
@@ -160,7 +145,7 @@ def _dataset(table: pd.DataFrame, verdicts: pd.DataFrame, extra: dict[str, Any])
         "metrics": [
             {"words": spelled(m), "chance": by_metric[m]["chance"].notna().any()} for m in metrics
         ],
-        "beside": [(name, *_BESIDE[name]) for name in beside],
+        "beside": [(c, *stats.BESIDE[c][1:]) for c in beside],
         "rows": [
             {**row, "pipeline": name, "scores": [by_metric[m].loc[name].to_dict() for m in metrics]}
             for name, row in order.iterrows()
@@ -183,7 +168,7 @@ def _figures(
         "Scores", viz.plot_scores(table, metric, summary),
         f"{words} of every pipeline: dots are folds, diamonds are means with 95 % intervals.",
     )  # fmt: skip
-    scores, unit, _ = observations(table, metric)
+    scores, unit, _ = stats.observations(table, metric)
     judged = verdicts[verdicts["dataset"] == dataset] if len(verdicts) else verdicts
     for a, b in zip(judged.get("rival", ()), judged.get("candidate", ()), strict=True):
         yield (
@@ -200,7 +185,7 @@ def _figures(
         title, x = _CURVES[name]
         part = part[part["dataset"] == dataset]
         if metric in part and part[x].nunique() > 1:
-            points = summarize(part, metric).rename(columns={"mean": metric})
+            points = stats.summarize(part, metric).rename(columns={"mean": metric})
             yield (
                 title, viz.plot_curve(points, x, metric, log_x=x == "n_labels"),
                 f"{words} against {spelled(x)}: bands are 95 % intervals of the mean.",
@@ -258,7 +243,7 @@ def judge(
         metric = main_metric(table)
         # tests take pairs in order of appearance
         table = pd.concat([table[table["pipeline"] == name] for name in (candidate, *others)])
-        scores, unit, ratio = observations(table, metric)
+        scores, unit, ratio = stats.observations(table, metric)
         means, n = scores.mean(), len(scores)
         rival = max(others, key=lambda name: means[name])
         found = {
@@ -270,9 +255,9 @@ def judge(
         rows.append(found)
         if n < 2:
             continue
-        pairs = pairwise(table, metric)
+        pairs = stats.pairwise(table, metric)
         pairs = pairs[pairs["pipeline_a"] == candidate].set_index("pipeline_b")
-        corrected = pd.Series(holm(pairs["p"]), pairs.index)
+        corrected = pd.Series(stats.holm(pairs["p"]), pairs.index)
         # if ranks and means point in opposite directions, nothing was shown
         lower = (pairs["difference"] < 0) & (pairs["p_less"] < pairs["p_greater"])
         higher = (pairs["difference"] > 0) & (pairs["p_greater"] < pairs["p_less"])
@@ -281,12 +266,12 @@ def judge(
             found["verdict"] = WORSE
         elif (higher & (pairs["p"] < ALPHA)).all():
             found["verdict"] = BETTER
-        least, most = bounds_of(metric)
+        least, most = stats.bounds_of(metric)
         differences = scores[candidate] - scores[rival]
-        found["low"], found["high"] = mean_interval(
+        found["low"], found["high"] = stats.mean_interval(
             differences, ratio, (least - most, most - least)
         )
-        exact = pairs["test"].iloc[0] == "permutation" and n <= EXACT_UP_TO
+        exact = pairs["test"].iloc[0] == "permutation" and n <= stats.EXACT_UP_TO
         found["p"], found["smallest_p"] = pairs.loc[rival, "p"], 2.0 * 0.5**n if exact else 0.0
     return pd.DataFrame(rows)
 
@@ -314,4 +299,4 @@ def sentence(verdicts: pd.DataFrame) -> str:
 
 def main_metric(table: pd.DataFrame) -> str:
     """The first metric that a data set has."""
-    return next(name for name in score_columns(table) if table[name].notna().any())
+    return next(name for name in stats.score_columns(table) if table[name].notna().any())

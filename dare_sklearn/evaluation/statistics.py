@@ -19,9 +19,11 @@ from .compare import CALIBRATION, COSTS, WHICH
 
 TIE = 1e-9  # scores are ratios of counts: equal ones differ by rounding only
 _KEYS = {*WHICH, *CALIBRATION, *COSTS, "n_labels", "share"}  # columns that are not scores
-_BESIDE = {
-    **dict.fromkeys(CALIBRATION, "mean"),
-    "fit_seconds": "median", "predict_seconds": "median", "peak_memory_mb": "max",
+# columns beside the scores: what is taken over folds, heading in a report and number of digits
+BESIDE = {
+    "brier": ("mean", "Brier score", 3), "calibration_error": ("mean", "calibration error", 3),
+    "fit_seconds": ("median", "fit (s)", 2), "predict_seconds": ("median", "predict (s)", 2),
+    "peak_memory_mb": ("max", "memory (MB)", 0),
 }  # fmt: skip
 # The least and the largest value of a score, by a word of its name.
 _BOUNDS = {
@@ -107,7 +109,7 @@ def summarize(
                     **which, "metric": metric, "mean": values.mean(), "low": low, "high": high,
                     "std": values.std(ddof=1) if len(values) > 1 else np.nan, "n": len(values),
                     "unit": unit,
-                    **{c: part[c].agg(how) for c, how in _BESIDE.items() if c in part},
+                    **{c: part[c].agg(how) for c, (how, *_) in BESIDE.items() if c in part},
                     "chance": part[chance].mean(skipna=False) if chance in part else np.nan,
                 }
             )  # fmt: skip

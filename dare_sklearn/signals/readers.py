@@ -14,31 +14,12 @@ import numpy as np
 from scipy.sparse import issparse
 from sklearn.utils import check_array
 
+from . import objects
+from . import validation as checks
 from .container import LazyEpochs, Signals
 from .electrodes import canonical_names, electrode_index, not_eeg
 from .errors import SignalError, SignalTypeError, about, listed, tell
 from .files import find_files, holds_epochs, open_epochs, open_file
-from .objects import (
-    by_layout,
-    from_dataset,
-    from_epochs,
-    from_raw,
-    is_dataset,
-    is_epochs,
-    is_raw,
-    refuse_evoked,
-    tell_differences,
-    unwrap,
-)
-from .validation import (
-    BLOCK,
-    Summary,
-    check_fitted_unit,
-    check_values,
-    decide_unit,
-    summarize,
-    to_microvolts,
-)
 
 PLAUSIBLE_HZ = (1.0, 200_000.0)
 # What encoders are pretrained on: rhythms up to beta and faster, and amplitudes of scalp EEG. No
@@ -143,7 +124,7 @@ def read_parts(
     unit: str = "auto",
     like: Layout | None = None,
     continuous: bool = True,
-    summary_of: Callable[[Any], Summary] = summarize,
+    summary_of: Callable[[Any], checks.Summary] = checks.summarize,
 ) -> Iterator[Signals]:
     """Read any accepted input, part by part; the parts may differ in layout.
 
@@ -160,7 +141,9 @@ def read_parts(
         yield signals
 
 
-def _read_part(source: Signals, given: Defaults, summary_of: Callable[[Any], Summary]) -> Signals:
+def _read_part(
+    source: Signals, given: Defaults, summary_of: Callable[[Any], checks.Summary]
+) -> Signals:
     ch_names, sfreq, like, unit = given
     if source.ch_names is not None:
         source = replace(source, ch_names=canonical_names(source.ch_names, "the channels of X"))
@@ -185,20 +168,20 @@ def _read_part(source: Signals, given: Defaults, summary_of: Callable[[Any], Sum
     if source.lazy:
         data = replace(data, ch_names=names)
     # what a fitted model gets from files is read once, so one block speaks for all of it here
-    summary = summary_of(data[:BLOCK] if source.lazy and like is not None else data)
-    check_values(summary, names, fitted=like is not None)
+    summary = summary_of(data[: checks.BLOCK] if source.lazy and like is not None else data)
+    checks.check_values(summary, names, fitted=like is not None)
     if like is not None and like.unit != "auto" and source.unit != "V":
         passed = like.unit if unit == "auto" else unit
-        unit = check_fitted_unit(summary.typical, passed)
+        unit = checks.check_fitted_unit(summary.typical, passed)
     else:
-        unit = decide_unit(summary.typical, unit, volts_by_definition=source.unit == "V")
+        unit = checks.decide_unit(summary.typical, unit, volts_by_definition=source.unit == "V")
     if source.lazy:
         data = replace(data, unit=unit)
     elif summary.digests is not None:  # they may be known, so that nobody needs their microvolts
         reader, count, shape = data.__getitem__, len(data), data.shape[1:]
         data = LazyEpochs((reader,), (count,), *shape, unit, names, summary.digests)
     else:
-        data = to_microvolts(data, unit)
+        data = checks.to_microvolts(data, unit)
     signals = replace(
         source,
         data=data,
@@ -259,21 +242,21 @@ def find_sources(X: Any, defaults: Defaults, *, continuous: bool) -> Iterator[Si
     Their names are not yet canonical and their values not yet microvolts: `unit` is "V" where they
     are volts by definition, and "auto" elsewhere.
     """
-    X = unwrap(X)
-    refuse_evoked(X)
-    if is_raw(X):
+    X = objects.unwrap(X)
+    objects.refuse_evoked(X)
+    if objects.is_raw(X):
         if not continuous:
             raise SignalTypeError(
                 "cannot read continuous recordings (Raw) as X here: cut epochs first, for instance "
                 "with mne.make_fixed_length_epochs (only DAREPretrainer.fit takes recordings)."
             )
-        yield from_raw(X)
-    elif is_epochs(X):
-        yield from_epochs([X])
+        yield objects.from_raw(X)
+    elif objects.is_epochs(X):
+        yield objects.from_epochs([X])
     elif continuous and isinstance(X, str | os.PathLike):
-        yield from_raw(open_file(X), "file", " on the opened recording, and pass that")
-    elif is_dataset(X):
-        yield from from_dataset(X)
+        yield objects.from_raw(open_file(X), "file", " on the opened recording, and pass that")
+    elif objects.is_dataset(X):
+        yield from objects.from_dataset(X)
     elif isinstance(X, list | tuple) and len(X) and not isinstance(X[0], int | float | str):
         yield from _from_list(X, defaults, continuous)
     else:
@@ -282,13 +265,13 @@ def find_sources(X: Any, defaults: Defaults, *, continuous: bool) -> Iterator[Si
 
 def _from_list(X: Sequence, defaults: Defaults, continuous: bool) -> Iterator[Signals]:
     items = list(X)
-    refuse_evoked(items[0])
-    if all(is_dataset(x) or is_epochs(x) or is_raw(x) for x in items):
+    objects.refuse_evoked(items[0])
+    if all(objects.is_dataset(x) or objects.is_epochs(x) or objects.is_raw(x) for x in items):
         if not continuous:
-            tell_differences(items)
-        for run in by_layout(items):
-            if is_epochs(run[0]):
-                yield from_epochs(run)
+            objects.tell_differences(items)
+        for run in objects.by_layout(items):
+            if objects.is_epochs(run[0]):
+                yield objects.from_epochs(run)
                 continue
             for item in run:
                 yield from find_sources(item, defaults, continuous=continuous)
@@ -452,7 +435,7 @@ def _items(x: Any, open_epochs: Callable[[Path], Any]) -> Iterator[tuple[Any, bo
             epochs = open_epochs(path)
             if epochs is not None:
                 yield epochs, False
-    elif is_raw(x):
+    elif objects.is_raw(x):
         yield x, True
     else:
         yield x, False

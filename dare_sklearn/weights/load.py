@@ -22,18 +22,7 @@ from ..modules.networks import Encoder
 from ..modules.probe import ConvLinearProbe, VirtualProbe
 from ..pretraining.objective import PretrainingModel
 from ..signals.readers import PLAUSIBLE_HZ
-from .files import (
-    CONFIG_NAME,
-    WEIGHTS_NAME,
-    check_fit,
-    download,
-    looks_like_id,
-    read_folder,
-    sha256,
-    shorten,
-    with_prefix,
-    write_folder,
-)
+from . import files
 from .lightning import read_lightning
 
 PROBES = ("DAREClassifier", "DARERegressor")
@@ -55,7 +44,7 @@ def shipped_names() -> list[str]:
     >>> shipped_names()
     ['nano']
     """
-    return sorted(path.parent.name for path in SHIPPED_FOLDER.glob(f"*/{CONFIG_NAME}"))
+    return sorted(path.parent.name for path in SHIPPED_FOLDER.glob(f"*/{files.CONFIG_NAME}"))
 
 
 def load_encoder(
@@ -102,7 +91,7 @@ def load_encoder(
     torch.Size([1, 4, 1, 64])
     """
     config, tensors = _read(source, amplitude_uv, reference)
-    weights = with_prefix(tensors, "target_encoder")
+    weights = files.with_prefix(tensors, "target_encoder")
     return make_network("Encoder", config, {}, weights, repr(str(source)))
 
 
@@ -144,7 +133,7 @@ def convert(
     """
     load_encoder(source)  # refuses what does not fit
     config, tensors = _read(source, amplitude_uv, reference)
-    write_folder(folder, {"model": config.to_dict()}, tensors)
+    files.write_folder(folder, {"model": config.to_dict()}, tensors)
 
 
 def load_pretraining_model(source: str | Path, **objective: object) -> PretrainingModel:
@@ -167,7 +156,7 @@ def save_model(folder: str | Path, model: Encoder | PretrainingModel, **info: ob
     tensors = model.state_dict()
     if isinstance(model, Encoder):
         tensors = {f"target_encoder.{name}": value for name, value in tensors.items()}
-    write_folder(folder, {"model": model.config.to_dict(), **info}, tensors)
+    files.write_folder(folder, {"model": model.config.to_dict(), **info}, tensors)
 
 
 def _read(
@@ -176,17 +165,17 @@ def _read(
     """Configuration, with another scale where one is asked for, and tensors."""
     path = locate(source)
     if path.is_dir():
-        header, tensors = read_folder(path)
+        header, tensors = files.read_folder(path)
         if header.get("kind") in PROBES:  # it holds its encoder
-            inside = with_prefix(tensors, "encoder")
+            inside = files.with_prefix(tensors, "encoder")
             tensors = {f"target_encoder.{name}": tensor for name, tensor in inside.items()}
         config = model_config(header, path)
     elif path.is_file() and path.suffix == ".ckpt":
         config, tensors = read_lightning(path)
     else:
         raise ValueError(
-            f"{str(source)!r} is a file of an unknown kind: expected a folder with {CONFIG_NAME} "
-            "and model.safetensors, or a Lightning checkpoint (.ckpt)."
+            f"{str(source)!r} is a file of an unknown kind: expected a folder with "
+            f"{files.CONFIG_NAME} and {files.WEIGHTS_NAME}, or a Lightning checkpoint (.ckpt)."
         )
     changes: dict[str, Any] = {} if amplitude_uv is None else {"amplitude_uv": amplitude_uv}
     if reference != "saved":
@@ -198,7 +187,7 @@ def model_config(config: dict[str, Any], folder: Path) -> DAREConfig:
     """The shape of the model in what `read_folder` gave; a ValueError if it has none."""
     model = config.get("model")
     if not isinstance(model, dict):
-        raise ValueError(f'{str(folder)!r}: {CONFIG_NAME} lacks the entry "model".')
+        raise ValueError(f'{str(folder)!r}: {files.CONFIG_NAME} lacks the entry "model".')
     try:
         shape = DAREConfig.from_dict(model)
         low, high = PLAUSIBLE_HZ
@@ -206,7 +195,8 @@ def model_config(config: dict[str, Any], folder: Path) -> DAREConfig:
             raise ValueError("sfreq or amplitude_uv is of no plausible size")
     except (ValueError, TypeError, OverflowError) as error:
         raise ValueError(
-            f'{str(folder)!r}: the entry "model" of {CONFIG_NAME} is wrong: {shorten(error)}'
+            f'{str(folder)!r}: the entry "model" of {files.CONFIG_NAME} is wrong: '
+            f"{files.shorten(error)}"
         ) from None
     return shape
 
@@ -215,7 +205,7 @@ def locate(source: str | Path) -> Path:
     """File or folder of a shipped name, a path, or an id of the Hugging Face Hub."""
     if not isinstance(source, str | os.PathLike):
         raise TypeError(
-            f"An encoder is loaded by its name or its path, got {shorten(repr(source))} "
+            f"An encoder is loaded by its name or its path, got {files.shorten(repr(source))} "
             f"({type(source).__name__}): pass a str or a Path."
         )
     if str(source) in shipped_names():
@@ -223,8 +213,8 @@ def locate(source: str | Path) -> Path:
     path = Path(source)
     if path.exists():
         return path
-    if isinstance(source, str) and looks_like_id(source):
-        return download(source)
+    if isinstance(source, str) and files.looks_like_id(source):
+        return files.download(source)
     names = shipped_names()
     shipped = f"one of {names}" if names else "none with this version"
     raise FileNotFoundError(
@@ -263,9 +253,9 @@ def make_network(
             module.float()
     except (ValueError, TypeError, RuntimeError, OverflowError) as error:
         raise ValueError(
-            f"The configuration in {source} describes no possible network: {shorten(error)}."
+            f"The configuration in {source} describes no possible network: {files.shorten(error)}."
         ) from None
-    check_fit(module, tensors, source)
+    files.check_fit(module, tensors, source)
     module.to_empty(device="cpu").load_state_dict(dict(tensors), strict=True)
     return module.eval()
 
@@ -318,7 +308,7 @@ def to_plain(module: nn.Module) -> dict[str, Any]:
             known = _shipped_tensors(name, prefix)
             if all(k in tensors and np.array_equal(tensors[k], v) for k, v in known.items()):
                 rest = {k: v for k, v in tensors.items() if k not in known}
-                digest = sha256(SHIPPED_FOLDER / name / WEIGHTS_NAME)
+                digest = files.sha256(SHIPPED_FOLDER / name / files.WEIGHTS_NAME)
                 return {**plain, "tensors": rest, "shipped": [name, prefix, digest]}
     return plain
 
@@ -332,7 +322,8 @@ def from_plain(plain: dict[str, Any]) -> nn.Module:
     arrays = plain["tensors"]
     if "shipped" in plain:
         name, prefix, digest = plain["shipped"]
-        if name not in shipped_names() or sha256(SHIPPED_FOLDER / name / WEIGHTS_NAME) != digest:
+        weights = SHIPPED_FOLDER / name / files.WEIGHTS_NAME
+        if name not in shipped_names() or files.sha256(weights) != digest:
             raise ValueError(
                 f"The estimator was pickled without the weights of the shipped encoder {name!r}, "
                 "and this installation has no such encoder, or another version of it: install the "

@@ -78,7 +78,6 @@ def test_reading_never_holds_everything(windows, monkeypatch):
 
     monkeypatch.setattr(LazyEpochs, "read", watched)
     monkeypatch.setattr("dare_sklearn.signals.validation.BLOCK", 4)
-    monkeypatch.setattr("dare_sklearn.signals.readers.BLOCK", 4)
     monkeypatch.setattr("dare_sklearn.training.corpus.BLOCK", 4)
     params = {"unit": "V", "batch_size": 4, "random_state": 0}
     DAREEmbedder(None, **params).fit(windows).transform(windows)
