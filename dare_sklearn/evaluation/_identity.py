@@ -29,6 +29,7 @@ from ..signals.objects import is_dataset, is_epochs, unwrap
 _NO_RESULT = {"verbose", "n_jobs", "cache", "cache_mb", "memory"}
 _WEIGHTS = {"encoder", "weights"}
 _BLOCK = 256
+_DESCRIBED: list[Any] = []  # functions under way, which may name themselves or each other
 _PACKAGE, _STANDARD = Path(__file__).parents[1], Path(inspect.__file__).parent
 # parts of this library that only judge or show results
 _SHOW = ("cli/", "viz/", "inspection", "evaluation/report", "evaluation/statistics")
@@ -54,13 +55,19 @@ def code_of(pipeline: Any) -> str:
     """Hash of the code that no version number covers: this library's, and the user's classes."""
     params = pipeline.get_params(deep=True).values() if hasattr(pipeline, "get_params") else ()
     sources = set()
-    for kind in {type(value) for value in (pipeline, *params)}:
+    for kind in {kind for value in (pipeline, *params) for kind in type(value).__mro__}:
         with suppress(OSError, TypeError):  # compiled, or typed at a prompt
-            file = Path(inspect.getfile(kind))
-            known = file.is_relative_to(_PACKAGE) or file.is_relative_to(_STANDARD)
-            if not known and "site-packages" not in file.parts:
-                sources.add(inspect.getsource(kind))
+            if _is_users(kind):
+                methods = filter(inspect.isfunction, vars(kind).values())
+                sources.add(inspect.getsource(kind) + describe(list(methods)))
     return digest(_own_code(), *sorted(sources))
+
+
+def _is_users(code: Any) -> bool:
+    """Whether a class or function is neither of this library nor of an installed one."""
+    file = Path(inspect.getfile(code))
+    known = file.is_relative_to(_PACKAGE) or file.is_relative_to(_STANDARD)
+    return not known and "site-packages" not in file.parts
 
 
 @cache
@@ -134,15 +141,23 @@ def digest_each(X: Any) -> list[bytes]:
 
 
 def _function(function: Any) -> str:
-    """Name and source of a function, and the values that it carries."""
+    """Name and source of a function, and the values that it carries or takes from its module."""
     name = f"{function.__module__}.{function.__qualname__}"
-    if inspect.isbuiltin(function):
+    if inspect.isbuiltin(function) or function in _DESCRIBED:
         return name
     carried = [getattr(function, part, None) for part in ("__defaults__", "__kwdefaults__")]
     if inspect.ismethod(function):
         carried.append(function.__self__)
+    _DESCRIBED.append(function)
     with suppress(OSError, TypeError):  # compiled, or typed at a prompt
-        carried += [inspect.getclosurevars(function).nonlocals, inspect.getsource(function)]
+        used = inspect.getclosurevars(function)
+        carried.append(used.nonlocals)
+        for known, value in used.globals.items() if _is_users(function) else ():
+            if not inspect.ismodule(value):
+                with suppress(Exception):  # some values cannot be hashed
+                    carried.append(f"{known}={describe(value)}")
+        carried.append(inspect.getsource(function))
+    _DESCRIBED.remove(function)
     return f"{name}({digest(describe(carried))})"
 
 

@@ -90,8 +90,9 @@ def compare(
         Folder for finished cells, a file each. A later call takes them from there if everything is
         the same: pipeline (parameters, weights, the code of its classes and of this library), data,
         labels, groups (and whether they are routed), fold, metrics, seeds, and versions of the
-        libraries. Code that your own classes import is not compared: empty the folder after
-        changing it.
+        libraries. Of your own code, classes and functions count with the functions and values of
+        their module that they use, but modules that they import do not: empty the folder after
+        changing those.
     n_permutations : int, default=0
         Permutations of the test labels for the chance level (see Notes).
     each_subject : bool, default=False

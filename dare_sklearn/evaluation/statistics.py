@@ -77,7 +77,7 @@ def summarize(
     Raises
     ------
     ValueError
-        If a score is missing.
+        If a score is missing, or pipelines were not scored on the same folds.
 
     Examples
     --------
@@ -93,6 +93,8 @@ def summarize(
     along = [name for name in ("n_labels", "share") if name in results]
     keys = ["dataset", "pipeline", *along]
     rows = []
+    for _, part in results.groupby(["dataset", *along], sort=False, dropna=False):
+        _check_same_folds(part)
     for key, part in results.groupby(keys, sort=False, dropna=False):
         which = dict(zip(keys, key, strict=True))
         for metric in metrics:
@@ -147,11 +149,23 @@ def observations(results: pd.DataFrame, metric: str) -> tuple[pd.DataFrame, str,
     scores = results.pivot_table(
         metric, index=unit, columns="pipeline", aggfunc="mean", sort=False, observed=True
     )
-    counts = results.groupby("pipeline", sort=False, observed=True)["fold"].agg(frozenset)
-    if scores.isna().any(axis=None) or counts.nunique() > 1:
-        raise ValueError(f"The pipelines of {dataset!r} were not scored on the same folds.")
+    _check_same_folds(results)
     ratio = 0.0 if unit == "subject" else results["n_test"].mean() / results["n_train"].mean()
     return scores, unit, float(ratio)
+
+
+def _check_same_folds(results: pd.DataFrame) -> None:
+    """Refuse rows of one data set whose pipelines have different folds (one failed in some)."""
+    tested = {
+        name: frozenset(zip(part["fold"], part["subject"].astype(str), strict=True))
+        for name, part in results.groupby("pipeline", observed=True)
+    }
+    most = max(tested.values(), key=len)
+    if few := [name for name, folds in tested.items() if folds != most]:
+        raise ValueError(
+            f"The pipelines of {results['dataset'].iloc[0]!r} were not scored on the same folds "
+            f"({', '.join(few)} on others): leave out the pipelines or folds that lack scores."
+        )
 
 
 def mean_interval(

@@ -47,6 +47,22 @@ class Counting(ClassifierMixin, BaseEstimator):
         return self.classes_[(X[:, 0] > self.shift).astype(int)]
 
 
+_SCALE = 1.0
+
+
+def _factor(n):
+    return _SCALE if n == 0 else _factor(n - 1)  # names itself
+
+
+def _scaled(X):
+    return X * _factor(2)
+
+
+class _Scaled(Counting):
+    def predict(self, X):
+        return super().predict(_scaled(X))
+
+
 def run(folder, pipelines=None, **changes):
     """Number of fits of a call, and its table."""
     Counting.fits.clear()
@@ -143,18 +159,18 @@ def test_what_changes_no_result_does_not(tmp_path, params):
 
 def test_a_run_that_failed_goes_on(tmp_path):
     class Fragile(Counting):
+        fails = True
+
         def fit(self, X, y):
-            if len(self.fits) == 1 and fails:
+            if len(self.fits) == 1 and self.fails:
                 raise KeyboardInterrupt
             return super().fit(X, y)
 
-    fails = True
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path, {"a": Fragile()})
     assert len(list(tmp_path.glob("*.json"))) == 1
-    fails = False
+    Fragile.fails = False  # the source says what it said
     n_fits, found = run(tmp_path, {"a": Fragile()})
-    # the closure over `fails` is no part of the key
     assert n_fits == 2 and len(found) == 3
 
 
@@ -244,6 +260,16 @@ def test_source_of_an_own_class_is_part_of_the_key(tmp_path):
         keys.append(code_of(make_pipeline(module.Mine(), LogisticRegression())))
     del sys.modules["mine"]
     assert keys[0] == keys[2] != keys[1]
+
+
+def test_what_functions_take_from_their_module_is_part_of_the_key(monkeypatch):
+    def key():
+        return describe(_scaled), code_of(_Scaled())
+
+    known = key()
+    assert key() == known
+    monkeypatch.setattr(sys.modules[__name__], "_SCALE", 2.0)
+    assert not set(key()) & set(known)
 
 
 def test_words_are_no_part_of_the_code(tmp_path):

@@ -214,8 +214,9 @@ def test_order_of_rows_and_data_sets_does_not_matter():
 
 def test_results_that_cannot_be_paired():
     results = table(noise(5, "a", "b"))
-    with pytest.raises(ValueError, match="not scored on the same folds"):
-        pairwise(results.drop(index=2))
+    for call in (pairwise, summarize):
+        with pytest.raises(ValueError, match=r"not scored on the same folds \(a on others\)"):
+            call(results.drop(index=2))
     with pytest.raises(ValueError, match="not scored on the same folds"):
         pairwise(table(noise(6, "a", "b"), repeats=2).drop(index=2))
     with pytest.raises(ValueError, match="its own name"):
