@@ -380,7 +380,8 @@ def read_rhythms(x: Tensor, sfreq: float) -> np.ndarray:
         mean = noise.diagonal(dim1=1, dim2=2).mean(dim=1)
         noise *= 1 - SHRINKAGE
         noise.diagonal(dim1=1, dim2=2).add_((SHRINKAGE * mean + FLAT)[:, None])
-        factor = torch.linalg.cholesky(noise)[own]
+        # of extreme values, which overflow, it makes no error but NaN, which the caller reports
+        factor = torch.linalg.cholesky_ex(noise)[0][own]
         white = torch.linalg.solve_triangular(factor, parts[read], upper=False)
         found[epoch] = (white.square().sum(dim=(1, 2)) / n_chans).log1p().numpy()
     return found

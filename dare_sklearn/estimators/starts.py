@@ -37,13 +37,14 @@ def make_probe(
     """A probe with these spatial parts and a fresh head; `evoked` are the filters in time.
 
     Filters, which are not electrodes, take the rows of the spline's targets in turn, since the
-    encoder asks for a place.
+    encoder asks for a place; those of Xdawn the same ones for every class, whatever its name.
     """
     rows, readings, targets, start = spec["targets"], [], [], 0
     for name, filters in parts:
         stop = start + len(filters)
         readings += [(reading, start, stop) for reading in READS[name]]
-        targets += [rows[i % len(rows)] for i in range(len(filters))]
+        turn = len(filters) // spec["n_outputs"] if name == "xdawn" else len(rows)
+        targets += [rows[i % min(turn, len(rows))] for i in range(len(filters))]
         start = stop
     filters = np.concatenate([filters for _, filters in parts])
     shape = targets, readings, spec["n_patches"], spec["n_outputs"]
@@ -174,7 +175,10 @@ def _weigh(
 def _read(probe: VirtualProbe, x: np.ndarray) -> list[np.ndarray]:
     """Every reading of a probe; see `VirtualProbe.read`."""
     blocks = [probe.read(torch.from_numpy(x[i : i + BLOCK])) for i in range(0, len(x), BLOCK)]
-    return [torch.cat(parts).numpy() for parts in zip(*blocks, strict=True)]
+    features = [torch.cat(parts).numpy() for parts in zip(*blocks, strict=True)]
+    if not all(np.isfinite(its).all() for its in features):
+        raise FloatingPointError("X holds values of extreme size: drop epochs with artefacts.")
+    return features
 
 
 @torch.no_grad()

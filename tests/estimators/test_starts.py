@@ -136,6 +136,28 @@ def test_one_start_for_both_kinds(rhythm, evoked):
     assert score(clone(model).set_params(spatial_init="xdawn"), *evoked[:2]) >= 0.8
 
 
+@pytest.mark.parametrize("kind", LABELLED)
+def test_names_of_the_classes_do_not_matter(evoked, kind):
+    codes = np.arange(120) % 3
+    X = evoked[0] * (1 + 0.5 * (codes == 1))[:, None, None]
+    expected, found = (
+        DAREClassifier(spatial_init=kind, random_state=0, **LAYOUT).fit(X, y).predict_proba(X)
+        for y in (np.array(["a", "b", "c"])[codes], np.array(["z", "x", "y"])[codes])
+    )
+    np.testing.assert_allclose(found[:, [2, 0, 1]], expected, atol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_values_of_extreme_size_are_reported(evoked):
+    X, y, _ = evoked
+    X = X.copy()
+    X[2, 1] *= 1e25
+    for adaptation, length in (("conv-linear", 256), ("linear", 512)):
+        signals = np.resize(X, (60, 6, length))
+        with pytest.raises(FloatingPointError, match="X holds values of extreme size"):
+            DAREClassifier(adaptation=adaptation, **LAYOUT).fit(signals, y[:60])
+
+
 def test_chance_stays_chance(rhythm):
     """Filters that saw a label are not trusted on it: noise gets no confident answer."""
     X = rhythm[0]
