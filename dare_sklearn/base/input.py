@@ -36,6 +36,7 @@ SIGNAL_CONSTRAINTS: dict = {
     "sfreq": [Interval(Real, 0, None, closed="neither"), None],
     "unit": [StrOptions(set(UNITS))],
 }
+EXTENSIONS = (pd.api.extensions.ExtensionDtype, np.dtypes.StringDType)  # of columns
 _LOCK = threading.Lock()
 _fits, _dtype = 0, torch.float32  # fits of all threads, and the default type before the first
 
@@ -282,7 +283,7 @@ def read_column(values: Any, name: str) -> np.ndarray:
     if isinstance(values, list | tuple) and all(np.ndim(value) == 0 for value in values):
         # NaN among strings would become the string "nan"
         _refuse(pd.isna(np.array(values, dtype=object)), name)
-    if isinstance(getattr(values, "dtype", None), pd.api.extensions.ExtensionDtype):
+    if isinstance(getattr(values, "dtype", None), EXTENSIONS):
         _refuse(pd.isna(values), name)
         values = np.array(values.tolist())  # as the plain type below, not as objects or floats
     try:

@@ -23,8 +23,9 @@ GAPS = np.isin(Y, [2, 5])
         np.ma.masked_array(Y, GAPS),
         pd.Series(Y).mask(GAPS).astype("Float64"),
         pd.Series(pd.date_range("2026-01-01", periods=8)).mask(GAPS),
+        np.where(GAPS, None, "left").astype(np.dtypes.StringDType(na_object=None)),
     ],
-    ids=["float", "list", "strings", "None", "column", "masked", "nullable", "dates"],
+    ids=["float", "list", "strings", "None", "column", "masked", "nullable", "dates", "text"],
 )
 @pytest.mark.filterwarnings("ignore:A column-vector y was passed")
 def test_missing_targets_are_named(y):
