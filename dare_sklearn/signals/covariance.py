@@ -42,7 +42,7 @@ def inverse_root(covariance: np.ndarray) -> np.ndarray:
     return (directions * weight[..., None, :]) @ directions.swapaxes(-1, -2)
 
 
-def csp_filters(X: np.ndarray, y: np.ndarray, n_filters: int = N_FILTERS) -> np.ndarray:
+def csp_filters(X: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Filters of common spatial patterns (integer `y`: classes), or of SPoC (floating point).
 
     At most as many as the signals have dimensions.
@@ -51,7 +51,7 @@ def csp_filters(X: np.ndarray, y: np.ndarray, n_filters: int = N_FILTERS) -> np.
     from mne.decoding import CSP, SPoC
 
     kind, (basis, X) = SPoC if y.dtype.kind == "f" else CSP, without_empty(X)
-    n_filters = min(n_filters, len(basis))
+    n_filters = min(N_FILTERS, len(basis))
     with use_log_level("error"):  # with the rank, which MNE would decompose all samples for
         fitted = kind(n_filters, reg="oas", rank={"mag": len(basis)}).fit(X, y)
     # signs of solvers vary with the channel order

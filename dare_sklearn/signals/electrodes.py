@@ -89,13 +89,7 @@ def is_pair(name: str) -> bool:
 
 
 def not_eeg(names: Iterable[str]) -> list[str]:
-    """Those names that say that the channel holds no EEG: triggers, eyes, muscles, other sensors.
-
-    Examples
-    --------
-    >>> not_eeg(["STI 014", "EEG EKG1-REF", "Cz", "E14"])
-    ['STI 014', 'EEG EKG1-REF']
-    """
+    """Names of channels that hold no EEG: triggers, eyes, muscles, other sensors."""
     canonical = {name: electrode_name(name) for name in names}
     return [n for n, c in canonical.items() if _NOT_EEG.search(c) or _BETWEEN_EARS.match(c)]
 

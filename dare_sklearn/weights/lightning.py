@@ -41,12 +41,9 @@ _ITEM_BYTES = {
 }  # fmt: skip
 _DICTS = ("collections Counter", "collections OrderedDict")
 _CALLED = {
-    *_DICTS,
-    "torch Size",
-    "torch device",
-    "torch._utils _rebuild_parameter",
+    *_DICTS, "torch Size", "torch device", "torch._utils _rebuild_parameter",
     "torch._utils _rebuild_tensor_v2",
-}
+}  # fmt: skip
 _PLAIN = {
     "NONE", "NEWTRUE", "NEWFALSE", "BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT",
     "BINUNICODE", "GLOBAL",
