@@ -121,7 +121,7 @@ def embed_each(estimator: Any, windows: Windows, work: Callable[[slice, np.ndarr
     batches are halved where it runs out. With a ``cache``, epochs that were embedded before are not
     embedded again.
     """
-    bar = None
+    bar, n_epochs = None, windows.shape[0]
 
     def embed(start: int, stop: int) -> Any:
         done = work(slice(start, stop), network.rows(start, stop))
@@ -130,17 +130,14 @@ def embed_each(estimator: Any, windows: Windows, work: Callable[[slice, np.ndarr
         return done
 
     if vars(estimator).get("verbose"):  # a bar that is switched off starts its thread too
-        bar = tqdm(desc="embedding", total=len(windows), leave=False, unit="epoch")
+        bar = tqdm(desc="embedding", total=n_epochs, leave=False, unit="epoch")
     with compute_threads(n_threads_to_embed()), bar or nullcontext():
         network = _Network(estimator, windows)  # computes, and may do so in a forked process
-        return run_in_batches(embed, len(windows), estimator.batch_size)
+        return run_in_batches(embed, n_epochs, estimator.batch_size)
 
 
 class _Network:
-    """The encoder of an estimator, on its device: windows in, features out.
-
-    `settings` is a hash of everything but the windows that an embedding depends on.
-    """
+    """The encoder of an estimator, on its device: windows in, features out."""
 
     def __init__(self, estimator: Any, windows: Windows) -> None:
         self.reading, self.cache = Reading.of(estimator), estimator._open_cache()
@@ -162,9 +159,10 @@ class _Network:
             matrix = spline_matrix({name: template[name] for name in names}, fitted)
             fill = torch.from_numpy(matrix), torch.from_numpy(electrode_rows(fitted))
             self.fill = tuple(part.to(self.device) for part in fill)
-        how = (rows.tolist(), fitted, self.reading, self.precision, compiled, str(self.device))
-        how = (__version__, torch.__version__, *how)  # what a folder holds may be years old
-        self.settings = xxh3_128(repr((encoder_digest(encoder), how)).encode()).digest()
+        if self.cache is not None:  # everything but the windows that an embedding depends on
+            how = (rows.tolist(), fitted, self.reading, self.precision, compiled, str(self.device))
+            how = (__version__, torch.__version__, *how)  # what a folder holds may be years old
+            self.settings = xxh3_128(repr((encoder_digest(encoder), how)).encode()).digest()
 
     @cached_property
     def filters(self) -> tuple[torch.Tensor, ...] | None:

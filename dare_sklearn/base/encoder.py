@@ -1,7 +1,5 @@
 """From an ``encoder`` parameter to an encoder."""
 
-from __future__ import annotations
-
 import os
 import threading
 from typing import Any

@@ -34,12 +34,12 @@ def fit_features(estimator: Any, windows: Windows, weight: np.ndarray | None = N
     Stores ``space_``, where the reading learns: the tangent space of "covariance", or the blocks of
     "auto". Blocks stay apart here, for what weighs them.
     """
-    weight = np.ones(len(windows)) if weight is None else weight
+    weight = np.ones(windows.shape[0]) if weight is None else weight
     each = partial(embed_each, estimator, windows)
     if estimator.pooling == "auto":
         config = estimator.encoder_.config
         space = AllBlocks(len(windows.rows), windows.shape[-1] // config.patch_size, config)
-        blocks = space.keep(each, len(windows))
+        blocks = space.keep(each, len(weight))
         with compute_threads(n_threads_of(config)):
             features = space.fit_transform(blocks, weight)
     elif estimator.pooling == "covariance":
@@ -56,7 +56,7 @@ def fit_components(estimator: Any, windows: Windows) -> np.ndarray:
 
     Stores ``pca_`` for "auto" and with ``n_components``; see `fit_features` for the rest.
     """
-    n_epochs, n_components = len(windows), estimator.n_components
+    n_epochs, n_components = windows.shape[0], estimator.n_components
     if estimator.pooling == "auto":
         n_components = n_components or max(1, min(N_COMPONENTS, n_epochs - 1))
         if n_components >= (n_used := min(n_epochs, N_CHOICE)):
@@ -96,7 +96,7 @@ def features_of(
         rows = rows if pca is None else pca.transform(rows).astype(np.float32)
         rows = rows if work is None else work(rows)
         if found is None:  # a list of batches would be there twice in the end
-            found = np.empty((len(windows), *rows.shape[1:]), rows.dtype)
+            found = np.empty((windows.shape[0], *rows.shape[1:]), rows.dtype)
         found[epochs] = rows
 
     embed_each(estimator, windows, keep)

@@ -1,7 +1,5 @@
 """State of fitted estimators: pickled, and shared on the Hub."""
 
-from __future__ import annotations
-
 import tempfile
 from pathlib import Path
 from typing import Any

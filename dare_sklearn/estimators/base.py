@@ -1,7 +1,5 @@
 """What the classifier and the regressor share: reading, training and running a probe."""
 
-from __future__ import annotations
-
 import copy
 import os
 from dataclasses import KW_ONLY, dataclass
@@ -25,8 +23,7 @@ from ..base.features import features_of, fit_features
 from ..base.input import SignalInputMixin, read_column, read_groups, whole_or_not_at_all
 from ..base.state import PlainStateMixin, PushToHubMixin
 from ..modules.probe import ConvLinearProbe, VirtualProbe
-from ..signals.container import Signals
-from ..signals.electrodes import ELECTRODES, electrode_rows, target_electrodes
+from ..signals.electrodes import electrode_rows, target_electrodes
 from ..signals.errors import tell
 from ..signals.grid import Windows
 from ..signals.interpolation import spline_start
@@ -216,8 +213,7 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
     ) -> None:
         config = self.encoder_.config
         Reading.of(self).check(config)
-        if unread := unread_params(self, steps=False, virtual=False):
-            tell(unread)
+        tell_unread(self, steps=False, virtual=False)
         self.electrodes_ = electrodes_of(windows.rows)
         features = fit_features(self, windows, weight)
         with compute_threads(n_threads_of(config)):
@@ -250,14 +246,16 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
         kind = self._spatial_kind(len(train))
         virtual = kind in VIRTUAL_INITS
         steps = bool(len(valid)) or not virtual
-        if unread := unread_params(self, steps=steps, virtual=virtual):
-            tell(unread)
+        tell_unread(self, steps=steps, virtual=virtual)
         columns = {"train_loss": "loss", "valid_loss": "valid_loss"}
         if not len(valid):
             del columns["valid_loss"]
         _, n_chans, n_times = windows.shape
         spec = {**self._probe_spec(), "n_patches": n_times // self.encoder_.config.patch_size}
-        spline = self._spatial_start(windows.signals, [ELECTRODES[row] for row in spec["targets"]])
+        signals, spline = windows.signals, None
+        if self.spatial_init != "random" and self.spatial_layers == 1 and signals.ch_names:
+            names = target_electrodes(self.target_channels)
+            spline = spline_start(signals.ch_names, signals.positions, names)
         with torch_seed(init_seed), compute_threads(n_threads_of(self.encoder_.config)):
             encoder = copy.deepcopy(self.encoder_)  # the probe may train it, and others share it
             if virtual:
@@ -268,17 +266,19 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
                     windows[train],
                     targets[train],
                     weight[train],
-                    np.eye(n_chans, dtype=np.float32) if spline is None else spline.numpy(),
+                    np.eye(n_chans, dtype=np.float32) if spline is None else spline,
                     None if groups is None else groups[train],
                     init_seed,
                 )
             else:
-                module = ConvLinearProbe(encoder, n_chans=n_chans, spatial_start=spline, **spec)
+                start = None if spline is None else torch.from_numpy(spline)
+                module = ConvLinearProbe(encoder, n_chans=n_chans, spatial_start=start, **spec)
             if virtual and not len(valid):  # the start is the closed-form optimum: nothing to do
                 self.module_, self.n_iter_ = module, 0
                 self.history_ = history_frame([], columns)
                 return
-            data, held_out = [ProbeData(windows, targets, weight, part) for part in (train, valid)]
+            data = ProbeData(windows, targets, weight, train)
+            held_out = ProbeData(windows, targets, weight, valid)
             net = train_probe(self, module, data, held_out, order_seed, keep_better=virtual)
         self.net_, self.module_ = net, net.module_.eval()
         if self.adaptation == "finetune":
@@ -336,13 +336,6 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
             "dropout": self.dropout,
             "train_encoder": self.adaptation == "finetune",
         }
-
-    def _spatial_start(self, signals: Signals, names: list[str]) -> torch.Tensor | None:
-        """Spherical-spline interpolation onto the targets, where positions are known."""
-        if self.spatial_init == "random" or self.spatial_layers > 1 or signals.ch_names is None:
-            return None
-        start = spline_start(signals.ch_names, signals.positions, names)
-        return None if start is None else torch.from_numpy(start)
 
     # predict -----------------------------------------------------------------------------------
 
@@ -429,8 +422,8 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
         return load_probe(cls, source, params)
 
 
-def unread_params(estimator: Any, *, steps: bool, virtual: bool) -> str | None:
-    """A warning that names the parameters that the user has changed and that this fit ignores.
+def tell_unread(estimator: Any, *, steps: bool, virtual: bool) -> None:
+    """Warn of the parameters that the user has changed and that this fit ignores.
 
     `steps` says whether the fit takes gradient steps, `virtual` whether its probe reads virtual
     electrodes.
@@ -465,10 +458,9 @@ def unread_params(estimator: Any, *, steps: bool, virtual: bool) -> str | None:
         if changed:
             n_changed += len(changed)
             clauses.append(f"{', '.join(changed)} (read only with {readers})")
-    if not clauses:
-        return None
     have, them = ("has", "it") if n_changed == 1 else ("have", "them")
-    return (
-        f"{' and '.join(clauses)} {have} no effect with {mode}: leave {them} out, or choose a mode "
-        f"that reads {them}."
-    )
+    if clauses:
+        tell(
+            f"{' and '.join(clauses)} {have} no effect with {mode}: leave {them} out, or choose a "
+            f"mode that reads {them}."
+        )

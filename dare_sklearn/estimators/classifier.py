@@ -1,7 +1,5 @@
 """DAREClassifier: conv-linear probe, default reading or fine-tuning of an encoder."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any, ClassVar

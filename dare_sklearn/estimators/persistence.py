@@ -1,7 +1,5 @@
 """Fitted probes as ``config.json`` and ``model.safetensors``."""
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Iterator

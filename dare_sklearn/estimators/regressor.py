@@ -1,7 +1,5 @@
 """DARERegressor: the probe with a continuous target."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any, ClassVar

@@ -1,7 +1,5 @@
 """Starts of the probe from what the field knows: spatial filters with labels, and a ridge head."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

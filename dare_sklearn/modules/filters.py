@@ -1,7 +1,5 @@
 """Narrow bands that the patch embedding of an encoder spans, and what they make of a signal."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F

@@ -1,7 +1,5 @@
 """The networks of DARE-EEG: blocks, encoder, predictor, reconstructor and projection head."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 

@@ -1,7 +1,5 @@
 """The whole pretraining model: networks, momentum encoder and the weighted sum of losses."""
 
-from __future__ import annotations
-
 import copy
 
 import torch

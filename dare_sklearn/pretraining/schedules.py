@@ -1,7 +1,5 @@
 """Schedules as pure functions of the step, so that a resumed run follows the same course."""
 
-from __future__ import annotations
-
 import math
 from bisect import bisect_right
 from collections.abc import Callable, Sequence

@@ -3,8 +3,6 @@
 Windows are made once: in memory, or in files if X is on disk.
 """
 
-from __future__ import annotations
-
 import errno
 import json
 import os
@@ -312,9 +310,9 @@ def prepare(
     lengths = [_window_length(seconds, config) for seconds in np.atleast_1d(window_s)]
     done, digest, layouts = Corpus(), xxh3_128(), set()
     for at, part in read_sources(sources, reader, n_workers, verbose):
-        layout = part.layout
+        layout, kind = part.layout, part.layout.layout()
         positions = sorted((name, list(map(float, p))) for name, p in layout.positions.items())
-        digest.update(repr((layout.layout(), positions)).encode())
+        digest.update(repr((kind, positions)).encode())
         if part.digest is not None:
             digest.update(repr((layout.unit, part.bad)).encode() + part.digest)
         done.n_bad += part.n_bad
@@ -323,7 +321,7 @@ def prepare(
             grid = Windows(part.signals, config, unknown=unknown)
         if grid is None:
             continue
-        layouts.add(layout.layout())
+        layouts.add(kind)
         done.mixed |= part.name is not None or len(layouts) > 1
         if done.layout is None:
             done.layout = without_values(layout)

@@ -1,7 +1,5 @@
 """The skorch nets: what they share, and the one that trains a probe."""
 
-from __future__ import annotations
-
 import copy
 import math
 import re

@@ -1,7 +1,5 @@
 """Reading of a pretraining corpus, part by part, and the recordings that cannot be used."""
 
-from __future__ import annotations
-
 import multiprocessing
 import os
 import signal

@@ -1,7 +1,5 @@
 """One pretraining run: the order of its batches, its checkpoints, and its net."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, nullcontext
 from functools import partial

@@ -1,7 +1,5 @@
 """Activation penalty on the encoder's outputs."""
 
-from __future__ import annotations
-
 from torch import Tensor
 
 WEIGHT = 1e-4

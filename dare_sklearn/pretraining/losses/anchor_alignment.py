@@ -1,7 +1,5 @@
 """Anchor alignment: the prediction against the momentum encoder of the complete signal."""
 
-from __future__ import annotations
-
 from torch import Tensor
 from torch.nn import functional as F
 

@@ -1,7 +1,5 @@
 """Mask alignment: symmetric InfoNCE between two masked views of each sample."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
