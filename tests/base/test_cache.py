@@ -120,7 +120,7 @@ def test_a_search_looks_through_each_fold_once(X, cache, monkeypatch):
         "to_microvolts",
         lambda x, unit: converted.append(len(x)) or to_microvolts(x, unit),
     )
-    monkeypatch.delattr(readers, "to_microvolts")
+    monkeypatch.delattr(readers.checks, "to_microvolts")
     model = make_pipeline(
         DAREEmbedder(None, pooling="mean", cache=cache, **PARAMS), LogisticRegression(max_iter=2000)
     )
