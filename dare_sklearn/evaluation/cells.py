@@ -16,6 +16,7 @@ from sklearn.base import clone
 from sklearn.model_selection import ParameterGrid
 from sklearn.utils import _safe_indexing
 from sklearn.utils.metadata_routing import get_routing_for_object
+from threadpoolctl import threadpool_limits
 
 from ..signals.objects import is_epochs
 from ._identity import describe, digest, keeps_its_fit
@@ -84,6 +85,9 @@ class Answers:
         return answer
 
 
+# A second thread of BLAS gains little in fits of this size, and where the machine is busy the two
+# wait for each other for most of the time.
+@threadpool_limits.wrap(limits=1, user_api="blas")
 def run_cell(
     pipeline: Any, data: Data, fold: Fold, scorers: dict[str, Callable], grid: Any,
     random_state: int | None, n_permutations: int, each_subject: bool,
