@@ -106,7 +106,7 @@ def run_cell(
         before = _resident("VmRSS:")
         start = time.perf_counter()
         if grid is None:
-            model = _fit(model, train, {})
+            _fit(model, train)
         else:
             model, best = _search(model, grid, *next(iter(scorers.items())), fold.inner, train)
         fitting = time.perf_counter() - start
@@ -160,12 +160,14 @@ def _search(
     return _fit(model, train, best), best
 
 
-def _fit(model: Any, train: Data, params: Mapping[str, Any]) -> Any:
-    """A fitted clone; with metadata routing, steps that request the groups get them."""
-    model = clone(model).set_params(**clone(dict(params), safe=False))
+def _fit(model: Any, train: Data, params: Mapping[str, Any] | None = None) -> Any:
+    """The model, or a clone with these parameters, fitted; groups reach steps that request them."""
+    if params is not None:
+        model = clone(model).set_params(**clone(params, safe=False))
     routing = train.groups is not None and sklearn.get_config()["enable_metadata_routing"]
     asks = routing and get_routing_for_object(model).consumes("fit", ["groups"])
-    return model.fit(train.X, train.y, **({"groups": train.groups} if asks else {}))
+    model.fit(train.X, train.y, **({"groups": train.groups} if asks else {}))
+    return model
 
 
 def seeded(pipeline: Any, random_state: int | None) -> Any:

@@ -307,7 +307,7 @@ def test_a_search_cuts_epochs_at_once(monkeypatch):
     )
     options = {"cv": 2, "inner_cv": 2, "param_grids": {"power": {"logisticregression__C": [1, 9]}}}
     found = compare(power(), epochs, y, **options)
-    assert len(cuts) < 30  # 2 per fold, and 2 per fit of a search; 24 * 5 one by one
+    assert len(cuts) == 2 * (2 + 2 * 2)  # training and test epochs of a fold, and of inner folds
     expected = compare(power(sfreq=64, unit="uV"), data * 1e6, y, **options)
     columns = ["accuracy", "best_params"]
     pd.testing.assert_frame_equal(found[columns], expected[columns])
@@ -532,6 +532,17 @@ def test_a_failing_pipeline_is_named(table):
     with pytest.warns(UserWarning, match="'bad one' failed in fold .*left out") as told:
         found = compare(pipelines, X, y, cv=2, on_error="warn")
     assert len(told) == 2 and found["pipeline"].tolist() == ["good", "good"]
+
+
+class Silent(DummyClassifier):
+    def fit(self, X, y):
+        super().fit(X, y)
+
+
+@pytest.mark.parametrize("grids", [None, {"silent": {"strategy": ["prior", "uniform"]}}])
+def test_a_fit_that_returns_nothing(table, grids):
+    found = compare({"silent": Silent(random_state=0)}, *table, cv=2, param_grids=grids)
+    assert found["accuracy"].between(0, 1).all()
 
 
 def test_a_failing_candidate_of_a_search_is_named(table):
