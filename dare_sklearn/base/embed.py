@@ -4,15 +4,13 @@ Windows are embedded batch by batch, and each epoch on its own: what is learned 
 `features`.
 """
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from numbers import Integral
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -83,7 +81,7 @@ class Reading:
     layer: str | int = "last"
 
     @classmethod
-    def of(cls, estimator: Any) -> Reading:
+    def of(cls, estimator: Any) -> Self:
         """The reading of an estimator, which may lack some of the parameters."""
         params = vars(estimator)
         return cls(*(params.get(name, getattr(cls, name)) for name in cls.__annotations__))

@@ -1,10 +1,8 @@
 """What is learned of embedded epochs: tangent spaces, blocks of features and their components."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -197,7 +195,7 @@ class BandSpace(BaseEstimator):
         eigenvalues of every epoch and is as good here as a geometric one.
     """
 
-    def fit(self, each: Each, weight: np.ndarray) -> BandSpace:
+    def fit(self, each: Each, weight: np.ndarray) -> Self:
         """Learn from lower triangles ``(n, n_filters, n_chans * (n_chans + 1) / 2)``."""
         self.references_ = _symmetric(_weighted_mean(each, weight))
         return self

@@ -1,14 +1,12 @@
 """How every estimator reads what it is given, and fits whole or not at all."""
 
-from __future__ import annotations
-
 import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import wraps
 from numbers import Number, Real
-from typing import Any
+from typing import Any, Self
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -120,7 +118,7 @@ class SignalInputMixin:
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, self._fitted_attribute)
 
-    def __sklearn_clone__(self) -> SignalInputMixin:
+    def __sklearn_clone__(self) -> Self:
         """A clone, which does not repeat the warnings of the original."""
         twin = super().__sklearn_clone__()
         _SAID[twin] = _SAID.setdefault(self, set())

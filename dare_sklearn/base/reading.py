@@ -14,11 +14,9 @@ References
 .. [1] Breiman (1996). Stacked regressions. Machine Learning 24.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve, eigh
@@ -96,7 +94,7 @@ class KernelComponents(_Blocks):
         self.n_components = n_components
         self.random_state = random_state
 
-    def fit(self, blocks: Blocks) -> KernelComponents:
+    def fit(self, blocks: Blocks) -> Self:
         """Fit to blocks of features, as `KernelClassifier.fit`."""
         blocks, together = _flat(blocks)
         n_epochs = len(next(iter(blocks.values())))
@@ -223,7 +221,7 @@ class KernelClassifier(ClassifierMixin, _KernelReading):
         super().__init__(penalties=penalties, random_state=random_state)
         self.class_weight = class_weight
 
-    def fit(self, blocks: Blocks, y, sample_weight=None, groups=None) -> KernelClassifier:
+    def fit(self, blocks: Blocks, y, sample_weight=None, groups=None) -> Self:
         """Fit to blocks of features ``(n_epochs, n_features)`` or ``(n_epochs, n_sets,
         n_features)``.
 
@@ -255,7 +253,7 @@ class KernelClassifier(ClassifierMixin, _KernelReading):
 class KernelRegressor(RegressorMixin, _KernelReading):
     """Predict a number by several blocks of features; see `KernelClassifier`."""
 
-    def fit(self, blocks: Blocks, y, sample_weight=None, groups=None) -> KernelRegressor:
+    def fit(self, blocks: Blocks, y, sample_weight=None, groups=None) -> Self:
         """Fit to blocks of features, as `KernelClassifier.fit`."""
         y = np.asarray(y, dtype=np.float64)
         weight = np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight, float)

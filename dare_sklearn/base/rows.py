@@ -1,13 +1,12 @@
 """Tables of features by epoch, in memory or, where they are large, in temporary files."""
 
-from __future__ import annotations
-
 import copy
 import shutil
 import tempfile
 import weakref
 from collections.abc import Sequence
 from math import prod
+from typing import Self
 
 import numpy as np
 
@@ -35,7 +34,7 @@ class FileRows:
     def ndim(self) -> int:
         return len(self.shape)
 
-    def reshape(self, n_epochs: int, n_columns: int) -> FileRows:
+    def reshape(self, n_epochs: int, n_columns: int) -> Self:
         """The same file as a table; `n_columns` is -1, as numpy has it."""
         table = copy.copy(self)
         table.shape = (n_epochs, prod(self.shape[1:]))

@@ -46,12 +46,12 @@ def make_probe(
         start = stop
     filters = np.concatenate([filters for _, filters in parts])
     shape = targets, readings, spec["n_patches"], spec["n_outputs"]
-    probe = VirtualProbe(encoder, filters.shape[1], *shape)
+    probe = VirtualProbe(encoder, filters.shape[1], *shape).eval()
     with torch.no_grad():
         probe.spatial.weight.copy_(torch.from_numpy(filters)[:, :, None])
-        if "evoked" in {kind for kind, *_ in readings}:
+        if hasattr(probe, "filters"):
             probe.filters[: len(evoked)] = evoked
-    return probe.eval()
+    return probe
 
 
 def spatial_parts(

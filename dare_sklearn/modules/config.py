@@ -1,9 +1,7 @@
 """What defines a model: its size, its grid, and the scale of the signals that it reads."""
 
-from __future__ import annotations
-
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any
+from typing import Any, Self
 
 
 @dataclass(frozen=True)
@@ -71,7 +69,7 @@ class DAREConfig:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> DAREConfig:
+    def from_dict(cls, values: dict[str, Any]) -> Self:
         """Inverse of `to_dict`; unknown entries, and missing ones without default, are refused."""
         known = {field.name for field in fields(cls)}
         unknown = sorted(set(values) - known)

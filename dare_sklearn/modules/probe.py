@@ -1,10 +1,8 @@
 """Probes: the conv-linear one, with weights of bounded norm, and one of virtual electrodes."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -169,7 +167,7 @@ class ConvLinearProbe(nn.Module):
             "train_encoder": self.train_encoder,
         }
 
-    def train(self, mode: bool = True) -> ConvLinearProbe:
+    def train(self, mode: bool = True) -> Self:
         super().train(mode)
         if not self.train_encoder:
             self.encoder.eval()
@@ -234,7 +232,7 @@ class VirtualProbe(nn.Module):
             "n_outputs": self.head.out_features,
         }
 
-    def train(self, mode: bool = True) -> VirtualProbe:
+    def train(self, mode: bool = True) -> Self:
         super().train(mode)
         self.encoder.eval()
         self.norm.eval()  # its statistics are those of all training epochs

@@ -4,9 +4,7 @@ Made outside the model, one set per batch, from an explicit generator.
 A flat index is ``patch * n_chans + channel``.
 """
 
-from __future__ import annotations
-
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import torch
 from torch import Generator, Tensor
@@ -31,7 +29,7 @@ class Masks(NamedTuple):
     second_view: Tensor
     targets: Tensor
 
-    def to(self, device: torch.device | str) -> Masks:
+    def to(self, device: torch.device | str) -> Self:
         return Masks(*(indices.to(device, non_blocking=True) for indices in self))
 
 

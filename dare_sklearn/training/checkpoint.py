@@ -15,8 +15,6 @@ A checkpoint is written into a temporary folder, which is renamed when everythin
 one that has a number is complete. All files are JSON or safetensors, so none can run code.
 """
 
-from __future__ import annotations
-
 import errno
 import hashlib
 import json
@@ -25,7 +23,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from safetensors import SafetensorError
 from safetensors.torch import save_file
@@ -75,7 +73,7 @@ class CheckpointFolder:
         self.position: tuple[int, int] | None = None
         self._kept: list[Path] = []
 
-    def __enter__(self) -> CheckpointFolder:
+    def __enter__(self) -> Self:
         try:
             self.inside.mkdir(parents=True, exist_ok=True)
         except OSError as error:

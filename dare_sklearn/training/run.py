@@ -151,8 +151,9 @@ def pretrain(recipe: Any, X: Any) -> tuple[PretrainNet, Corpus]:
                 f"window(s) left out for bad segments, {len(corpus.skipped)} recording(s) that "
                 "cannot be used"
             )
+        sizes = corpus.sizes
         sampler = MontageBatches(
-            corpus.sizes,
+            sizes,
             recipe.batch_size * ranks.size,
             np.random.default_rng(order_seed),
             ranks.rank,
@@ -229,7 +230,7 @@ def pretrain(recipe: Any, X: Any) -> tuple[PretrainNet, Corpus]:
             ),
             verbose=verbose,
         )
-        largest = max(corpus.sizes, default=recipe.batch_size)
+        largest = max(sizes, default=recipe.batch_size)
         with stop:
             fit_or_name_batch_size(
                 lambda: net.train(loader, checkpoint), recipe.batch_size, largest

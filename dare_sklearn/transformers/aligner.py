@@ -1,12 +1,10 @@
 """EuclideanAligner: per-group whitening of raw signals."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from dataclasses import KW_ONLY, dataclass
 from numbers import Real
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
@@ -144,7 +142,7 @@ class EuclideanAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
     @whole_or_not_at_all
     def fit(
         self, X: Any, y: Any = None, groups: Any = None, X_target_unlabeled: Any = None
-    ) -> EuclideanAligner:
+    ) -> Self:
         """Learn the whitening of each group.
 
         Parameters
@@ -193,7 +191,7 @@ class EuclideanAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
             return self._align(X, data, groups)
 
     @whole_or_not_at_all
-    def update(self, X: Any, groups: Any = None) -> EuclideanAligner:
+    def update(self, X: Any, groups: Any = None) -> Self:
         """Remember epochs of groups that ``fit`` did not see, as ones that came before.
 
         Parameters

@@ -1,11 +1,9 @@
 """DAREEmbedder: embeddings from a frozen encoder."""
 
-from __future__ import annotations
-
 import os
 from dataclasses import KW_ONLY, dataclass
 from numbers import Integral
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
@@ -213,7 +211,7 @@ default="auto"
     }
 
     @whole_or_not_at_all
-    def fit(self, X: Any, y: Any = None) -> DAREEmbedder:
+    def fit(self, X: Any, y: Any = None) -> Self:
         """Read the layout of the signals and get the encoder.
 
         Parameters
@@ -265,6 +263,6 @@ default="auto"
         save_model(folder, self.encoder_, kind="DAREEmbedder")
 
     @classmethod
-    def from_pretrained(cls, source: str | os.PathLike, **params: Any) -> DAREEmbedder:
+    def from_pretrained(cls, source: str | os.PathLike, **params: Any) -> Self:
         """An embedder of a saved encoder: the same as ``DAREEmbedder(source, **params)``."""
         return cls(source, **params)

@@ -1,13 +1,11 @@
 """DAREPretrainer: self-supervised pretraining as a scikit-learn transformer."""
 
-from __future__ import annotations
-
 import copy
 import os
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 from numbers import Integral, Real
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -287,7 +285,7 @@ class DAREPretrainer(EmbeddingMixin, BaseEstimator):
     }
 
     @whole_or_not_at_all
-    def fit(self, X: Any, y: Any = None) -> DAREPretrainer:
+    def fit(self, X: Any, y: Any = None) -> Self:
         """Pretrain on unlabelled signals.
 
         Parameters
@@ -339,7 +337,7 @@ class DAREPretrainer(EmbeddingMixin, BaseEstimator):
             save_model(folder, self.model_, kind="DAREPretrainer")
 
     @classmethod
-    def from_pretrained(cls, source: str | os.PathLike, **params: Any) -> DAREPretrainer:
+    def from_pretrained(cls, source: str | os.PathLike, **params: Any) -> Self:
         """A fitted pretrainer from saved weights; its ``fit`` continues from them.
 
         Parameters
@@ -401,7 +399,7 @@ class DAREPretrainer(EmbeddingMixin, BaseEstimator):
         fitted = vars(self).get("_fitted_params")
         return fitted is not None and fitted == _learning_params(self)
 
-    def __sklearn_clone__(self) -> DAREPretrainer:
+    def __sklearn_clone__(self) -> Self:
         """A clone; a fitted pretrainer keeps its weights (see Notes)."""
         twin = type(self)(
             **{k: clone(v, safe=False) for k, v in self.get_params(deep=False).items()}

@@ -4,12 +4,10 @@ Signals are read as float64 microvolts, block by block. These transformers learn
 layout of the signals, so none of them can leak.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass
 from numbers import Integral, Real
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from scipy.linalg import subspace_angles
@@ -48,7 +46,7 @@ class SignalTransformer(SignalInputMixin, PlainStateMixin, TransformerMixin, Bas
     _parameter_constraints: ClassVar[dict] = SIGNAL_CONSTRAINTS
 
     @whole_or_not_at_all
-    def fit(self, X: Any, y: Any = None) -> SignalTransformer:
+    def fit(self, X: Any, y: Any = None) -> Self:
         """Read the layout of the signals.
 
         Parameters

@@ -1,8 +1,6 @@
 """The classical pipelines of the field, as they are published."""
 
-from __future__ import annotations
-
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin, clone
@@ -126,7 +124,7 @@ class _FullRank(TransformerMixin, BaseEstimator):
     Xdawn would take the one that an average reference empties for the strongest source.
     """
 
-    def fit(self, X: np.ndarray, y: Any = None) -> _FullRank:
+    def fit(self, X: np.ndarray, y: Any = None) -> Self:
         self.basis_, _ = without_empty(X)
         return self
 
