@@ -33,7 +33,7 @@ import torch._dynamo  # what the first optimizer would import
 import torch.distributed
 from skorch.callbacks import Callback
 from dare_sklearn import DAREPretrainer
-from dare_sklearn.base import state as _state
+from dare_sklearn.base import input as _input
 from dare_sklearn.training import pretrain as _pretrain_net
 from dare_sklearn.training import reading as _reading
 
@@ -78,7 +78,7 @@ def train_in_double_precision():
     # Adam divides a gradient by its size: what should be zero, and is a rounding error, moves a
     # weight by up to the learning rate. In double precision rounding is far below Adam's epsilon.
     torch.set_default_dtype(torch.float64)
-    _state._float32 = nullcontext  # fit would make its networks in single precision
+    _input._float32 = nullcontext  # fit would make its networks in single precision
     step = _pretrain_net.PretrainNet.train_step
     _pretrain_net.PretrainNet.train_step = (
         lambda self, batch, **kwargs: step(self, (batch[0].double(), *batch[1:]), **kwargs)
