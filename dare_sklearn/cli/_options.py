@@ -175,6 +175,13 @@ def pick_and_filter(inst: Any, file: Path, args: Any) -> Any:
 
     eeg = [inst.ch_names[i] for i in mne.pick_types(inst.info, eeg=True, exclude="bads")]
     picked = eeg if args.channels is None else _named(args.channels, inst, eeg, file)
+    others = [name for name in inst.ch_names if name not in eeg]
+    if others and eeg and args.channels is None:
+        warnings.warn(
+            f"left out {', '.join(others)}: channels that are not EEG, or are marked bad.",
+            UserWarning,
+            stacklevel=2,
+        )
     if picked and picked != inst.ch_names:  # without any EEG, the library's readers say what to do
         if holds_epochs(file):
             inst.load_data()

@@ -406,10 +406,10 @@ def read_corpus(
             "has written: pass a checkpoint_dir on a drive that all machines share."
         )
     ranks.check_same(corpus.sizes, "The number of windows of X")
-    if corpus.n_windows == 1:
+    if recipe.mask_alignment and 1 in (corpus.n_windows, recipe.batch_size):
         tell(
-            "X is a single window: mask alignment has nothing to contrast it with. Pass more "
-            "epochs, or a smaller window_s."
+            "every batch is a single window: mask alignment has nothing to contrast it with. Pass "
+            "more epochs, a smaller window_s or a larger batch_size."
         )
     return corpus, made_of
 

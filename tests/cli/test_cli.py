@@ -188,6 +188,20 @@ def test_events_that_give_no_epoch_are_counted(study, tmp_path, capsys):
     assert "one_raw.fif: 2 of 11 epochs are left out (1 BAD_x, 1 TOO_SHORT)" in said
 
 
+def test_channels_that_are_left_out_are_named(study, tmp_path, capsys):
+    raw = mne.io.read_raw_fif(study / "anna_raw.fif", preload=True, verbose="error")
+    bad, other, *rest = [raw.ch_names[i] for i in mne.pick_types(raw.info, eeg=True)]
+    raw.info["bads"] = [bad]
+    raw.set_channel_types({other: "eog"}, verbose="error")
+    raw.save(tmp_path / "some_raw.fif", verbose="error")
+    words = ["embed", tmp_path / "some_raw.fif", "-q", "--out", tmp_path / "t.csv"]
+    assert run(*words) == OK
+    said = capsys.readouterr().err
+    assert "left out" in said and bad in said and other in said
+    assert run(*words, "--channels", *rest) == OK
+    assert "left out" not in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("command", ["embed", "pretrain"])
 @pytest.mark.parametrize("name", ["anna_raw.fif", "ben-epo.fif"])
 def test_files_that_were_cut_short(study, tmp_path, capsys, command, name):
