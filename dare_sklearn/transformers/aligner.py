@@ -152,9 +152,9 @@ class EuclideanAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
         groups : array-like, shape (n_epochs,), or None
             Subject or session of each epoch.
         X_target_unlabeled : array, mne.Epochs, list of them, or None
-            Epochs of groups that are predicted later, by the name under which MOABB offers them:
-            they whiten those groups in the modes "train_and_target_unlabeled_...", in place of the
-            epochs of the call. Their groups are those of `group_by`; without it they are one group.
+            Epochs of groups that are predicted later, by the name under which MOABB offers them: if
+            `cs_mode` has it in its own name, they whiten those groups, in place of the epochs of
+            the call. Their groups are those of `group_by`; without it they are one group.
 
         Returns
         -------
