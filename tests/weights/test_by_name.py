@@ -60,6 +60,6 @@ def test_other_weights_are_held(epochs, make):
 def test_an_installation_without_that_encoder(epochs, names, monkeypatch):
     named = small(DAREEmbedder("nano").fit(epochs))
     monkeypatch.setattr(load, "shipped_names", lambda: names)
-    monkeypatch.setattr(load, "sha256", lambda path: "0" * 64)
+    monkeypatch.setattr(load.files, "sha256", lambda path: "0" * 64)
     with pytest.raises(ValueError, match="without the weights of the shipped encoder 'nano'"):
         pickle.loads(named)
