@@ -34,7 +34,9 @@ class LeftOut(DAREClassifier):
     """A linear reading that does not see lost electrodes."""
 
     def _say(self, X, method: str) -> np.ndarray:
-        windows, model = self._load(X), getattr(self.linear_, method)
+        with self._asking():
+            windows = self._load(X)
+        model = getattr(self.linear_, method)
         left = electrodes_of(windows.rows)
         lost = [name not in left for name in self.electrodes_]
 
@@ -43,7 +45,7 @@ class LeftOut(DAREClassifier):
             features[:, lost] = means.reshape(len(lost), -1)[lost]
             return features.reshape(len(features), -1)
 
-        def say(rows: np.ndarray) -> np.ndarray:
+        def say(_: slice, rows: np.ndarray) -> np.ndarray:
             if self.pooling != "auto":
                 return model(without(rows.astype(np.float64), self.linear_[0].mean_))
             blocks = self.space_.transform(rows)
