@@ -60,8 +60,8 @@ def fit_components(estimator: Any, windows: Windows) -> np.ndarray:
         if n_components >= (n_used := min(n_epochs, N_CHOICE)):
             raise ValueError(
                 f"n_components={n_components} needs {n_components + 1} epochs or more, and is "
-                f"learned from n_samples = {n_used}: lower it, or choose one pooling, such as "
-                "pooling='mean'."
+                f"learned from n_samples = {n_used}: pass more epochs or a lower n_components, or "
+                "choose one pooling, such as pooling='mean'."
             )
     features = fit_features(estimator, windows)
     if n_components is None:

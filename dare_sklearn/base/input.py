@@ -61,15 +61,16 @@ def whole_or_not_at_all(fit: Callable) -> Callable:
     """Decorate ``fit``: one that fails leaves the estimator as it was, never half refitted.
 
     Its messages begin with the estimator's name. It also fits under ``torch.inference_mode()``, and
-    in float32 under another default type of torch; torch's switch of gradients is left as it was
-    found.
+    in float32 under another default type or an autocast of torch; torch's switch of gradients is
+    left as it was found.
     """
 
     @wraps(fit)
     def guarded(self, *args, **kwargs):
         before, gradients = vars(self).copy(), torch.is_grad_enabled()
         try:
-            with self._asking(), torch.inference_mode(False), _float32():
+            full = torch.autocast("cpu", enabled=False)  # networks turn on their own
+            with self._asking(), torch.inference_mode(False), _float32(), full:
                 return fit(self, *args, **kwargs)
         except BaseException:
             vars(self).clear()

@@ -96,10 +96,9 @@ def resolve_precision(precision: str, device: torch.device) -> str:
 
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager:
-    """Context in which networks run (see `resolve_precision`)."""
-    if resolve_precision(precision, device) == "bfloat16":
-        return torch.autocast(device.type, dtype=torch.bfloat16)
-    return nullcontext()
+    """Context in which networks run (see `resolve_precision`), whatever the caller's own is."""
+    enabled = resolve_precision(precision, device) == "bfloat16"
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=enabled)
 
 
 def n_threads_of(config: DAREConfig) -> int:

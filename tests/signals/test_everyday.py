@@ -212,12 +212,15 @@ def test_fit_under_inference_mode(X):
         DAREClassifier(None),
         DAREClassifier(None, spatial_init="csp"),
         DAREClassifier(None, adaptation="finetune", max_epochs=1),
+        DAREEmbedder(None),
     ],
 )
-def test_fit_under_another_default_type(X, estimator):
+def test_fit_under_another_default_type_and_autocast(X, estimator):
     estimator = clone(estimator).set_params(random_state=0, **PARAMS)
     run = getattr(estimator, "predict_proba", None) or estimator.transform
     expected = estimator.fit(X, [0, 1] * 3) and run(X)
+    with torch.autocast("cpu", torch.bfloat16):
+        np.testing.assert_array_equal(estimator.fit(X, [0, 1] * 3) and run(X), expected)
     torch.set_default_dtype(torch.float64)
     try:
         np.testing.assert_array_equal(estimator.fit(X, [0, 1] * 3) and run(X), expected)
