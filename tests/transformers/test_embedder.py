@@ -178,7 +178,7 @@ def test_the_default_learns_from_fit_only(epochs):
 
 def test_the_default_from_many_epochs(monkeypatch):
     """Components are learned from some of the epochs, scales from all of them."""
-    for module in ("reading", "embed"):
+    for module in ("reading", "features"):
         monkeypatch.setattr(f"dare_sklearn.base.{module}.N_CHOICE", 16)
     x = np.random.default_rng(0).normal(scale=10, size=(24, 3, 128))
     layout = {"ch_names": ["C3", "Cz", "C4"], "sfreq": 128.0, "unit": "uV"}
