@@ -24,7 +24,7 @@ import sklearn
 
 from benchmarks.evidence.figures import overview, panels
 from benchmarks.evidence.folds import InnerFolds
-from benchmarks.evidence.rows import KINDS, metric_of, pipelines_of
+from benchmarks.evidence.rows import KINDS, READINGS, metric_of, pipelines_of
 from benchmarks.tasks import TASKS, Task
 from dare_sklearn.evaluation import compare, learning_curve, lost_electrodes, report, summarize
 from dare_sklearn.evaluation.report import judge
@@ -99,20 +99,27 @@ def main() -> None:
 
 def write(found: dict[str, pd.DataFrame], args: argparse.Namespace) -> None:
     """The report of `evaluation`, what is claimed from it, and figures."""
-    scores, ours = found["scores"], [f"default, {name}" for name in args.encoders]
-    fields = [name for name in scores["pipeline"].unique() if ", " not in name]
-    report(
-        scores,
-        args.out,
-        title="The shipped encoder on real recordings",
-        candidate=ours[0],
-        rivals=fields,
-        learning_curve=found.get("labels"),
-        lost_electrodes=found.get("electrodes"),
-    )
-    gain = judge(scores, ours[0], ours[1:2])
-    gain.to_csv(args.out / "gain.csv", index=False)
-    if fields and len(ours) > 1:
+    scores, (first, *controls) = found["scores"], args.encoders
+    known = dict.fromkeys(scores["pipeline"])
+    fields = [name for name in known if ", " not in name]
+    if f"default, {first}" in known:
+        report(
+            scores,
+            args.out,
+            title="The shipped encoder on real recordings",
+            candidate=f"default, {first}",
+            rivals=fields,
+            learning_curve=found.get("labels"),
+            lost_electrodes=found.get("electrodes"),
+        )
+    for file, whats in {"gain": ["default"], "readings": [*READINGS, "conv-linear"]}.items():
+        pairs = [[f"{what}, {name}" for name in (first, *controls[:1])] for what in whats]
+        pairs = [pair for pair in pairs if len(pair) == 2 and pair[0] in known]
+        if pairs:
+            gains = [judge(scores[scores["pipeline"].isin(p)], p[0], p[1:]) for p in pairs]
+            pd.concat(gains).to_csv(args.out / f"{file}.csv", index=False)
+    if fields and controls and f"default, {first}" in known:
+        ours = [f"default, {name}" for name in args.encoders]
         overview(pd.read_csv(args.out / "summary.csv"), ours, fields).savefig(
             args.out / "evidence.png", dpi=140
         )

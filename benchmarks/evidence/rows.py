@@ -29,35 +29,39 @@ def pipelines_of(
 ) -> tuple[dict[str, Any], dict[str, dict]]:
     """Pipelines by name, and the grids of those that are searched.
 
-    "default" is what ``adaptation="linear"`` does when nothing else is said, for every encoder. The
-    readings that it weighs, alone, and the probe are those of the first encoder. "networks" are
+    "default" is what ``adaptation="linear"`` does when nothing else is said, "readings" are those
+    that it weighs, alone, and "probe" is the conv-linear one, of every encoder. "networks" are
     trained from scratch.
     """
     rows, grids = {}, {}
-    first, source = next(iter(encoders.items()))
     if "default" in kinds:
         rows |= {f"default, {name}": linear(encoder) for name, encoder in encoders.items()}
     if "classical" in kinds:
         known = classical_pipelines("all", frequencies=task.frequencies or None)
         rows |= {name: known[name] for name in BEST[task.kind]}
-    if "readings" in kinds:
-        for name, reading in READINGS.items():
-            rows[f"{name}, {first}"] = linear(source, **reading)
-            grids[f"{name}, {first}"] = GRID
-    if "probe" in kinds:
-        rows[f"probe, {first}"] = DAREClassifier(source, random_state=0)
+    for name, encoder in encoders.items():
+        if "readings" in kinds:
+            alone = {f"{what}, {name}": linear(encoder, **how) for what, how in READINGS.items()}
+            rows |= alone
+            grids |= dict.fromkeys(alone, GRID)
+        if "probe" in kinds:
+            rows[f"conv-linear, {name}"] = classifier(encoder)
     if "networks" in kinds:
         rows |= {f"{name}, from scratch": rival(name, random_state=0) for name in NETWORKS}
     return rows, grids
 
 
-def linear(encoder: Any, **reading: str) -> DAREClassifier:
-    """The default reading as the evidence measures it; "seed1": an untrained encoder's seed."""
+def classifier(encoder: Any, **params: Any) -> DAREClassifier:
+    """A classifier on an encoder; "seed1": on an untrained one of that seed."""
+    seed = 0
     if isinstance(encoder, str) and encoder.startswith("seed"):
-        return linear(None, **reading).set_params(random_state=int(encoder.removeprefix("seed")))
-    return DAREClassifier(
-        encoder, adaptation="linear", cache="memory", cache_mb=2000, random_state=0, **reading
-    )
+        encoder, seed = None, int(encoder.removeprefix("seed"))
+    return DAREClassifier(encoder, random_state=seed, **params)
+
+
+def linear(encoder: Any, **reading: str) -> DAREClassifier:
+    """The default reading as the evidence measures it, or a single one."""
+    return classifier(encoder, adaptation="linear", cache="memory", cache_mb=2000, **reading)
 
 
 def metric_of(task: Task) -> dict[str, Any]:

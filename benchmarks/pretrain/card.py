@@ -32,7 +32,7 @@ def renewed(card: str, evidence: Path) -> str:
 
 
 def _judged(table: pd.DataFrame) -> pd.DataFrame:
-    """A row per task: the default reading beside one rival, and their difference."""
+    """A row per task: a pipeline of ours beside one rival, and their difference."""
     return pd.DataFrame({
         "task": table["dataset"],
         "metric": table["metric"].str.replace("_", " "),
@@ -43,6 +43,18 @@ def _judged(table: pd.DataFrame) -> pd.DataFrame:
         "difference": _between(table, "difference"),
         "verdict": table["verdict"],
     })  # fmt: skip
+
+
+def _alone(table: pd.DataFrame) -> pd.DataFrame:
+    """A row per task and reading."""
+    reading = table["candidate"].str.split(", ").str[0]
+    shown = _judged(table).rename(columns={"default": "pretrained", "its score": "untrained"})
+    shown.insert(1, "reading", reading)
+    return shown.drop(columns=["rival", "n"]).sort_values("task", kind="stable", key=_in_order)
+
+
+def _in_order(tasks: pd.Series) -> pd.Series:
+    return tasks.map({name: number for number, name in enumerate(tasks.unique())})
 
 
 def _scores(table: pd.DataFrame) -> pd.DataFrame:
@@ -101,6 +113,8 @@ def _wide(table: pd.DataFrame, rows: list[str], columns: str, values: str, name)
 TABLES = {
     "verdicts.csv": ("The default reading and the best classical pipeline", _judged),
     "gain.csv": ("What pretraining adds: the default reading and its untrained control", _judged),
+    "readings.csv": ("What pretraining adds to single readings and to the conv-linear probe",
+                     _alone),
     "summary.csv": ("Everything that reads the encoder: mean and interval", _scores),
     "lost_electrodes.csv": ("Mean score against the share of electrodes lost at prediction", _lost),
     "learning_curve.csv": ("Mean score against the number of labelled training epochs", _labels),
