@@ -303,6 +303,11 @@ class DAREPretrainer(EmbeddingMixin, BaseEstimator):
             `checkpoint_dir`, another ``fit`` continues from there.
         """
         self._validate_params()
+        if not (self.reconstruction or self.anchor_alignment or self.mask_alignment):
+            raise ValueError(
+                "reconstruction, anchor_alignment and mask_alignment are all 0, so that there is "
+                "nothing to learn: give one of them a weight above 0."
+            )
         self._check_table(X, reset=True)
         net, corpus = pretrain(self, X)
         self._store_layout(corpus.layout)

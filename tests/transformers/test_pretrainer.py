@@ -252,6 +252,10 @@ def test_ablations_are_one_parameter_away(X, ablation):
         ({"precision": "half"}, "'precision' parameter"),
         ({"ch_names": None}, "pass ch_names"),
         ({"sfreq": None}, "pass sfreq"),
+        (
+            {"reconstruction": 0, "anchor_alignment": 0, "mask_alignment": 0},
+            "nothing to learn: give one of them a weight",
+        ),
     ],
 )
 def test_bad_parameters(X, params, message):
