@@ -2,7 +2,7 @@
 
     python -m benchmarks.speed.processes
 
-Pretraining: passes over 1,024 windows of 58 channels x 4 s with 64 windows a step, by one process
+Pretraining: passes over 512 windows of 58 channels x 4 s with 64 windows a step, by one process
 with one thread, one with two, and two with one thread and 32 windows each (torchrun, gloo): the
 median of the later passes. Cross-validation: five folds of the default reading by `cross_val_score`
 in this process and with ``n_jobs=2``, in which each worker first loads the libraries. Efficiency is
@@ -30,7 +30,7 @@ from dare_sklearn.signals.electrodes import ELECTRODES
 
 size, n_threads, batch_size, n_passes, file = sys.argv[1:]
 torch.set_num_threads(int(n_threads))
-X = 10 * np.random.default_rng(0).standard_normal((1024, 58, 1024), np.float32)
+X = 10 * np.random.default_rng(0).standard_normal((512, 58, 1024), np.float32)
 pretrainer = DAREPretrainer(
     size, ch_names=ELECTRODES[:58], sfreq=256, unit="uV", batch_size=int(batch_size),
     max_epochs=int(n_passes), random_state=0, device="cpu",
@@ -82,7 +82,7 @@ def cross_validation(n_epochs: int) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sizes", nargs="*", default=["nano", "light"])
-    parser.add_argument("--passes", type=int, default=4)
+    parser.add_argument("--passes", type=int, default=3)
     parser.add_argument("--epochs", nargs="*", type=int, default=[100, 300, 1000, 3000])
     args = parser.parse_args()
     for size in args.sizes:

@@ -17,7 +17,7 @@ from skorch.callbacks import Callback
 
 from dare_sklearn import DAREClassifier, DAREEmbedder, DAREPretrainer, DARERegressor
 from dare_sklearn.modules.networks import Encoder
-from dare_sklearn.training import probe as _probe
+from dare_sklearn.training import net as _net
 from dare_sklearn.training.device import is_out_of_memory, run_in_batches
 
 N_EPOCHS = 12
@@ -348,7 +348,7 @@ def test_gradients_are_on_after_ctrl_c(monkeypatch):
         torch.set_grad_enabled(False)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(_probe, "fit_or_name_batch_size", interrupted)
+    monkeypatch.setattr(_net, "fit_or_name_batch_size", interrupted)
     with pytest.raises(KeyboardInterrupt):
         probe().fit(X, Y)
     assert torch.is_grad_enabled()
