@@ -1,4 +1,7 @@
-"""Recordings in files: finding them in folders, opening them, and their events."""
+"""Recordings in files: finding them in folders, opening them, and their events.
+
+NumPy and MNE are imported where they are used: the command line loads this file for its help.
+"""
 
 import os
 import re
@@ -6,8 +9,6 @@ import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 SUFFIXES = (".edf", ".bdf", ".gdf", ".fif", ".fif.gz", ".set", ".vhdr", ".cnt")
 # MNE's names for files of epochs, and for FIF files that hold no signals.
@@ -139,12 +140,13 @@ def explain(error: BaseException) -> str:
     return text if len(text) > 20 else f"{type(error).__name__}: {text}".rstrip(": ")
 
 
-def find_events(raw: Any) -> tuple[np.ndarray, list[str]]:
+def find_events(raw: Any) -> tuple[Any, list[str]]:
     """Events of a recording, MNE's ``(n_events, 3)``, all of number 1, and their labels.
 
     They come from a stim channel or, where there is none or it is empty, from annotations.
     """
     import mne
+    import numpy as np
 
     events, labels = np.empty((0, 3), dtype=int), []
     if "stim" in raw.get_channel_types():
@@ -164,9 +166,11 @@ def event_labels(epochs: Any) -> list[str]:
     return [names[number] for number in epochs.events[:, 2]]
 
 
-def event_seconds(epochs: Any) -> np.ndarray:
-    """Times of the events that epochs were cut around, in seconds.
+def event_seconds(epochs: Any) -> Any:
+    """Times of the events that epochs were cut around, an array in seconds.
 
     Events count samples of the recording, which had another rate if the epochs were resampled.
     """
+    import numpy as np
+
     return epochs.events[:, 0] / np.ravel(getattr(epochs, "_raw_sfreq", epochs.info["sfreq"]))[0]
