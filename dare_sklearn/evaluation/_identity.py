@@ -149,16 +149,18 @@ def _function(function: Any) -> str:
     if inspect.ismethod(function):
         carried.append(function.__self__)
     _DESCRIBED.append(function)
-    with suppress(OSError, TypeError):  # compiled, or typed at a prompt
-        used = inspect.getclosurevars(function)
-        carried.append(used.nonlocals)
-        for known, value in used.globals.items() if _is_users(function) else ():
-            if not inspect.ismodule(value):
-                with suppress(Exception):  # some values cannot be hashed
-                    carried.append(f"{known}={describe(value)}")
-        carried.append(inspect.getsource(function))
-    _DESCRIBED.remove(function)
-    return f"{name}({digest(describe(carried))})"
+    try:
+        with suppress(OSError, TypeError):  # compiled, or typed at a prompt
+            used = inspect.getclosurevars(function)
+            carried.append(used.nonlocals)
+            for known, value in used.globals.items() if _is_users(function) else ():
+                if not inspect.ismodule(value):
+                    with suppress(Exception):  # some values cannot be hashed
+                        carried.append(f"{known}={describe(value)}")
+            carried.append(inspect.getsource(function))
+        return f"{name}({digest(describe(carried))})"
+    finally:  # what stayed there would be described by its name only from then on
+        _DESCRIBED.remove(function)
 
 
 def _estimator(estimator: Any) -> str:

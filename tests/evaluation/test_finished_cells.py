@@ -262,6 +262,16 @@ def test_source_of_an_own_class_is_part_of_the_key(tmp_path):
     assert keys[0] == keys[2] != keys[1]
 
 
+def test_a_closure_that_calls_itself_has_a_key():
+    def made(last):
+        def count(x, n=0):
+            return x if n > last else count(x, n + 1)
+
+        return count
+
+    assert describe(made(2)) == describe(made(2)) != describe(made(3))
+
+
 def test_what_functions_take_from_their_module_is_part_of_the_key(monkeypatch):
     def key():
         return describe(_scaled), code_of(_Scaled())
