@@ -102,12 +102,13 @@ def write(found: dict[str, pd.DataFrame], args: argparse.Namespace) -> None:
     scores, (first, *controls) = found["scores"], args.encoders
     known = dict.fromkeys(scores["pipeline"])
     fields = [name for name in known if ", " not in name]
-    if f"default, {first}" in known:
+    ours = [name for name in (f"default, {name}" for name in args.encoders) if name in known]
+    if ours:
         report(
             scores,
             args.out,
             title="The shipped encoder on real recordings",
-            candidate=f"default, {first}",
+            candidate=ours[0],
             rivals=fields,
             learning_curve=found.get("labels"),
             lost_electrodes=found.get("electrodes"),
@@ -118,8 +119,7 @@ def write(found: dict[str, pd.DataFrame], args: argparse.Namespace) -> None:
         if pairs:
             gains = [judge(scores[scores["pipeline"].isin(p)], p[0], p[1:]) for p in pairs]
             pd.concat(gains).to_csv(args.out / f"{file}.csv", index=False)
-    if fields and controls and f"default, {first}" in known:
-        ours = [f"default, {name}" for name in args.encoders]
+    if fields and len(ours) > 1:
         overview(pd.read_csv(args.out / "summary.csv"), ours, fields).savefig(
             args.out / "evidence.png", dpi=140
         )

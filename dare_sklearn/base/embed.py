@@ -16,13 +16,12 @@ import numpy as np
 import torch
 from sklearn.utils._param_validation import Interval, StrOptions
 from torch import Tensor
-from torch.nn.functional import conv1d
 from tqdm import tqdm
 from xxhash import xxh3_128
 
 from .. import __version__
 from ..modules.config import DAREConfig
-from ..modules.filters import filter_patches, principal_filters
+from ..modules.filters import filter_patches, filter_windows, principal_filters
 from ..modules.networks import Encoder
 from ..signals.container import digest_epochs
 from ..signals.electrodes import ELECTRODES, electrode_rows
@@ -278,9 +277,8 @@ def read_bands(filters: Tensor, x: Tensor) -> np.ndarray:
     Over overlapping windows, with OAS shrinkage: ``(n_epochs, n_filters, n_chans * (n_chans + 1) /
     2)``.
     """
-    n_epochs, n_chans, n_times = x.shape
-    out = conv1d(x.reshape(-1, 1, n_times), filters[:, None], stride=BAND_STRIDE)
-    out = out.unflatten(0, (n_epochs, n_chans)).transpose(1, 2).flatten(0, 1)
+    n_epochs, n_chans, _ = x.shape
+    out = filter_windows(x, filters, BAND_STRIDE).transpose(1, 2).flatten(0, 1)
     covariances = token_covariances(out.float().cpu().numpy()[:, :, None])
     covariances[:, range(n_chans), range(n_chans)] += FLOOR
     triangle = covariances[(slice(None), *np.tril_indices(n_chans))]

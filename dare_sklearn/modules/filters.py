@@ -40,7 +40,12 @@ def principal_filters(encoder: Encoder) -> tuple[Tensor, Tensor]:
     return filters.float(), strengths.float()
 
 
+def filter_windows(x: Tensor, filters: Tensor, stride: int) -> Tensor:
+    """Outputs of `filters` in windows, ``(n_epochs, n_chans, n_filters, n_windows)``."""
+    out = F.conv1d(x.reshape(-1, 1, x.shape[-1]), filters[:, None], stride=stride)
+    return out.unflatten(0, x.shape[:2])
+
+
 def filter_patches(x: Tensor, filters: Tensor) -> Tensor:
     """Outputs of `filters` at every patch, ``(n_epochs, n_chans, n_filters * n_patches)``."""
-    out = F.conv1d(x.reshape(-1, 1, x.shape[-1]), filters[:, None], stride=filters.shape[1])
-    return out.reshape(*x.shape[:2], -1)
+    return filter_windows(x, filters, filters.shape[1]).flatten(2)
