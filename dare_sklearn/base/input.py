@@ -114,6 +114,13 @@ class SignalInputMixin:
                 f"ch_names must be a list of names, got the text {self.ch_names!r}: pass "
                 f"ch_names=[{self.ch_names!r}]."
             )
+        for name, value in self.get_params(deep=False).items():  # True is an integer to Python
+            kinds = self._parameter_constraints.get(name, ())
+            if isinstance(value, bool) and any(isinstance(kind, Interval) for kind in kinds):
+                raise ValueError(
+                    f"The {name!r} parameter of {type(self).__name__} must be a number, got "
+                    f"{value}."
+                )
         super()._validate_params()
 
     def __sklearn_is_fitted__(self) -> bool:

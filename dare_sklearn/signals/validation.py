@@ -53,7 +53,14 @@ class Summary:
         """Whether `check_values` has nothing to say."""
         stepped = self.stepped is not None and self.stepped.any()
         fine = self.finite.all() and not self.flat.any() and not stepped
-        return bool(fine and not self.of_another_unit.any())
+        return bool(fine and not self.of_another_unit.any() and not self.too_large.any())
+
+    @property
+    def too_large(self) -> np.ndarray:
+        """Which channels of which epochs no amplifier records beside the others."""
+        there = self.spread[self.spread > 0]
+        least = A_MILLION[0] * np.median(there) if there.size else np.inf
+        return self.spread > least
 
     @property
     def of_another_unit(self) -> np.ndarray:
@@ -149,6 +156,14 @@ def check_values(
             f"X has epochs ({listed(larger, 6)}) that are a million times as large as the others, "
             "as if they were in microvolts and those in volts: bring all to one unit, or drop what "
             "was not recorded."
+        )
+    if (too_large := summary.too_large).any():
+        epochs = np.flatnonzero(too_large.any(axis=1))
+        raise SignalError(
+            f"X has a signal in {_names(too_large.any(axis=0), ch_names)}, epochs "
+            f"{listed(epochs, 6)}, that is {A_MILLION[0]:,.0f} or more times as large as is "
+            "typical of X: leave out channels that are not EEG or in another unit, and drop "
+            "damaged epochs."
         )
     flat = summary.flat
     if flat.all(axis=0).any() and not (fitted and len(flat) == 1):

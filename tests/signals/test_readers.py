@@ -171,6 +171,19 @@ def test_two_units_in_one_array(microvolts, epochs):
         read(mixed[[0, 5, 6]])
 
 
+@pytest.mark.parametrize("factor", [1e6, 1e12])
+def test_a_channel_that_is_far_too_large(microvolts, factor):
+    channels, where = microvolts.copy(), microvolts.copy()
+    channels[:, 2] *= factor
+    where[3, 2] *= factor
+    for X, epochs in ((channels, "0, 1, 2, 3, 4"), (where, "3"), (where[3:4], "0")):
+        with pytest.raises(ValueError, match=rf"in channels O2, epochs {epochs}, that is 100,000"):
+            read(X)
+    channels[:, 2] /= factor / 1e4  # an electrode that swings by 0.1 V
+    channels[:, 0] *= 1e-9  # and one that was not connected
+    read(channels)
+
+
 def test_offsets_do_not_mislead_the_unit(microvolts):
     with pytest.warns(UserWarning, match="read the values as uV"):
         read(microvolts + 20_000.0, unit="auto")
