@@ -14,11 +14,16 @@ from torch import Tensor, nn
 from .modules.config import DAREConfig, get_config
 from .modules.networks import Encoder, init_weights
 from .modules.probe import ConvLinearProbe, LinearHead, project_max_norm
-from .signals.electrodes import canonical_names, electrode_rows, target_electrodes
+from .signals.electrodes import (
+    canonical_names,
+    electrode_rows,
+    info_positions,
+    plan_channels,
+    spline_start,
+    target_electrodes,
+)
 from .signals.errors import about
-from .signals.grid import plan_channels
-from .signals.interpolation import info_positions, spline_start
-from .signals.resampling import resample, whole_patches
+from .signals.grid import resample, whole_patches
 from .signals.validation import PLAUSIBLE_UV
 from .weights.load import load_encoder
 

@@ -25,7 +25,7 @@ from dare_sklearn.models import DAREModel
 from dare_sklearn.modules.config import DAREConfig
 from dare_sklearn.modules.networks import Encoder, init_weights
 from dare_sklearn.modules.probe import MaxNormConv1d, MaxNormLinear
-from dare_sklearn.signals.resampling import resample
+from dare_sklearn.signals.grid import resample
 from dare_sklearn.weights.load import load_encoder, save_model
 
 REQUIRED = ["n_outputs", "n_chans", "n_times", "sfreq"]

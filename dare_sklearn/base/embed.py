@@ -24,9 +24,14 @@ from ..modules.config import DAREConfig
 from ..modules.filters import filter_patches, filter_windows, principal_filters
 from ..modules.networks import Encoder
 from ..signals.container import digest_epochs
-from ..signals.electrodes import ELECTRODES, electrode_rows
-from ..signals.grid import UNKNOWN_CHANNELS, Windows
-from ..signals.interpolation import spline_matrix, template_positions
+from ..signals.electrodes import (
+    ELECTRODES,
+    UNKNOWN_CHANNELS,
+    electrode_rows,
+    spline_matrix,
+    template_positions,
+)
+from ..signals.grid import Windows
 from ..training.device import (
     PRECISIONS,
     autocast,

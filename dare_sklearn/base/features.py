@@ -10,8 +10,7 @@ from sklearn.decomposition import PCA
 from sklearn.utils import gen_batches
 
 from ..modules.config import DAREConfig
-from ..signals.grid import Windows
-from ..signals.resampling import resampled_length
+from ..signals.grid import Windows, resampled_length
 from ..training.device import compute_threads, n_threads_of
 from .embed import Reading, embed_each, rhythm_frequencies, token_covariances
 from .reading import N_CHOICE, KernelComponents

@@ -130,8 +130,7 @@ def _layout(dataset: Any, paradigm: Any) -> dict[str, Any]:
 
     Empty if an electrode is known by its position only, so that pipelines need mne.Epochs.
     """
-    from ..signals.electrodes import electrode_name
-    from ..signals.interpolation import template_positions
+    from ..signals.electrodes import electrode_name, template_positions
 
     epochs, _, _ = paradigm.get_data(dataset, dataset.subject_list[:1], return_epochs=True)
     places = template_positions()

@@ -23,10 +23,9 @@ from ..base.features import features_of, fit_features
 from ..base.input import SignalInputMixin, read_column, read_groups, whole_or_not_at_all
 from ..base.state import PlainStateMixin, PushToHubMixin
 from ..modules.probe import ConvLinearProbe, VirtualProbe
-from ..signals.electrodes import electrode_rows, target_electrodes
+from ..signals.electrodes import electrode_rows, spline_start, target_electrodes
 from ..signals.errors import tell
 from ..signals.grid import Windows
-from ..signals.interpolation import spline_start
 from ..signals.objects import event_codes
 from ..training.device import (
     autocast,

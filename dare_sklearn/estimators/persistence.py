@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from ..signals.electrodes import ELECTRODES, canonical_names
+from ..signals.grid import resampled_length
 from ..signals.readers import PLAUSIBLE_HZ
-from ..signals.resampling import resampled_length
 from ..weights.files import MAX_TEXT_BYTES, read_folder, shorten, write_folder
 from ..weights.load import PROBES, load_encoder, locate, make_network, model_config
 

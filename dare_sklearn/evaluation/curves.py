@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 from sklearn.utils._param_validation import Interval, validate_params
 
-from ..signals.electrodes import electrode_name
-from ..signals.interpolation import template_positions
+from ..signals.electrodes import electrode_name, template_positions
 from .compare import COSTS, WHICH, check_folds, check_scorers, compare
 
 

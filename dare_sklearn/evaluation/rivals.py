@@ -22,7 +22,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from ..signals.interpolation import template_montage
+from ..signals.electrodes import template_montage
 
 LAST = "final_layer"  # of all models of braindecode
 # Rate in Hz that each network was published for, and microvolts per unit where that is known.

@@ -209,27 +209,6 @@ def read_whole(recording: LazyRecording, *, quartiles: bool = False) -> Contents
     )
 
 
-def cut_windows(
-    data: np.ndarray, length: int, bad: Sequence[tuple[float, float]] = (), sfreq: float = 1.0
-) -> tuple[list[np.ndarray], int]:
-    """Cut epochs ``(n_epochs, n_chans, n_times)`` into windows of `length` that cover all of them.
-
-    Windows stand side by side; where they do not fill the epoch, a last one ends with it and
-    overlaps its neighbour. An epoch that is not longer than a window stays as it is. Returns views
-    of `data`, without the windows that overlap one of the segments `bad` (start and end in seconds,
-    at the rate `sfreq`), and how many these are.
-    """
-    n_times = data.shape[-1]
-    starts = np.arange(0, max(n_times - length, 0) + 1, length)
-    if starts[-1] + length < n_times:
-        starts = np.append(starts, n_times - length)
-    length = min(length, n_times)
-    left_out = overlapping(bad, starts / sfreq, (starts + length) / sfreq)
-    kept = starts[~left_out].tolist()
-    views = [epoch[:, start : start + length] for epoch in data for start in kept]
-    return views, len(data) * int(left_out.sum())
-
-
 def overlapping(
     segments: Sequence[tuple[float, float]], starts: np.ndarray, stops: np.ndarray
 ) -> np.ndarray:

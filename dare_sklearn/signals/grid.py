@@ -1,22 +1,20 @@
 """From recorded signals to windows on the encoder's grid: electrodes, rate, whole patches."""
 
-from __future__ import annotations
-
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from fractions import Fraction
+from functools import lru_cache
+from math import ceil
+from typing import Any, Self
 
 import numpy as np
+from scipy.signal import firwin, resample_poly
 from xxhash import xxh3_128
 
-from .container import Signals
-from .electrodes import ELECTRODES, electrode_index, electrode_rows, is_pair
-from .errors import SignalError, listed, tell
-from .interpolation import NEAR, directions, place, spline_matrix, template_positions
-from .resampling import resample, whole_patches
+from .container import Signals, overlapping
+from .electrodes import electrode_rows, plan_channels
+from .errors import SignalError, tell
 
 BLOCK = 256
-UNKNOWN_CHANNELS = ("interpolate", "drop", "error")
-_OTHERWISE = " Set unknown_channels to 'error' or 'drop' to treat them otherwise."
 
 
 class Windows:
@@ -67,7 +65,7 @@ class Windows:
         matrix = b"" if self.matrix is None else np.ascontiguousarray(self.matrix).tobytes()
         return xxh3_128(repr(how).encode() + matrix).digest()
 
-    def keep(self) -> Windows:
+    def keep(self) -> Self:
         """Itself; what is in memory is brought to the grid once, for a caller that reads often."""
         if not self.signals.lazy:
             self._data = self.bring(self.signals.data)
@@ -78,78 +76,110 @@ class Windows:
         return np.concatenate([self[at : at + BLOCK] for at in range(0, len(self), BLOCK)])
 
 
-def plan_channels(
-    ch_names: Sequence[str],
-    *,
-    positions: Mapping[str, np.ndarray] | None = None,
-    unknown: str = "interpolate",
-    choice: bool = True,
-) -> tuple[list[str], np.ndarray | None]:
-    """Plan how a montage (canonical names) reaches the encoder; no channel gets another one's name.
+def cut_windows(
+    data: np.ndarray, length: int, bad: Sequence[tuple[float, float]] = (), sfreq: float = 1.0
+) -> tuple[list[np.ndarray], int]:
+    """Cut epochs ``(n_epochs, n_chans, n_times)`` into windows of `length` that cover all of them.
 
-    A channel that the encoder knows is passed on as it is. Every other one, if its position is
-    known, stands for the nearest electrode of the table that was not recorded itself: the signal
-    there is interpolated (spherical splines) from all channels of the montage. The recording's own
-    `positions` count where names contradict them. Messages advise another `unknown` if the user has
-    the `choice`. Returns the electrodes of the table that the encoder gets, and the map
-    ``(n_electrodes, n_chans)`` that makes their signals (None: identity).
+    Windows stand side by side; where they do not fill the epoch, a last one ends with it and
+    overlaps its neighbour. An epoch that is not longer than a window stays as it is. Returns views
+    of `data`, without the windows that overlap one of the segments `bad` (start and end in seconds,
+    at the rate `sfreq`), and how many these are.
     """
-    source, distrusted = place(ch_names, positions, 0.0 if unknown == "interpolate" else NEAR)
-    known = [n for n in ch_names if electrode_index(n) is not None and n not in distrusted]
-    strangers = [name for name in ch_names if name not in known]
-    if not strangers:
-        return list(ch_names), None
-    if unknown == "error":
-        raise SignalError(
-            f"the encoder does not know the channels {listed(strangers)} of X "
-            f"(unknown_channels='error').{_about_pairs(strangers)} Drop them, or pass "
-            "unknown_channels='interpolate' or 'drop'."
-        )
-    if unknown == "drop":
-        if not known:
-            raise SignalError(
-                f"the encoder knows none of the channels {listed(strangers)} of X, so that "
-                f"unknown_channels='drop' leaves nothing.{_about_pairs(strangers)} Name channels "
-                "by electrodes of the 10-10 system, or set a montage and pass "
-                "unknown_channels='interpolate'."
-            )
-        tell(f"channels that the encoder does not know are left out: {', '.join(strangers)}.")
-        keep = np.eye(len(ch_names), dtype=np.float32)[[name in known for name in ch_names]]
-        return known, keep
-    lost = [name for name in strangers if name not in source]
-    if lost:
-        drop = "pass unknown_channels='drop' to leave them out" if choice else "leave them out"
-        raise SignalError(
-            f"the encoder knows neither the channels {listed(lost)} nor their positions (X)."
-            f"{_about_pairs(lost)} Set a montage on the MNE object, name channels by electrodes of "
-            f"the 10-10 system, or {drop}."
-        )
-    template, moved, spare = template_positions(), {}, {}
-    table = directions([template[name] for name in ELECTRODES])
-    cosine = directions([source[name] for name in strangers]) @ table.T
-    for i in np.argsort(-cosine.max(axis=1), kind="stable"):  # closest first
-        name, target = strangers[i], ELECTRODES[cosine[i].argmax()]
-        free = target not in known and target not in moved.values()
-        (moved if free else spare)[name] = target
-    parts = []
-    if moved:
-        pairs = ", ".join(f"{name} -> {target}" for name, target in moved.items())
-        parts.append(f"channels that the encoder does not know are interpolated: {pairs}")
-    if spare:
-        there = ", ".join(f"{name} ({target})" for name, target in spare.items())
-        part = f"no electrode of the encoder's table is free near {there}: left out"
-        parts.append(f"{part} but as sources of that interpolation" if moved else part)
-    tell("; ".join(parts) + "." + _OTHERWISE * choice)
-    names = known + list(moved.values())
-    return names, spline_matrix(source, names, distrusted)
+    n_times = data.shape[-1]
+    starts = np.arange(0, max(n_times - length, 0) + 1, length)
+    if starts[-1] + length < n_times:
+        starts = np.append(starts, n_times - length)
+    length = min(length, n_times)
+    left_out = overlapping(bad, starts / sfreq, (starts + length) / sfreq)
+    kept = starts[~left_out].tolist()
+    views = [epoch[:, start : start + length] for epoch in data for start in kept]
+    return views, len(data) * int(left_out.sum())
 
 
-def _about_pairs(names: Sequence[str]) -> str:
-    pairs = [name for name in names if is_pair(name)]
-    if not pairs:
-        return ""
-    return (
-        f" {listed(pairs)} {'are bipolar pairs' if len(pairs) > 1 else 'is a bipolar pair'}, one "
-        "electrode against another, which no row of the encoder stands for: "
-        "adaptation='conv-linear' of DAREClassifier and DARERegressor takes pairs as recorded."
-    )
+def resample(data: np.ndarray, sfreq: float, target: float) -> np.ndarray:
+    """Anti-aliased resampling along the last axis (`scipy.signal.resample_poly`).
+
+    Sample k of the answer ``(..., ceil(n_times * target / sfreq))``, float32, lies at exactly
+    k / target seconds. Epochs are continued at both ends by their reflection through the end point,
+    which carries slopes on. Offsets and slow drifts of electrodes pass as they are, however large
+    (see `_low_pass`), in double precision.
+    """
+    up, down = _ratio(sfreq, target).as_integer_ratio()
+    if up == down:  # also of rates that files state with rounding errors
+        return data
+    return resample_poly(
+        data, up, down, axis=-1, padtype="antireflect", window=_low_pass(up, down)
+    ).astype(np.float32, copy=False)
+
+
+@lru_cache(maxsize=32)
+def _low_pass(up: int, down: int) -> np.ndarray:
+    """The filter of `scipy.signal.resample_poly`, corrected so that lines pass unchanged.
+
+    Between two samples of the input, each output sample has weights of its own (a phase of the
+    filter). Scipy's add up to 1 only within 0.1 %, so that an electrode's offset of 20 mV becomes a
+    periodic artefact of 6 µV (at 250 Hz). Here the weights of every phase add up to 1, with no
+    delay.
+    """
+    half = 10 * max(up, down)  # as in scipy
+    taps = firwin(2 * half + 1, 1 / max(up, down), window=("kaiser", 5.0))
+    time = np.arange(-half, half + 1.0) / half
+    for phase in range(up):
+        h, t = taps[phase::up], time[phase::up]
+        bump = h**2  # what is added stays near the output sample
+        moments = np.array([[bump.sum(), bump @ t], [bump @ t, bump @ t**2]])
+        # to the sum 1 / up and the mean time 0
+        a, b = np.linalg.solve(moments, [1 / up - h.sum(), -h @ t])
+        taps[phase::up] += bump * (a + b * t)
+    taps.setflags(write=False)
+    return taps
+
+
+def resampled_length(n_times: int, sfreq: float, target: float) -> int:
+    """Number of samples that `resample` makes of `n_times`."""
+    return ceil(n_times * _ratio(sfreq, target))
+
+
+def _ratio(sfreq: float, target: float) -> Fraction:
+    return Fraction(target / sfreq).limit_denominator(10_000)
+
+
+def whole_on_grid(values: np.ndarray, sfreq: float, config: Any) -> np.ndarray:
+    """A recording (n_chans, n_times) at the encoder's rate, without the end that fills no patch.
+
+    One that is shorter than a patch keeps its length. Memory holds one channel in double precision.
+    """
+    n_times = resampled_length(values.shape[1], sfreq, config.sfreq)
+    n_times = n_times // config.patch_size * config.patch_size or n_times
+    done = np.empty((len(values), n_times), np.float32)
+    for row, channel in zip(done, values, strict=True):
+        row[:] = resample(channel, sfreq, config.sfreq)[:n_times]
+    return done
+
+
+def whole_patches(n_times: int, sfreq: float, config: Any, tmin: float | None = None) -> int:
+    """Samples on the encoder's grid, in whole patches, of an epoch of `n_times` at `sfreq`.
+
+    A warning names the end that does not fill one, but not the one sample more that MNE's inclusive
+    ``tmax`` brings. `tmin`, the time of the first sample, is for its advice.
+    """
+    n_resampled = resampled_length(n_times, sfreq, config.sfreq)
+    n_patches, rest = divmod(n_resampled, config.patch_size)
+    patch, seconds = config.patch_size / config.sfreq, n_resampled / config.sfreq
+    if n_patches == 0:
+        raise SignalError(
+            f"X has epochs of {seconds:.3g} s (n_features = {n_times} samples at {sfreq:g} Hz), "
+            f"shorter than one patch of {patch:g} s: cut longer epochs."
+        )
+    if rest > np.ceil(config.sfreq / sfreq):
+        longer, shorter = (n_patches + 1) * patch, n_patches * patch
+        advice = f"tmax = tmin + {longer:g} (or + {shorter:g})"
+        if tmin is not None:
+            advice = f"tmax={tmin + longer:.4g} (or {tmin + shorter:.4g})"
+        tell(
+            f"the encoder reads whole patches of {patch:g} s, so the last "
+            f"{rest / config.sfreq:.3g} s of every epoch of {seconds:.4g} s are not used: {advice} "
+            "avoids it."
+        )
+    return n_patches * config.patch_size

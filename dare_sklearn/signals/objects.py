@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 
 from .container import LazyEpochs, LazyRecording, Signals, bad_segments, overlapping
-from .electrodes import electrode_name, not_eeg
+from .electrodes import electrode_name, info_positions, not_eeg, template_positions
 from .errors import SignalError, SignalTypeError, listed, tell
-from .interpolation import info_positions, template_positions
 
 MOVED = 0.01  # metres between places of an electrode that are not the same
 

@@ -7,8 +7,7 @@ import mne
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from ..signals.electrodes import electrode_name
-from ..signals.interpolation import head_sphere, template_montage, template_positions
+from ..signals.electrodes import electrode_name, head_sphere, template_montage, template_positions
 
 # Electrodes that every forward solution holds besides the requested ones: the 10-20 system, on
 # which amplitudes are defined, so that a source is as strong whatever montage is requested.

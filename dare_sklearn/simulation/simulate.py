@@ -16,8 +16,7 @@ from numpy.random import Generator
 from sklearn.utils._param_validation import Interval, StrOptions, validate_params
 from threadpoolctl import threadpool_limits
 
-from ..signals.electrodes import ELECTRODES
-from ..signals.interpolation import template_montage
+from ..signals.electrodes import ELECTRODES, template_montage
 from . import activity
 from .head import Head, Traits, electrode_names, make_head
 

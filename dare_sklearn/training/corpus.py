@@ -20,11 +20,11 @@ from torch.utils.data import Dataset
 from xxhash import xxh3_128
 
 from ..modules.config import DAREConfig
-from ..signals.container import LazyEpochs, Signals, cut_windows
+from ..signals.container import LazyEpochs, Signals
 from ..signals.electrodes import ELECTRODES
 from ..signals.errors import SignalError, tell
 from ..signals.files import stamps
-from ..signals.grid import Windows
+from ..signals.grid import Windows, cut_windows
 from ..signals.readers import tell_ignored
 from .checkpoint import plain
 from .processes import Ranks

@@ -20,9 +20,9 @@ from ..modules.config import DAREConfig
 from ..signals.container import Contents, LazyEpochs, LazyRecording, Signals, read_whole
 from ..signals.errors import SignalError, about, listed, tell
 from ..signals.files import explain, open_epochs
+from ..signals.grid import whole_on_grid
 from ..signals.objects import without_bad_windows
 from ..signals.readers import read_parts, split_corpus
-from ..signals.resampling import whole_on_grid
 
 
 class Source(NamedTuple):

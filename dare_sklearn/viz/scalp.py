@@ -14,8 +14,7 @@ from matplotlib.patheffects import withStroke
 from sklearn.utils._param_validation import Interval, validate_params
 from sklearn.utils.validation import check_is_fitted
 
-from ..signals.electrodes import ELECTRODES, electrode_name
-from ..signals.interpolation import info_positions, place, template_montage
+from ..signals.electrodes import ELECTRODES, electrode_name, info_positions, place, template_montage
 from ._axes import POSITIVE, SIGNED, get_axes, panels, symmetric_limits
 
 # Polar angles are taken from this point (metres, head coordinates), which puts the lowest ring of

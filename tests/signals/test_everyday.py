@@ -16,10 +16,10 @@ from dare_sklearn import (
     DARERegressor,
     EuclideanAligner,
 )
+from dare_sklearn.signals.electrodes import place, template_montage
 from dare_sklearn.signals.files import open_file
-from dare_sklearn.signals.interpolation import place, template_montage
+from dare_sklearn.signals.grid import resample
 from dare_sklearn.signals.readers import read_signals
-from dare_sklearn.signals.resampling import resample
 from dare_sklearn.signals.validation import summarize
 
 NAMES = ["Fz", "C3", "Cz", "C4", "Pz"]

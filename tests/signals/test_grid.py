@@ -8,18 +8,19 @@ import pytest
 
 from dare_sklearn import simulate_epochs
 from dare_sklearn.modules.config import SIZES
-from dare_sklearn.signals.container import cut_windows
 from dare_sklearn.signals.electrodes import (
     ELECTRODES,
     TEN_TWENTY,
     electrode_name,
     electrode_rows,
+    info_positions,
     is_pair,
     not_eeg,
+    plan_channels,
+    spline_matrix,
+    template_positions,
 )
-from dare_sklearn.signals.grid import plan_channels
-from dare_sklearn.signals.interpolation import info_positions, spline_matrix, template_positions
-from dare_sklearn.signals.resampling import resample, whole_patches
+from dare_sklearn.signals.grid import cut_windows, resample, whole_patches
 
 
 def test_the_table():

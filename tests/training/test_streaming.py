@@ -20,10 +20,10 @@ from braindecode.preprocessing import create_fixed_length_windows
 
 from dare_sklearn import DAREPretrainer
 from dare_sklearn.modules.config import get_config
-from dare_sklearn.signals.container import cut_windows, read_whole
+from dare_sklearn.signals.container import read_whole
 from dare_sklearn.signals.files import find_files, open_file
+from dare_sklearn.signals.grid import cut_windows, resample
 from dare_sklearn.signals.readers import Defaults, find_sources, read_parts
-from dare_sklearn.signals.resampling import resample
 from dare_sklearn.training import reading
 from dare_sklearn.training.corpus import WindowStore, prepare
 from dare_sklearn.training.pretrain import PretrainNet

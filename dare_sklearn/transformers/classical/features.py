@@ -18,7 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 from ...base.input import SIGNAL_CONSTRAINTS, SignalInputMixin, whole_or_not_at_all
 from ...base.state import PlainStateMixin
 from ...signals.container import Signals
-from ...signals.resampling import resample, resampled_length
+from ...signals.grid import resample, resampled_length
 
 BLOCK = 256  # epochs that are computed together, so that signals on disk stay there
 RATE = Interval(Real, 0, None, closed="neither")
