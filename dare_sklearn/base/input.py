@@ -19,11 +19,10 @@ from torch import nn
 
 from ..modules.config import SIZES
 from ..signals.container import Signals
-from ..signals.electrodes import electrode_name
 from ..signals.errors import SignalError, about, listed, tell
 from ..signals.grid import Windows
 from ..signals.readers import Layout, read_signals, tell_ignored, tell_unusual
-from ..signals.validation import UNITS, check_fitted_amplitude, summarize
+from ..signals.validation import UNITS, summarize
 from ..weights.load import SHIPPED_FOLDER, shipped_names
 from .cache import EpochCache, open_cache
 
@@ -160,28 +159,25 @@ class SignalInputMixin:
         if not reset:
             self._validate_params()  # they may have been set since
             self._check_table(X, reset=False)
-        cache, like = self._open_cache(), None
-        if not reset:
-            positions = vars(self).get("_positions", {})  # a folder holds none
-            like = Layout(self.ch_names_in_, self.sfreq_in_, self.unit_, positions)
+        cache = self._open_cache()
         signals = read_signals(
             X,
             ch_names=self.ch_names,
             sfreq=self.sfreq,
             unit=self.unit,
             summary_of=summarize if cache is None else cache.summarize,
-            like=like,
+            like=None if reset else self._layout(),
         )
         if not reset:
-            return self._to_fitted_layout(signals)
+            return signals
         tell_ignored(signals)
         if self._fitted_attribute == "encoder_":
             tell_unusual(signals)
         self._store_layout(signals)
         if signals.ch_names is None and len(getattr(X, "shape", ())) == 2:
             tell(
-                f"a 2-D X is read as epochs of one channel ({signals.n_epochs} epochs of "
-                f"{signals.n_times} samples): pass ch_names, such as ['Cz'], to confirm.",
+                f"a 2-D X is read as epochs of one channel ({len(signals.data)} epochs of "
+                f"{self.n_times_in_} samples): pass ch_names, such as ['Cz'], to confirm.",
                 "2-D",
             )
         self.n_features_in_ = self.n_chans_in_
@@ -210,7 +206,7 @@ class SignalInputMixin:
     def _store_layout(self, signals: Signals) -> None:
         if signals.ch_names is None and self._needs_ch_names:
             raise SignalError(
-                f"X has {signals.n_chans} channel(s) without names: pass ch_names=[...], one "
+                f"X has {signals.data.shape[1]} channel(s) without names: pass ch_names=[...], one "
                 "electrode name per channel (or mne.Epochs, which carry them)."
             )
         self.ch_names_in_ = None if signals.ch_names is None else list(signals.ch_names)
@@ -219,59 +215,21 @@ class SignalInputMixin:
         self.ignored_ch_names_ = list(signals.ignored)
         self._amplitude = signals.typical
 
-    def _to_fitted_layout(self, signals: Signals) -> Signals:
-        """The signals in the fitted order of channels, or one clear error."""
-        n_expected = self.n_chans_in_
-        if signals.ch_names is not None and self.ch_names_in_ is not None:
-            shared = self._shared_channels(signals)
-            signals, n_expected = signals.reorder(shared), len(shared)
-        if signals.n_chans != n_expected:
-            raise SignalError(
-                f"X has {signals.n_chans} channels, and the fit had {n_expected}: pass the same "
-                "channels in the same order."
-            )
-        if not np.isclose(signals.sfreq, self.sfreq_in_):
-            raise SignalError(
-                f"X was sampled at {signals.sfreq:g} Hz, and the fit had {self.sfreq_in_:g} Hz: "
-                "resample X."
-            )
-        if signals.n_times != self.n_times_in_:
-            raise SignalError(
-                f"X has {signals.n_times} samples per epoch, and the fit had {self.n_times_in_}: "
-                "cut epochs of the same length."
-            )
-        fitted_amplitude = getattr(self, "_amplitude", np.nan)
-        check_fitted_amplitude(signals.typical, fitted_amplitude, signals.n_epochs)
-        return signals
-
-    def _shared_channels(self, signals: Signals) -> list[str]:
-        """The fitted channels that X has.
-
-        Channels that only X has are left out: they were marked bad at the fit, say. Some that X
-        lacks are done without where the estimator can. Where both happen, the two are taken for
-        different montages, unless the channels are there and were left out.
-        """
-        fitted, there = self.ch_names_in_, signals.ch_names
-        missing = [name for name in fitted if name not in there]
-        extra = [name for name in there if name not in fitted]
-        left_out = {electrode_name(name) for name in self.ignored_ch_names_}
-        only_bads = set(extra) <= left_out and set(missing) <= set(signals.bads)
-        too_few = missing and (not self._takes_fewer_chans or len(missing) == len(fitted))
-        if too_few or (missing and extra and not only_bads):
-            bad = [name for name in missing if name in signals.bads]
-            hint = f" ({', '.join(bad)} marked bad: interpolate_bads() restores them)"
-            raise SignalError(
-                f"of the channels of the fit, {listed(missing)} are missing and {listed(extra)} "
-                f"are new in X{hint if bad else ''}: pick the fitted channels."
-            )
-        if extra:
-            tell(f"channels of X that the fit did not have are not used: {', '.join(extra)}.")
-        if missing:
-            tell(
-                f"X lacks {len(missing)} of the {len(fitted)} channels of the fit "
-                f"({', '.join(missing)}): the others are used."
-            )
-        return [name for name in fitted if name in there]
+    def _layout(self) -> Layout:
+        """What ``fit`` saw, as far as it is known: a folder holds only some of it."""
+        own, size = vars(self), {}
+        if not own.get("_mixed"):  # a corpus of several layouts is no template
+            size = {"n_chans": self.n_chans_in_, "n_times": self.n_times_in_}
+        return Layout(
+            self.ch_names_in_,
+            self.sfreq_in_,
+            self.unit_,
+            own.get("_positions", {}),
+            **size,
+            ignored=own.get("ignored_ch_names_", ()),
+            typical=own.get("_amplitude", np.nan),
+            takes_fewer=self._takes_fewer_chans,
+        )
 
 
 def read_column(values: Any, name: str) -> np.ndarray:

@@ -1,13 +1,11 @@
 """Recorded signals of one layout, in memory or still in their files: epochs, and recordings."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import pairwise
 from math import ceil, floor
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from xxhash import xxh3_128
@@ -68,7 +66,7 @@ class LazyEpochs:
             done[rows] = values
         return done
 
-    def take_channels(self, order: Sequence[int], ch_names: tuple[str, ...]) -> LazyEpochs:
+    def take_channels(self, order: Sequence[int], ch_names: tuple[str, ...]) -> Self:
         """The same epochs with the channels `order` of these."""
         readers = tuple(partial(_take, reader, list(order)) for reader in self.readers)
         return replace(self, readers=readers, n_chans=len(order), ch_names=ch_names, digests=None)
@@ -101,35 +99,20 @@ class Signals:
     name: str = ""  # of the file that the epochs come from, if it is known
     typical: float = float("nan")  # median over epochs and channels of the deviation, in µV
 
-    @property
-    def n_epochs(self) -> int:
-        return self.data.shape[0]
-
-    @property
-    def n_chans(self) -> int:
-        return self.data.shape[1]
-
-    @property
-    def n_times(self) -> int:
-        return self.data.shape[2]
-
-    @property
-    def lazy(self) -> bool:
-        """Whether the epochs are still in their files."""
-        return isinstance(self.data, LazyEpochs)
-
-    def reorder(self, ch_names: Sequence[str]) -> Signals:
+    def reorder(self, ch_names: Sequence[str]) -> Self:
         """The same signals with only these channels, in this order."""
         ch_names = tuple(ch_names)
         if ch_names == self.ch_names:
             return self
         order = [self.ch_names.index(name) for name in ch_names]
-        data = self.data.take_channels(order, ch_names) if self.lazy else self.data[:, order]
+        lazy = isinstance(self.data, LazyEpochs)
+        data = self.data.take_channels(order, ch_names) if lazy else self.data[:, order]
         return replace(self, data=data, ch_names=ch_names)
 
     def layout(self) -> tuple[Any, ...]:
         """What epochs must share to stand in one array."""
-        return self.ch_names, self.n_chans, round(self.sfreq, 6), self.n_times
+        _, n_chans, n_times = self.data.shape
+        return self.ch_names, n_chans, round(self.sfreq, 6), n_times
 
 
 @dataclass(frozen=True)

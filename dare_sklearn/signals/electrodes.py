@@ -194,6 +194,17 @@ def info_positions(chs: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
     return located
 
 
+def eeg_channels(
+    chs: Sequence[Mapping[str, Any]],
+) -> tuple[list[int], tuple[str, ...], dict[str, np.ndarray]]:
+    """Which channels of ``info["chs"]`` are EEG by name, their canonical names, and positions."""
+    names = [ch["ch_name"] for ch in chs]
+    others = not_eeg(names)
+    kept = [i for i, name in enumerate(names) if name not in others]
+    canonical = canonical_names([names[i] for i in kept], "the channels of X")
+    return kept, canonical, info_positions([chs[i] for i in kept])
+
+
 def place(
     names: Sequence[str], own: Mapping[str, np.ndarray] | None = None, near: float = 0.0
 ) -> tuple[dict[str, np.ndarray], frozenset[str]]:

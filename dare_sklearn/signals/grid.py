@@ -30,18 +30,17 @@ class Windows:
     def __init__(self, signals: Signals, config: Any, *, unknown: str | None) -> None:
         self.signals, self.y, self.target = signals, signals.y, config.sfreq
         self.rows, self.matrix = None, None
+        n_epochs, n_chans, n_times = signals.data.shape
         if unknown is not None:
             if signals.ch_names is None:
-                raise SignalError(
-                    f"X has {signals.n_chans} channel(s) without names: pass ch_names=[...]."
-                )
+                raise SignalError(f"X has {n_chans} channel(s) without names: pass ch_names=[...].")
             names, self.matrix = plan_channels(
                 signals.ch_names, positions=signals.positions, unknown=unknown
             )
             self.rows = electrode_rows(names)
-        n_times = whole_patches(signals.n_times, signals.sfreq, config, signals.tmin)
-        n_chans = signals.n_chans if self.rows is None else len(self.rows)
-        self.shape = (signals.n_epochs, n_chans, n_times)
+            n_chans = len(self.rows)
+        n_times = whole_patches(n_times, signals.sfreq, config, signals.tmin)
+        self.shape = (n_epochs, n_chans, n_times)
         self._data: np.ndarray | None = None
 
     def __len__(self) -> int:
@@ -67,7 +66,7 @@ class Windows:
 
     def keep(self) -> Self:
         """Itself; what is in memory is brought to the grid once, for a caller that reads often."""
-        if not self.signals.lazy:
+        if isinstance(self.signals.data, np.ndarray):
             self._data = self.bring(self.signals.data)
         return self
 

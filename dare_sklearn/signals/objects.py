@@ -2,16 +2,18 @@
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from .container import LazyEpochs, LazyRecording, Signals, bad_segments, overlapping
-from .electrodes import electrode_name, info_positions, not_eeg, template_positions
+from .electrodes import eeg_channels, electrode_name, template_positions
 from .errors import SignalError, SignalTypeError, listed, tell
+from .files import find_files, holds_epochs, open_epochs
 
 MOVED = 0.01  # metres between places of an electrode that are not the same
 
@@ -58,7 +60,7 @@ def by_layout(objects: list) -> list[list]:
 def from_epochs(objects: list) -> Signals:
     """``mne.Epochs`` that share one layout."""
     first = objects[0]
-    picks = eeg_picks(first.info, "MNE object", "")
+    picks, known = eeg_picks(first.info)
     objects = settle(objects)
     counts = tuple(map(len, objects))
     if not sum(counts):
@@ -78,7 +80,7 @@ def from_epochs(objects: list) -> Signals:
         unit="V",
         tmin=float(first.times[0]),
         name=os.path.basename(file) if file and len(objects) == 1 else "",
-        **describe(first.info, picks),
+        **known,
     )
 
 
@@ -130,7 +132,7 @@ def event_codes(X: Any, known: dict[str, int]) -> dict[str, int]:
 
 def from_raw(raw: Any, what: str = "MNE object", hint: str = "") -> Signals:
     """A continuous recording."""
-    picks = eeg_picks(raw.info, what, hint)
+    picks, known = eeg_picks(raw.info, what, hint)
     data = LazyRecording(
         (partial(raw.get_data, picks, verbose="error"),),
         (1,),
@@ -140,44 +142,46 @@ def from_raw(raw: Any, what: str = "MNE object", hint: str = "") -> Signals:
         bad=bad_segments(raw),
         loaded=bool(raw.preload),
     )
-    return Signals(data, unit="V", **describe(raw.info, picks))
+    return Signals(data, unit="V", **known)
 
 
-def describe(info: Any, picks: np.ndarray) -> dict[str, Any]:
-    """Names, rate and positions of the picked channels; warns of projectors they still lack."""
+def eeg_picks(
+    info: Any, what: str = "MNE object", hint: str = ""
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """Numbers of the EEG channels that are not marked bad; their names, rate and positions.
+
+    A channel of type EEG whose name says otherwise was read with the wrong type. Warns of
+    projectors that the signals still lack.
+    """
+    import mne
+
+    good = mne.pick_types(info, eeg=True, exclude="bads")
+    kept, canonical, positions = eeg_channels([info["chs"][i] for i in good])
+    picks = good[kept]
     names = [info["ch_names"][i] for i in picks]
+    if not names:
+        _refuse_info(info, [info["ch_names"][i] for i in good], what, hint)
     pending = [proj for proj in info["projs"] if not proj["active"]]
     if lacking := [p["desc"] for p in pending if set(names) & set(p["data"]["col_names"])]:
         tell(
             f"the projectors {lacking} of X are not applied, and it is read without: call "
             "apply_proj() on X, if they should be."
         )
-    return {
-        "ch_names": tuple(names),
+    return picks, {
+        "ch_names": canonical,
         "sfreq": info["sfreq"],
         "ignored": tuple(name for name in info["ch_names"] if name not in names),
         "bads": tuple(electrode_name(name) for name in info["bads"]),
-        "positions": info_positions([info["chs"][i] for i in picks]),
+        "positions": positions,
     }
 
 
-def eeg_picks(info: Any, what: str, hint: str) -> np.ndarray:
-    """Numbers of the EEG channels that are not marked bad.
-
-    A channel of type EEG whose name says otherwise was read with the wrong type.
-    """
-    import mne
-
-    eeg = mne.pick_types(info, eeg=True, exclude=())
-    good = mne.pick_types(info, eeg=True, exclude="bads")
-    others = not_eeg([info["ch_names"][i] for i in good])
-    picks = np.array([i for i in good if info["ch_names"][i] not in others], dtype=int)
-    if len(picks):
-        return picks
+def _refuse_info(info: Any, others: list[str], what: str, hint: str) -> None:
+    """Say why no channel can be used; `others` are of type EEG and good."""
     types = sorted(set(info.get_channel_types()))
-    if len(good):
+    if others:
         reason = f"{', '.join(others)} are not EEG, by their names"
-    elif len(eeg):
+    elif "eeg" in types:
         reason = "all are marked bad: change info['bads'], or interpolate the bad channels"
     elif "csd" in types:
         reason = (
@@ -250,7 +254,7 @@ def from_dataset(dataset: Any) -> Iterator[Signals]:
         if getattr(leaf, "targets_from", "metadata") == "channels":  # misc channels are the targets
             channels = np.setdiff1d(channels, mne.pick_types(info, misc=True))
         hint = " (on the recordings; braindecode's create_from_X_y makes all channels 'misc')"
-        picks = eeg_picks(info, "data set", hint)
+        picks, known = eeg_picks(info, "data set", hint)
         rows = np.searchsorted(channels, picks)
         index = np.arange(len(leaf)) if index is None else index
         reader = partial(_read_windows, leaf, index, rows, len(channels))
@@ -259,7 +263,7 @@ def from_dataset(dataset: Any) -> Iterator[Signals]:
         else:
             shape = reader(np.arange(1)).shape
             data = LazyEpochs((reader,), (len(index),), *shape[1:])
-        yield Signals(data, y=_targets(leaf, index, transforms), **describe(info, picks))
+        yield Signals(data, y=_targets(leaf, index, transforms), **known)
 
 
 def _read_windows(
@@ -345,3 +349,46 @@ def without_bad_windows(X: Any) -> tuple[Any, int]:
     if not bad.any():
         return X, 0
     return torch.utils.data.Subset(X, np.flatnonzero(~bad).tolist()), int(bad.sum())
+
+
+def split_corpus(
+    X: Any, open_epochs: Callable[[Path], Any] = open_epochs
+) -> list[tuple[Any, bool]]:
+    """Items of a corpus in order, and whether each is a continuous recording.
+
+    Recordings are paths of files (those in a folder one by one) and ``mne.io.Raw`` objects. Files
+    of epochs are opened here by `open_epochs`, and left out where it gives None. What lies between
+    recordings stays together, as it came.
+    """
+    members = X if isinstance(X, list | tuple) else [X]
+    found = [item for x in members for item in _items(x, open_epochs)]
+    if not any(is_recording for _, is_recording in found):
+        if not any(isinstance(x, str | os.PathLike) for x in members):
+            return [(X, False)]
+        return [([item for item, _ in found], False)] if found else []
+    if not isinstance(X, list | tuple):
+        return found
+    items: list[tuple[Any, bool]] = []
+    for is_recording, run in groupby(found, key=lambda item: item[1]):
+        run = list(run)
+        items += run if is_recording else [([item for item, _ in run], False)]
+    return items
+
+
+def _items(x: Any, open_epochs: Callable[[Path], Any]) -> Iterator[tuple[Any, bool]]:
+    if isinstance(x, str | os.PathLike):
+        try:
+            files = find_files(x)
+        except ValueError as error:
+            raise SignalError(f"cannot read X: {error}") from None
+        for path in files:
+            if not holds_epochs(path):
+                yield path, True
+                continue
+            epochs = open_epochs(path)
+            if epochs is not None:
+                yield epochs, False
+    elif is_raw(x):
+        yield x, True
+    else:
+        yield x, False

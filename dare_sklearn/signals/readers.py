@@ -1,13 +1,10 @@
-"""One reader for every kind of input: float32 microvolts with names and a rate; and corpora."""
-
-from __future__ import annotations
+"""One reader for every kind of input: float32 microvolts with names and a rate, as in ``fit``."""
 
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
-from itertools import groupby
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,9 +14,9 @@ from sklearn.utils import check_array
 from . import objects
 from . import validation as checks
 from .container import LazyEpochs, Signals
-from .electrodes import canonical_names, electrode_index, not_eeg
+from .electrodes import canonical_names, electrode_index, electrode_name, not_eeg
 from .errors import SignalError, SignalTypeError, about, listed, tell
-from .files import find_files, holds_epochs, open_epochs, open_file
+from .files import open_file
 
 PLAUSIBLE_HZ = (1.0, 200_000.0)
 # What encoders are pretrained on: rhythms up to beta and faster, and amplitudes of scalp EEG. No
@@ -28,9 +25,92 @@ BETA_HZ = 30.0
 USUAL_UV = (0.5, 500.0)
 
 
-def read_signals(X: Any, **how: Any) -> Signals:
-    """Read any accepted input that has one montage, rate and length, as `read_parts`."""
-    return merge(list(read_parts(X, continuous=False, **how)))
+class Layout(NamedTuple):
+    """What a fitted estimator knows of its input, which later inputs are brought to.
+
+    Without `n_times`, it was fitted on several layouts: it lends arrays what they lack, and refuses
+    no other layout.
+    """
+
+    ch_names: Sequence[str] | None
+    sfreq: float
+    unit: str
+    positions: dict[str, np.ndarray]
+    n_chans: int | None = None
+    n_times: int | None = None
+    ignored: Sequence[str] = ()  # channels that it left out
+    typical: float = float("nan")
+    takes_fewer: bool = False  # whether it does without some of the channels
+
+
+class Defaults(NamedTuple):
+    """What is known of inputs that do not say it themselves, and what an earlier fit saw."""
+
+    ch_names: Sequence[str] | None = None
+    sfreq: float | None = None
+    like: Layout | None = None
+    unit: str = "auto"
+
+
+def read_signals(X: Any, *, like: Layout | None = None, **how: Any) -> Signals:
+    """Read any accepted input that has one montage, rate and length, as `read_parts`.
+
+    Its channels have the order of `like`; a SignalError if the layout is another one.
+    """
+    signals = merge(list(read_parts(X, continuous=False, like=like, **how)))
+    if like is None or like.n_times is None:
+        return signals
+    n_expected = like.n_chans
+    if signals.ch_names is not None and like.ch_names is not None:
+        shared = _shared_channels(signals, like)
+        signals, n_expected = signals.reorder(shared), len(shared)
+    n_epochs, n_chans, n_times = signals.data.shape
+    if n_chans != n_expected:
+        raise SignalError(
+            f"X has {n_chans} channels, and the fit had {n_expected}: pass the same channels in "
+            "the same order."
+        )
+    if not np.isclose(signals.sfreq, like.sfreq):
+        raise SignalError(
+            f"X was sampled at {signals.sfreq:g} Hz, and the fit had {like.sfreq:g} Hz: resample X."
+        )
+    if n_times != like.n_times:
+        raise SignalError(
+            f"X has {n_times} samples per epoch, and the fit had {like.n_times}: cut epochs of the "
+            "same length."
+        )
+    checks.check_fitted_amplitude(signals.typical, like.typical, n_epochs)
+    return signals
+
+
+def _shared_channels(signals: Signals, like: Layout) -> list[str]:
+    """The fitted channels that X has.
+
+    Channels that only X has are left out: they were marked bad at the fit, say. Some that X lacks
+    are done without where the estimator can. Where both happen, the two are taken for different
+    montages, unless the channels are there and were left out.
+    """
+    fitted, there = like.ch_names, signals.ch_names
+    missing = [name for name in fitted if name not in there]
+    extra = [name for name in there if name not in fitted]
+    left_out = {electrode_name(name) for name in like.ignored}
+    only_bads = set(extra) <= left_out and set(missing) <= set(signals.bads)
+    too_few = missing and (not like.takes_fewer or len(missing) == len(fitted))
+    if too_few or (missing and extra and not only_bads):
+        bad = [name for name in missing if name in signals.bads]
+        hint = f" ({', '.join(bad)} marked bad: interpolate_bads() restores them)"
+        raise SignalError(
+            f"of the channels of the fit, {listed(missing)} are missing and {listed(extra)} are "
+            f"new in X{hint if bad else ''}: pick the fitted channels."
+        )
+    if extra:
+        tell(f"channels of X that the fit did not have are not used: {', '.join(extra)}.")
+    if missing:
+        tell(
+            f"X lacks {len(missing)} of the {len(fitted)} channels of the fit "
+            f"({', '.join(missing)}): the others are used."
+        )
+    return [name for name in fitted if name in there]
 
 
 def tell_ignored(signals: Signals) -> None:
@@ -74,7 +154,8 @@ def merge(parts: Sequence[Signals]) -> Signals:
     if len(parts) == 1:
         return first
     targets = [part.y for part in parts]
-    if all(part.lazy for part in parts) and len({part.data.unit for part in parts}) == 1:
+    lazy = all(isinstance(part.data, LazyEpochs) for part in parts)
+    if lazy and len({part.data.unit for part in parts}) == 1:
         data = replace(
             first.data,
             readers=tuple(reader for part in parts for reader in part.data.readers),
@@ -109,11 +190,12 @@ def _difference(a: Signals, b: Signals) -> str:
     if a.ch_names is not None and b.ch_names is not None and a.ch_names != b.ch_names:
         only = [n for n in (*a.ch_names, *b.ch_names) if (n in a.ch_names) != (n in b.ch_names)]
         return f"channels ({listed(only)} only in some)" if only else "the order of channels"
-    if a.n_chans != b.n_chans:
-        return f"channels ({a.n_chans} and {b.n_chans})"
+    (_, *size), (_, *other) = a.data.shape, b.data.shape
+    if size[0] != other[0]:
+        return f"channels ({size[0]} and {other[0]})"
     if a.sfreq != b.sfreq:
         return f"sampling rate ({a.sfreq:.10g} and {b.sfreq:.10g} Hz)"
-    return f"length ({a.n_times} and {b.n_times} samples)"
+    return f"length ({size[1]} and {other[1]} samples)"
 
 
 def read_parts(
@@ -134,9 +216,9 @@ def read_parts(
     inputs are taken to share. `summary_of` looks through the values. Raises SignalTypeError if `X`
     is of no accepted kind, and SignalError if it holds no EEG, or lacks names or a rate.
     """
-    given = Defaults(ch_names, sfreq, like, unit)
+    given = Defaults(None if ch_names is None else canonical_names(ch_names), sfreq, like, unit)
     for source in find_sources(X, given, continuous=continuous):
-        with about(source.name):
+        with about(source.name) if source.name else nullcontext():
             signals = _read_part(source, given, summary_of)
         yield signals
 
@@ -144,38 +226,28 @@ def read_parts(
 def _read_part(
     source: Signals, given: Defaults, summary_of: Callable[[Any], checks.Summary]
 ) -> Signals:
-    ch_names, sfreq, like, unit = given
-    if source.ch_names is not None:
-        source = replace(source, ch_names=canonical_names(source.ch_names, "the channels of X"))
-    wanted = None if ch_names is None else canonical_names(ch_names)
+    wanted, sfreq, like, unit = given
     low, high = PLAUSIBLE_HZ
     if isinstance(source.sfreq, bool) or not low <= source.sfreq <= high:
         raise SignalError(
             f"sfreq must be from {low:g} to {high:g} Hz, got {source.sfreq!r}: pass Hz, not kHz."
         )
-    others = not_eeg(source.ch_names or ())  # triggers, eyes, muscles or the like
-    if others:
-        kept = [name for name in source.ch_names if name not in others]
-        if not kept:
-            raise SignalError(
-                f"X has no EEG channel: {', '.join(others)} are not EEG, by their names."
-            )
-        source = replace(source.reorder(kept), ignored=(*source.ignored, *others))
     if like is not None and not source.positions:
         source = replace(source, positions=like.positions)
     _check_agreement(source, wanted, sfreq)
     data, names = source.data, source.ch_names
-    if source.lazy:
+    lazy = isinstance(data, LazyEpochs)
+    if lazy:
         data = replace(data, ch_names=names)
     # what a fitted model gets from files is read once, so one block speaks for all of it here
-    summary = summary_of(data[: checks.BLOCK] if source.lazy and like is not None else data)
+    summary = summary_of(data[: checks.BLOCK] if lazy and like is not None else data)
     checks.check_values(summary, names, fitted=like is not None)
     if like is not None and like.unit != "auto" and source.unit != "V":
         passed = like.unit if unit == "auto" else unit
         unit = checks.check_fitted_unit(summary.typical, passed)
     else:
         unit = checks.decide_unit(summary.typical, unit, volts_by_definition=source.unit == "V")
-    if source.lazy:
+    if lazy:
         data = replace(data, unit=unit)
     elif summary.digests is not None:  # they may be known, so that nobody needs their microvolts
         reader, count, shape = data.__getitem__, len(data), data.shape[1:]
@@ -218,29 +290,11 @@ ACCEPTED = (
 )
 
 
-class Layout(NamedTuple):
-    """What a fitted estimator knows of its input."""
-
-    ch_names: Sequence[str] | None
-    sfreq: float
-    unit: str
-    positions: dict[str, np.ndarray]
-
-
-class Defaults(NamedTuple):
-    """What is known of inputs that do not say it themselves, and what an earlier fit saw."""
-
-    ch_names: Sequence[str] | None = None
-    sfreq: float | None = None
-    like: Layout | None = None
-    unit: str = "auto"
-
-
 def find_sources(X: Any, defaults: Defaults, *, continuous: bool) -> Iterator[Signals]:
-    """The parts of any accepted input as they came.
+    """The parts of any accepted input, with values as they came.
 
-    Their names are not yet canonical and their values not yet microvolts: `unit` is "V" where they
-    are volts by definition, and "auto" elsewhere.
+    `unit` is "V" where they are volts by definition, and "auto" elsewhere. The names in `defaults`
+    are canonical.
     """
     X = objects.unwrap(X)
     objects.refuse_evoked(X)
@@ -316,7 +370,7 @@ def _from_array(X: Any, targets: np.ndarray | None, defaults: Defaults) -> Signa
     values, (ch_names, sfreq, like, _) = _checked(X), defaults
     if values.ndim == 2:  # epochs of one channel, which X[0] of several channels is not
         names = like.ch_names if ch_names is None and like is not None else ch_names
-        if names is not None and not isinstance(names, str) and len(names) == len(values) > 1:
+        if names is not None and len(names) == len(values) > 1:
             raise SignalError(
                 f"X of shape {values.shape} looks like one epoch of {len(values)} channels: pass "
                 "X[None] (a 2-D X is read as epochs of one channel)."
@@ -332,7 +386,7 @@ def _from_array(X: Any, targets: np.ndarray | None, defaults: Defaults) -> Signa
     if like is not None:
         sfreq = like.sfreq if sfreq is None else sfreq
         if ch_names is None and like.ch_names is not None and len(like.ch_names) == n_chans:
-            ch_names = like.ch_names  # the caller refuses a wrong number of channels
+            ch_names = tuple(like.ch_names)  # `read_signals` refuses a wrong number of channels
     if sfreq is None:
         raise SignalError(
             "X came without a sampling rate: pass sfreq=... in Hz (mne.Epochs carry it; arrays and "
@@ -348,12 +402,18 @@ def _from_array(X: Any, targets: np.ndarray | None, defaults: Defaults) -> Signa
             f"ch_names holds {len(ch_names)} names, but X has {n_chans} channels: pass one name "
             "per channel, in order."
         )
-    names = None if ch_names is None else canonical_names(ch_names)
     while not isinstance(X, np.memmap | None):  # also below views of it
         X = getattr(X, "base", None)
     if X is not None:
         values = LazyEpochs((values.__getitem__,), values.shape[:1], *values.shape[1:])
-    return Signals(values, names, sfreq, y=targets)
+    source = Signals(values, ch_names, sfreq, y=targets)
+    others = not_eeg(ch_names or ())  # triggers, eyes, muscles or the like
+    if not others:
+        return source
+    kept = [name for name in ch_names if name not in others]
+    if not kept:
+        raise SignalError(f"X has no EEG channel: {', '.join(others)} are not EEG, by their names.")
+    return replace(source.reorder(kept), ignored=tuple(others))
 
 
 def _checked(X: Any) -> np.ndarray:
@@ -396,46 +456,3 @@ def _refuse_table_of_samples(X: Any) -> None:
             "row per sample, which is a recording and not epochs: cut it into an array (n_epochs, "
             "n_chans, n_times), for instance by mne.io.RawArray and mne.make_fixed_length_epochs."
         )
-
-
-def split_corpus(
-    X: Any, open_epochs: Callable[[Path], Any] = open_epochs
-) -> list[tuple[Any, bool]]:
-    """Items of a corpus in order, and whether each is a continuous recording.
-
-    Recordings are paths of files (those in a folder one by one) and ``mne.io.Raw`` objects. Files
-    of epochs are opened here by `open_epochs`, and left out where it gives None. What lies between
-    recordings stays together, as it came.
-    """
-    members = X if isinstance(X, list | tuple) else [X]
-    found = [item for x in members for item in _items(x, open_epochs)]
-    if not any(is_recording for _, is_recording in found):
-        if not any(isinstance(x, str | os.PathLike) for x in members):
-            return [(X, False)]
-        return [([item for item, _ in found], False)] if found else []
-    if not isinstance(X, list | tuple):
-        return found
-    items: list[tuple[Any, bool]] = []
-    for is_recording, run in groupby(found, key=lambda item: item[1]):
-        run = list(run)
-        items += run if is_recording else [([item for item, _ in run], False)]
-    return items
-
-
-def _items(x: Any, open_epochs: Callable[[Path], Any]) -> Iterator[tuple[Any, bool]]:
-    if isinstance(x, str | os.PathLike):
-        try:
-            files = find_files(x)
-        except ValueError as error:
-            raise SignalError(f"cannot read X: {error}") from None
-        for path in files:
-            if not holds_epochs(path):
-                yield path, True
-                continue
-            epochs = open_epochs(path)
-            if epochs is not None:
-                yield epochs, False
-    elif objects.is_raw(x):
-        yield x, True
-    else:
-        yield x, False

@@ -21,8 +21,8 @@ from ..signals.container import Contents, LazyEpochs, LazyRecording, Signals, re
 from ..signals.errors import SignalError, about, listed, tell
 from ..signals.files import explain, open_epochs
 from ..signals.grid import whole_on_grid
-from ..signals.objects import without_bad_windows
-from ..signals.readers import read_parts, split_corpus
+from ..signals.objects import split_corpus, without_bad_windows
+from ..signals.readers import read_parts
 
 
 class Source(NamedTuple):
@@ -190,7 +190,7 @@ def _read_epochs(item: Any, reader: Reader) -> Iterator[Part]:
         )
     item, n_bad = without_bad_windows(item)
     for signals in read_parts(item, **reader.given):
-        yield Part(signals, signals, signals.lazy, n_bad=n_bad)
+        yield Part(signals, signals, isinstance(signals.data, LazyEpochs), n_bad=n_bad)
         n_bad = 0
 
 

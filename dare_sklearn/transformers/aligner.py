@@ -14,8 +14,8 @@ from sklearn.utils._param_validation import Interval, Options
 from sklearn.utils.validation import check_is_fitted
 
 from ..base.input import SignalInputMixin, read_groups, whole_or_not_at_all
+from ..signals.container import LazyEpochs
 from ..signals.covariance import covariances, inverse_root, mean_at_one_power
-from ..signals.electrodes import canonical_names
 from ..signals.errors import SignalError, tell
 from ..signals.objects import eeg_picks, is_epochs, replace_data, settle
 from ..signals.readers import Defaults, find_sources
@@ -326,12 +326,14 @@ class EuclideanAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
                 f"X has epochs that differ in channels ({', '.join(sorted(odd))} only in some, "
                 f"or marked bad in others): {_ONE_MONTAGE}."
             )
-        if len({s.n_times for s in sources}) > 1:
+        if len({s.data.shape[2] for s in sources}) > 1:
             raise SignalError("X has epochs that differ in length: cut them alike first.")
-        names = None if first.ch_names is None else canonical_names(first.ch_names)
-        blocks = [s if names is None else s.reorder(first.ch_names) for s in sources]
+        names = first.ch_names
+        blocks = [(s if names is None else s.reorder(names)).data for s in sources]
         # as they are stored: what lies in files is read
-        blocks = [s.data.read(np.arange(s.n_epochs)) if s.lazy else s.data for s in blocks]
+        blocks = [
+            its.read(np.arange(len(its))) if isinstance(its, LazyEpochs) else its for its in blocks
+        ]
         data = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
         summary = summarize(data)
         check_values(summary, names, fitted=hasattr(self, "whiteners_"))
@@ -437,11 +439,10 @@ def _like(X: Any, aligned: np.ndarray, fitted: list[str] | None) -> Any:
         return aligned[:, 0] if _is_table(X) else aligned
     done, start = [], 0
     for epochs in parts:
-        picks = eeg_picks(epochs.info, "MNE object", "")
-        own = canonical_names([epochs.ch_names[i] for i in picks])
+        picks, known = eeg_picks(epochs.info)
         data = epochs.get_data(copy=True)
         block = aligned[start : start + len(epochs)]
-        data[:, picks] = block if fitted is None else block[:, [fitted.index(n) for n in own]]
+        data[:, picks] = block[:, [fitted.index(name) for name in known["ch_names"]]]
         start += len(epochs)
         done.append(replace_data(epochs, data))
     return done if isinstance(X, list | tuple) else done[0]

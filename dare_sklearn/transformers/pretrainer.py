@@ -20,7 +20,7 @@ from ..base.input import whole_or_not_at_all
 from ..modules.config import SIZES, get_config
 from ..pretraining.masks import VISIBLE_SHARE
 from ..pretraining.objective import PretrainingModel
-from ..signals.readers import split_corpus
+from ..signals.objects import split_corpus
 from ..training.checkpoint import plain
 from ..training.device import resolve_precision, torch_seed
 from ..training.net import history_frame
@@ -384,9 +384,6 @@ class DAREPretrainer(EmbeddingMixin, BaseEstimator):
         self._fitted_params, self._fitted_with = _learning_params(self), ()
         for name in ("space_", "electrodes_"):
             vars(self).pop(name, None)
-
-    def _to_fitted_layout(self, signals):
-        return signals if self._mixed else super()._to_fitted_layout(signals)
 
     def __repr__(self, N_CHAR_MAX: int = 700) -> str:
         """Parameters, and the fingerprint of the weights where it is fitted.

@@ -16,6 +16,7 @@ from dare_sklearn import (
     DARERegressor,
     EuclideanAligner,
 )
+from dare_sklearn.signals.container import LazyEpochs
 from dare_sklearn.signals.electrodes import place, template_montage
 from dare_sklearn.signals.files import open_file
 from dare_sklearn.signals.grid import resample
@@ -133,7 +134,7 @@ def test_bads_that_differ(X):
     parts = [make_epochs(X), make_epochs(X, bads=["C3"])]
     with pytest.warns(UserWarning, match="marked bad in some: C3"):
         signals = read_signals(parts)
-    assert signals.ch_names == ("FZ", "CZ", "C4", "PZ") and signals.n_epochs == 12
+    assert signals.ch_names == ("FZ", "CZ", "C4", "PZ") and len(signals.data) == 12
     own = {"ch_names": None, "sfreq": None, "unit": "auto"}
     with pytest.warns(UserWarning, match="left out C3"):
         fitted = embedder(**own).fit(parts[1])
@@ -148,7 +149,7 @@ def test_memmaps_stay_on_disk(X, tmp_path):
     mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
     for data, expected in ((mapped, X), (mapped[1:4], X[1:4]), (np.asarray(mapped), X)):
         signals = read_signals(data, **PARAMS)
-        assert signals.lazy
+        assert isinstance(signals.data, LazyEpochs)
         np.testing.assert_array_equal(signals.data[:], expected.astype("f4"))
 
 

@@ -128,7 +128,7 @@ def test_channels_of_lazy_epochs_are_reordered(epochs):
     turned = epochs.copy().load_data().reorder_channels(NAMES[::-1])
     np.testing.assert_allclose(embedder.transform(epochs), embedder.transform(turned), atol=1e-5)
     signals = read_signals(epochs, ch_names=NAMES[::-1])
-    assert signals.lazy
+    assert isinstance(signals.data, LazyEpochs)
     np.testing.assert_array_equal(signals.data[:3], read_signals(epochs).data[:3][:, ::-1])
 
 
@@ -143,7 +143,7 @@ def test_recordings_with_other_bad_channels_stay_on_disk(raws):
     parts[1].info["bads"] = ["C4"]
     with pytest.warns(UserWarning, match="marked bad in some: C4"):
         signals = read_signals(parts)
-    assert signals.lazy and signals.ch_names == ("FZ", "C3")
+    assert isinstance(signals.data, LazyEpochs) and signals.ch_names == ("FZ", "C3")
     expected = np.concatenate([part.get_data(picks=["Fz", "C3"]) for part in parts]) * 1e6
     np.testing.assert_allclose(signals.data[:], expected, rtol=1e-4, atol=1e-4)
 
@@ -151,7 +151,7 @@ def test_recordings_with_other_bad_channels_stay_on_disk(raws):
 def test_slice_dataset_is_split_lazily(windows):
     sliced = SliceDataset(windows, idx=0)[np.array([5, 3, 14])]
     signals = read_signals(sliced, unit="V")
-    assert signals.lazy
+    assert isinstance(signals.data, LazyEpochs)
     assert signals.ch_names == tuple(name.upper() for name in NAMES)
     whole = read_signals(windows, unit="V")
     np.testing.assert_array_equal(signals.data[:], whole.data[np.array([5, 3, 14])])
@@ -212,7 +212,7 @@ def test_bad_epochs_that_mne_has_not_dropped_yet(raws):
         verbose="error",
     )
     signals = read_signals(epochs)
-    assert signals.n_epochs == len(signals.y) == 11
+    assert len(signals.data) == len(signals.y) == 11
     np.testing.assert_array_equal(signals.y, np.delete(events[:, 2], 3))
     assert not epochs._bad_dropped  # the caller's object is as it was
     with pytest.raises(ValueError, match=r"inconsistent numbers of samples: \[11, 12\]"):

@@ -292,7 +292,7 @@ def test_epochs_that_begin_at_different_times_are_reported(epochs):
     later = epochs.copy().shift_time(0.5)
     own = {"ch_names": None, "sfreq": None, "unit": "auto"}
     with pytest.warns(UserWarning, match=r"begin at different times \(0.0, 0.5 s\)"):
-        assert read([epochs, later], **own).n_epochs == 10
+        assert len(read([epochs, later], **own).data) == 10
     DAREPretrainer(max_epochs=0, window_s=0.5).fit([epochs, later])  # which times say nothing to
 
 
@@ -331,7 +331,7 @@ def test_electrodes_without_a_place_of_their_own_in_the_table_have_one(microvolt
 
 def test_dropped_epochs(epochs):
     epochs.drop([0, 3], verbose="error")
-    assert read(epochs, ch_names=None, sfreq=None, unit="auto").n_epochs == 3
+    assert len(read(epochs, ch_names=None, sfreq=None, unit="auto").data) == 3
     epochs.drop([0, 1, 2], verbose="error")
     with warnings.catch_warnings(), pytest.raises(ValueError, match="0 sample"):
         read(epochs, ch_names=None, sfreq=None, unit="auto")

@@ -92,7 +92,7 @@ class SignalTransformer(SignalInputMixin, PlainStateMixin, TransformerMixin, Bas
     def _run(self, signals: Signals) -> np.ndarray:
         self._prepare()  # parameters may have been set since
         done = []
-        for start in range(0, signals.n_epochs, BLOCK):
+        for start in range(0, len(signals.data), BLOCK):
             block = signals.data[start : start + BLOCK].astype(np.float64, order="C")
             done.append(self._compute(block).astype(np.float64, copy=False))
         return done[0] if len(done) == 1 else np.concatenate(done)
