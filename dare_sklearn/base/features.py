@@ -111,7 +111,10 @@ def fitted_feature_names(estimator: Any) -> np.ndarray:
         n_components = estimator.pca_.n_components
         return np.asarray([f"dare_pc{i:03d}" for i in range(n_components)], dtype=object)
     if reading.pooling == "tokens":
-        raise ValueError("pooling='tokens' gives a 3-D array, whose numbers have no names.")
+        raise ValueError(
+            "pooling='tokens' gives a 3-D array, whose numbers have no names: where data frames "
+            "are asked for, call set_output(transform='default')."
+        )
     if getattr(estimator, "_mixed", False) and (reading.electrodes or reading.pooling == "flatten"):
         raise ValueError(
             "The number of features depends on the electrodes and the length of the epochs, which "

@@ -254,12 +254,14 @@ def read_column(values: Any, name: str) -> np.ndarray:
         values = column_or_1d(values, input_name=name, warn=True)
     except ValueError as error:
         reason = str(error).splitlines()[0].rstrip(".")  # the values may follow
-        raise ValueError(f"{reason}. {name} must hold one value per epoch.") from None
+        raise ValueError(f"{name} must hold one value per epoch: {reason}.") from None
     if values.dtype == object:
         _refuse(pd.isna(values), name)
         if all(isinstance(value, Number | np.bool_) for value in values):  # of a mixed table
             values = np.array(values.tolist())
     _refuse(pd.isna(values), name)
+    if values.dtype.kind in "mM":  # of nanoseconds, Python would make bare numbers
+        values = values.astype(f"{values.dtype.kind}8[us]")
     if values.dtype.kind in "fc":
         _refuse(np.isinf(values), name, "infinite values")
     return values

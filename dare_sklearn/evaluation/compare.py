@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping
 from numbers import Integral
 from pathlib import Path
+from reprlib import repr as shortened
 from typing import Any
 
 import numpy as np
@@ -276,6 +277,8 @@ def _check_pipelines(pipelines: Any, grids: Any = None) -> tuple[dict[str, Any],
             names = ", ".join(map(repr, pipelines))
             raise ValueError(f"param_grids names {name!r}, but the pipelines are {names}.")
         known = pipelines[name].get_params(deep=True)
+        if not len(ParameterGrid(grid)):
+            raise ValueError(f"param_grids[{name!r}] is empty: name parameters, or leave it out.")
         for param in {key for part in ParameterGrid(grid).param_grid for key in part}:
             if param not in known and "__" not in param:
                 raise ValueError(f"param_grids[{name!r}] names the unknown parameter {param!r}.")
@@ -300,14 +303,16 @@ def check_scorers(pipelines: Any, scoring: Any) -> dict[str, Callable]:
         scoring = next((name for name, kind in kinds.items() if all(map(kind, known))), None)
         if scoring is None:
             raise ValueError("compare cannot tell which metric suits all pipelines: pass scoring=.")
-    if isinstance(scoring, str):
-        scoring = [scoring]
-    elif callable(scoring):
+    if callable(scoring):
         scoring = {getattr(scoring, "__name__", "score"): scoring}
-    if isinstance(scoring, Iterable) and not isinstance(scoring, Mapping):
-        scoring = {name: name for name in scoring if isinstance(name, str)}
+    names = [scoring] if isinstance(scoring, str) else scoring
+    if isinstance(names, list | tuple | set) and all(isinstance(name, str) for name in names):
+        scoring = {name: name for name in names}
     if not isinstance(scoring, Mapping) or not scoring:
-        raise ValueError(f"scoring must be a name, a callable, a list or dict, got {scoring!r}.")
+        raise ValueError(
+            "scoring must be a name, a list of names, a callable, or a dict of names and callables "
+            f"by column, got {scoring!r}."
+        )
     for name in scoring:
         if name in (*WHICH, *CALIBRATION, *COSTS) or str(name).startswith(("chance_", "p_")):
             raise ValueError(f"A metric cannot be called {name!r}: that is a column of the table.")
@@ -347,8 +352,12 @@ def _folds(
     try:
         splitter = check_cv(cv, y, classifier=stratify)
         pairs = list(splitter.split(np.zeros((len(y), 1)), y, groups))
-    except ValueError as error:
-        raise ValueError(f"{name} of compare does not fit these epochs: {error}") from error
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"{name} of compare, {shortened(cv)}, does not fit these epochs: {error}. It may be a "
+            "number, a splitter of scikit-learn (an object, not its class), or a list of (train, "
+            "test) pairs."
+        ) from error
     folds = []
     for i, pair in enumerate(pairs):
         rows = [np.flatnonzero(r) if r.dtype == bool else r for r in map(np.asarray, pair)]

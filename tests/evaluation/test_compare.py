@@ -152,6 +152,16 @@ def test_calibration_of_what_has_no_probabilities(table):
     assert ridge["brier"].isna().all()
 
 
+def test_groups_that_are_dates_of_nanoseconds(table):
+    X, y = table
+    dates = np.array(["2026-01-01"], "datetime64[ns]") + np.arange(N) // 12 * np.timedelta64(1, "D")
+    how = {"cv": 2, "each_subject": True}
+    found = compare({"lr": LogisticRegression()}, X, y, groups=dates, **how)
+    assert found["subject"].astype(str).iloc[0].startswith("2026-01-0")
+    named = compare({"lr": LogisticRegression()}, X, y, groups=GROUPS, **how)
+    assert found["accuracy"].tolist() == named["accuracy"].tolist()
+
+
 def test_several_subjects_in_a_fold_and_none(table):
     X, y = table
     found = compare({"lr": LogisticRegression()}, X, y, groups=GROUPS, cv=GroupKFold(2))
@@ -597,6 +607,9 @@ def test_a_metric_that_is_not_defined_is_no_number_in_the_table():
         ({"cv": []}, ValueError, "no folds"),
         ({"scoring": "fold"}, ValueError, "column of the table"),
         ({"scoring": []}, ValueError, "scoring must be"),
+        ({"scoring": ["accuracy", accuracy_score]}, ValueError, "a dict of names and callables"),
+        ({"cv": KFold}, ValueError, "an object, not its class"),
+        ({"param_grids": {"lr": []}}, ValueError, "is empty"),
         ({"scoring": "acuracy"}, ValueError, "acuracy"),
         ({"scoring": accuracy_score}, ValueError, "scorer"),
         ({"random_state": np.random.RandomState(0)}, ValueError, "'random_state' parameter of compare must be an int in the range"),
