@@ -5,8 +5,6 @@ whatever fold or candidate asks for it. Keys are 128-bit hashes of the epoch's v
 everything else that the result depends on: encoder, montage, rate, unit, pooling, precision.
 """
 
-from __future__ import annotations
-
 import os
 import re
 import threading
@@ -36,7 +34,6 @@ _NAME = re.compile(r"(\.part-[0-9a-f]{32}-)?[0-9a-f]{32}\.safetensors")  # or wh
 _UNREADABLE = (
     OSError, SafetensorError, KeyError, ValueError, TypeError, AttributeError, MemoryError,
 )  # fmt: skip
-_OPEN: dict[tuple[str, int], EpochCache] = {}
 _LOCK = fork_safe(threading.RLock())  # of all caches
 
 
@@ -167,10 +164,11 @@ def _checksum(names: np.ndarray, rows: np.ndarray) -> np.ndarray:
     return np.frombuffer(content.digest(), dtype=np.uint8).copy()
 
 
-def open_cache(cache: str | os.PathLike | None, cache_mb: int) -> EpochCache | None:
+_OPEN: dict[tuple[str, int], EpochCache] = {}
+
+
+def open_cache(cache: str | os.PathLike, cache_mb: int) -> EpochCache:
     """The cache of a ``cache`` parameter; one per process for each folder, and one in memory."""
-    if cache is None:
-        return None
     if not os.fspath(cache):
         raise ValueError("cache must be None, 'memory' or a folder, got an empty text.")
     place = MEMORY if cache == MEMORY else str(Path(cache).expanduser().absolute())

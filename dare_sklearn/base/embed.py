@@ -41,7 +41,7 @@ from ..training.device import (
     resolve_precision,
     run_in_batches,
 )
-from .cache import encoder_digest
+from .cache import encoder_digest, open_cache
 from .input import SIGNAL_CONSTRAINTS
 
 VIEWS = ("joint", "electrodes")
@@ -133,19 +133,45 @@ def embed_each(estimator: Any, windows: Windows, work: Callable[[slice, np.ndarr
 
     if vars(estimator).get("verbose"):  # a bar that is switched off starts its thread too
         bar = tqdm(desc="embedding", total=n_epochs, leave=False, unit="epoch")
+    device = resolve_device(estimator.device)
+    precision = resolve_precision(estimator.precision, device)
     with compute_threads(n_threads_to_embed()), bar or nullcontext():
-        network = _Network(estimator, windows)  # computes, and may do so in a forked process
+        # computes, and may do so in a forked process
+        network = _Network(estimator, windows, device, precision)
         return run_in_batches(embed, n_epochs, estimator.batch_size)
+
+
+def features_of(
+    estimator: Any, windows: Windows, work: Callable[[np.ndarray], np.ndarray] | None = None
+) -> np.ndarray:
+    """Features of any epochs, as a fitted estimator makes them; or what `work` makes of them."""
+    space, pca = (vars(estimator).get(name) for name in ("space_", "pca_"))
+    found = None
+
+    def keep(epochs: slice, rows: np.ndarray) -> None:
+        nonlocal found
+        rows = rows if space is None else space.transform(rows)
+        rows = rows if pca is None else pca.transform(rows).astype(np.float32)
+        rows = rows if work is None else work(rows)
+        if found is None:  # a list of batches would be there twice in the end
+            found = np.empty((windows.shape[0], *rows.shape[1:]), rows.dtype)
+        found[epochs] = rows
+
+    embed_each(estimator, windows, keep)
+    return found
 
 
 class _Network:
     """The encoder of an estimator, on its device: windows in, features out."""
 
-    def __init__(self, estimator: Any, windows: Windows) -> None:
-        self.reading, self.cache = Reading.of(estimator), estimator._open_cache()
-        self.windows, rows = windows, windows.rows
-        encoder, self.device = estimator.encoder_, resolve_device(estimator.device)
-        self.precision = resolve_precision(estimator.precision, self.device)
+    def __init__(
+        self, estimator: Any, windows: Windows, device: torch.device, precision: str
+    ) -> None:
+        self.windows, self.device, self.precision = windows, device, precision
+        self.reading, encoder, rows = Reading.of(estimator), estimator.encoder_, windows.rows
+        self.reading.check(encoder.config)  # parameters may have been set since the fit
+        cache = vars(estimator).get("cache")
+        self.cache = None if cache is None else open_cache(cache, estimator.cache_mb)
         self.channels = torch.from_numpy(rows).to(self.device)
         # run in evaluation mode without touching the module, which several estimators may share
         here = next(encoder.parameters()).device == self.device

@@ -12,7 +12,7 @@ from sklearn.utils import gen_batches
 from ..modules.config import DAREConfig
 from ..signals.grid import Windows, resampled_length
 from ..training.device import compute_threads, n_threads_of
-from .embed import Reading, embed_each, rhythm_frequencies, token_covariances
+from .embed import Reading, embed_each, features_of, rhythm_frequencies, token_covariances
 from .reading import N_CHOICE, KernelComponents
 from .rows import FileRows, empty_rows
 
@@ -78,26 +78,6 @@ def fit_components(estimator: Any, windows: Windows) -> np.ndarray:
         features = pca.fit(features).transform(features).astype(np.float32)
     estimator.pca_ = pca
     return features
-
-
-def features_of(
-    estimator: Any, windows: Windows, work: Callable[[np.ndarray], np.ndarray] | None = None
-) -> np.ndarray:
-    """Features of any epochs, as a fitted estimator makes them; or what `work` makes of them."""
-    space, pca = (vars(estimator).get(name) for name in ("space_", "pca_"))
-    found = None
-
-    def keep(epochs: slice, rows: np.ndarray) -> None:
-        nonlocal found
-        rows = rows if space is None else space.transform(rows)
-        rows = rows if pca is None else pca.transform(rows).astype(np.float32)
-        rows = rows if work is None else work(rows)
-        if found is None:  # a list of batches would be there twice in the end
-            found = np.empty((windows.shape[0], *rows.shape[1:]), rows.dtype)
-        found[epochs] = rows
-
-    embed_each(estimator, windows, keep)
-    return found
 
 
 def fitted_feature_names(estimator: Any) -> np.ndarray:

@@ -14,7 +14,7 @@ import pandas as pd
 import torch
 from sklearn.utils import Tags
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import column_or_1d, validate_data
+from sklearn.utils.validation import _check_sample_weight, column_or_1d, validate_data
 from torch import nn
 
 from ..modules.config import SIZES
@@ -24,7 +24,7 @@ from ..signals.grid import Windows
 from ..signals.readers import Layout, read_signals, tell_ignored, tell_unusual
 from ..signals.validation import UNITS, summarize
 from ..weights.load import SHIPPED_FOLDER, shipped_names
-from .cache import EpochCache, open_cache
+from .cache import open_cache
 
 # Warnings that each estimator has given, which are no part of its state.
 _SAID: WeakKeyDictionary[Any, set[str]] = WeakKeyDictionary()
@@ -34,6 +34,7 @@ SIGNAL_CONSTRAINTS: dict = {
     "unit": [StrOptions(set(UNITS))],
 }
 EXTENSIONS = (pd.api.extensions.ExtensionDtype, np.dtypes.StringDType)  # of columns
+TINY = 1e-30  # of weights, whose squares would be lost
 _LOCK = threading.Lock()
 _fits, _dtype = 0, torch.float32  # fits of all threads, and the default type before the first
 
@@ -69,7 +70,7 @@ def whole_or_not_at_all(fit: Callable) -> Callable:
         before, gradients = vars(self).copy(), torch.is_grad_enabled()
         try:
             full = torch.autocast("cpu", enabled=False)  # networks turn on their own
-            with self._asking(), torch.inference_mode(False), _float32(), full:
+            with _float32(), full, torch.inference_mode(False), self._asking():
                 return fit(self, *args, **kwargs)
         except BaseException:
             vars(self).clear()
@@ -148,24 +149,20 @@ class SignalInputMixin:
         """Whether channels go to the electrodes of the encoder's table; else as recorded."""
         return vars(self).get("adaptation", "linear") == "linear"
 
-    def _open_cache(self) -> EpochCache | None:
-        """Where embeddings are kept, if this estimator has such a place and reads embeddings."""
-        if not self._needs_ch_names or "cache" not in vars(self):
-            return None
-        return open_cache(self.cache, self.cache_mb)
-
     def _read(self, X: Any, *, reset: bool) -> Signals:
         """Signals of `X`; with ``reset`` their layout is stored, otherwise compared."""
         if not reset:
             self._validate_params()  # they may have been set since
             self._check_table(X, reset=False)
-        cache = self._open_cache()
+        # a probe that learns from signals as recorded embeds none
+        cache = vars(self).get("cache") if self._needs_ch_names else None
+        summary_of = summarize if cache is None else open_cache(cache, self.cache_mb).summarize
         signals = read_signals(
             X,
             ch_names=self.ch_names,
             sfreq=self.sfreq,
             unit=self.unit,
-            summary_of=summarize if cache is None else cache.summarize,
+            summary_of=summary_of,
             like=None if reset else self._layout(),
         )
         if not reset:
@@ -265,6 +262,38 @@ def read_column(values: Any, name: str) -> np.ndarray:
     if values.dtype.kind in "fc":
         _refuse(np.isinf(values), name, "infinite values")
     return values
+
+
+def read_targets(y: Any, n_epochs: int) -> np.ndarray:
+    """One target per epoch; a SignalError if there are none."""
+    if y is None:
+        raise SignalError(
+            "fit requires y to be passed, but the target y is None: pass one target per epoch "
+            "(only mne.Epochs and braindecode data sets carry their own)."
+        )
+    y = read_column(y, "y")
+    if len(y) != n_epochs:
+        raise ValueError(
+            "Found input variables with inconsistent numbers of samples: "
+            f"[{n_epochs}, {len(y)}]. Pass one target y per epoch of X (of mne.Epochs, those that "
+            "drop_bad() keeps)."
+        )
+    return y
+
+
+def read_weights(sample_weight: Any, data: Any) -> np.ndarray:
+    """Weight of each epoch in `data`; None is 1 for all."""
+    try:
+        weight = _check_sample_weight(sample_weight, data, dtype=np.float64)
+    except (ValueError, TypeError) as error:
+        reason = (str(error).splitlines() or [""])[0].rstrip(".")
+        raise ValueError(f"sample_weight must hold one number per epoch ({reason}).") from None
+    if (weight < 0).any() or not TINY <= weight.max() <= 1 / TINY:
+        raise ValueError(
+            "sample_weight must be non-negative, and positive for some epoch; its largest is "
+            f"{weight.max():.3g}."
+        )
+    return weight
 
 
 def read_groups(groups: Any, n_epochs: int) -> np.ndarray:

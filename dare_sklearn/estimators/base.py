@@ -15,12 +15,18 @@ from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 
-from ..base.embed import POOLINGS, SHARED_CONSTRAINTS, Reading, electrodes_of
+from ..base.embed import POOLINGS, SHARED_CONSTRAINTS, electrodes_of, features_of
 from ..base.encoder import ENCODER_CONSTRAINTS, resolve_encoder
-from ..base.features import features_of, fit_features
-from ..base.input import SignalInputMixin, read_column, read_groups, whole_or_not_at_all
+from ..base.features import fit_features
+from ..base.input import (
+    SignalInputMixin,
+    read_groups,
+    read_targets,
+    read_weights,
+    whole_or_not_at_all,
+)
 from ..base.state import PlainStateMixin, PushToHubMixin
 from ..modules.probe import ConvLinearProbe, VirtualProbe
 from ..signals.electrodes import electrode_rows, spline_start, target_electrodes
@@ -43,7 +49,6 @@ from .starts import MOST_EPOCHS, VIRTUAL_INITS, start_probe
 ADAPTATIONS = ("conv-linear", "linear", "finetune")
 PAPER_INITS = ("spline", "random")  # starts of the paper's probe
 SPATIAL_INITS = (*PAPER_INITS, *VIRTUAL_INITS)
-TINY = 1e-30  # of weights, whose squares would be lost
 # The groups of parameters in the docstring of `DAREClassifier`; every mode reads all the others.
 LINEAR = ("unknown_channels", "views", "pooling", "C", "alpha", "cache", "cache_mb")
 CONVOLUTIONS = ("target_channels", "spatial_init", "spatial_layers", "temporal_kernel")
@@ -57,9 +62,10 @@ STEPS = (
 class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEstimator):
     """Base of `DAREClassifier` and `DARERegressor`; not for users.
 
-    A subclass decides by ``_encode_targets`` (what the networks read; stores what ``predict``
-    needs), ``_criterion`` (one loss per epoch), and for "linear" by ``_linear_model`` (one block of
-    features) and ``_kernel_model`` (several, for "auto").
+    A subclass decides by ``_encode_targets`` (what the networks read, and the weight of each epoch
+    in the decision; stores what ``predict`` needs), ``_criterion`` (one loss per epoch), and for
+    "linear" by ``_linear_model`` (one block of features) and ``_kernel_model`` (several, for
+    "auto").
     """
 
     encoder: Any = "nano"
@@ -121,9 +127,6 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
     def _takes_fewer_chans(self) -> bool:
         return self.adaptation == "linear" or isinstance(vars(self).get("module_"), VirtualProbe)
 
-    def _epoch_weights(self, y: np.ndarray, sample_weight: np.ndarray) -> np.ndarray:
-        return sample_weight
-
     @whole_or_not_at_all
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None, groups: Any = None):
         """Fit on labelled epochs.
@@ -149,69 +152,35 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
         """
         self._validate_params()
         signals = self._read(X, reset=True)
-        self._fitted_with = self._fixed_params()
         self._event_codes = event_codes(X, {}) if y is None else {}
         n_epochs = len(signals.data)
-        y = self._check_targets(signals.y if y is None else y, n_epochs)
-        weight = self._check_weights(sample_weight, signals.data)
-        targets = self._encode_targets(y, weight)
-        groups = self._check_groups(groups, n_epochs)
-        resolve_device(self.device)  # a pretrainer may train for hours before it is asked for
+        y = read_targets(signals.y if y is None else y, n_epochs)
+        weight = read_weights(sample_weight, signals.data)
+        groups = None if groups is None else read_groups(groups, n_epochs)
+        targets, decision = self._encode_targets(y, weight)
+        device = resolve_device(self.device)  # a pretrainer may train for hours before its use
         self.encoder_ = resolve_encoder(self, X)
         windows = self._windows(signals)
+        if self.adaptation != "linear":
+            windows.keep()
+        self._fitted_with = self._fixed_params()
         for name in ("net_", "module_", "linear_", "space_", "electrodes_"):
             vars(self).pop(name, None)
         if self.adaptation == "linear":
-            self._fit_linear(windows, targets, weight, groups)
+            self._fit_linear(windows, targets, weight, decision, groups)
         else:
-            self._fit_probe(windows, targets, self._epoch_weights(targets, weight), groups)
+            self._fit_probe(windows, targets, decision, groups, device)
         return self
 
-    def _check_targets(self, y: Any, n_epochs: int) -> np.ndarray:
-        if y is None:
-            raise ValueError(
-                f"{type(self).__name__} requires y to be passed, but the target y is None: pass "
-                "one target per epoch (only mne.Epochs and braindecode data sets carry their own)."
-            )
-        y = read_column(y, "y")
-        if len(y) != n_epochs:
-            raise ValueError(
-                "Found input variables with inconsistent numbers of samples: "
-                f"[{n_epochs}, {len(y)}]. Pass one target y per epoch of X (of mne.Epochs, those "
-                "that drop_bad() keeps)."
-            )
-        return y
-
-    def _check_weights(self, sample_weight: Any, data: Any) -> np.ndarray:
-        try:
-            weight = _check_sample_weight(sample_weight, data, dtype=np.float64)
-        except (ValueError, TypeError) as error:
-            reason = (str(error).splitlines() or [""])[0].rstrip(".")
-            raise ValueError(f"sample_weight must hold one number per epoch ({reason}).") from None
-        if (weight < 0).any() or not TINY <= weight.max() <= 1 / TINY:
-            raise ValueError(
-                "sample_weight must be non-negative, and positive for some epoch; its largest is "
-                f"{weight.max():.3g}."
-            )
-        return weight
-
-    def _check_groups(self, groups: Any, n_epochs: int) -> np.ndarray | None:
-        if groups is not None:
-            return read_groups(groups, n_epochs)
-        if self.validation_fraction and self.adaptation != "linear":
-            tell(
-                f"validation_fraction={self.validation_fraction:g} holds out epochs at random, so "
-                "that training and validation share subjects: pass groups to fit (in "
-                "cross-validation, sklearn.set_config(enable_metadata_routing=True) and "
-                "params={'groups': groups} bring them there)."
-            )
-        return None
-
     def _fit_linear(
-        self, windows: Windows, targets: np.ndarray, weight: np.ndarray, groups: np.ndarray | None
+        self,
+        windows: Windows,
+        targets: np.ndarray,
+        weight: np.ndarray,
+        decision: np.ndarray,
+        groups: np.ndarray | None,
     ) -> None:
         config = self.encoder_.config
-        Reading.of(self).check(config)
         tell_unread(self, steps=False, virtual=False)
         self.electrodes_ = electrodes_of(windows.rows)
         features = fit_features(self, windows, weight)
@@ -224,17 +193,20 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
                 # class weights shape the decision, not the scale of the features
                 scaler = StandardScaler().fit(features, sample_weight=weight / weight.max())
                 model = self._linear_model()
-                weight = self._epoch_weights(targets, weight)
-                model.fit(scaler.transform(features), targets, sample_weight=weight)
+                model.fit(scaler.transform(features), targets, sample_weight=decision)
                 self.linear_ = make_pipeline(scaler, model)
         self.n_iter_ = int(np.max(getattr(model, "n_iter_", None) or 1))
         self.history_ = history_frame([], {"train_loss": "loss"})
 
     def _fit_probe(
-        self, windows: Windows, targets: np.ndarray, weight: np.ndarray, groups: np.ndarray | None
+        self,
+        windows: Windows,
+        targets: np.ndarray,
+        weight: np.ndarray,
+        groups: np.ndarray | None,
+        device: torch.device,
     ) -> None:
         init_seed, order_seed, split_seed = draw_seeds(self.random_state, 3)
-        windows.keep()
         # an epoch without weight is none, in no batch and no fold
         train, valid = (part[weight[part] > 0] for part in self._split(targets, groups, split_seed))
         if not len(train) or (self.validation_fraction and not len(valid)):
@@ -276,9 +248,16 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
                 self.module_, self.n_iter_ = module, 0
                 self.history_ = history_frame([], columns)
                 return
-            data = ProbeData(windows, targets, weight, train)
-            held_out = ProbeData(windows, targets, weight, valid)
-            net = train_probe(self, module, data, held_out, order_seed, keep_better=virtual)
+            net = train_probe(
+                self,
+                module,
+                self._criterion(),
+                ProbeData(windows, targets, weight, train),
+                ProbeData(windows, targets, weight, valid),
+                order_seed,
+                device,
+                keep_better=virtual,
+            )
         self.net_, self.module_ = net, net.module_.eval()
         if self.adaptation == "finetune":
             self.encoder_ = self.module_.encoder
@@ -297,6 +276,13 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
         everything, share = np.arange(len(targets)), self.validation_fraction
         if not share:
             return everything, everything[:0]
+        if groups is None:
+            tell(
+                f"validation_fraction={share:g} holds out epochs at random, so that training and "
+                "validation share subjects: pass groups to fit (in cross-validation, "
+                "sklearn.set_config(enable_metadata_routing=True) and params={'groups': groups} "
+                "bring them there)."
+            )
         strata = None if targets.dtype.kind == "f" else targets
         try:
             if groups is not None:

@@ -209,7 +209,7 @@ class DAREClassifier(ClassifierMixin, ProbeEstimator):
             )
         return y
 
-    def _encode_targets(self, y: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    def _encode_targets(self, y: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         try:
             check_classification_targets(y)
             self.classes_, codes = np.unique(y, return_inverse=True)
@@ -230,13 +230,11 @@ class DAREClassifier(ClassifierMixin, ProbeEstimator):
             raise ValueError(f"class_weight names classes that y lacks: {unknown}.")
         if not all(isinstance(w, Real) and 0 < w < np.inf for w in given.values()):
             raise ValueError(f"class_weight must hold positive numbers, got {given!r}.")
-        return codes.astype(np.int64)
+        codes = codes.astype(np.int64)
+        return codes, weight * self._class_weights(codes, weight)[codes]
 
     def _criterion(self) -> torch.nn.Module:
         return torch.nn.CrossEntropyLoss(reduction="none", label_smoothing=self.label_smoothing)
-
-    def _epoch_weights(self, y: np.ndarray, sample_weight: np.ndarray) -> np.ndarray:
-        return sample_weight * self._class_weights(y, sample_weight)[y]
 
     def _class_weights(self, y: np.ndarray, sample_weight: np.ndarray) -> np.ndarray:
         """Weight of each class, in the order of ``classes_``; an epoch of weight 2 counts twice."""

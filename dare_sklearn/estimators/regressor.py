@@ -81,7 +81,7 @@ n_times_in_, n_features_in_
         y = self._own_targets(X) if y is None else y
         return score_of(r2_score, y, self.predict(X), sample_weight)
 
-    def _encode_targets(self, y: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    def _encode_targets(self, y: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         try:
             if y.dtype.kind not in "iufbOU":  # numbers as objects or text are fine
                 raise TypeError
@@ -95,7 +95,7 @@ n_times_in_, n_features_in_
             self.y_scale_ = float(np.sqrt(variance)) or 1.0
         if not np.isfinite([self.y_mean_, self.y_scale_]).all():
             raise ValueError("The target y is too large: rescale it.")
-        return (y - self.y_mean_) / self.y_scale_
+        return (y - self.y_mean_) / self.y_scale_, weight
 
     def _criterion(self) -> torch.nn.Module:
         return _SquaredError()

@@ -26,7 +26,7 @@ from torch.utils.data import Dataset
 
 from ..modules.probe import project_max_norm
 from ..pretraining.schedules import one_cycle, warmup_cosine
-from .device import autocast, fit_or_name_batch_size, resolve_device
+from .device import autocast, fit_or_name_batch_size
 
 # Peak learning rate and weight decay, if the parameters are None.
 PROBE_RATES = (5e-3, 0.01)
@@ -209,9 +209,11 @@ class ProbeNet(Net):
 def train_probe(
     recipe: Any,
     module: nn.Module,
+    criterion: nn.Module,
     data: ProbeData,
     held_out: ProbeData,
     seed: int,
+    device: torch.device,
     *,
     keep_better: bool,
 ) -> ProbeNet:
@@ -242,14 +244,14 @@ def train_probe(
     start = copy.deepcopy(module.state_dict())
     net = ProbeNet(
         module,
-        criterion=recipe._criterion(),
+        criterion=criterion,
         max_epochs=recipe.max_epochs,
         batch_size=batch_size,
         lr=lr if recipe.lr is None else recipe.lr,
         weight_decay=weight_decay if recipe.weight_decay is None else recipe.weight_decay,
         layer_decay=recipe.layer_decay if finetune else None,
         precision=recipe.precision,
-        device=str(resolve_device(recipe.device)),
+        device=str(device),
         iterator_train__shuffle=True,
         iterator_train__generator=torch.Generator().manual_seed(seed),
         iterator_train__collate_fn=as_batch,

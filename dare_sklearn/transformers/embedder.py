@@ -10,9 +10,16 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from ..base.embed import LAYERS, POOLINGS, SHARED_CONSTRAINTS, Reading, electrodes_of
+from ..base.embed import (
+    LAYERS,
+    POOLINGS,
+    SHARED_CONSTRAINTS,
+    Reading,
+    electrodes_of,
+    features_of,
+)
 from ..base.encoder import ENCODER_CONSTRAINTS, resolve_encoder
-from ..base.features import features_of, fit_components, fitted_feature_names
+from ..base.features import fit_components, fitted_feature_names
 from ..base.input import SignalInputMixin, whole_or_not_at_all
 from ..base.state import PlainStateMixin, PushToHubMixin
 from ..signals.grid import Windows
@@ -51,13 +58,12 @@ class EmbeddingMixin(SignalInputMixin, PushToHubMixin, PlainStateMixin, Transfor
         """
         check_is_fitted(self, "encoder_")
         with self._asking():
-            windows = self._load(X)  # which checks parameters that were set since the fit
+            windows = self._load(X)
             if self._fitted_with != self._learned_params():
                 raise ValueError(
                     f"{type(self).__name__} has not learned what its views, pooling, layer or "
                     f"n_components need, or has learned it for other ones: {self._refit}."
                 )
-            Reading.of(self).check(self.encoder_.config)
             return features_of(self, windows)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
