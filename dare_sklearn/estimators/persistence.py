@@ -14,7 +14,7 @@ from ..signals.electrodes import ELECTRODES, canonical_names
 from ..signals.grid import resampled_length
 from ..signals.readers import PLAUSIBLE_HZ
 from ..weights.files import MAX_TEXT_BYTES, read_folder, shorten, write_folder
-from ..weights.load import PROBES, load_encoder, locate, make_network, model_config
+from ..weights.load import PROBES, load_encoder, locate, make_network
 
 _COUNTS = ("n_chans_in_", "n_times_in_", "n_features_in_")
 _LAYOUT = ("ch_names_in_", "sfreq_in_", "unit_", "n_iter_", *_COUNTS)
@@ -92,7 +92,7 @@ def load_probe(cls: type, source: str | os.PathLike, params: dict[str, Any]) -> 
         probe._validate_params()
     except ValueError as error:
         raise ValueError(shorten(error)) from None
-    shape = model_config(config, folder)
+    shape = config["model"]
     with _reading(source):
         vars(probe).update(_layout(config["fitted"]), **_targets(kind, config["fitted"]))
         n_patches = config["n_patches"]

@@ -11,7 +11,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from ..pretraining.masks import Masks, draw_masks
-from ..weights.files import WEIGHTS_NAME, check_fit, read_tensors, with_prefix
+from ..weights.files import WEIGHTS_NAME, read_tensors
+from ..weights.load import check_fit, with_prefix
 from .checkpoint import TENSORS_NAME, Checkpoint
 from .device import autocast
 from .net import Net, check_finite

@@ -17,9 +17,11 @@ from types import ModuleType
 from typing import Any
 from uuid import uuid4
 
-import torch
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import Tensor
+
+from ..modules.config import DAREConfig
+from ..signals.readers import PLAUSIBLE_HZ
 
 CONFIG_NAME = "config.json"
 WEIGHTS_NAME = "model.safetensors"
@@ -94,7 +96,7 @@ def _config_sha256(config: Mapping[str, Any]) -> str:
 
 
 def read_folder(folder: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Configuration and tensors of the model in `folder`.
+    """Configuration, with its ``"model"`` as a `DAREConfig`, and tensors of the model in `folder`.
 
     Raises FileNotFoundError if one of the two files is missing, and ValueError if one is damaged,
     was not written by this library, or the weights are not those of the configuration.
@@ -132,7 +134,24 @@ def read_folder(folder: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
                 'its entry "config_sha256". Copy or download it anew (or take that entry out, if '
                 "the change is yours)."
             )
-    return config, tensors
+    return {**config, "model": _model_config(config, folder)}, tensors
+
+
+def _model_config(config: dict[str, Any], folder: Path) -> DAREConfig:
+    """The shape of the model that a configuration describes; a ValueError if it has none."""
+    model = config.get("model")
+    if not isinstance(model, dict):
+        raise ValueError(f'{str(folder)!r}: {CONFIG_NAME} lacks the entry "model".')
+    try:
+        shape = DAREConfig.from_dict(model)
+        low, high = PLAUSIBLE_HZ
+        if not (low <= shape.sfreq <= high and 1e-9 <= shape.amplitude_uv <= 1e9):
+            raise ValueError("sfreq or amplitude_uv is of no plausible size")
+    except (ValueError, TypeError, OverflowError) as error:
+        raise ValueError(
+            f'{str(folder)!r}: the entry "model" of {CONFIG_NAME} is wrong: {shorten(error)}'
+        ) from None
+    return shape
 
 
 def _read_json(path: Path) -> Any:
@@ -184,32 +203,6 @@ def read_tensors(path: str | Path) -> dict[str, Tensor]:
                 f"{str(path)!r} is not a readable safetensors file ({shorten(error)}): copy or "
                 "download it anew."
             ) from None
-
-
-def check_fit(module: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
-    """Refuse weights that are not those of such a module, naming the first that are wrong."""
-    expected = module.state_dict()
-    missing, unknown = sorted(expected.keys() - tensors), sorted(tensors.keys() - expected)
-    if missing or unknown:
-        raise ValueError(
-            f"The weights in {source} do not fit the model: "
-            f"missing {shorten(missing[:3])} ({len(missing)} in all), "
-            f"unknown {shorten(unknown[:3])} ({len(unknown)} in all)."
-        )
-    for name, tensor in tensors.items():
-        if tensor.shape != expected[name].shape or tensor.dtype != expected[name].dtype:
-            raise ValueError(
-                f"The tensor {name!r} in {source} is {shorten(tuple(tensor.shape))} "
-                f"{tensor.dtype}, expected {tuple(expected[name].shape)} {expected[name].dtype}."
-            )
-        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
-            raise ValueError(f"The tensor {name!r} in {source} holds NaN or infinite values.")
-
-
-def with_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """The tensors below ``prefix.``, under their names without it."""
-    start = prefix + "."
-    return {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}
 
 
 def looks_like_id(source: str) -> bool:

@@ -21,7 +21,6 @@ from ..modules.config import DAREConfig
 from ..modules.networks import Encoder
 from ..modules.probe import ConvLinearProbe, VirtualProbe
 from ..pretraining.objective import PretrainingModel
-from ..signals.readers import PLAUSIBLE_HZ
 from . import files
 from .lightning import read_lightning
 
@@ -91,7 +90,7 @@ def load_encoder(
     torch.Size([1, 4, 1, 64])
     """
     config, tensors = _read(source, amplitude_uv, reference)
-    weights = files.with_prefix(tensors, "target_encoder")
+    weights = with_prefix(tensors, "target_encoder")
     return make_network("Encoder", config, {}, weights, repr(str(source)))
 
 
@@ -167,9 +166,9 @@ def _read(
     if path.is_dir():
         header, tensors = files.read_folder(path)
         if header.get("kind") in PROBES:  # it holds its encoder
-            inside = files.with_prefix(tensors, "encoder")
+            inside = with_prefix(tensors, "encoder")
             tensors = {f"target_encoder.{name}": tensor for name, tensor in inside.items()}
-        config = model_config(header, path)
+        config = header["model"]
     elif path.is_file() and path.suffix == ".ckpt":
         config, tensors = read_lightning(path)
     else:
@@ -181,24 +180,6 @@ def _read(
     if reference != "saved":
         changes["reference"] = reference
     return replace(config, **changes), tensors
-
-
-def model_config(config: dict[str, Any], folder: Path) -> DAREConfig:
-    """The shape of the model in what `read_folder` gave; a ValueError if it has none."""
-    model = config.get("model")
-    if not isinstance(model, dict):
-        raise ValueError(f'{str(folder)!r}: {files.CONFIG_NAME} lacks the entry "model".')
-    try:
-        shape = DAREConfig.from_dict(model)
-        low, high = PLAUSIBLE_HZ
-        if not (low <= shape.sfreq <= high and 1e-9 <= shape.amplitude_uv <= 1e9):
-            raise ValueError("sfreq or amplitude_uv is of no plausible size")
-    except (ValueError, TypeError, OverflowError) as error:
-        raise ValueError(
-            f'{str(folder)!r}: the entry "model" of {files.CONFIG_NAME} is wrong: '
-            f"{files.shorten(error)}"
-        ) from None
-    return shape
 
 
 def locate(source: str | Path) -> Path:
@@ -255,9 +236,35 @@ def make_network(
         raise ValueError(
             f"The configuration in {source} describes no possible network: {files.shorten(error)}."
         ) from None
-    files.check_fit(module, tensors, source)
+    check_fit(module, tensors, source)
     module.to_empty(device="cpu").load_state_dict(dict(tensors), strict=True)
     return module.eval()
+
+
+def check_fit(module: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
+    """Refuse weights that are not those of such a module, naming the first that are wrong."""
+    expected = module.state_dict()
+    missing, unknown = sorted(expected.keys() - tensors), sorted(tensors.keys() - expected)
+    if missing or unknown:
+        raise ValueError(
+            f"The weights in {source} do not fit the model: "
+            f"missing {files.shorten(missing[:3])} ({len(missing)} in all), "
+            f"unknown {files.shorten(unknown[:3])} ({len(unknown)} in all)."
+        )
+    for name, tensor in tensors.items():
+        if tensor.shape != expected[name].shape or tensor.dtype != expected[name].dtype:
+            raise ValueError(
+                f"The tensor {name!r} in {source} is {files.shorten(tuple(tensor.shape))} "
+                f"{tensor.dtype}, expected {tuple(expected[name].shape)} {expected[name].dtype}."
+            )
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            raise ValueError(f"The tensor {name!r} in {source} holds NaN or infinite values.")
+
+
+def with_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The tensors below ``prefix.``, under their names without it."""
+    start = prefix + "."
+    return {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}
 
 
 _BY_NAME: ContextVar[bool] = ContextVar("by_name", default=False)
