@@ -214,23 +214,36 @@ def left_right_across(data: Path, cs_mode: str = "train") -> Task:
                 cs_mode=cs_mode)  # fmt: skip
 
 
-def eyes(data: Path) -> Task:
-    """Eyes closed or open, in people that the model never saw."""
-    return _states(data, "depression_rest", "eyes_closed", "Eyes closed or open", 5)
+def eyes(data: Path, cs_mode: str = "train") -> Task:
+    """Eyes closed or open, in people that the model never saw; modes as of left or right."""
+    return _states(data, "depression_rest", "eyes_closed", "Eyes closed or open", 5,
+                   "balanced_accuracy", cs_mode)  # fmt: skip
 
 
-def arithmetic(data: Path) -> Task:
-    """Mental arithmetic or rest, in people that the model never saw."""
-    return _states(data, "mental_arithmetic", "mental_arithmetic", "Arithmetic or rest", 4)
+def arithmetic(data: Path, cs_mode: str = "train") -> Task:
+    """Mental arithmetic or rest, in people that the model never saw; modes as of left or right.
+
+    Three windows of rest for one of arithmetic: ROC AUC, which does not depend on a threshold.
+    """
+    return _states(data, "mental_arithmetic", "mental_arithmetic", "Arithmetic or rest", 4,
+                   "roc_auc", cs_mode)  # fmt: skip
 
 
-def _states(data: Path, folder: str, state: str, name: str, n_folds: int) -> Task:
+def _states(
+    data: Path, folder: str, state: str, name: str, n_folds: int, scoring: str, cs_mode: str
+) -> Task:
+    """People of whom both states were recorded: a score of one class says nothing."""
     epochs, y, groups = _joined([
         _windows(raw, int(state in raw.annotations.description), subject)
         for subject, _, raw in _recordings(data / folder)
     ])  # fmt: skip
-    return Task(name, epochs, y, groups, GroupKFold(n_folds), "balanced_accuracy", folder,
-                "state", cs_mode="train")  # fmt: skip
+    both = pd.Series(y).groupby(groups).transform("nunique").to_numpy() == 2
+    epochs, y, groups = epochs[both], y[both], groups[both]
+    if cs_mode == FULL:
+        epochs = EuclideanAligner(group_by="subject").fit_transform(epochs)
+        name += ", aligned"
+    return Task(name, epochs, y, groups, GroupKFold(n_folds), scoring, folder, "state",
+                cs_mode=cs_mode)  # fmt: skip
 
 
 def _patients(data: Path, folder: str, patient: str, name: str) -> Task:
@@ -284,7 +297,9 @@ TASKS: dict[str, Callable[[Path], Task]] = {
     "left_right_across": left_right_across,
     "left_right_aligned": partial(left_right_across, cs_mode=FULL),
     "eyes": eyes,
+    "eyes_aligned": partial(eyes, cs_mode=FULL),
     "arithmetic": arithmetic,
+    "arithmetic_aligned": partial(arithmetic, cs_mode=FULL),
     "depressed": depressed,
     "epilepsy": epilepsy,
     "ssvep_led_within": ssvep_led_within,

@@ -11,19 +11,21 @@ from matplotlib.ticker import FixedLocator, NullLocator, PercentFormatter, Scala
 
 WORDS = {
     "EEGBCI hands or feet": "imagined hands or feet, 1 person",
-    "EEGBCI left or right, within people": "imagined left or right fist, each of 16 people",
-    "EEGBCI left or right, across people": "imagined left or right fist, 16 new people",
-    "EEGBCI left or right, across people, aligned": "imagined left or right fist, aligned people",
+    "EEGBCI left or right, within people": "left or right fist, each of 49 people",
+    "EEGBCI left or right, across people": "left or right fist, 49 new people",
+    "EEGBCI left or right, across people, aligned": "left or right fist, 49 new people, aligned",
     "UCI stimulus 1 or 2": "first or second picture of a pair, 10 new people",
     "UCI person": "which of 10 people",
     "Muse P300": "target picture or not, headband, 1 person",
     "Muse SSVEP": "flicker of 20 or 30 Hz, headband, 1 person",
     "SSVEP four classes, within people": "three flickers or none, each of 8 people",
     "SSVEP four classes, across people": "three flickers or none, 8 new people",
-    "Arithmetic or rest": "mental arithmetic or rest, 8 new people",
-    "Eyes closed or open": "eyes closed or open, 12 new people",
-    "Depressed or healthy": "depression or none, 12 new people",
-    "Epilepsy or control": "epilepsy or none, 12 new people",
+    "Arithmetic or rest": "arithmetic or rest, 16 new people",
+    "Arithmetic or rest, aligned": "arithmetic or rest, 16 new people, aligned",
+    "Eyes closed or open": "eyes closed or open, 27 new people",
+    "Eyes closed or open, aligned": "eyes closed or open, 27 new people, aligned",
+    "Depressed or healthy": "depression or none, 30 new people",
+    "Epilepsy or control": "epilepsy or none, 53 new people",
 }
 CHANCE = {"UCI person": 0.1, "SSVEP four classes": 0.25}  # elsewhere 0.5
 METRICS = {
