@@ -23,7 +23,7 @@ from sklearn.model_selection import (
     StratifiedKFold,
 )
 
-from dare_sklearn import EuclideanAligner
+from dare_sklearn.transformers import EuclideanAligner, SpectralAligner
 
 FULL = "train_and_target_unlabeled_full"
 
@@ -215,13 +215,16 @@ def left_right_across(data: Path, cs_mode: str = "train") -> Task:
 
 
 def eyes(data: Path, cs_mode: str = "train") -> Task:
-    """Eyes closed or open, in people that the model never saw; modes as of left or right."""
+    """Eyes closed or open, in people that the model never saw.
+
+    Modes as of left or right, but it is the spectra of people that are aligned.
+    """
     return _states(data, "depression_rest", "eyes_closed", "Eyes closed or open", 5,
                    "balanced_accuracy", cs_mode)  # fmt: skip
 
 
 def arithmetic(data: Path, cs_mode: str = "train") -> Task:
-    """Mental arithmetic or rest, in people that the model never saw; modes as of left or right.
+    """Mental arithmetic or rest, in people that the model never saw; modes as of eyes.
 
     Three windows of rest for one of arithmetic: ROC AUC, which does not depend on a threshold.
     """
@@ -240,7 +243,7 @@ def _states(
     both = pd.Series(y).groupby(groups).transform("nunique").to_numpy() == 2
     epochs, y, groups = epochs[both], y[both], groups[both]
     if cs_mode == FULL:
-        epochs = EuclideanAligner(group_by="subject").fit_transform(epochs)
+        epochs = SpectralAligner(group_by="subject").fit_transform(epochs)
         name += ", aligned"
     return Task(name, epochs, y, groups, GroupKFold(n_folds), scoring, folder, "state",
                 cs_mode=cs_mode)  # fmt: skip

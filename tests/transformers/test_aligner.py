@@ -12,7 +12,7 @@ from sklearn.model_selection import LeaveOneGroupOut, cross_val_score
 from sklearn.pipeline import make_pipeline
 
 from dare_sklearn import DAREClassifier, DAREEmbedder, EuclideanAligner, simulate_epochs
-from dare_sklearn.transformers.aligner import CS_MODES
+from dare_sklearn.base.alignment import CS_MODES
 
 NAMES = ["Fz", "C3", "Cz", "C4", "Pz"]
 
