@@ -89,13 +89,25 @@ def _uci(data: Path) -> mne.BaseEpochs:
     return epochs[np.sort(first)]
 
 
-def stimulus(data: Path) -> Task:
-    """First or second stimulus of a pair, in people that the model never saw."""
+def stimulus(data: Path, cs_mode: str = "train") -> Task:
+    """First or second stimulus of a pair, in people that the model never saw.
+
+    In MOABB's mode "train" as they come; in "train_and_target_unlabeled_full" the spectra of people
+    are aligned, for every model alike, with their own epochs, so that folds change nothing.
+    """
     epochs = _uci(data)
     y = (epochs.metadata["condition"] == "S1 obj").to_numpy().astype(int)
     groups = epochs.metadata["subject"].to_numpy()
-    return Task("UCI stimulus 1 or 2", epochs, y, groups, LeaveOneGroupOut(), "balanced_accuracy",
-                "uci", "erp")  # fmt: skip
+    epochs, name = _aligned(SpectralAligner, epochs, "UCI stimulus 1 or 2", cs_mode)
+    return Task(name, epochs, y, groups, LeaveOneGroupOut(), "balanced_accuracy", "uci", "erp",
+                cs_mode=cs_mode)  # fmt: skip
+
+
+def _aligned(aligner: type, epochs: mne.BaseEpochs, name: str, cs_mode: str) -> tuple:
+    """Epochs and the name of their task, as the mode wants them."""
+    if cs_mode == FULL:
+        return aligner(group_by="subject").fit_transform(epochs), f"{name}, aligned"
+    return epochs, name
 
 
 def person(data: Path) -> Task:
@@ -202,29 +214,24 @@ def left_right_within(data: Path) -> Task:
 def left_right_across(data: Path, cs_mode: str = "train") -> Task:
     """Imagined left or right fist of people that the model never saw.
 
-    In MOABB's mode "train" as they come; in "train_and_target_unlabeled_full" aligned, for every
-    model alike: each person is whitened with their own epochs, so that folds change nothing.
+    Modes as of the stimulus, but people are whitened.
     """
     epochs, y, groups = _left_right(data)
-    name = "EEGBCI left or right, across people"
-    if cs_mode == FULL:
-        epochs = EuclideanAligner(group_by="subject").fit_transform(epochs)
-        name += ", aligned"
+    epochs, name = _aligned(
+        EuclideanAligner, epochs, "EEGBCI left or right, across people", cs_mode
+    )
     return Task(name, epochs, y, groups, GroupKFold(5), "accuracy", "eegbci_left_right", "rhythm",
                 cs_mode=cs_mode)  # fmt: skip
 
 
 def eyes(data: Path, cs_mode: str = "train") -> Task:
-    """Eyes closed or open, in people that the model never saw.
-
-    Modes as of left or right, but it is the spectra of people that are aligned.
-    """
+    """Eyes closed or open, in people that the model never saw; modes as of the stimulus."""
     return _states(data, "depression_rest", "eyes_closed", "Eyes closed or open", 5,
                    "balanced_accuracy", cs_mode)  # fmt: skip
 
 
 def arithmetic(data: Path, cs_mode: str = "train") -> Task:
-    """Mental arithmetic or rest, in people that the model never saw; modes as of eyes.
+    """Mental arithmetic or rest, in people that the model never saw; modes as of the stimulus.
 
     Three windows of rest for one of arithmetic: ROC AUC, which does not depend on a threshold.
     """
@@ -242,9 +249,7 @@ def _states(
     ])  # fmt: skip
     both = pd.Series(y).groupby(groups).transform("nunique").to_numpy() == 2
     epochs, y, groups = epochs[both], y[both], groups[both]
-    if cs_mode == FULL:
-        epochs = SpectralAligner(group_by="subject").fit_transform(epochs)
-        name += ", aligned"
+    epochs, name = _aligned(SpectralAligner, epochs, name, cs_mode)
     return Task(name, epochs, y, groups, GroupKFold(n_folds), scoring, folder, "state",
                 cs_mode=cs_mode)  # fmt: skip
 
@@ -293,6 +298,7 @@ def ssvep_led_across(data: Path) -> Task:
 TASKS: dict[str, Callable[[Path], Task]] = {
     "hands_feet": hands_or_feet,
     "stimulus": stimulus,
+    "stimulus_aligned": partial(stimulus, cs_mode=FULL),
     "person": person,
     "p300": p300,
     "ssvep": ssvep,

@@ -18,6 +18,7 @@ __getattr__, __dir__ = lazy_names(
         "DAREClassifier": "estimators",
         "DARERegressor": "estimators",
         "EuclideanAligner": "transformers",
+        "SpectralAligner": "transformers",
         "DAREModel": "models",
         "load_encoder": "weights",
         "simulate_epochs": "simulation",
@@ -34,6 +35,7 @@ __all__ = [
     "DAREClassifier",
     "DARERegressor",
     "EuclideanAligner",
+    "SpectralAligner",
     "DAREModel",
     "load_encoder",
     "simulate_epochs",
@@ -43,5 +45,5 @@ if TYPE_CHECKING:
     from .estimators import DAREClassifier, DARERegressor
     from .models import DAREModel
     from .simulation import simulate_epochs
-    from .transformers import DAREEmbedder, DAREPretrainer, EuclideanAligner
+    from .transformers import DAREEmbedder, DAREPretrainer, EuclideanAligner, SpectralAligner
     from .weights import load_encoder

@@ -11,6 +11,7 @@ from dare_sklearn import (
     DAREPretrainer,
     DARERegressor,
     EuclideanAligner,
+    SpectralAligner,
 )
 
 # toy problems are no EEG, of which estimators warn
@@ -35,6 +36,7 @@ PROBE = {
 
 ESTIMATORS = [
     EuclideanAligner(group_by=False),
+    SpectralAligner(2, group_by=False),
     DAREEmbedder(None, **TABLE),
     DAREPretrainer(max_epochs=1, window_s=0.25, **TABLE),
     DAREClassifier(None, **TABLE, **PROBE),
@@ -66,7 +68,7 @@ def expected_failures(estimator) -> dict[str, str]:
     reasons = {}
     linear = getattr(estimator, "adaptation", None) == "linear"
     virtual = not linear and getattr(estimator, "spatial_init", None) == "auto"
-    if not isinstance(estimator, EuclideanAligner):
+    if not isinstance(estimator, EuclideanAligner | SpectralAligner):
         reasons["check_methods_subset_invariance"] = ROUNDING
     if isinstance(estimator, DAREEmbedder) and estimator.pooling == "auto":
         reasons["check_methods_sample_order_invariance"] = ROUNDING
@@ -99,5 +101,5 @@ def test_scikit_learns_checks(estimator, check):
 def test_the_battery_is_not_cut_short():
     from sklearn.utils.estimator_checks import estimator_checks_generator
 
-    names = [check.func.__name__ for _, check in estimator_checks_generator(ESTIMATORS[3])]
+    names = [check.func.__name__ for _, check in estimator_checks_generator(ESTIMATORS[4])]
     assert len(names) > 50  # an estimator that refuses 2-D input gets a single check

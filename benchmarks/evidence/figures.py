@@ -15,6 +15,7 @@ WORDS = {
     "EEGBCI left or right, across people": "left or right fist, 49 new people",
     "EEGBCI left or right, across people, aligned": "left or right fist, 49 new people, aligned",
     "UCI stimulus 1 or 2": "first or second picture of a pair, 10 new people",
+    "UCI stimulus 1 or 2, aligned": "first or second picture, 10 new people, aligned",
     "UCI person": "which of 10 people",
     "Muse P300": "target picture or not, headband, 1 person",
     "Muse SSVEP": "flicker of 20 or 30 Hz, headband, 1 person",

@@ -198,7 +198,7 @@ class SpectralAligner(GroupAligner):
 
     _parameter_constraints: ClassVar[dict] = {
         **GroupAligner._parameter_constraints,
-        "n_taps": [Interval(Integral, 8, None, closed="left")],
+        "n_taps": [Interval(Integral, 2, None, closed="left")],
     }
 
     def _statistics(self, data: np.ndarray) -> np.ndarray:
@@ -215,8 +215,8 @@ class SpectralAligner(GroupAligner):
         return np.sqrt(means).mean(axis=0) ** 2
 
     def _operators(self, means: np.ndarray) -> np.ndarray:
-        floor = FLOOR * self._mean.max(axis=-1, keepdims=True)
-        gains = np.sqrt((self._mean + floor) / (means + floor))
+        wanted, found = (p + FLOOR * p.max(axis=-1, keepdims=True) for p in (self._mean, means))
+        gains = np.sqrt(wanted / found)
         responses = np.fft.fftshift(np.fft.irfft(gains, self.n_taps), axes=-1)
         return responses * np.hanning(self.n_taps + 1)[:-1]
 

@@ -15,7 +15,7 @@ from sklearn.base import BaseEstimator
 from torch import nn
 
 from dare_sklearn import DAREClassifier, DAREEmbedder, DAREPretrainer, DARERegressor
-from dare_sklearn.transformers import EuclideanAligner
+from dare_sklearn.transformers import EuclideanAligner, SpectralAligner
 
 NAMES, SFREQ = ["C3", "Cz", "C4"], 128.0
 LAYOUT = {"ch_names": NAMES, "sfreq": SFREQ, "unit": "uV"}
@@ -81,7 +81,10 @@ EMBEDDERS = {
 }
 PRETRAINERS = {"pretrainer": _setting(DAREPretrainer, **_pretraining)}
 PRETRAIN = ("embedder-pretraining", "pretrainer")  # whose fit contrasts epochs; ordered for xdist
-ALIGNERS = {"aligner": partial(EuclideanAligner, group_by=False)}
+ALIGNERS = {
+    "aligner": partial(EuclideanAligner, group_by=False),
+    "aligner-spectra": partial(SpectralAligner, n_taps=16, group_by=False),
+}
 
 PROBES = {**CLASSIFIERS, **REGRESSORS}
 EMBEDDING = {**EMBEDDERS, **PRETRAINERS}  # from signals to columns of features

@@ -51,6 +51,7 @@ BAD = {
     "dropout": [1.0, -0.1],
     "encoder": [3, np.zeros(3)],
     "group_by": [3],
+    "n_taps": [0, 3.5, "many", None, 7, 10_000],
     "label_smoothing": [1.0, -0.1],
     "layer": ["first", -1, 1.5],
     "layer_decay": [0.0, 1.5],

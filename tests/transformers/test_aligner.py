@@ -1,4 +1,4 @@
-"""Euclidean alignment."""
+"""Euclidean and spectral alignment."""
 
 from __future__ import annotations
 
@@ -7,11 +7,18 @@ import numpy as np
 import pandas as pd
 import pytest
 import sklearn
+from scipy.signal import welch
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import LeaveOneGroupOut, cross_val_score
 from sklearn.pipeline import make_pipeline
 
-from dare_sklearn import DAREClassifier, DAREEmbedder, EuclideanAligner, simulate_epochs
+from dare_sklearn import (
+    DAREClassifier,
+    DAREEmbedder,
+    EuclideanAligner,
+    SpectralAligner,
+    simulate_epochs,
+)
 from dare_sklearn.base.alignment import CS_MODES
 
 NAMES = ["Fz", "C3", "Cz", "C4", "Pz"]
@@ -372,3 +379,79 @@ def test_the_default_amplitude_is_that_of_eeg(epochs):
     assert make_pipeline(
         EuclideanAligner(group_by="subject"), DAREEmbedder(None, pooling="mean")
     ).fit_transform(epochs).shape == (24, 64)
+
+
+@pytest.fixture(scope="module")
+def coloured():
+    """Three people, 20 epochs each, with other colours of noise, and 8 Hz more in every other one."""
+    rng = np.random.default_rng(0)
+    groups, t = np.repeat(["a", "b", "c"], 20), np.arange(512) / 128.0
+    X = np.cumsum(rng.normal(size=(60, 2, 513)), axis=-1)
+    slope = {"a": 0.2, "b": 0.5, "c": 0.9}
+    X = np.stack([x[:, 1:] - slope[g] * x[:, :-1] for x, g in zip(X, groups, strict=True)])
+    size = {"a": 1.0, "b": 4.0, "c": 0.3}
+    rhythm = np.where(np.arange(60) % 2, 1.5, 0.5)[:, None, None] * np.sin(2 * np.pi * 8 * t)
+    return (X + rhythm) * np.array([size[g] for g in groups])[:, None, None], groups
+
+
+def spectrum(X):
+    return welch(X, 128.0, nperseg=128)[1].mean(axis=0)[..., 2:25]
+
+
+def test_spectra_of_every_group_become_the_common_one(coloured):
+    X, groups = coloured
+    aligner = SpectralAligner()
+    aligned = aligner.fit_transform(X, groups=groups)
+    assert aligner.filters_.shape == (3, 2, 128)
+    common = np.mean([np.sqrt(spectrum(X[groups == g])) for g in "abc"], axis=0) ** 2
+    for group in "abc":
+        before, after = (np.log(spectrum(x[groups == group]) / common) for x in (X, aligned))
+        assert abs(after).mean() < 0.25 * abs(before).mean()
+        rows = np.flatnonzero(groups == group)  # what changes within a person stays
+        peaks = [welch(aligned[r], 128.0, nperseg=128)[1][:, 8].mean() for r in rows]
+        assert np.mean(peaks[1::2]) > 1.5 * np.mean(peaks[::2])
+    np.testing.assert_array_equal(aligned, aligner.transform(X, groups=groups))
+
+
+def test_spectral_filters_neither_delay_nor_touch_the_common_spectrum(coloured):
+    X, groups = coloured
+    same = SpectralAligner(cs_mode="train").fit(X, groups=groups)
+    np.testing.assert_allclose(same.transform(X, groups=["d"] * 60), X, atol=1e-9 * X.std())
+    aligned = SpectralAligner().fit_transform(X, groups=groups)
+    for before, after in zip(X[20:40, 0], aligned[20:40, 0], strict=True):
+        both = np.correlate(after - after.mean(), before - before.mean(), mode="full")
+        assert abs(int(both.argmax()) - 511) <= 1
+
+
+def test_spectra_trial_by_trial_and_of_a_share(coloured):
+    X, groups = coloured
+    online = SpectralAligner(cs_mode="train_trialwise").fit(X[:40], groups=groups[:40])
+    together = online.transform(X[40:], groups=groups[40:])
+    for i in range(40, 45):
+        one = online.transform(X[i : i + 1], groups=groups[i : i + 1])
+        np.testing.assert_allclose(one[0], together[i - 40])
+        online.update(X[i : i + 1], groups=groups[i : i + 1])
+    offered = SpectralAligner(cs_mode="train_and_target_unlabeled_50p")
+    offered.fit(X[:40], groups=groups[:40], X_target_unlabeled=X[40:50])
+    full = SpectralAligner().fit(X[:40], groups=groups[:40])
+    np.testing.assert_allclose(
+        offered.transform(X[50:51], groups=["c"]),
+        offered.transform(X[40:60], groups=["c"] * 20)[10:11],
+    )
+    np.testing.assert_allclose(
+        full.transform(X[40:50], groups=["c"] * 10),
+        offered.transform(X[40:60], groups=["c"] * 20)[:10],
+    )
+
+
+@pytest.mark.parametrize("n_taps", [65, 1024])
+def test_taps_that_do_not_fit(coloured, n_taps):
+    with pytest.raises(ValueError, match=f"512 samples, and n_taps={n_taps}: choose an even"):
+        SpectralAligner(n_taps, group_by=False).fit(coloured[0])
+
+
+def test_spectra_of_epochs_stay_epochs(epochs):
+    aligned = SpectralAligner(64, group_by="subject").fit_transform(epochs)
+    assert isinstance(aligned, mne.BaseEpochs)
+    assert aligned.ch_names == epochs.ch_names
+    assert not np.allclose(aligned.get_data(), epochs.get_data())
