@@ -25,7 +25,7 @@ from dare_sklearn import DAREPretrainer
 from dare_sklearn.pretraining.masks import VISIBLE_SHARE
 from dare_sklearn.training.device import resolve_device
 from dare_sklearn.training.net import history_frame
-from dare_sklearn.training.run import TERMS
+from dare_sklearn.training.pretrain import TERMS
 from dare_sklearn.weights.load import save_model
 
 

@@ -190,13 +190,3 @@ def read_whole(recording: LazyRecording, *, quartiles: bool = False) -> Contents
     return Contents(
         *summary, None, values, digest.digest(), np.array(points).T if quartiles else None
     )
-
-
-def overlapping(
-    segments: Sequence[tuple[float, float]], starts: np.ndarray, stops: np.ndarray
-) -> np.ndarray:
-    """Which of the windows from `starts` to `stops` overlap one of the segments."""
-    found = np.zeros(len(starts), dtype=bool)
-    for first, last in segments:
-        found |= (first < stops) & (last > starts)
-    return found

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.signal import firwin, resample_poly
 from xxhash import xxh3_128
 
-from .container import Signals, overlapping
+from .container import Signals
 from .electrodes import electrode_rows, plan_channels
 from .errors import SignalError, tell
 
@@ -94,6 +94,16 @@ def cut_windows(
     kept = starts[~left_out].tolist()
     views = [epoch[:, start : start + length] for epoch in data for start in kept]
     return views, len(data) * int(left_out.sum())
+
+
+def overlapping(
+    segments: Sequence[tuple[float, float]], starts: np.ndarray, stops: np.ndarray
+) -> np.ndarray:
+    """Which of the windows from `starts` to `stops` overlap one of the segments."""
+    found = np.zeros(len(starts), dtype=bool)
+    for first, last in segments:
+        found |= (first < stops) & (last > starts)
+    return found
 
 
 def resample(data: np.ndarray, sfreq: float, target: float) -> np.ndarray:

@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from .container import LazyEpochs, LazyRecording, Signals, bad_segments, overlapping
+from .container import LazyEpochs, LazyRecording, Signals, bad_segments
 from .electrodes import eeg_channels, electrode_name, template_positions
 from .errors import SignalError, SignalTypeError, listed, tell
 from .files import find_files, holds_epochs, open_epochs
+from .grid import overlapping
 
 MOVED = 0.01  # metres between places of an electrode that are not the same
 

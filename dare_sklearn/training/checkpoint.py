@@ -240,7 +240,7 @@ class SaveCheckpoints(Callback):
 
     folder: CheckpointFolder | None
     run: Mapping[str, Any]
-    sampler: Any  # a `run.MontageBatches`
+    sampler: Any  # a `corpus.MontageBatches`
     every: int | None
     stop: StopSignals
 

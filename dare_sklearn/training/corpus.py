@@ -1,4 +1,4 @@
-"""What pretraining reads: windows of several montages, and streams.
+"""What pretraining reads: windows of several montages, streams, and the order of their batches.
 
 Windows are made once: in memory, or in files if X is on disk.
 """
@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -16,19 +16,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, Sampler
 from xxhash import xxh3_128
 
 from ..modules.config import DAREConfig
 from ..signals.container import LazyEpochs, Signals
 from ..signals.electrodes import ELECTRODES
-from ..signals.errors import SignalError, tell
-from ..signals.files import stamps
-from ..signals.grid import Windows, cut_windows
-from ..signals.readers import tell_ignored
-from .checkpoint import plain
-from .processes import Ranks
-from .reading import Reader, Source, find_sources, read_sources, tell_skipped, without_values
+from ..signals.errors import SignalError, listed
 
 BLOCK = 64  # epochs on disk that are read together
 MANIFEST = "windows.json"
@@ -290,130 +284,6 @@ def find_prepared(folder: Path, made_of: Any) -> Corpus | None:
         return None
 
 
-def prepare(
-    sources: list[Source],
-    reader: Reader,
-    store: WindowStore,
-    *,
-    window_s: float | Sequence[float],
-    unknown: str,
-    n_workers: int = 0,
-    verbose: int = 0,
-) -> Corpus:
-    """Bring every part onto the encoder's grid, cut it into windows, and store them.
-
-    Each part is cut once per length of windows. Only one recording at a time is in memory. The hash
-    of the content is that of the values as they were read, before any processing that may round
-    differently on another machine.
-    """
-    config = reader.config
-    lengths = [_window_length(seconds, config) for seconds in np.atleast_1d(window_s)]
-    done, digest, layouts = Corpus(), xxh3_128(), set()
-    for at, part in read_sources(sources, reader, n_workers, verbose):
-        layout, kind = part.layout, part.layout.layout()
-        positions = sorted((name, list(map(float, p))) for name, p in layout.positions.items())
-        digest.update(repr((kind, positions)).encode())
-        if part.digest is not None:
-            digest.update(repr((layout.unit, part.bad)).encode() + part.digest)
-        done.n_bad += part.n_bad
-        grid = None
-        with reader.guard(part.name):
-            grid = Windows(part.signals, config, unknown=unknown)
-        if grid is None:
-            continue
-        layouts.add(kind)
-        done.mixed |= part.name is not None or len(layouts) > 1
-        if done.layout is None:
-            done.layout = without_values(layout)
-        done.n_parts += 1
-        data, rows = part.signals.data, tuple(grid.rows.tolist())
-        step = BLOCK if isinstance(data, LazyEpochs) else len(data)
-        for start in range(0, len(data), step):
-            block = data[start : start + step]
-            if part.digest is None:
-                digest.update(np.ascontiguousarray(block, dtype=np.float32))
-            block = grid.bring(block)
-            # lengths above that of the part are cut once
-            for length in dict.fromkeys(min(length, grid.shape[2]) for length in lengths):
-                windows, n_bad = cut_windows(block, length, part.bad, config.sfreq)
-                done.n_bad += n_bad
-                key = part.number, rows, length
-                store.add(key, windows, part.on_disk, (at + 1) / len(sources))
-    done.montages, done.skipped, done.content = store.montages(), reader.skipped, digest.hexdigest()
-    if not done.montages and done.n_bad:
-        raise SignalError(
-            f"X has no window without segments annotated as bad (all {done.n_bad} have some): "
-            "correct the annotations, or pass a smaller window_s."
-        )
-    return done
-
-
-def _window_length(seconds: float, config: DAREConfig) -> int:
-    """Samples of a window, in whole patches."""
-    length = round(seconds * config.sfreq) // config.patch_size * config.patch_size
-    if length < config.patch_size:
-        patch = config.patch_size / config.sfreq
-        raise SignalError(f"window_s={seconds:g} is shorter than one patch of {patch:g} s.")
-    return length
-
-
-def read_corpus(
-    recipe: Any,
-    items: list[Any],
-    config: DAREConfig,
-    ranks: Ranks,
-    store: WindowStore,
-    kept: Path | None,
-) -> tuple[Corpus, Any]:
-    """The corpus, and the files that it was made of (None if X is not only files).
-
-    The first process reads the files for all; each process holds what is in memory itself. `kept`
-    is where windows of an earlier run may be.
-    """
-    how = ("ch_names", "sfreq", "unit", "robust_scale", "on_error")
-    how = {name: getattr(recipe, name) for name in how}
-    params = {"window_s": recipe.window_s, "unknown": recipe.unknown_channels}
-    reader = Reader(config, **how)
-    sources, streams, paths, only_paths = find_sources(items, reader)
-    ranks.check_same(paths, "The list of files in X")
-    made_of = None
-    if kept is not None and paths and only_paths:
-        numbers = [source.number for source in sources]
-        grid = (config.patch_size, config.sfreq)
-        made_of = plain([paths, numbers, stamps(paths), grid, how, params])
-
-    def make() -> Corpus:
-        found = None if made_of is None else find_prepared(kept, made_of)
-        work = {"n_workers": recipe.n_workers, "verbose": recipe.verbose}
-        return found or prepare(sources, reader, store, **params, **work)
-
-    corpus = ranks.first(make) if paths else make()
-    corpus.streams = [Stream(stream, config, number) for stream, number in streams if len(stream)]
-    tell_skipped(corpus.skipped, corpus.n_parts)
-    if not corpus.montages and not corpus.streams:
-        raise SignalError("X has 0 sample(s), and at least 1 is required.")
-    if corpus.layout is not None:
-        tell_ignored(corpus.layout)
-    if corpus.streams:
-        corpus.layout, corpus.mixed = corpus.layout or corpus.streams[0].layout(), True
-    try:  # maps the files before the first process renames their folder
-        sees_all = all(len(montage.windows[:1]) for montage in corpus.montages)
-    except FileNotFoundError:
-        sees_all = False
-    if not all(ranks.gather(sees_all)):
-        raise SignalError(
-            "some of the processes that train together do not see the windows that the first one "
-            "has written: pass a checkpoint_dir on a drive that all machines share."
-        )
-    ranks.check_same(corpus.sizes, "The number of windows of X")
-    if recipe.mask_alignment and 1 in (corpus.n_windows, recipe.batch_size):
-        tell(
-            "every batch is a single window: mask alignment has nothing to contrast it with. Pass "
-            "more epochs, a smaller window_s or a larger batch_size."
-        )
-    return corpus, made_of
-
-
 def describe(corpus: Corpus) -> str:
     """A text that identifies a corpus: windows and their layouts, and a hash of all signals."""
     digest = xxh3_128(corpus.content.encode())
@@ -427,3 +297,94 @@ def describe(corpus: Corpus) -> str:
     listed = ", ".join(layouts[:3]) + (", ..." if len(layouts) > 3 else "")
     content = digest.hexdigest() if corpus.streams else corpus.content
     return f"{sum(corpus.sizes)} windows ({listed}), content {content}"
+
+
+class MontageBatches(Sampler):
+    """Shuffled batches, each within one montage; their number is the same in every epoch.
+
+    `sizes` counts the windows of each montage, and `streams` the batches of each stream in an
+    epoch; a stream gets the number of the step in the run. Without `shares`, an epoch goes through
+    all windows and streams once. With `shares` of the items of X (`sources` says which item each
+    montage and stream comes from), batches are drawn: an item with too few windows for its share
+    repeats some, and one with more leaves some for the next epoch.
+
+    If several processes train together, `batch_size` is that of all of them. Each gets its share of
+    every batch, with the number of its windows and of all. If a montage has fewer windows than
+    there are processes, a process without any gets a window that does not count.
+    """
+
+    def __init__(
+        self,
+        sizes: list[int],
+        batch_size: int,
+        rng: np.random.Generator,
+        rank: int = 0,
+        n_ranks: int = 1,
+        *,
+        streams: Sequence[int] = (),
+        sources: Sequence[int] | None = None,
+        shares: Sequence[float] | None = None,
+    ) -> None:
+        self.sizes, self.streams, self.rng = sizes, streams, rng
+        self.counts = [*(-(-size // batch_size) for size in sizes), *streams]
+        self.rank, self.n_ranks = rank, n_ranks
+        self.sources, self.shares = sources, shares
+        if shares is not None:
+            filled = {source for source, n in zip(sources, self.counts, strict=True) if n}
+            if empty := [item for item in range(len(shares)) if item not in filled]:
+                raise SignalError(
+                    f"shares needs windows of every item of X, and item(s) {listed(empty)}, "
+                    "counted from 0, have none: leave them out of X and of shares."
+                )
+        self.n_skipped, self.n_epochs = 0, 0
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """The generator's state; between epochs it decides the next one's order."""
+        return self.rng.bit_generator.state
+
+    def resume(self, state: dict[str, Any], n_done: int, n_epochs: int) -> None:
+        """Let the next epoch be the one that began in this state, after its first batches."""
+        self.rng.bit_generator.state = state
+        self.n_skipped, self.n_epochs = n_done, n_epochs
+
+    def __len__(self) -> int:
+        return sum(self.counts)
+
+    def __iter__(self) -> Iterator[tuple]:
+        everything = range(len(self.counts))
+        order = self._mixed() if self.shares is not None else self._batches(everything)
+        first, self.n_skipped = self.n_skipped, 0
+        begin, self.n_epochs = self.n_epochs * len(self), self.n_epochs + 1
+        for number, (source, windows) in enumerate(order):
+            if number < first:
+                continue
+            if windows is None:
+                share = () if self.n_ranks == 1 else (self.rank, self.n_ranks)
+                yield source, begin + number, *share
+            elif self.n_ranks == 1:
+                yield source, windows
+            else:
+                mine = np.array_split(windows, self.n_ranks)[self.rank]
+                yield source, mine if len(mine) else windows[:1], (len(mine), len(windows))
+
+    def _batches(self, numbers: Sequence[int]) -> list[tuple]:
+        """All batches of some montages and streams, in a random order."""
+        batches: list[tuple] = []
+        for number in numbers:
+            count = self.counts[number]
+            if number >= len(self.sizes):
+                batches += [(number, None)] * count
+                continue
+            # of even sizes, so that no batch is a single window with nothing to contrast
+            order = self.rng.permutation(self.sizes[number])
+            batches += [(number, windows) for windows in np.array_split(order, count)]
+        return [batches[i] for i in self.rng.permutation(len(batches))]
+
+    def _mixed(self) -> Iterator[tuple]:
+        members = [np.flatnonzero(np.equal(self.sources, i)) for i in range(len(self.shares))]
+        waiting: list[list[tuple]] = [[] for _ in members]
+        for item in self.rng.choice(len(members), len(self), p=self.shares):
+            if not waiting[item]:
+                waiting[item] = self._batches(members[item])
+            yield waiting[item].pop()

@@ -1,9 +1,12 @@
-"""The skorch net that pretrains: one step of the objective, and how a run is resumed."""
+"""One pretraining run: its checkpoints, corpus and net, the step of that net, and its resume."""
 
-from __future__ import annotations
+from contextlib import ExitStack, closing, nullcontext
+from functools import partial
+from numbers import Integral, Real
+from pathlib import Path
+from typing import Any, Self
 
-from typing import Any
-
+import numpy as np
 import torch
 from skorch.history import History
 from skorch.utils import TeeGenerator
@@ -11,12 +14,24 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from ..pretraining.masks import Masks, draw_masks
+from ..pretraining.schedules import linear, one_cycle, restarted
 from ..weights.files import WEIGHTS_NAME, read_tensors
 from ..weights.load import check_fit, with_prefix
-from .checkpoint import TENSORS_NAME, Checkpoint
-from .device import autocast
-from .net import Net, check_finite
-from .processes import Ranks, StopSignals, Together
+from .checkpoint import TENSORS_NAME, Checkpoint, CheckpointFolder, SaveCheckpoints
+from .corpus import Corpus, MontageBatches, WindowStore, describe
+from .device import (
+    autocast,
+    compute_threads,
+    draw_seeds,
+    fit_or_name_batch_size,
+    resolve_device,
+    torch_seed,
+)
+from .net import Net, check_finite, check_finite_weights, make_callbacks
+from .processes import Ranks, StopSignals, Together, find_ranks, unwinding
+from .reading import read_corpus, worker_options
+
+TERMS = ("reconstruction", "anchor_alignment", "mask_alignment", "activation_penalty")
 
 
 class PretrainNet(Net):
@@ -48,7 +63,7 @@ class PretrainNet(Net):
     def get_iterator(self, dataset: Any, training: bool = False) -> DataLoader:
         return self.loader_
 
-    def train(self, loader: DataLoader, checkpoint: Checkpoint | None = None) -> PretrainNet:
+    def train(self, loader: DataLoader, checkpoint: Checkpoint | None = None) -> Self:
         """Initialize and train for all epochs, or for those that remain after a checkpoint."""
         self.loader_ = loader
         self.initialize()
@@ -174,3 +189,190 @@ def masks_of_step(step: int, n_patches: int, n_chans: int, *, seed: int, **share
     """
     generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
     return draw_masks(n_patches, n_chans, generator, **shares)
+
+
+def pretrain(recipe: Any, X: Any) -> tuple[PretrainNet, Corpus]:
+    """Train networks on `X` by the parameters of a `DAREPretrainer`, which is only read."""
+    momentum, shares = check_params(recipe), check_shares(recipe.shares, X)
+    ranks = find_ranks(recipe.device)
+    if ranks.size > 1 and recipe.reconstruction_target == "bands":
+        raise ValueError(
+            "reconstruction_target='bands' needs the whole batch in one process: train in one "
+            "process, or pass 'patch'."
+        )
+    device = ranks.device or resolve_device(recipe.device)
+    drawn = draw_seeds(recipe.random_state, 3)
+    with ExitStack() as stack:
+        stack.enter_context(unwinding())
+        folder = None
+        if recipe.checkpoint_dir is not None:
+            place = CheckpointFolder(Path(recipe.checkpoint_dir).absolute())
+            ranks.first(lambda: stack.enter_context(place) and None)
+            folder = place if ranks.rank == 0 else None  # only the first process writes
+
+        def begin() -> tuple[Checkpoint | None, list[int]]:
+            checkpoint = folder and folder.latest()
+            return checkpoint, drawn if checkpoint is None else checkpoint.run["seeds"]
+
+        checkpoint, seeds = ranks.first(begin)
+        init_seed, order_seed, mask_seed = seeds
+        n_threads = recipe.n_threads or torch.get_num_threads()
+        stack.enter_context(torch_seed(init_seed))
+        stack.enter_context(compute_threads(n_threads))
+        model = recipe._make_model()
+        store = stack.enter_context(closing(WindowStore(folder and folder.inside)))
+        items = [X] if shares is None else list(X)
+        kept = folder and folder.windows
+        corpus, made_of = read_corpus(recipe, items, model.config, ranks, store, kept)
+        verbose = recipe.verbose if ranks.rank == 0 else 0
+        if verbose:
+            print(
+                f"{corpus.n_windows} windows of {corpus.n_parts} part(s) of X; {corpus.n_bad} "
+                f"window(s) left out for bad segments, {len(corpus.skipped)} recording(s) that "
+                "cannot be used"
+            )
+        sizes = corpus.sizes
+        sampler = MontageBatches(
+            sizes,
+            recipe.batch_size * ranks.size,
+            np.random.default_rng(order_seed),
+            ranks.rank,
+            ranks.size,
+            streams=[len(stream) for stream in corpus.streams],
+            sources=[part.source for part in (*corpus.montages, *corpus.streams)],
+            shares=shares,
+        )
+        # workers make the batches of streams; windows are ready already
+        options = worker_options(recipe.n_workers if corpus.streams else 0)
+        loader = DataLoader(corpus, sampler=sampler, batch_size=None, **options)
+
+        def describe_run() -> dict[str, Any]:
+            params = recipe._run_params(model, device)
+            if checkpoint is not None and recipe.precision == "auto":
+                # another meaning of "auto" on another device only changes the rounding
+                begun = checkpoint.run
+                if begun["rounding"]["device"] != device.type:
+                    params["precision"] = begun["params"]["precision"]
+            if ranks.size > 1:
+                params["n_processes"] = ranks.size
+            run = {
+                "params": params,
+                "corpus": describe(corpus),
+                "seeds": seeds,
+                "rounding": {
+                    "device": device.type,
+                    "threads": n_threads,
+                    "torch": torch.__version__,
+                    "compile": recipe.compile,
+                },
+            }
+            if checkpoint is not None:
+                folder.check_same_run(checkpoint.run, run)
+            if made_of is not None and store.folder is not None:
+                store.keep(kept, corpus, made_of)
+            return run
+
+        callbacks, stop = list(recipe.callbacks or ()), nullcontext()
+        saves = recipe.checkpoint_dir is not None
+        if saves or ranks.size > 1:
+            run = ranks.first(describe_run) if saves else {}
+            stop = StopSignals(shared=ranks.size > 1)
+            saver = SaveCheckpoints(folder, run, sampler, recipe.checkpoint_every, stop)
+            callbacks.append(("checkpoints", saver))
+        n_batches = len(loader)
+        borders = [n_batches * epoch for epoch in (0, *recipe.restarts, recipe.max_epochs)]
+        rise = partial(linear, first=momentum[0], last=momentum[1])
+        net = PretrainNet(
+            model,
+            criterion=torch.nn.Identity,
+            max_epochs=recipe.max_epochs,
+            lr=recipe.lr,
+            weight_decay=recipe.weight_decay,
+            momentum=partial(restarted, schedule=rise, borders=borders),
+            masks=partial(
+                masks_of_step,
+                seed=mask_seed,
+                visible_share=recipe.visible_share,
+                hidden_target_share=recipe.hidden_target_share,
+            ),
+            precision=recipe.precision,
+            compiled=recipe.compile,
+            ranks=ranks,
+            stop=stop,
+            device=str(device),
+            train_split=None,
+            callbacks=make_callbacks(
+                partial(restarted, schedule=one_cycle, borders=borders),
+                [t for t in TERMS[:3] if getattr(recipe, t)] + [TERMS[3]],
+                verbose,
+                callbacks,
+                n_batches,
+            ),
+            verbose=verbose,
+        )
+        largest = max(sizes, default=recipe.batch_size)
+        with stop:
+            fit_or_name_batch_size(
+                lambda: net.train(loader, checkpoint), recipe.batch_size, largest
+            )
+    check_finite_weights(net.module_)
+    return net, corpus
+
+
+def check_params(recipe: Any) -> tuple[float, float]:
+    """Check what scikit-learn's constraints cannot express; return the momentum."""
+    if recipe.checkpoint_dir is not None and not str(recipe.checkpoint_dir):
+        raise ValueError("checkpoint_dir='' names no folder: pass a folder, or None.")
+    momentum, visible, last = tuple(recipe.momentum), recipe.visible_share, recipe.max_epochs
+    borders = [0, *recipe.restarts, last]
+    rising = all(isinstance(r, Integral) for r in borders) and sorted(set(borders)) == borders
+    windows = np.atleast_1d(np.asarray(recipe.window_s, dtype=object))
+    shares = () if recipe.shares is None else recipe.shares
+    rules = {
+        "momentum": (
+            len(momentum) == 2 and all(map(_is_share, momentum)),
+            "be two numbers from 0 to 1 (first and last)",
+        ),
+        "visible_share": (
+            not isinstance(visible, list | tuple)
+            or (len(visible) == 2 and all(map(_is_share, visible)) and visible[0] <= visible[1]),
+            "be a number from 0 to 1, or the lowest and the highest one",
+        ),
+        "restarts": (
+            rising or not len(recipe.restarts),
+            f"hold rising numbers of epochs between 0 and max_epochs={last}",
+        ),
+        "window_s": (
+            len(windows) and all(isinstance(w, Real) and 0 < w <= 1e9 for w in windows),
+            "be a number of seconds, or several",
+        ),
+        "shares": (
+            (recipe.shares is None or len(shares))
+            and all(isinstance(s, Real) and 0 < s < np.inf for s in shares),
+            "hold positive numbers",
+        ),
+    }
+    for name, (is_right, allowed) in rules.items():
+        if not is_right:
+            raise ValueError(
+                f"The {name!r} parameter of {type(recipe).__name__} must {allowed}, got "
+                f"{getattr(recipe, name)!r} instead."
+            )
+    return momentum
+
+
+def check_shares(shares: Any, X: Any) -> np.ndarray | None:
+    """Shares that add up to 1; raise a ValueError unless there is one for each item of `X`."""
+    if shares is None:
+        return None
+    if not isinstance(X, list | tuple) or len(X) != len(shares):
+        got = f"{len(X)} items" if isinstance(X, list | tuple) else type(X).__name__
+        raise ValueError(
+            f"shares={shares!r} needs a list X of {len(shares)} items, one for each share, got "
+            f"{got}."
+        )
+    return np.array(shares, dtype=float) / sum(shares)
+
+
+def _is_share(value: Any) -> bool:
+    return isinstance(value, Real) and 0.0 <= value <= 1.0

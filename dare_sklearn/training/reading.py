@@ -1,10 +1,10 @@
-"""Reading of a pretraining corpus, part by part, and the recordings that cannot be used."""
+"""From X to a corpus: its parts one by one, the recordings that cannot be used, and its windows."""
 
 import multiprocessing
 import os
 import signal
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,14 +15,18 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader
 from tqdm import tqdm
+from xxhash import xxh3_128
 
 from ..modules.config import DAREConfig
 from ..signals.container import Contents, LazyEpochs, LazyRecording, Signals, read_whole
 from ..signals.errors import SignalError, about, listed, tell
-from ..signals.files import explain, open_epochs
-from ..signals.grid import whole_on_grid
+from ..signals.files import explain, open_epochs, stamps
+from ..signals.grid import Windows, cut_windows, whole_on_grid
 from ..signals.objects import split_corpus, without_bad_windows
-from ..signals.readers import read_parts
+from ..signals.readers import read_parts, tell_ignored
+from .checkpoint import plain
+from .corpus import BLOCK, Corpus, Stream, WindowStore, find_prepared
+from .processes import Ranks
 
 
 class Source(NamedTuple):
@@ -277,3 +281,128 @@ def _leave_signals_alone(number: int) -> None:
     """Ignore Ctrl-C and SIGTERM, which workers receive too: the main process ends them."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
+def prepare(
+    sources: list[Source],
+    reader: Reader,
+    store: WindowStore,
+    *,
+    window_s: float | Sequence[float],
+    unknown: str,
+    n_workers: int = 0,
+    verbose: int = 0,
+) -> Corpus:
+    """Bring every part onto the encoder's grid, cut it into windows, and store them.
+
+    Each part is cut once per length of windows. Only one recording at a time is in memory. The hash
+    of the content is that of the values as they were read, before any processing that may round
+    differently on another machine.
+    """
+    config = reader.config
+    lengths = [_window_length(seconds, config) for seconds in np.atleast_1d(window_s)]
+    done, digest, layouts = Corpus(), xxh3_128(), set()
+    for at, part in read_sources(sources, reader, n_workers, verbose):
+        layout, kind = part.layout, part.layout.layout()
+        positions = sorted((name, list(map(float, p))) for name, p in layout.positions.items())
+        digest.update(repr((kind, positions)).encode())
+        if part.digest is not None:
+            digest.update(repr((layout.unit, part.bad)).encode() + part.digest)
+        done.n_bad += part.n_bad
+        grid = None
+        with reader.guard(part.name):
+            grid = Windows(part.signals, config, unknown=unknown)
+        if grid is None:
+            continue
+        layouts.add(kind)
+        done.mixed |= part.name is not None or len(layouts) > 1
+        if done.layout is None:
+            done.layout = without_values(layout)
+        done.n_parts += 1
+        data, rows = part.signals.data, tuple(grid.rows.tolist())
+        # lengths above that of the part are cut once
+        cuts = list(dict.fromkeys(min(length, grid.shape[2]) for length in lengths))
+        step = BLOCK if isinstance(data, LazyEpochs) else len(data)
+        for start in range(0, len(data), step):
+            block = data[start : start + step]
+            if part.digest is None:
+                digest.update(np.ascontiguousarray(block, dtype=np.float32))
+            block = grid.bring(block)
+            for length in cuts:
+                windows, n_bad = cut_windows(block, length, part.bad, config.sfreq)
+                done.n_bad += n_bad
+                key = part.number, rows, length
+                store.add(key, windows, part.on_disk, (at + 1) / len(sources))
+    done.montages, done.skipped, done.content = store.montages(), reader.skipped, digest.hexdigest()
+    if not done.montages and done.n_bad:
+        raise SignalError(
+            f"X has no window without segments annotated as bad (all {done.n_bad} have some): "
+            "correct the annotations, or pass a smaller window_s."
+        )
+    return done
+
+
+def _window_length(seconds: float, config: DAREConfig) -> int:
+    """Samples of a window, in whole patches."""
+    length = round(seconds * config.sfreq) // config.patch_size * config.patch_size
+    if length < config.patch_size:
+        patch = config.patch_size / config.sfreq
+        raise SignalError(f"window_s={seconds:g} is shorter than one patch of {patch:g} s.")
+    return length
+
+
+def read_corpus(
+    recipe: Any,
+    items: list[Any],
+    config: DAREConfig,
+    ranks: Ranks,
+    store: WindowStore,
+    kept: Path | None,
+) -> tuple[Corpus, Any]:
+    """The corpus, and the files that it was made of (None if X is not only files).
+
+    The first process reads the files for all; each process holds what is in memory itself. `kept`
+    is where windows of an earlier run may be.
+    """
+    how = ("ch_names", "sfreq", "unit", "robust_scale", "on_error")
+    how = {name: getattr(recipe, name) for name in how}
+    params = {"window_s": recipe.window_s, "unknown": recipe.unknown_channels}
+    reader = Reader(config, **how)
+    sources, streams, paths, only_paths = find_sources(items, reader)
+    ranks.check_same(paths, "The list of files in X")
+    made_of = None
+    if kept is not None and paths and only_paths:
+        numbers = [source.number for source in sources]
+        grid = (config.patch_size, config.sfreq)
+        made_of = plain([paths, numbers, stamps(paths), grid, how, params])
+
+    def make() -> Corpus:
+        found = None if made_of is None else find_prepared(kept, made_of)
+        work = {"n_workers": recipe.n_workers, "verbose": recipe.verbose}
+        return found or prepare(sources, reader, store, **params, **work)
+
+    corpus = ranks.first(make) if paths else make()
+    corpus.streams = [Stream(stream, config, number) for stream, number in streams if len(stream)]
+    tell_skipped(corpus.skipped, corpus.n_parts)
+    if not corpus.montages and not corpus.streams:
+        raise SignalError("X has 0 sample(s), and at least 1 is required.")
+    if corpus.layout is not None:
+        tell_ignored(corpus.layout)
+    if corpus.streams:
+        corpus.layout, corpus.mixed = corpus.layout or corpus.streams[0].layout(), True
+    try:  # maps the files before the first process renames their folder
+        sees_all = all(len(montage.windows[:1]) for montage in corpus.montages)
+    except FileNotFoundError:
+        sees_all = False
+    if not all(ranks.gather(sees_all)):
+        raise SignalError(
+            "some of the processes that train together do not see the windows that the first one "
+            "has written: pass a checkpoint_dir on a drive that all machines share."
+        )
+    ranks.check_same(corpus.sizes, "The number of windows of X")
+    if recipe.mask_alignment and 1 in (corpus.n_windows, recipe.batch_size):
+        tell(
+            "every batch is a single window: mask alignment has nothing to contrast it with. Pass "
+            "more epochs, a smaller window_s or a larger batch_size."
+        )
+    return corpus, made_of

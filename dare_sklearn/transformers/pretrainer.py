@@ -24,8 +24,8 @@ from ..signals.objects import split_corpus
 from ..training.checkpoint import plain
 from ..training.device import resolve_precision, torch_seed
 from ..training.net import history_frame
+from ..training.pretrain import TERMS, pretrain
 from ..training.processes import is_first
-from ..training.run import TERMS, pretrain
 from ..weights.load import load_pretraining_model, save_model
 from .embedder import EMBEDDING_CONSTRAINTS, EmbeddingMixin
 

@@ -78,7 +78,7 @@ def test_reading_never_holds_everything(windows, monkeypatch):
 
     monkeypatch.setattr(LazyEpochs, "read", watched)
     monkeypatch.setattr("dare_sklearn.signals.validation.BLOCK", 4)
-    monkeypatch.setattr("dare_sklearn.training.corpus.BLOCK", 4)
+    monkeypatch.setattr("dare_sklearn.training.reading.BLOCK", 4)
     params = {"unit": "V", "batch_size": 4, "random_state": 0}
     DAREEmbedder(None, **params).fit(windows).transform(windows)
     clf = DAREClassifier(None, spatial_init="spline", max_epochs=1, **params).fit(windows)

@@ -15,8 +15,8 @@ import pytest
 
 import dare_sklearn
 from dare_sklearn import DAREPretrainer, load_encoder
+from dare_sklearn.training.corpus import MontageBatches
 from dare_sklearn.training.processes import Ranks, find_ranks
-from dare_sklearn.training.run import MontageBatches
 
 pytest.importorskip("accelerate")
 

@@ -25,8 +25,9 @@ from dare_sklearn.signals.files import find_files, open_file
 from dare_sklearn.signals.grid import cut_windows, resample
 from dare_sklearn.signals.readers import Defaults, find_sources, read_parts
 from dare_sklearn.training import reading
-from dare_sklearn.training.corpus import WindowStore, prepare
+from dare_sklearn.training.corpus import WindowStore
 from dare_sklearn.training.pretrain import PretrainNet
+from dare_sklearn.training.reading import prepare
 
 from .common import Act, assert_same, interrupt
 

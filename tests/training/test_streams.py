@@ -17,9 +17,8 @@ from benchmarks.pretrain.run import RunConfig, SaveResult, pretrainer
 from dare_sklearn import DAREPretrainer, load_encoder
 from dare_sklearn.modules.config import get_config
 from dare_sklearn.pretraining.losses import equalize_bands
-from dare_sklearn.training import run as _run
-from dare_sklearn.training.corpus import Corpus, Stream
-from dare_sklearn.training.run import MontageBatches
+from dare_sklearn.training import pretrain as _run
+from dare_sklearn.training.corpus import Corpus, MontageBatches, Stream
 
 from .common import Act, assert_same, interrupt
 

@@ -14,7 +14,7 @@ from skorch.callbacks import Callback
 
 from dare_sklearn import DAREEmbedder, DAREPretrainer, simulate_epochs
 from dare_sklearn.signals.electrodes import TEN_TWENTY
-from dare_sklearn.training.run import MontageBatches
+from dare_sklearn.training.corpus import MontageBatches
 
 PARAMS = {"ch_names": list(TEN_TWENTY), "sfreq": 128.0, "unit": "uV", "random_state": 0}
 
