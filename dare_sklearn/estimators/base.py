@@ -49,6 +49,7 @@ from .starts import MOST_EPOCHS, VIRTUAL_INITS, start_probe
 ADAPTATIONS = ("conv-linear", "linear", "finetune")
 PAPER_INITS = ("spline", "random")  # starts of the paper's probe
 SPATIAL_INITS = (*PAPER_INITS, *VIRTUAL_INITS)
+SMALL_WEIGHT = 0.1  # mean of weights, such as of those that sum to 1
 # The groups of parameters in the docstring of `DAREClassifier`; every mode reads all the others.
 LINEAR = ("unknown_channels", "views", "pooling", "C", "alpha", "cache", "cache_mb")
 CONVOLUTIONS = ("target_channels", "spatial_init", "spatial_layers", "temporal_kernel")
@@ -138,7 +139,8 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
         y : array-like, shape (n_epochs,), or None
             Targets; None takes those of the data set (the event codes of ``mne.Epochs``).
         sample_weight : array-like, shape (n_epochs,), or None
-            Weight of each epoch in the loss.
+            Weight of each epoch in the loss: one of weight 2 counts as two, so that a mean of 1
+            leaves penalties as they are. Weights that sum to 1 are too small, with a warning.
         groups : array-like, shape (n_epochs,), or None
             Subject, session or recording of each epoch. With ``validation_fraction > 0`` whole
             groups are held out. Through cross-validation they come by scikit-learn's metadata
@@ -156,6 +158,14 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
         n_epochs = len(signals.data)
         y = read_targets(signals.y if y is None else y, n_epochs)
         weight = read_weights(sample_weight, signals.data)
+        by_steps = self.adaptation == "finetune" or self.spatial_init in PAPER_INITS
+        typical = weight[weight > 0].mean()
+        if typical < SMALL_WEIGHT and (self.adaptation == "linear" or not by_steps):
+            tell(
+                f"sample_weight has a mean of {typical:.2g}, and an epoch of weight 1 counts as "
+                f"one: these {n_epochs} epochs count as {weight.sum():.2g}, and the penalties "
+                "outweigh them. Scale the weights to a mean of 1, unless that is meant."
+            )
         groups = None if groups is None else read_groups(groups, n_epochs)
         targets, decision = self._encode_targets(y, weight)
         device = resolve_device(self.device)  # a pretrainer may train for hours before its use
