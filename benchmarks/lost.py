@@ -19,7 +19,7 @@ import pandas as pd
 
 from benchmarks.tasks import TASKS
 from dare_sklearn import DAREClassifier
-from dare_sklearn.base.embed import electrodes_of, embed_each
+from dare_sklearn.base.embed import embed_each
 from dare_sklearn.evaluation import lost_electrodes
 from dare_sklearn.evaluation.statistics import mean_interval, observations
 
@@ -37,7 +37,7 @@ class LeftOut(DAREClassifier):
         with self._asking():
             windows = self._load(X)
         model = getattr(self.linear_, method)
-        left = electrodes_of(windows.rows)
+        left = windows.electrodes
         lost = [name not in left for name in self.electrodes_]
 
         def without(features: np.ndarray, means: np.ndarray) -> np.ndarray:

@@ -25,7 +25,6 @@ from ..modules.filters import filter_patches, filter_windows, principal_filters
 from ..modules.networks import Encoder
 from ..signals.container import digest_epochs
 from ..signals.electrodes import (
-    ELECTRODES,
     UNKNOWN_CHANNELS,
     electrode_rows,
     spline_matrix,
@@ -180,7 +179,7 @@ class _Network:
         self.forward = torch.compile(self.encoder) if compiled else self.encoder
         # a pretrainer of several layouts has no electrodes that epochs could lack
         fitted = vars(estimator).get("electrodes_") if self.reading.electrodes else None
-        names, self.fill = electrodes_of(rows), None
+        names, self.fill = windows.electrodes, None
         fitted = None if fitted == names else fitted
         if fitted is not None:  # those that epochs lack are interpolated
             template = template_positions()
@@ -270,11 +269,6 @@ class _Network:
             new = dict(zip(absent, rows, strict=True))
         pairs = zip(keys, found, strict=True)
         return np.array([new[key] if row is None else row for key, row in pairs])
-
-
-def electrodes_of(rows: np.ndarray) -> tuple[str, ...]:
-    """Names of the electrodes in these rows of the table."""
-    return tuple(ELECTRODES[row] for row in rows)
 
 
 def read_tokens(

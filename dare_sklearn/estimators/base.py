@@ -17,7 +17,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from ..base.embed import POOLINGS, SHARED_CONSTRAINTS, electrodes_of, features_of
+from ..base.embed import POOLINGS, SHARED_CONSTRAINTS, features_of
 from ..base.encoder import ENCODER_CONSTRAINTS, resolve_encoder
 from ..base.features import fit_features
 from ..base.input import (
@@ -192,7 +192,7 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
     ) -> None:
         config = self.encoder_.config
         tell_unread(self, steps=False, virtual=False)
-        self.electrodes_ = electrodes_of(windows.rows)
+        self.electrodes_ = windows.electrodes
         features = fit_features(self, windows, weight)
         with compute_threads(n_threads_of(config)):
             if self.pooling == "auto":

@@ -22,14 +22,14 @@ class Windows:
 
     Indexing with a slice or an array of numbers reads those epochs, ``(n, n_chans, n_times)``, from
     memory or from their files. `unknown` says how to handle channels outside the table of
-    electrodes ("interpolate", "drop" or "error"); None keeps all as they were recorded. `rows`
-    ``(n_chans,)`` are those of the channels in the table (None: as they were recorded), `y` are the
-    data set's own targets, or None, and `shape` is ``(n_epochs, n_chans, n_times)``.
+    electrodes ("interpolate", "drop" or "error"); None keeps all as they were recorded. Then
+    `electrodes` and `rows` ``(n_chans,)``, those of the table, are None. `y` are the data set's own
+    targets, or None, and `shape` is ``(n_epochs, n_chans, n_times)``.
     """
 
     def __init__(self, signals: Signals, config: Any, *, unknown: str | None) -> None:
         self.signals, self.y, self.target = signals, signals.y, config.sfreq
-        self.rows, self.matrix = None, None
+        self.electrodes, self.rows, self.matrix = None, None, None
         n_epochs, n_chans, n_times = signals.data.shape
         if unknown is not None:
             if signals.ch_names is None:
@@ -37,7 +37,7 @@ class Windows:
             names, self.matrix = plan_channels(
                 signals.ch_names, positions=signals.positions, unknown=unknown
             )
-            self.rows = electrode_rows(names)
+            self.electrodes, self.rows = tuple(names), electrode_rows(names)
             n_chans = len(self.rows)
         n_times = whole_patches(n_times, signals.sfreq, config, signals.tmin)
         self.shape = (n_epochs, n_chans, n_times)

@@ -23,6 +23,10 @@ PLAUSIBLE_HZ = (1.0, 200_000.0)
 # length or choice of electrodes is unusual, since patches are encoded one by one, from any choice.
 BETA_HZ = 30.0
 USUAL_UV = (0.5, 500.0)
+# Later signals whose spread differs from that of `fit` by more than this factor are reported.
+# People, caps and filters differ by two to five; a single epoch may be quieter or noisier.
+FAR_FROM_FIT = 10.0
+FAR_OF_ONE_EPOCH = 30.0
 
 
 class Layout(NamedTuple):
@@ -79,7 +83,15 @@ def read_signals(X: Any, *, like: Layout | None = None, **how: Any) -> Signals:
             f"X has {n_times} samples per epoch, and the fit had {like.n_times}: cut epochs of the "
             "same length."
         )
-    checks.check_fitted_amplitude(signals.typical, like.typical, n_epochs)
+    far = FAR_FROM_FIT if n_epochs > 1 else FAR_OF_ONE_EPOCH
+    size, fitted = signals.typical, like.typical
+    if size > 0 and fitted > 0 and not 1 / far <= size / fitted <= far:
+        factor, how = max(size / fitted, fitted / size), "larger" if size > fitted else "smaller"
+        tell(
+            f"X is {factor:.3g} times {how} than the signals of fit (typical standard deviation "
+            f"{size:.3g} µV, there {fitted:.3g} µV): check its unit, reference and filter.",
+            f"{how} than in fit",
+        )
     return signals
 
 

@@ -17,11 +17,6 @@ UNITS = ("auto", "uV", "V")
 # microvolts: from heavily filtered signals up to unfiltered ones with drifts and movement.
 PLAUSIBLE_UV = (0.05, 5_000.0)
 
-# Later signals whose spread differs from that of `fit` by more than this factor are reported.
-# People, caps and filters differ by two to five; a single epoch may be quieter or noisier.
-FAR_FROM_FIT = 10.0
-FAR_OF_ONE_EPOCH = 30.0
-
 A_MILLION = (1e5, 1e7)  # between microvolts and volts of different people
 
 _LIKE_Z_SCORES = (0.5, 2.0)
@@ -248,18 +243,6 @@ def check_fitted_unit(size: float, unit: str) -> str:
             f"{unit}, as in fit: scale X, or pass the right unit."
         )
     return unit
-
-
-def check_fitted_amplitude(size: float, fitted: float, n_epochs: int) -> None:
-    """Report microvolts that are far larger or smaller than those of ``fit``."""
-    far = FAR_FROM_FIT if n_epochs > 1 else FAR_OF_ONE_EPOCH
-    if size > 0 and fitted > 0 and not 1 / far <= size / fitted <= far:
-        factor, how = max(size / fitted, fitted / size), "larger" if size > fitted else "smaller"
-        tell(
-            f"X is {factor:.3g} times {how} than the signals of fit (typical standard deviation "
-            f"{size:.3g} µV, there {fitted:.3g} µV): check its unit, reference and filter.",
-            f"{how} than in fit",
-        )
 
 
 def to_microvolts(data: np.ndarray, unit: str) -> np.ndarray:

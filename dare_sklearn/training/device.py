@@ -6,8 +6,6 @@ costs least if other processes use the cores. Embedding sums nothing over epochs
 same with any number, and on two idle cores a second thread saves a third to a half of its time.
 """
 
-from __future__ import annotations
-
 import gc
 import os
 import threading

@@ -15,7 +15,6 @@ from ..base.embed import (
     POOLINGS,
     SHARED_CONSTRAINTS,
     Reading,
-    electrodes_of,
     features_of,
 )
 from ..base.encoder import ENCODER_CONSTRAINTS, resolve_encoder
@@ -255,7 +254,7 @@ default="auto"
         self.encoder_ = resolve_encoder(self, X)
         Reading.of(self).check(self.encoder_.config)
         windows = self._windows(signals)
-        self.electrodes_ = electrodes_of(windows.rows)
+        self.electrodes_ = windows.electrodes
         self._fitted_with = self._learned_params()
         return windows
 

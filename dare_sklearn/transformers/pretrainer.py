@@ -14,12 +14,13 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from ..base.cache import encoder_digest
-from ..base.embed import Reading, electrodes_of
+from ..base.embed import Reading
 from ..base.features import fit_features
 from ..base.input import whole_or_not_at_all
 from ..modules.config import SIZES, get_config
 from ..pretraining.masks import VISIBLE_SHARE
 from ..pretraining.objective import PretrainingModel
+from ..signals.electrodes import ELECTRODES
 from ..signals.objects import split_corpus
 from ..training.checkpoint import plain
 from ..training.device import resolve_precision, torch_seed
@@ -324,7 +325,7 @@ class DAREPretrainer(EmbeddingMixin, BaseEstimator):
         self._store_model(net.module_)
         if not self._mixed:
             (montage, *_) = corpus.montages
-            self.electrodes_ = electrodes_of(montage.rows)
+            self.electrodes_ = tuple(ELECTRODES[row] for row in montage.rows)
             if self._learned_params():
                 ((epochs, _),) = split_corpus(X)  # opens files of epochs
                 fit_features(self, self._load(epochs))
