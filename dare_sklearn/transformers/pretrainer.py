@@ -21,6 +21,7 @@ from ..modules.config import SIZES, get_config
 from ..pretraining.masks import VISIBLE_SHARE
 from ..pretraining.objective import PretrainingModel
 from ..signals.electrodes import ELECTRODES
+from ..signals.errors import tell
 from ..signals.objects import split_corpus
 from ..training.checkpoint import plain
 from ..training.device import resolve_precision, torch_seed
@@ -366,6 +367,9 @@ class DAREPretrainer(EmbeddingMixin, BaseEstimator):
         objective = {name: getattr(self, name) for name in _OBJECTIVE}
         if self.weights is not None:
             model = load_pretraining_model(self.weights, **objective)
+            size, own = get_config(self.size), model.config
+            if self.size != "nano" and (size.embed_dim, size.depth) != (own.embed_dim, own.depth):
+                tell(f"size={self.size!r} is not read: weights={self.weights!r} have their own.")
         else:
             model = PretrainingModel(get_config(self.size), **objective)
         Reading.of(self).check(model.config)  # before the training, not after it

@@ -65,6 +65,8 @@ def write_folder(folder: str | Path, config: Mapping[str, Any], tensors: Mapping
     that do not belong together, and every flipped bit. Both are written before either takes its
     place: where the disk is full, a model that was there before stays.
     """
+    if folder == "":
+        raise ValueError("A model is saved into a folder, got an empty name.")
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     with in_place_of(folder / CONFIG_NAME) as text, in_place_of(folder / WEIGHTS_NAME) as weights:

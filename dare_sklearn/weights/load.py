@@ -192,7 +192,7 @@ def locate(source: str | Path) -> Path:
     if str(source) in shipped_names():
         return SHIPPED_FOLDER / str(source)
     path = Path(source)
-    if path.exists():
+    if source != "" and path.exists():
         return path
     if isinstance(source, str) and files.looks_like_id(source):
         return files.download(source)

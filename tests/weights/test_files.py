@@ -62,6 +62,14 @@ def test_unknown_source():
         load_encoder("no-such-encoder")
 
 
+def test_an_empty_name_is_not_the_current_folder(model, folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    with pytest.raises(FileNotFoundError, match="There is no encoder ''"):
+        load_encoder("")
+    with pytest.raises(ValueError, match="an empty name"):
+        save_model("", model)
+
+
 def forget_sum(folder):
     """Files from elsewhere may come without a checksum; everything else is checked then too."""
     config = json.loads((folder / "config.json").read_text())

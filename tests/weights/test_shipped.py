@@ -53,6 +53,8 @@ def test_pretraining_goes_on_from_it(epochs):
     moved = pretrainer.fit(epochs[:8]).encoder_.state_dict()
     start = load_encoder("nano").state_dict()
     assert not all(np.array_equal(moved[k], start[k]) for k in start)
+    with pytest.warns(UserWarning, match="size='light' is not read: weights='nano' have"):
+        DAREPretrainer("light", weights="nano", max_epochs=0, window_s=1.0).fit(epochs[:8])
 
 
 def test_it_finds_the_other_view(epochs):
