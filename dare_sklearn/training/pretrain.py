@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader
 
 from ..pretraining.masks import Masks, draw_masks
 from ..pretraining.schedules import linear, one_cycle, restarted
+from ..signals.errors import tell
 from ..weights.files import WEIGHTS_NAME, read_tensors
 from ..weights.load import check_fit, with_prefix
 from .checkpoint import TENSORS_NAME, Checkpoint, CheckpointFolder, SaveCheckpoints
@@ -224,26 +225,33 @@ def pretrain(recipe: Any, X: Any) -> tuple[PretrainNet, Corpus]:
         items = [X] if shares is None else list(X)
         kept = folder and folder.windows
         corpus, made_of = read_corpus(recipe, items, model.config, ranks, store, kept)
+        # workers make the batches of streams; windows are ready already
+        options = worker_options(recipe.n_workers if corpus.streams else 0)
+        streams = [len(stream) for stream in corpus.streams]
+        sources = [part.source for part in (*corpus.montages, *corpus.streams)]
+        n_windows, sizes = corpus.n_windows, corpus.sizes
+        if recipe.mask_alignment and 1 in (n_windows, recipe.batch_size):
+            tell(
+                "every batch is a single window: mask alignment has nothing to contrast it with. "
+                "Pass more epochs, a smaller window_s or a larger batch_size."
+            )
         verbose = recipe.verbose if ranks.rank == 0 else 0
         if verbose:
             print(
-                f"{corpus.n_windows} windows of {corpus.n_parts} part(s) of X; {corpus.n_bad} "
+                f"{n_windows} windows of {corpus.n_parts} part(s) of X; {corpus.n_bad} "
                 f"window(s) left out for bad segments, {len(corpus.skipped)} recording(s) that "
                 "cannot be used"
             )
-        sizes = corpus.sizes
         sampler = MontageBatches(
             sizes,
             recipe.batch_size * ranks.size,
             np.random.default_rng(order_seed),
             ranks.rank,
             ranks.size,
-            streams=[len(stream) for stream in corpus.streams],
-            sources=[part.source for part in (*corpus.montages, *corpus.streams)],
+            streams=streams,
+            sources=sources,
             shares=shares,
         )
-        # workers make the batches of streams; windows are ready already
-        options = worker_options(recipe.n_workers if corpus.streams else 0)
         loader = DataLoader(corpus, sampler=sampler, batch_size=None, **options)
 
         def describe_run() -> dict[str, Any]:

@@ -394,15 +394,10 @@ def read_corpus(
         sees_all = all(len(montage.windows[:1]) for montage in corpus.montages)
     except FileNotFoundError:
         sees_all = False
+    ranks.check_same(corpus.sizes, "The number of windows of X")
     if not all(ranks.gather(sees_all)):
         raise SignalError(
             "some of the processes that train together do not see the windows that the first one "
             "has written: pass a checkpoint_dir on a drive that all machines share."
-        )
-    ranks.check_same(corpus.sizes, "The number of windows of X")
-    if recipe.mask_alignment and 1 in (corpus.n_windows, recipe.batch_size):
-        tell(
-            "every batch is a single window: mask alignment has nothing to contrast it with. Pass "
-            "more epochs, a smaller window_s or a larger batch_size."
         )
     return corpus, made_of
