@@ -261,6 +261,8 @@ def test_ax_is_used(look, own_axes):
 def test_bad_input():
     with pytest.raises(ValueError, match="auto, tsne, pca or a transformer, got 'mds'"):
         plot_embedding_map(Z, LABELS, method="mds")
+    with pytest.raises(ValueError, match="same embedding in Z"):
+        plot_embedding_map(np.ones((24, 6)), np.arange(24) % 2)
     with pytest.raises(ValueError, match=r"finite embeddings .* got shape \(24, 6, 1\)"):
         plot_embedding_map(Z[..., None], LABELS)
     for few, labels in ((Z[:2], LABELS[:2]), (Z[:, :1], LABELS)):
