@@ -283,7 +283,7 @@ def plot_embedding_map(
             "Z must be finite embeddings (n_epochs, n_features) of three epochs or more and two "
             f"features or more, got shape {Z.shape}."
         )
-    if (Z == Z[0]).all():  # t-SNE would end the process
+    if not np.ptp(Z, axis=0).any():  # t-SNE would end the process
         raise ValueError("All epochs have the same embedding in Z: there is no map to draw.")
     labels = np.asarray(labels)
     if labels.shape != (len(Z),) or pd.isna(labels).any():
