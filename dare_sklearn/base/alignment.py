@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from dataclasses import KW_ONLY, dataclass
 from numbers import Real
 from typing import Any, ClassVar, Self
 
@@ -33,12 +34,17 @@ CS_MODES = {
 }  # fmt: skip
 
 
+@dataclass(eq=False, repr=False)  # its __init__ only assigns parameters
 class GroupAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
     """Epochs of every group, aligned by the mean over them of a statistic of each.
 
     A subclass says what the statistic is, how means of groups give the common one, what turns a
     mean into an operator, and how that is applied; `_fitted_attribute` keeps the operators.
     """
+
+    _: KW_ONLY
+    group_by: str | bool | None = None
+    cs_mode: str = "train_and_target_unlabeled_full"
 
     __metadata_request__fit = {"groups": True}
     __metadata_request__transform = {"groups": True}

@@ -1,6 +1,6 @@
 """EuclideanAligner and SpectralAligner: people or sessions made alike, without labels."""
 
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import ClassVar
 
@@ -102,9 +102,6 @@ class EuclideanAligner(GroupAligner):
     """
 
     amplitude: float = 10.0
-    _: KW_ONLY
-    group_by: str | bool | None = None
-    cs_mode: str = "train_and_target_unlabeled_full"
 
     _fitted_attribute = "whiteners_"
 
@@ -190,9 +187,6 @@ class SpectralAligner(GroupAligner):
     """
 
     n_taps: int = 128
-    _: KW_ONLY
-    group_by: str | bool | None = None
-    cs_mode: str = "train_and_target_unlabeled_full"
 
     _fitted_attribute = "filters_"
 
