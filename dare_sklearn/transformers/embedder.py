@@ -56,13 +56,14 @@ class EmbeddingMixin(SignalInputMixin, PushToHubMixin, PlainStateMixin, Transfor
             n_patches * embed_num * embed_dim)``.
         """
         check_is_fitted(self, "encoder_")
-        if self._fitted_with != self._learned_params():
-            raise ValueError(
-                f"{type(self).__name__} has not learned what its views, pooling, layer or "
-                f"n_components need, or has learned it for other ones: {self._refit}."
-            )
         with self._asking():
-            return features_of(self, self._load(X))
+            windows = self._load(X)
+            if self._fitted_with != self._learned_params():
+                raise ValueError(
+                    f"{type(self).__name__} has not learned what its views, pooling, layer or "
+                    f"n_components need, or has learned it for other ones: {self._refit}."
+                )
+            return features_of(self, windows)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Names of the columns of `transform`, such as ``dare_s0_d012``."""
