@@ -48,10 +48,9 @@ def draw_masks(
 ) -> Masks:
     """Draw both views and the targets of one batch.
 
-    A patch is hidden entirely with probability 0.5; all its channels are targets then. Otherwise a
-    random choice of its channels is visible, and each other one is a target with probability 0.2.
-    Drawn anew while nothing is visible or no target lies in a visible patch (a montage of one
-    channel has no such target, so the second condition is waived there).
+    A patch is hidden entirely with probability 0.5. Otherwise a random choice of its channels is
+    visible, and each other one is a target with probability 0.2. Drawn anew while nothing is
+    visible or no target lies in a visible patch (of a single channel, none can).
 
     Parameters
     ----------
@@ -62,10 +61,6 @@ def draw_masks(
         lowest and the highest share, between which each batch draws its own.
     hidden_target_share : float, default=1.0
         Share of the channels of a wholly hidden patch that are targets; the paper takes all.
-
-    Returns
-    -------
-    Masks
     """
     if not isinstance(visible_share, float | int):
         low, high = visible_share
@@ -82,11 +77,8 @@ def draw_masks(
         is_target = torch.zeros(n_patches, n_chans, dtype=torch.bool).scatter_(1, unseen, drawn)
         if n_chans == n_visible or is_target[~hidden].any():
             break
-    if hidden_target_share == 1.0:
-        is_target[hidden] = True
-    else:
-        n_targets = max(1, round(hidden_target_share * n_chans))
-        is_target[hidden] = order[hidden].argsort(dim=1) < n_targets
+    n_targets = max(1, round(hidden_target_share * n_chans))
+    is_target[hidden] = order[hidden].argsort(dim=1) < n_targets
     patches = torch.nonzero(~hidden)  # (n_visible_patches, 1)
     order = order[~hidden]
     n_shared = _n_shared_channels(n_visible, n_chans, generator)

@@ -5,24 +5,9 @@ import copy
 import torch
 from torch import Tensor, nn
 
+from ..modules import networks
 from ..modules.config import DAREConfig
-from ..modules.networks import (
-    Encoder,
-    Predictor,
-    ProjectionHead,
-    Reconstructor,
-    init_weights,
-    to_patches,
-)
-from .losses import (
-    activation_penalty,
-    anchor_alignment_loss,
-    equalize_bands,
-    mask_alignment_loss,
-    reconstruction_loss,
-    reconstruction_targets,
-)
-from .losses.activation import WEIGHT as PENALTY_WEIGHT
+from . import losses
 from .masks import Masks
 
 
@@ -67,67 +52,55 @@ class PretrainingModel(nn.Module):
             "reconstruction": reconstruction,
             "anchor_alignment": anchor_alignment,
             "mask_alignment": mask_alignment,
-            "activation_penalty": PENALTY_WEIGHT,
+            "activation_penalty": losses.PENALTY_WEIGHT,
         }
         self.target_norm = target_norm
         self.skip_connection = skip_connection
         self.reconstruction_target = reconstruction_target
-        self.encoder = Encoder(config)
-        self.predictor = Predictor(config, skip_connection)
-        self.reconstructor = Reconstructor(config)
-        self.projection = ProjectionHead(config)
-        init_weights(self)
+        self.encoder = networks.Encoder(config)
+        self.predictor = networks.Predictor(config, skip_connection)
+        self.reconstructor = networks.Reconstructor(config)
+        self.projection = networks.ProjectionHead(config)
+        networks.init_weights(self)
         self.target_encoder = copy.deepcopy(self.encoder).requires_grad_(False)
 
     def forward(self, x: Tensor, channels: Tensor, masks: Masks) -> dict[str, Tensor]:
-        """Loss terms of one batch, and their weighted sum under ``"loss"``.
+        """Loss terms (scalars) of one batch by name, and their weighted sum under ``"loss"``.
 
-        Parameters
-        ----------
-        x : Tensor, shape (n_epochs, n_chans, n_times)
-            Microvolts at the encoder's sampling rate.
-        channels : LongTensor, shape (n_chans,)
-        masks : Masks
-
-        Returns
-        -------
-        dict of str to scalar Tensor
+        `x` are microvolts ``(n_epochs, n_chans, n_times)`` at the encoder's sampling rate, and
+        `channels` their rows ``(n_chans,)`` in the table of electrodes.
         """
         x = self.encoder.normalize(x)
-        patches = to_patches(x, self.config.patch_size)
+        patches = networks.to_patches(x, self.config.patch_size)
         # both views in one pass: the encoder reads every patch on its own
         views = self.encoder(x, channels, torch.cat((masks.visible, masks.second_view)))
         first, second = views.chunk(2, dim=1)
         visible_patches = masks.visible[:, 0] // channels.shape[0]
         predicted, combined = self.predictor(first, visible_patches, patches.shape[1])
-        terms = {"activation_penalty": activation_penalty(first, second)}
+        terms = {"activation_penalty": losses.activation_penalty(first, second)}
         if self.weights["reconstruction"]:
             if self.reconstruction_target == "bands":
-                equalized = equalize_bands(x, self.config.sfreq)
-                patches = to_patches(equalized, self.config.patch_size)
-            raw = reconstruction_targets(patches, masks.targets, self.target_norm)
-            reconstructed = self.reconstructor(combined, masks.targets, channels)
-            terms["reconstruction"] = reconstruction_loss(reconstructed, raw)
+                equalized = losses.equalize_bands(x, self.config.sfreq)
+                patches = networks.to_patches(equalized, self.config.patch_size)
+            raw = losses.reconstruction_targets(patches, masks.targets, self.target_norm)
+            found = self.reconstructor(combined, masks.targets, channels)
+            terms["reconstruction"] = losses.reconstruction_loss(found, raw)
         if self.weights["anchor_alignment"]:
             with torch.no_grad():
                 anchor = self.target_encoder(x, channels)
-            terms["anchor_alignment"] = anchor_alignment_loss(predicted, anchor, self.target_norm)
+            loss = losses.anchor_alignment_loss(predicted, anchor, self.target_norm)
+            terms["anchor_alignment"] = loss
         if self.weights["mask_alignment"]:
-            terms["mask_alignment"] = mask_alignment_loss(
-                self.projection(first), self.projection(second)
-            )
+            loss = losses.mask_alignment_loss(self.projection(first), self.projection(second))
+            terms["mask_alignment"] = loss
         terms["loss"] = sum(self.weights[name] * value for name, value in terms.items())
         return terms
 
     def spec(self) -> dict[str, float | bool | str]:
         """Plain arguments, beside `config`, with which a model of the same objective is made."""
-        weights = {k: v for k, v in self.weights.items() if k != "activation_penalty"}
-        return {
-            **weights,
-            "target_norm": self.target_norm,
-            "skip_connection": self.skip_connection,
-            "reconstruction_target": self.reconstruction_target,
-        }
+        flags = ("target_norm", "skip_connection", "reconstruction_target")
+        all_of_it = {**self.weights, **{name: getattr(self, name) for name in flags}}
+        return {name: value for name, value in all_of_it.items() if name != "activation_penalty"}
 
     @torch.no_grad()
     def update_target(self, momentum: float) -> None:

@@ -5,14 +5,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 
 
-def one_cycle(
-    step: int,
-    n_steps: int,
-    *,
-    warmup: float = 0.2,
-    start: float = 0.5,
-    end: float = 0.0625,
-) -> float:
+def one_cycle(step: int, n_steps: int) -> float:
     """Share of the peak learning rate at `step` of `n_steps`: up, then down, by cosines.
 
     The paper's cycle: from half the peak (2.5e-4) to the peak (5e-4) at 20 % of the steps, and
@@ -24,14 +17,14 @@ def one_cycle(
     [0.5, 1.0, 0.0625]
     """
     last = max(n_steps - 1, 1)
-    peak = warmup * last
-    if step <= peak and peak > 0:
-        return _cosine(start, 1.0, step / peak)
-    return _cosine(1.0, end, min((step - peak) / (last - peak), 1.0))
+    peak = 0.2 * last
+    if step <= peak:
+        return _cosine(0.5, 1.0, step / peak)
+    return _cosine(1.0, 0.0625, min((step - peak) / (last - peak), 1.0))
 
 
-def warmup_cosine(step: int, n_steps: int, *, n_warmup: int, end: float = 0.0) -> float:
-    """Share of the peak learning rate: linear warm-up, then a half cosine down to `end`.
+def warmup_cosine(step: int, n_steps: int, *, n_warmup: int) -> float:
+    """Share of the peak learning rate: linear warm-up, then a half cosine down to zero.
 
     Examples
     --------
@@ -41,7 +34,7 @@ def warmup_cosine(step: int, n_steps: int, *, n_warmup: int, end: float = 0.0) -
     n_warmup = min(n_warmup, max(n_steps - 1, 0))
     if step < n_warmup:
         return (step + 1) / n_warmup
-    return _cosine(1.0, end, min((step - n_warmup) / max(n_steps - 1 - n_warmup, 1), 1.0))
+    return _cosine(1.0, 0.0, min((step - n_warmup) / max(n_steps - 1 - n_warmup, 1), 1.0))
 
 
 def linear(step: int, n_steps: int, first: float, last: float) -> float:
@@ -56,15 +49,9 @@ def linear(step: int, n_steps: int, first: float, last: float) -> float:
 
 
 def restarted(step: int, schedule: Callable[[int, int], float], borders: Sequence[int]) -> float:
-    """A schedule that begins anew at some steps.
+    """A schedule, of the step and the number of steps, that begins anew at some steps.
 
-    Parameters
-    ----------
-    step : int
-    schedule : callable
-        Of the step and the number of steps.
-    borders : sequence of int
-        0, the steps at which it begins anew, and the number of all steps.
+    `borders` are 0, the steps at which it begins anew, and the number of all steps.
 
     Examples
     --------

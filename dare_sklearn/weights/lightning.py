@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from ..modules.config import DAREConfig
-from ..pretraining.losses.mask_alignment import TEMPERATURE
+from ..pretraining.losses import TEMPERATURE
 from .files import MAX_TEXT_BYTES, MAX_WEIGHTS_BYTES, shorten
 
 # What the authors pretrained on, which their files do not say: millivolts, average reference.
