@@ -32,18 +32,15 @@ def project_max_norm(module: nn.Module) -> None:
     """Shorten weights that have grown over their bound; called after each optimizer step."""
     for part in module.modules():
         if isinstance(part, _MaxNorm):
-            # .data: between two forward passes and one backward pass this is no change of the
-            # weights, which are within their bounds then already
-            weight = part.weight.data
-            weight.copy_(torch.renorm(weight, p=2, dim=0, maxnorm=part.max_norm))
+            # .data: between a forward and a backward pass weights are within their bounds already
+            part.weight.data.renorm_(p=2, dim=0, maxnorm=part.max_norm)
 
 
 class SpatialAdapter(nn.Module):
     """Pointwise convolutions from the recorded channels to target electrodes.
 
-    With two or more layers, hidden ones are ``min(2 * n_chans, 256)`` wide, with GELU between. A
-    single one may start at a matrix `init` ``(n_targets, n_chans)``, for instance of spherical
-    splines.
+    Hidden layers are ``min(2 * n_chans, 256)`` wide, with GELU between. A single one may start at a
+    matrix `init` ``(n_targets, n_chans)``, for instance of spherical splines.
     """
 
     def __init__(
@@ -56,8 +53,7 @@ class SpatialAdapter(nn.Module):
             for before, after in pairwise(widths)
         )
         if init is not None:
-            with torch.no_grad():
-                self.layers[0].weight.copy_(init[:, :, None])
+            self.layers[0].weight.data.copy_(init[:, :, None])
 
     def forward(self, x: Tensor) -> Tensor:  # (B, C, T) -> (B, n_targets, T)
         for number, layer in enumerate(self.layers):
@@ -70,8 +66,8 @@ class TemporalAdapter(nn.Module):
 
     def __init__(self, n_chans: int, kernel_size: int = 15) -> None:
         super().__init__()
-        size = {"kernel_size": kernel_size, "padding": kernel_size // 2, "groups": n_chans}
-        self.conv = MaxNormConv1d(n_chans, n_chans, bias=False, max_norm=1.0, **size)
+        size = {"padding": kernel_size // 2, "groups": n_chans, "bias": False}
+        self.conv = MaxNormConv1d(n_chans, n_chans, kernel_size, max_norm=1.0, **size)
         self.norm = nn.BatchNorm1d(n_chans)
 
     def forward(self, x: Tensor) -> Tensor:  # (B, C, T) -> (B, C, T)
@@ -79,24 +75,19 @@ class TemporalAdapter(nn.Module):
 
 
 class LinearHead(nn.Module):
-    """Dropout, a linear map per patch (to `hidden` features), and one over all patches."""
+    """Dropout, a linear map per patch (to 16 features), and one over all patches."""
 
     def __init__(
-        self,
-        n_patches: int,
-        n_features: int,
-        n_outputs: int,
-        hidden: int = 16,
-        dropout: float = 0.5,
+        self, n_patches: int, n_features: int, n_outputs: int, dropout: float = 0.5
     ) -> None:
         super().__init__()
         self.dropout = nn.Dropout(dropout)
-        self.per_patch = MaxNormLinear(n_features, hidden, max_norm=1.0)
-        self.output = MaxNormLinear(n_patches * hidden, n_outputs, max_norm=0.25)
+        self.per_patch = MaxNormLinear(n_features, 16, max_norm=1.0)
+        self.output = MaxNormLinear(n_patches * 16, n_outputs, max_norm=0.25)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Scores ``(n_epochs, n_outputs)`` of ``(n_epochs, n_patches, embed_num, embed_dim)``."""
-        features = self.per_patch(self.dropout(tokens.flatten(2)))  # (B, N, hidden)
+        features = self.per_patch(self.dropout(tokens.flatten(2)))  # (B, N, 16)
         return self.output(features.flatten(1))
 
 
@@ -145,9 +136,7 @@ class ConvLinearProbe(nn.Module):
         self.train_encoder = train_encoder
         self.encoder = encoder.requires_grad_(train_encoder)
         self.spatial = SpatialAdapter(n_chans, n_targets, spatial_layers, spatial_start)
-        self.temporal = None
-        if temporal_kernel is not None:
-            self.temporal = TemporalAdapter(n_targets, temporal_kernel)
+        self.temporal = temporal_kernel and TemporalAdapter(n_targets, temporal_kernel)
         self.dropout = nn.Dropout(adapter_dropout)
         self.head = LinearHead(n_patches, width, n_outputs, dropout=dropout)
         self.register_buffer("targets", torch.as_tensor(targets, dtype=torch.long))
@@ -183,8 +172,7 @@ class ConvLinearProbe(nn.Module):
 
 
 class VirtualProbe(nn.Module):
-    """Spatial filters, a frozen encoder that sees each virtual electrode by itself, and a linear
-    map.
+    """Spatial filters, a frozen encoder of each virtual electrode by itself, and a linear map.
 
     Parameters: the `encoder`, owned by the probe and in evaluation mode; `n_chans` recorded
     channels; `targets`, the row of each virtual electrode in the encoder's table; `readings`, what
@@ -219,7 +207,7 @@ class VirtualProbe(nn.Module):
         self.head = nn.Linear(n_features, n_outputs)
         self.register_buffer("targets", torch.as_tensor(targets, dtype=torch.long))
         self.register_buffer("covariance", torch.eye(n_chans))  # of the channels, in training
-        if any(kind == "evoked" for kind, *_ in self.readings):
+        if "evoked" in {kind for kind, *_ in self.readings}:
             self.register_buffer("filters", torch.zeros(N_PRINCIPAL, patch_size))
 
     def spec(self) -> dict[str, Any]:

@@ -84,7 +84,9 @@ def test_encoder_reads_electrodes_not_positions_in_the_array(encoder):
 def test_the_last_block_computes_what_is_read_and_nothing_else(encoder):
     tokens = torch.randn(4, 9, TINY.embed_dim)
     block = encoder.blocks[-1]
-    torch.testing.assert_close(block(tokens, n_read=2), block(tokens)[:, -2:], rtol=0, atol=1e-5)
+    torch.testing.assert_close(
+        block.forward_last(tokens, 2), block(tokens)[:, -2:], rtol=0, atol=1e-5
+    )
 
 
 def test_normalisation_is_part_of_the_encoder():

@@ -9,7 +9,7 @@ from sklearn.exceptions import NotFittedError
 
 from dare_sklearn import DAREClassifier, DAREEmbedder, EuclideanAligner
 from dare_sklearn.modules.config import DAREConfig
-from dare_sklearn.modules.networks import Encoder, attend_last
+from dare_sklearn.modules.networks import Encoder
 from dare_sklearn.signals.electrodes import ELECTRODES
 from dare_sklearn.signals.grid import Windows
 from dare_sklearn.viz import plot_attention
@@ -40,7 +40,7 @@ def test_weights_reproduce_the_blocks_output(encoder):
     seen = {}
     attn = encoder.blocks[-1].attn
     hook = encoder.blocks[-1].norm1.register_forward_hook(
-        lambda _, args, out: seen.update(x=out, out=attend_last(attn, out, 2))
+        lambda _, args, out: seen.update(x=out, out=attn.last(out, 2))
     )
     x, channels = grid_batch()
     encoder(x, channels)
