@@ -1,6 +1,6 @@
 """What defines a model: its size, its grid, and the scale of the signals that it reads."""
 
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
 
 
@@ -93,16 +93,8 @@ SIZES: dict[str, DAREConfig] = {
 }
 
 
-def get_config(size: str | DAREConfig, **changes: Any) -> DAREConfig:
-    """Configuration of a named size, with `changes` applied.
-
-    Raises
-    ------
-    ValueError
-        If the size is not one of `SIZES`.
-    """
-    if isinstance(size, DAREConfig):
-        return replace(size, **changes)
+def get_config(size: str) -> DAREConfig:
+    """Configuration of a named size; a ValueError if it is not one of `SIZES`."""
     if size not in SIZES:
         raise ValueError(f"size must be one of {sorted(SIZES)}, got {size!r}.")
-    return replace(SIZES[size], **changes)
+    return SIZES[size]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -60,7 +62,7 @@ def test_unknown_size_is_refused():
 )
 def test_bad_configurations_are_refused(change):
     with pytest.raises(ValueError, match=next(iter(change)).split("_")[0]):
-        get_config("nano", **change)
+        replace(SIZES["nano"], **change)
 
 
 def test_a_mask_is_the_same_as_leaving_channels_out(encoder):
@@ -90,7 +92,7 @@ def test_the_last_block_computes_what_is_read_and_nothing_else(encoder):
 
 
 def test_normalisation_is_part_of_the_encoder():
-    encoder = Encoder(get_config(TINY, amplitude_uv=20.0, center=True))
+    encoder = Encoder(replace(TINY, amplitude_uv=20.0, center=True))
     x = torch.randn(2, 3, 64) * 20 + 500
     normal = encoder.normalize(x)
     assert normal.mean(-1).abs().max() < 1e-4
