@@ -7,8 +7,6 @@ through `sklearn.base.clone`; an encoder on disk by the content of its files.
 import ast
 import inspect
 import json
-import re
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import cache, partial
@@ -18,18 +16,25 @@ from typing import Any
 
 import joblib
 import numpy as np
+import torch
 from sklearn.base import BaseEstimator
 from xxhash import xxh3_128_hexdigest
 
+from ..base.cache import encoder_digest
+from ..base.encoder import is_pretrainer
 from ..base.input import SignalInputMixin
 from ..signals.container import digest_epochs
 from ..signals.objects import is_dataset, is_epochs, unwrap
+from ..signals.readers import Defaults, find_sources
+from ..weights.files import in_place_of
+from ..weights.load import SHIPPED_FOLDER
 
 # parameters that change no result
 _NO_RESULT = {"verbose", "n_jobs", "cache", "cache_mb", "memory"}
 _WEIGHTS = {"encoder", "weights"}
 _BLOCK = 256
-_DESCRIBED: list[Any] = []  # functions under way, which may name themselves or each other
+_DESCRIBED: list[Any] = []  # code under way, which may name itself or each other
+_CARRIED = ("__defaults__", "__kwdefaults__", "__self__")  # of functions and bound methods
 _PACKAGE, _STANDARD = Path(__file__).parents[1], Path(inspect.__file__).parent
 # parts of this library that only judge or show results
 _SHOW = ("cli/", "viz/", "inspection", "evaluation/report", "evaluation/statistics")
@@ -51,49 +56,39 @@ def versions() -> dict[str, str]:
     return found
 
 
-def code_of(pipeline: Any) -> str:
-    """Hash of the code that no version number covers: this library's, and the user's classes."""
-    params = pipeline.get_params(deep=True).values() if hasattr(pipeline, "get_params") else ()
-    sources = set()
-    for kind in {kind for value in (pipeline, *params) for kind in type(value).__mro__}:
-        with suppress(OSError, TypeError):  # compiled, or typed at a prompt
-            if _is_users(kind):
-                methods = filter(inspect.isfunction, vars(kind).values())
-                sources.add(inspect.getsource(kind) + describe(list(methods)))
-    return digest(_own_code(), *sorted(sources))
-
-
 def _is_users(code: Any) -> bool:
     """Whether a class or function is neither of this library nor of an installed one."""
-    file = Path(inspect.getfile(code))
+    try:
+        file = Path(inspect.getfile(code))
+    except (OSError, TypeError):  # compiled, or typed at a prompt
+        return False
     known = file.is_relative_to(_PACKAGE) or file.is_relative_to(_STANDARD)
     return not known and "site-packages" not in file.parts
 
 
 @cache
-def _own_code() -> str:
+def own_code() -> str:
     """Hash of the library's code; changes of docstrings, comments and figures do not count."""
     names = sorted(file.relative_to(_PACKAGE).as_posix() for file in _PACKAGE.rglob("*.py"))
     return digest(*(_statements(_PACKAGE / name) for name in names if not name.startswith(_SHOW)))
 
 
+class _WithoutWords(ast.NodeTransformer):
+    def visit_Expr(self, node: ast.Expr) -> ast.Expr | None:
+        return None if isinstance(node.value, ast.Constant) else node
+
+
 def _statements(file: Path) -> str:
     """The code of a file without comments, layout and docstrings."""
-    tree = ast.parse(file.read_bytes())
-    for node in ast.walk(tree):
-        if isinstance(getattr(node, "body", None), list):
-            node.body = [
-                part
-                for part in node.body
-                if not (isinstance(part, ast.Expr) and isinstance(part.value, ast.Constant))
-            ]
-    return ast.dump(tree)
+    return ast.dump(_WithoutWords().visit(ast.parse(file.read_bytes())))
 
 
 def describe(value: Any) -> str:
     """A text that is equal for equal content."""
     if isinstance(value, np.generic):
         value = value.item()
+    elif isinstance(value, torch.Tensor):
+        value = value.detach().cpu().numpy()
     if value is None or isinstance(
         value, bool | int | float | complex | str | bytes | range | Path
     ):
@@ -105,18 +100,16 @@ def describe(value: Any) -> str:
         parts = map(describe, value.items() if isinstance(value, dict) else value)
         parts = parts if isinstance(value, list | tuple) else sorted(parts)
         return f"{type(value).__name__}[{', '.join(parts)}]"
-    if isinstance(value, type):
-        return f"{value.__module__}.{value.__qualname__}"
     if isinstance(value, partial):
         return f"partial[{describe([value.func, value.args, value.keywords])}]"
-    if inspect.isroutine(value):
-        return _function(value)
+    if isinstance(value, type) or inspect.isroutine(value):
+        return _code(value)
     if hasattr(value, "_score_func"):  # a scorer of scikit-learn
         held = {k: v for k, v in vars(value).items() if k != "_metadata_request"}
         return f"{describe(type(value))}({describe(held)})"
     if hasattr(value, "get_params"):
         return _estimator(value)
-    return f"{type(value).__qualname__}({joblib.hash(value)})"
+    return f"{describe(type(value))}({joblib.hash(value)})"
 
 
 def keeps_its_fit(estimator: Any) -> bool:
@@ -140,27 +133,34 @@ def digest_each(X: Any) -> list[bytes]:
     return list(digest_epochs(X)) if isinstance(X, np.ndarray) and X.ndim == 3 else []
 
 
-def _function(function: Any) -> str:
-    """Name and source of a function, and the values that it carries or takes from its module."""
-    name = f"{function.__module__}.{function.__qualname__}"
-    if inspect.isbuiltin(function) or function in _DESCRIBED:
+def _code(code: Any) -> str:
+    """Name of a class or function, its source, and the values that it carries or takes from its
+    module; only the name of a class that is not the user's."""
+    name = f"{code.__module__}.{code.__qualname__}"
+    if inspect.isbuiltin(code) or code in _DESCRIBED:
         return name
-    carried = [getattr(function, part, None) for part in ("__defaults__", "__kwdefaults__")]
-    if inspect.ismethod(function):
-        carried.append(function.__self__)
-    _DESCRIBED.append(function)
+    _DESCRIBED.append(code)
     try:
-        with suppress(OSError, TypeError):  # compiled, or typed at a prompt
-            used = inspect.getclosurevars(function)
-            carried.append(used.nonlocals)
-            for known, value in used.globals.items() if _is_users(function) else ():
-                if not inspect.ismodule(value):
-                    with suppress(Exception):  # some values cannot be hashed
-                        carried.append(f"{known}={describe(value)}")
-            carried.append(inspect.getsource(function))
+        if isinstance(code, type):
+            kinds = list(filter(_is_users, code.__mro__))
+            carried = [list(filter(inspect.isfunction, vars(kind).values())) for kind in kinds]
+            if not kinds:
+                return name
+        else:
+            kinds, carried = [code], [getattr(code, part, None) for part in _CARRIED]
+            with suppress(TypeError):  # compiled
+                used = inspect.getclosurevars(code)
+                carried.append(used.nonlocals)
+                for known, value in used.globals.items() if _is_users(code) else ():
+                    if not inspect.ismodule(value):
+                        with suppress(Exception):  # some values cannot be hashed
+                            carried.append(f"{known}={describe(value)}")
+        for source in kinds:
+            with suppress(OSError, TypeError):  # compiled, or typed at a prompt
+                carried.append(inspect.getsource(source))
         return f"{name}({digest(describe(carried))})"
     finally:  # what stayed there would be described by its name only from then on
-        _DESCRIBED.remove(function)
+        _DESCRIBED.remove(code)
 
 
 def _estimator(estimator: Any) -> str:
@@ -169,25 +169,18 @@ def _estimator(estimator: Any) -> str:
         for name, value in sorted(estimator.get_params(deep=False).items())
         if name not in _NO_RESULT
     ]
-    kept = f", fitted {_kept(estimator)}" if keeps_its_fit(estimator) else ""
-    return f"{describe(type(estimator))}({', '.join(params)}{kept})"
-
-
-def _kept(estimator: Any) -> str:
-    from ..base.cache import encoder_digest
-    from ..base.encoder import is_pretrainer
-
-    if not is_pretrainer(estimator):
-        return joblib.hash(estimator)
-    return encoder_digest(estimator.encoder_).hex() if estimator._is_fitted_for_use() else "no"
+    if is_pretrainer(estimator):
+        fitted = estimator._is_fitted_for_use()
+        params.append(f"fitted {encoder_digest(estimator.encoder_).hex() if fitted else 'no'}")
+    elif keeps_its_fit(estimator):
+        params.append(f"fitted {joblib.hash(estimator)}")
+    return f"{describe(type(estimator))}({', '.join(params)})"
 
 
 def _weights(source: Any) -> str:
     """A name or path of an encoder, with a hash of the files behind it."""
     if not isinstance(source, str | Path):
         return describe(source)
-    from ..weights.load import SHIPPED_FOLDER
-
     shipped = SHIPPED_FOLDER / str(source)
     path = shipped if shipped.exists() else Path(source)
     files = [path, *sorted(p for p in path.rglob("*") if p.suffix != ".md")]
@@ -197,22 +190,18 @@ def _weights(source: Any) -> str:
 
 def _parts(X: Any) -> Iterator[str]:
     """Texts that describe the content of an input."""
-    torch, inner = sys.modules.get("torch"), unwrap(X)
+    inner = unwrap(X)
     if is_epochs(X):
         places = [channel["loc"] for channel in X.info["chs"]]
         kinds = [X.ch_names, X.get_channel_types(), X.info["bads"], places]
         yield describe([*kinds, X.info["sfreq"], X.tmin, X.events])
         yield joblib.hash(X.metadata)
         yield describe(digest_each(X))
-    elif torch is not None and isinstance(X, torch.Tensor):
-        yield describe(X.detach().cpu().numpy())
     elif isinstance(X, list | tuple):
         yield f"{len(X)} parts"
         for part in X:
             yield from _parts(part)
     elif is_dataset(inner):
-        from ..signals.readers import Defaults, find_sources
-
         for source in find_sources(inner, Defaults(), continuous=False):
             where = {name: np.asarray(xyz) for name, xyz in source.positions.items()}
             yield describe([source.ch_names, source.sfreq, source.ignored, where])
@@ -227,29 +216,17 @@ def _blocks(n_epochs: int, read: Callable[[np.ndarray], Any]) -> Iterator[np.nda
         yield np.asarray(read(np.arange(start, min(start + _BLOCK, n_epochs))))
 
 
-class Finished:
-    """The row of a cell in a small JSON file, which is written in one step.
+def read_row(file: Path) -> dict[str, Any] | None:
+    """The row of a finished cell, or None if none can be read."""
+    try:
+        return dict(json.loads(file.read_text(encoding="utf-8"))["row"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
-    `name` (for people) and `key` (for the program) make the file's name; `pipeline` is stored too.
-    """
 
-    def __init__(self, folder: Path, name: str, key: str, pipeline: str) -> None:
-        label = re.sub(r"[^\w-]+", "-", name)[:80]
-        self.path = folder / f"{label}_{key}.json"
-        self.pipeline = pipeline
-
-    def read(self) -> dict[str, Any] | None:
-        """The row, or None if none can be read."""
-        try:
-            return dict(json.loads(self.path.read_text(encoding="utf-8"))["row"])
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
-
-    def write(self, row: dict[str, Any]) -> None:
-        """Write the row in one step."""
-        from ..weights.files import in_place_of
-
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        content = {"row": row, "about": {"pipeline": self.pipeline, "versions": versions()}}
-        with in_place_of(self.path) as part:
-            part.write_text(json.dumps(content, indent=1), encoding="utf-8")
+def write_row(file: Path, row: dict[str, Any], pipeline: str) -> None:
+    """Write the row of a finished cell, and for people what it is, in one step."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    content = {"row": row, "about": {"pipeline": pipeline, "versions": versions()}}
+    with in_place_of(file) as part:
+        part.write_text(json.dumps(content, indent=1), encoding="utf-8")

@@ -96,7 +96,10 @@ def run_cell(
 
     With `each_subject`, the entry "subjects" holds one row of scores per subject.
     """
-    train, test = data.take(fold.train), data.take(fold.test)
+    train = data.take(fold.train)
+    who = data.groups[fold.test] if each_subject else np.zeros(len(fold.test))
+    rows = {one: fold.test[who == one] for one in np.unique(who).tolist()}
+    tests = {one: data.take(part) for one, part in rows.items()}
     model = seeded(clone(pipeline), random_state)
     best, mne = None, sys.modules.get("mne")
     # by default MNE logs every covariance and rank; its warnings still come through
@@ -110,35 +113,30 @@ def run_cell(
         else:
             model, best = _search(model, grid, *next(iter(scorers.items())), fold.inner, train)
         fitting = time.perf_counter() - start
-        parts = {None: (Answers(model, test.X), fold.test, test)}
-        if each_subject:
-            parts = {}
-            for subject in np.unique(test.groups).tolist():
-                rows = np.flatnonzero(test.groups == subject)
-                part = test.take(rows)
-                parts[subject] = Answers(model, part.X), fold.test[rows], part
+        answers = {one: Answers(model, test.X) for one, test in tests.items()}
         start = time.perf_counter()
         scores = {
-            subject: {name: _score(name, scorer, said, of) for name, scorer in scorers.items()}
-            for subject, (said, _, of) in parts.items()
+            one: {name: _score(name, scorer, said, tests[one]) for name, scorer in scorers.items()}
+            for one, said in answers.items()
         }
-        answering = sum(said.seconds or 0.0 for said, _, _ in parts.values())
+        answering = sum(said.seconds or 0.0 for said in answers.values())
         answering = answering or time.perf_counter() - start  # metrics that predict otherwise
         grown = np.maximum(_resident("VmHWM:") - before, 0.0)
-        for subject, (said, rows, of) in parts.items():
+        for one, said in answers.items():
             # from the test epochs, not the fold's number: equal cells get equal permutations
-            seed = None if random_state is None else [random_state, int(digest(describe(rows)), 16)]
-            scores[subject] |= _chance(scorers, scores[subject], said, of, n_permutations, seed)
-            scores[subject] |= _calibration(said, of)
+            content = int(digest(describe(rows[one])), 16)
+            seed = None if random_state is None else [random_state, content]
+            scores[one] |= _chance(scorers, scores[one], said, tests[one], n_permutations, seed)
+            scores[one] |= _calibration(said, tests[one])
     costs = {
         "fit_seconds": fitting, "predict_seconds": answering, "peak_memory_mb": grown,
         "best_params": best,
     }  # fmt: skip
     if not each_subject:
-        return {**scores[None], **costs}
+        return {**scores[0.0], **costs}
     found = [
-        {"subject": subject, "n_subjects": 1, "n_test": len(parts[subject][1]), **row}
-        for subject, row in scores.items()
+        {"subject": one, "n_subjects": 1, "n_test": len(rows[one]), **row}
+        for one, row in scores.items()
     ]
     return {**costs, "subjects": found}
 

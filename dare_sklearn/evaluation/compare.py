@@ -1,6 +1,7 @@
 """compare: every pipeline on the same folds, in a table and on disk."""
 
 import os
+import re
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from numbers import Integral
@@ -14,12 +15,14 @@ from sklearn import get_config
 from sklearn.base import is_classifier, is_regressor
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import GroupKFold, ParameterGrid, StratifiedGroupKFold, check_cv
-from sklearn.utils._param_validation import Interval, StrOptions, validate_params
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions, validate_params
 from sklearn.utils.parallel import Parallel, delayed
 from tqdm.auto import tqdm
 
+from ..base.input import read_column
+from ..signals.objects import settle
 from ..training.checkpoint import plain
-from ._identity import Finished, code_of, describe, digest, digest_each, digest_signals, versions
+from . import _identity as identity
 from .cells import Data, Fold, n_rows, run_cell
 
 WHICH = ("dataset", "pipeline", "fold", "subject", "n_subjects", "n_train", "n_test")
@@ -30,8 +33,9 @@ _COUNT = Interval(Integral, 0, None, closed="left")
 
 @validate_params(
     {
-        "param_grids": [Mapping, None], "n_jobs": [Integral, None], "random_state": [_COUNT, None],
-        "dataset": [str], "cache_dir": [str, os.PathLike, None], "n_permutations": [_COUNT],
+        "param_grids": [Mapping, None], "inner_cv": [Integral, HasMethods("split")],
+        "n_jobs": [Integral, None], "random_state": [_COUNT, None], "dataset": [str],
+        "cache_dir": [str, os.PathLike, None], "n_permutations": [_COUNT],
         "on_error": [StrOptions({"raise", "warn"})], "each_subject": [bool],
     },
     prefer_skip_nested_validation=False,
@@ -57,8 +61,8 @@ def compare(
 ) -> pd.DataFrame:
     """Cross-validate pipelines on the same folds.
 
-    Every pipeline is cloned for each fold and fitted, with its search for parameters if it has one,
-    on that fold's training epochs only.
+    For each fold every pipeline is cloned and fitted, with its search for parameters if it has one,
+    on the training epochs only.
 
     Parameters
     ----------
@@ -88,35 +92,32 @@ def compare(
     dataset : str, default="data"
         Name of the data in the table.
     cache_dir : path or None, default=None
-        Folder for finished cells, a file each. A later call takes them from there if everything is
-        the same: pipeline (parameters, weights, the code of its classes and of this library), data,
+        Folder for finished cells, a file each. A later call takes those of which everything is the
+        same: pipeline (parameters, weights, the code of its classes and of this library), data,
         labels, groups (and whether they are routed), fold, metrics, seeds, and versions of the
-        libraries. Of your own code, classes and functions count with the functions and values of
-        their module that they use, but modules that they import do not: empty the folder after
-        changing those.
+        libraries. Your own classes and functions count with what they use of their module, but not
+        the modules that they import: empty the folder after changing those.
     n_permutations : int, default=0
         Permutations of the test labels for the chance level (see Notes).
     each_subject : bool, default=False
-        Score each subject among a fold's test epochs separately, with the fold's model, as MOABB's
-        `CrossSubjectEvaluation` does: subjects are then the observations of intervals and tests.
-        Needs `groups`.
+        Score each subject (of `groups`) among a fold's test epochs separately, with the fold's
+        model, as MOABB's `CrossSubjectEvaluation` does: subjects are then the observations of
+        intervals and tests.
     on_error : {"raise", "warn"}, default="raise"
-        Whether a pipeline that fails raises an error with its name and fold, or warns and is left
-        out.
+        Whether a cell that fails raises an error, or warns and is left out.
     verbose : int, default=0
         1 shows a progress bar with the pipeline that runs.
 
     Returns
     -------
     pandas.DataFrame
-        One row per pipeline and fold (with `each_subject`, per tested subject):
-        ``dataset, pipeline, fold``; ``subject``, the group of the test epochs (several are joined
-        by " + ", None without `groups`), and ``n_subjects``;
-        ``n_train, n_test``, epochs; one column per metric, and with permutations
-        ``chance_<metric>`` and ``p_<metric>``; ``brier`` and ``calibration_error`` of classifiers
-        with ``predict_proba``, NaN for others (see Notes); ``fit_seconds`` (with the search),
-        ``predict_seconds`` (one answer for all test epochs), ``peak_memory_mb`` (megabytes of
-        resident memory by which the process grew, not that of a GPU; NaN outside Linux);
+        One row per pipeline and fold (with `each_subject`, per tested subject): ``dataset,
+        pipeline, fold``; ``subject``, the group of the test epochs (several are joined by " + ",
+        None without `groups`), and ``n_subjects``; ``n_train, n_test``, epochs; one column per
+        metric, and with permutations ``chance_<metric>`` and ``p_<metric>``; ``brier`` and
+        ``calibration_error`` of classifiers with ``predict_proba``, NaN for others; ``fit_seconds``
+        (with the search), ``predict_seconds`` (one answer for all test epochs), ``peak_memory_mb``
+        (megabytes by which the process grew, not those of a GPU; NaN outside Linux);
         ``best_params``, a dict, None without a search.
 
     Raises
@@ -128,22 +129,18 @@ def compare(
 
     Notes
     -----
-    **Chance.** The fitted pipeline's predictions are scored against `n_permutations` random orders
-    of the test labels; ``chance_<metric>`` is the mean score, ``p_<metric>`` the share of orders
-    (the true one included) that score as high [1]_. Whatever the model and the imbalance, this
-    tests exactly whether predictions and labels of the fold are related. It assumes that the test
-    epochs of a group are exchangeable, which blocks of one label are not, and it cannot detect a
-    leak in `X` itself (features chosen with all labels).
-
-    Labels are permuted within groups, so that a model that merely tells people apart stays at
-    chance; where each group has one label, labels of whole groups are exchanged. A fold whose test
-    epochs all have one label cannot be tested: its chance level is NaN and its p 1.
+    **Chance.** ``chance_<metric>`` is the mean score of the fitted pipeline's predictions against
+    `n_permutations` random orders of the test labels, ``p_<metric>`` the share of orders (the true
+    one included) that score as high [1]_: an exact test of whether predictions and labels are
+    related. It assumes that the test epochs of a group are exchangeable, which blocks of one label
+    are not, and cannot detect a leak in `X` itself (features chosen with all labels). Labels are
+    permuted within groups, so that a model that merely tells people apart stays at chance; where
+    each group has one label, labels of whole groups are exchanged. A fold whose test epochs all
+    have one label cannot be tested: its chance level is NaN and its p 1.
 
     **Calibration.** ``brier`` is the mean squared distance of the probabilities from the truth
-    (halved for two classes, as in `sklearn.metrics.brier_score_loss`). ``calibration_error`` is the
-    expected calibration error [2]_: how far the probability of the predicted class is from the
-    share of right answers, the mean over ten bins of that probability. Few test epochs make it too
-    large. Both are 0 at best.
+    (halved for two classes, as in `sklearn.metrics.brier_score_loss`), ``calibration_error`` the
+    expected calibration error [2]_ over ten bins, which few test epochs make too large.
 
     **Costs** of the first cells include the loading of libraries: compare medians.
 
@@ -178,37 +175,37 @@ def compare(
     stratify = all(map(is_classifier, pipelines.values()))
     folds = _folds(cv, data.y, data.groups, stratify, "cv")
     _tell_copies(data.X, folds)
-    if grids:
-        if not (isinstance(inner_cv, Integral) or hasattr(inner_cv, "split")):
-            raise TypeError(f"inner_cv must be an integer or a splitter, got {inner_cv!r}.")
-        for fold in folds:
-            within = None if data.groups is None else data.groups[fold.train]
-            name = f"inner_cv (in fold {fold.number})"
-            inner = _folds(inner_cv, data.y[fold.train], within, stratify, name)
-            fold.inner = [(part.train, part.test) for part in inner]
-    cells: list[tuple[str, Fold, Finished | None]] = []
-    common = None if cache_dir is None else digest(
-        digest_signals(data.X), describe([data.y, data.groups, scorers]), random_state,
-        n_permutations, each_subject, versions(), get_config()["enable_metadata_routing"],
-    )  # fmt: skip
-    for name, pipeline in pipelines.items():
-        text = code = ""
-        if common is not None:
-            text, code = describe([pipeline, grids.get(name)]), code_of(pipeline)
-        for fold in folds:
-            finished = None
-            if common is not None:
-                # without a seed, equal folds may differ
-                number = fold.number if random_state is None else None
-                rows = [fold.train, fold.test, fold.inner if name in grids else None, number]
-                key = digest(common, text, code, describe(rows))
-                finished = Finished(Path(cache_dir), f"{dataset}_{name}", key, text)
-            cells.append((name, fold, finished))
+    for fold in folds if grids else ():
+        within = None if data.groups is None else data.groups[fold.train]
+        name = f"inner_cv (in fold {fold.number})"
+        inner = _folds(inner_cv, data.y[fold.train], within, stratify, name)
+        fold.inner = [(part.train, part.test) for part in inner]
+    cells = [(name, fold) for name in pipelines for fold in folds]
+    texts: dict[str, str] = {}
+    if cache_dir is not None:
+        for name, pipeline in pipelines.items():
+            texts[name] = identity.describe([pipeline, grids.get(name)])
+        routed = get_config()["enable_metadata_routing"]
+        common = identity.digest(
+            identity.digest_signals(data.X), identity.describe([data.y, data.groups, scorers]),
+            random_state, n_permutations, each_subject, identity.versions(), routed,
+            identity.own_code(),
+        )  # fmt: skip
+
+    def file_of(name: str, fold: Fold) -> Path:
+        number = fold.number if random_state is None else None  # then equal folds may differ
+        rows = [fold.train, fold.test, fold.inner if name in grids else None, number]
+        label = re.sub(r"[^\w-]+", "-", f"{dataset}_{name}")[:80]
+        return (
+            Path(cache_dir)
+            / f"{label}_{identity.digest(common, texts[name], identity.describe(rows))}.json"
+        )
 
     def work(number: int) -> tuple[int, dict[str, Any] | str, Iterable[tuple]]:
         """The number of a cell, its row or what went wrong, and its warnings."""
-        name, fold, finished = cells[number]
-        row, told = None if finished is None else finished.read(), []
+        name, fold = cells[number]
+        file = file_of(name, fold) if texts else None
+        row, told = file and identity.read_row(file), []
         if row is None:
             try:
                 # those of another process would be lost
@@ -232,8 +229,8 @@ def compare(
                 "n_train": len(fold.train), "n_test": len(fold.test),
             }  # fmt: skip
             row = plain({**who, **row})
-            if finished is not None:
-                finished.write(row)
+            if file is not None:
+                identity.write_row(file, row, texts[name])
         told = dict.fromkeys((str(w.message), w.category, w.filename, w.lineno) for w in told)
         return number, {**row, "dataset": dataset, "pipeline": name, "fold": fold.number}, told
 
@@ -251,11 +248,12 @@ def compare(
                 warnings.warn_explicit(text, kind if known else UserWarning, *where)
             bar.set_description(next((c[0] for i, c in enumerate(cells) if i not in rows), "done"))
             bar.update()
+    done: list[dict[str, Any]] = []
     for _, row in sorted(rows.items()):
         if isinstance(row, str):
             warnings.warn(f"{row} Its row is left out.", UserWarning, stacklevel=2)
-    done = [row for _, row in sorted(rows.items()) if not isinstance(row, str)]
-    done = [{**row, **part} for row in done for part in row.pop("subjects", [{}])]
+        else:
+            done += [{**row, **part} for part in row.pop("subjects", [{}])]
     chance = [f"{kind}_{m}" for m in scorers for kind in ("chance", "p")] if n_permutations else []
     return pd.DataFrame(done, columns=[*WHICH, *scorers, *chance, *CALIBRATION, *COSTS])
 
@@ -320,9 +318,6 @@ def check_scorers(pipelines: Any, scoring: Any) -> dict[str, Callable]:
 
 
 def _check_data(X: Any, y: Any, groups: Any) -> Data:
-    from ..base.input import read_column
-    from ..signals.objects import settle
-
     X = settle(X)
     try:
         n_epochs = n_rows(X)
@@ -378,7 +373,7 @@ def _folds(
 
 def _tell_copies(X: Any, folds: list[Fold]) -> None:
     """Warn of test epochs that are among the training epochs too, under another number."""
-    digests = digest_each(X)
+    digests = identity.digest_each(X)
     if len(set(digests)) == len(digests):
         return
     _, same = np.unique(digests, return_inverse=True)

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from sklearn.utils._param_validation import Interval, validate_params
 
-from ..signals.electrodes import electrode_name, template_positions
+from ..signals.electrodes import electrode_name, place
 from .compare import COSTS, WHICH, check_folds, check_scorers, compare
 
 
@@ -82,10 +82,10 @@ def lost_electrodes(
 ) -> pd.DataFrame:
     """Cross-validate pipelines that lose electrodes between the fit and the prediction.
 
-    Pipelines are fitted once per fold, on all electrodes (so are searches), and predict the test
-    epochs without a random share of them. A pipeline that accepts fewer channels than it was fitted
-    on, as those of DARE do, gets the epochs without the lost channels. For any other pipeline the
-    lost channels are interpolated (`mne.Epochs.interpolate_bads`), with a warning.
+    Pipelines are fitted (and searched) once per fold, on all electrodes, and predict the test
+    epochs without a random share of them. For a pipeline that does not take fewer channels than it
+    was fitted on, as those of DARE do, they are interpolated (`mne.Epochs.interpolate_bads`), with
+    a warning.
 
     Parameters
     ----------
@@ -166,17 +166,16 @@ def interpolated(epochs: Any, lost: Sequence[str]) -> Any:
 
     filled = epochs.copy().load_data()
     if filled.info["dig"] is None:  # the names say where electrodes are
-        places = template_positions()
         eeg = [filled.ch_names[i] for i in mne.pick_types(filled.info, eeg=True, exclude=())]
-        if strange := [name for name in eeg if electrode_name(name) not in places]:
+        where, _ = place(eeg)
+        if strange := [name for name in eeg if name not in where]:
             raise ValueError(
                 f"Lost electrodes are interpolated, and {', '.join(strange[:5])} have no position: "
                 "set a montage on the epochs, or drop these channels."
             )
-        where = {name: places[electrode_name(name)] for name in eeg}
         filled.set_montage(mne.channels.make_dig_montage(where, coord_frame="head"))
     bads = list(filled.info["bads"])
-    filled.info["bads"] = [*bads, *lost]
+    filled.info["bads"] += lost
     # bad channels stay bad, and no source of the others
     return filled.interpolate_bads(exclude=bads, verbose="error")
 

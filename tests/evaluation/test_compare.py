@@ -598,7 +598,7 @@ def test_a_metric_that_is_not_defined_is_no_number_in_the_table():
         ({"groups": ["a"]}, ValueError, "1 groups for 48 epochs"),
         ({"groups": GROUPS, "cv": 5}, ValueError, "cv=5 needs from 2 .* there are 4"),
         ({"groups": GROUPS, "cv": 2, "inner_cv": 3, "param_grids": {"lr": {"C": [1]}}}, ValueError, "inner_cv .in fold 0.=3"),
-        ({"inner_cv": [], "param_grids": {"lr": {"C": [1]}}}, TypeError, "inner_cv must be"),
+        ({"inner_cv": [], "param_grids": {"lr": {"C": [1]}}}, TypeError, "'inner_cv' parameter of compare must be"),
         ({"cv": [(np.arange(9), np.arange(5, 12))]}, ValueError, "tests on epochs that it trains on"),
         ({"cv": [(np.arange(9), [])]}, ValueError, "no training or no test"),
         ({"cv": [(np.arange(N), [-1])]}, ValueError, "numbers of epochs, 0 to"),

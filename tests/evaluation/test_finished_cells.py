@@ -19,7 +19,7 @@ from sklearn.pipeline import make_pipeline
 
 from dare_sklearn import DAREEmbedder, DAREPretrainer
 from dare_sklearn.evaluation import compare
-from dare_sklearn.evaluation._identity import _statements, code_of, describe, digest_signals
+from dare_sklearn.evaluation._identity import _statements, describe, digest_signals
 from dare_sklearn.transformers.classical import classical_pipelines
 
 RNG = np.random.default_rng(0)
@@ -257,7 +257,7 @@ def test_source_of_an_own_class_is_part_of_the_key(tmp_path):
         spec = importlib.util.spec_from_file_location("mine", file)
         module = sys.modules["mine"] = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
-        keys.append(code_of(make_pipeline(module.Mine(), LogisticRegression())))
+        keys.append(describe(make_pipeline(module.Mine(), LogisticRegression())))
     del sys.modules["mine"]
     assert keys[0] == keys[2] != keys[1]
 
@@ -274,7 +274,7 @@ def test_a_closure_that_calls_itself_has_a_key():
 
 def test_what_functions_take_from_their_module_is_part_of_the_key(monkeypatch):
     def key():
-        return describe(_scaled), code_of(_Scaled())
+        return describe(_scaled), describe(_Scaled())
 
     known = key()
     assert key() == known
