@@ -21,7 +21,7 @@ from .signals.errors import about
 from .signals.grid import Windows
 from .signals.objects import is_epochs, replace_data
 from .signals.readers import read_signals
-from .training.device import compute_threads, n_threads_to_embed
+from .training.device import compute_threads, n_threads_to_embed, run_in_batches
 from .transformers import DAREEmbedder
 
 __all__ = ["channel_importance", "gradient_relevance", "mask_invariance"]
@@ -29,6 +29,13 @@ __all__ = ["channel_importance", "gradient_relevance", "mask_invariance"]
 STEP = 0.01  # of the gain of a channel, where gradients are taken by differences
 
 
+def _from(low: int, high: int | None = None) -> list:
+    return [Interval(Integral, low, high, closed="left" if high is None else "both")]
+
+
+@validate_params(
+    {"n_repeats": _from(1), "scoring": [str, callable, None]}, prefer_skip_nested_validation=False
+)
 def channel_importance(
     estimator: Any,
     X: Any,
@@ -40,8 +47,8 @@ def channel_importance(
 ) -> Bunch:
     """How much the score falls when one channel is shuffled across epochs.
 
-    Permutation importance [1]_ for signals (scikit-learn's takes tables only). Shuffling leaves the
-    amplitude and spectrum of a channel as they are. Score epochs that ``fit`` has not seen.
+    Permutation importance [1]_ of signals, which leaves the amplitude and spectrum of a channel as
+    they are. Score epochs that ``fit`` has not seen.
 
     Parameters
     ----------
@@ -57,13 +64,13 @@ def channel_importance(
     Returns
     -------
     Bunch
-        ``importances`` (n_chans, n_repeats), their ``importances_mean`` and ``importances_std``,
-        the ``baseline`` score, and ``ch_names`` (None for an array).
+        ``importances`` (n_chans, n_repeats), ``importances_mean``, ``importances_std``, the
+        ``baseline`` score, and ``ch_names`` (None for an array).
 
     Raises
     ------
     TypeError, ValueError
-        If `X` is neither, has a single epoch, or `n_repeats` is not a positive integer.
+        If `X` is neither or has a single epoch, or a parameter is wrong.
 
     References
     ----------
@@ -80,10 +87,6 @@ def channel_importance(
     >>> result.importances.shape == (len(result.ch_names), 1)
     True
     """
-    if isinstance(n_repeats, bool) or not isinstance(n_repeats, Integral) or n_repeats < 1:
-        raise ValueError(f"n_repeats must be a positive integer, got {n_repeats!r}.")
-    if isinstance(scoring, list | tuple | set | dict):
-        raise TypeError(f"scoring must be a single metric, got {scoring!r}.")
     data, put_back = _take_data(X, "channel_importance")
     if len(data) < 2:
         raise ValueError("channel_importance shuffles epochs, so it needs two or more.")
@@ -110,15 +113,13 @@ def gradient_relevance(estimator: Any, X: Any, *, target: Any = None) -> Bunch:
     """How the decision on each epoch depends on the gain of each channel.
 
     The relevance of a channel is gradient times input, summed over time [1]_: the derivative of the
-    decision by the channel's gain, so that a relevance of 0.5 means that 1 % more amplitude raises
-    the decision by 0.005. Probes with a network (``adaptation="conv-linear"`` and "finetune") are
-    differentiated by torch. All others, ``adaptation="linear"`` and pipelines included, have parts
-    outside of torch: for them the derivative is a central difference of decisions on signals whose
-    channel is 1 % stronger and weaker, which takes two predictions of `X` for each channel.
+    decision by the channel's gain. A relevance of 0.5 means that 1 % more amplitude raises the
+    decision by 0.005. Torch differentiates probes with a network (``adaptation="conv-linear"`` and
+    "finetune"). For all other estimators and pipelines it is the central difference of decisions on
+    signals whose channel is 1 % stronger and weaker: two predictions of `X` for each channel.
 
-    It says what this model reads, not where the brain signal comes from, and it is a local
-    statement: a channel of which a saturated model takes no notice has none. Compare with
-    `channel_importance`, which asks about the score.
+    It says what this model reads, not where the brain signal comes from, and only locally: a
+    saturated model has none. Compare with `channel_importance`, which asks about the score.
 
     Parameters
     ----------
@@ -126,15 +127,15 @@ def gradient_relevance(estimator: Any, X: Any, *, target: Any = None) -> Bunch:
         With ``decision_function``, or a regressor.
     X : ndarray, shape (n_epochs, n_chans, n_times), or mne.Epochs
     target : label or None, default=None
-        The class whose score is explained. None: of two classes the second, of more the one that
-        has the highest score in each epoch. Without effect for regressors, which have one output.
+        The class whose score is explained. None: of two classes the second, of more the one with
+        the highest score in each epoch. Not used for regressors.
 
     Returns
     -------
     Bunch
-        ``relevance`` (n_epochs, n_chans), in units of ``decision_function`` (of ``predict`` for a
-        regressor); ``importances`` (n_chans,), the mean of its absolute values over epochs;
-        ``ch_names`` (of a probe those that it reads; None where they are unknown).
+        ``relevance`` (n_epochs, n_chans), in units of ``decision_function`` (of a regressor:
+        ``predict``); ``importances`` (n_chans,), the mean of its absolute values; ``ch_names``, of
+        a probe those that it reads, None where they are unknown.
 
     Raises
     ------
@@ -219,10 +220,9 @@ def _by_torch(estimator: Any, X: Any, target: Any) -> tuple[np.ndarray, list[str
     with estimator._asking():
         windows = estimator._load(X)
     network = estimator._network(windows)
-    parts = []
-    for start in range(0, len(windows), estimator.batch_size):
-        part = slice(start, start + estimator.batch_size)
-        x = torch.from_numpy(windows[part]).requires_grad_()
+
+    def relevance(start: int, stop: int) -> np.ndarray:
+        x = torch.from_numpy(windows[start:stop]).requires_grad_()
         scores = network(x)
         if is_regressor(estimator):
             scores = scores[:, 0] * estimator.y_scale_
@@ -231,15 +231,13 @@ def _by_torch(estimator: Any, X: Any, target: Any) -> tuple[np.ndarray, list[str
         chosen = _chosen(estimator, scores.detach().numpy(), target)
         explained = _explained(scores, torch.from_numpy(chosen))
         (gradient,) = torch.autograd.grad(explained.sum(), x)
-        parts.append((x.detach() * gradient).sum(dim=-1).double().numpy())
+        return (x.detach() * gradient).sum(dim=-1).double().numpy()
+
+    found = run_in_batches(relevance, len(windows), estimator.batch_size)
     names, given = windows.signals.ch_names, getattr(X, "ch_names", ())
     spelled = {electrode_name(name): name for name in given}
     names = None if names is None else [spelled.get(name, name) for name in names]
-    return np.concatenate(parts), names
-
-
-def _from(low: int, high: int | None = None) -> list:
-    return [Interval(Integral, low, high, closed="left" if high is None else "both")]
+    return np.concatenate(found), names
 
 
 @validate_params(
@@ -262,10 +260,10 @@ def mask_invariance(
 ) -> pd.DataFrame:
     """Measure mask invariance: do two views of a trial look alike, and unlike other trials?
 
-    A view is a random choice of channels with all patches visible; its embedding is the mean of
-    the summary tokens over patches. Positive pairs are two views of one trial, negative pairs
-    those of two trials. Retrieval@1 is the share of trials whose nearest second view (cosine) in
-    the draw is their own (chance is 1 / `n_trials`), which DARE's mask alignment trains [1]_.
+    A view is a random choice of channels with all patches visible; its embedding is the mean of the
+    summary tokens over patches. Positive pairs are two views of one trial, negative ones of two.
+    Retrieval, which DARE's mask alignment trains [1]_, is the share of trials whose nearest second
+    view (cosine) in the draw is their own; chance is 1 / `n_trials`.
 
     Parameters
     ----------
@@ -284,16 +282,16 @@ def mask_invariance(
     ch_names, sfreq, unit
         Of arrays, as in `DAREEmbedder`.
     unknown_channels : {"drop", "interpolate"}, default="drop"
-        Channels that are not among the encoder's 62 electrodes. Interpolated ones are mixtures of
-        others, so that views without common channels are not independent.
+        How to handle channels that the encoder does not know. Interpolated ones mix others, so that
+        views without common channels are not independent.
     random_state : int, RandomState or None, default=None
 
     Returns
     -------
     pandas.DataFrame
-        One row per overlap and draw: ``overlap`` (as asked for), ``draw, n_shared`` (channels in
-        common), ``positive_cosine, negative_cosine`` (means), ``retrieval``, ``first_view`` and
-        ``second_view`` (names of their channels, separated by spaces).
+        One row per overlap and draw: ``overlap, draw, n_shared`` (channels in common),
+        ``positive_cosine, negative_cosine`` (means), ``retrieval, first_view, second_view`` (names
+        of channels, separated by spaces).
 
     Raises
     ------
@@ -353,10 +351,9 @@ def mask_invariance(
             means = cosine[own].mean().item(), cosine[~own].mean().item()
             names = (" ".join(ELECTRODES[index[i]] for i in view) for view in views)
             rows.append((overlap, draw, shared, *means, retrieval, *names))
-    columns = (
-        "overlap draw n_shared positive_cosine negative_cosine retrieval first_view second_view"
-    )
-    return pd.DataFrame(rows, columns=columns.split())
+    similar = ["positive_cosine", "negative_cosine", "retrieval"]
+    columns = ["overlap", "draw", "n_shared", *similar, "first_view", "second_view"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def _n_shared(overlap: float, n_chans: int) -> int:

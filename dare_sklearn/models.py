@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import warnings
+from numbers import Integral
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
 from braindecode.models.base import EEGModuleMixin
+from sklearn.utils._param_validation import (
+    Interval,
+    StrOptions,
+    validate_parameter_constraints,
+)
 from torch import Tensor, nn
 
 from .modules.config import DAREConfig, get_config
@@ -22,9 +28,9 @@ from .signals.electrodes import (
     spline_start,
     target_electrodes,
 )
-from .signals.errors import about
+from .signals.errors import SignalError, about
 from .signals.grid import resample, whole_patches
-from .signals.validation import PLAUSIBLE_UV
+from .signals.validation import decide_unit
 from .weights.load import load_encoder
 
 __all__ = ["DAREModel"]
@@ -33,18 +39,23 @@ Adaptation = Literal["conv-linear", "finetune", "linear"]
 Views = Literal["joint", "electrodes"]
 SpatialInit = Literal["spline", "random"]
 Unit = Literal["uV", "V"]
+_FROM_ONE = Interval(Integral, 1, None, closed="left")
+_CONSTRAINTS = {
+    "adaptation": [StrOptions(set(get_args(Adaptation)))],
+    "views": [StrOptions(set(get_args(Views)))],
+    "spatial_init": [StrOptions(set(get_args(SpatialInit)))],
+    "unit": [StrOptions(set(get_args(Unit)))],
+    "spatial_layers": [_FROM_ONE],
+    "temporal_kernel": [_FROM_ONE, None],
+}
 
 
 class DAREModel(EEGModuleMixin, nn.Module):
     """DARE-EEG encoder with adapters and a linear head, for braindecode's trainers.
 
-    The input is mapped onto the encoder's electrodes by a learned spatial convolution and onto its
-    sampling rate by a fixed polyphase filter. A head of two linear maps reads the encoder's tokens
-    [1]_. `DAREClassifier` trains the same network with the paper's schedule.
-
-    The input has the shape ``(batch, n_chans, n_times)``. braindecode's trainers turn
-    ``mne.Epochs`` into microvolts, but windows of its data sets keep their unit, which is volts
-    unless a preprocessor scaled them: pass ``unit="V"`` then.
+    A learned spatial convolution maps the input ``(batch, n_chans, n_times)`` onto the encoder's
+    electrodes, and a fixed polyphase filter onto its sampling rate. A head of two linear maps reads
+    the encoder's tokens [1]_. `DAREClassifier` trains the same network with the paper's schedule.
 
     Parameters
     ----------
@@ -59,8 +70,8 @@ class DAREModel(EEGModuleMixin, nn.Module):
     input_window_seconds : float, optional
         Length of the window.
     sfreq : float, optional
-        Sampling rate of the input in Hz. It must be known, or follow from the two above:
-        braindecode's trainers read it off ``mne.Epochs`` but not off arrays and data sets.
+        Sampling rate of the input in Hz, unless it follows from the two above: braindecode's
+        trainers read it off ``mne.Epochs``, but not off arrays and data sets.
     encoder : str, Path or None, default=None
         Name or path of a pretrained encoder, as in `dare_sklearn.load_encoder`; None is an
         untrained one.
@@ -68,17 +79,17 @@ class DAREModel(EEGModuleMixin, nn.Module):
         Size of an untrained encoder: "nano", "light", "small", "base", "deep", or its whole
         configuration. Not used with `encoder`.
     adaptation : {"conv-linear", "finetune", "linear"}, default="conv-linear"
-        "conv-linear" keeps the encoder frozen and in evaluation mode behind trained adapters, and
-        "finetune" trains it too. "linear" has no adapters: the encoder reads the channels that
-        `chs_info` names (those outside its table are interpolated), and only the head is trained.
-        Its weights fit every montage, rate and length.
+        "conv-linear" keeps the encoder frozen and in evaluation mode behind trained adapters,
+        "finetune" trains it too. "linear" trains only a head: the encoder reads the channels of
+        `chs_info` (those outside its table are interpolated). Its weights fit every montage, rate
+        and length.
     views : {"joint", "electrodes"}, default="joint"
         Tokens of all electrodes together, or with "linear" those of every electrode alone.
     target_channels : list of str or None, default=None
         Electrodes that the spatial convolution leads to; None is the 19 of the 10-20 system.
     spatial_init : {"spline", "random"}, default="spline"
-        Start of a single spatial layer. "spline" interpolates onto the targets where `chs_info`
-        tells names or positions, and is "random" elsewhere.
+        Start of a single spatial layer: interpolation onto the targets where `chs_info` tells names
+        or positions; elsewhere "random".
     spatial_layers : int, default=1
         Number of spatial convolutions.
     temporal_kernel : int or None, default=None
@@ -88,7 +99,8 @@ class DAREModel(EEGModuleMixin, nn.Module):
     drop_prob : float, default=0.5
         Dropout in the head.
     unit : {"uV", "V"}, default="uV"
-        Unit of the input.
+        Unit of the input. braindecode's trainers turn ``mne.Epochs`` into microvolts, but windows
+        of its data sets stay in volts (``module__unit="V"``), unless a preprocessor scaled them.
 
     Raises
     ------
@@ -98,8 +110,8 @@ class DAREModel(EEGModuleMixin, nn.Module):
 
     Notes
     -----
-    The resampling filter is one matrix of ``n_times`` by the samples at 256 Hz (4 MB for 4 s at
-    250 Hz, 92 MB for 30 s at 100 Hz). It follows from the parameters and is not saved.
+    The resampling filter is a matrix of ``n_times`` by the samples at 256 Hz (4 MB for 4 s at 250
+    Hz, 92 MB for 30 s at 100 Hz), which is not saved.
 
     References
     ----------
@@ -149,23 +161,9 @@ class DAREModel(EEGModuleMixin, nn.Module):
             sfreq=sfreq,
         )
         del n_outputs, n_chans, chs_info, n_times, input_window_seconds, sfreq
-        for name, value, choices in (
-            ("adaptation", adaptation, get_args(Adaptation)),
-            ("views", views, get_args(Views)),
-            ("spatial_init", spatial_init, get_args(SpatialInit)),
-            ("unit", unit, get_args(Unit)),
-        ):
-            if value not in choices:
-                raise ValueError(
-                    f"{name} of DAREModel must be one of {list(choices)}, got {value!r}."
-                )
-        if spatial_layers < 1:
-            raise ValueError(f"spatial_layers of DAREModel must be positive, got {spatial_layers}.")
-        if temporal_kernel is not None and (temporal_kernel < 1 or temporal_kernel % 2 == 0):
-            raise ValueError(
-                f"temporal_kernel of DAREModel must be odd and positive, or None, got "
-                f"{temporal_kernel}."
-            )
+        own = locals()
+        params = {name: own[name] for name in _CONSTRAINTS}
+        validate_parameter_constraints(_CONSTRAINTS, params, "DAREModel")
         if views == "electrodes" and adaptation != "linear":
             raise ValueError("views='electrodes' of DAREModel needs adaptation='linear'.")
         self.drop_prob = drop_prob
@@ -179,8 +177,7 @@ class DAREModel(EEGModuleMixin, nn.Module):
         else:
             network = load_encoder(encoder)
             config = network.config
-            # Another machine has no such path, and the weights are in the state dict: what is
-            # saved of this model must build the same shapes without the encoder's file.
+            # what is saved of this model, on another machine, has its weights in the state dict
             for saved in (self._braindecode_init_kwargs, getattr(self, "_hub_mixin_config", None)):
                 if saved is not None:
                     saved.update(encoder=None, size=config.to_dict())
@@ -273,15 +270,14 @@ class DAREModel(EEGModuleMixin, nn.Module):
                 f"DAREModel was made for input of shape (batch, {self.n_chans} channels, "
                 f"{self.n_times} samples), got {tuple(x.shape)}."
             )
-        if self.unit == "V":
-            x = x * 1e6
         if self.training:
-            # DAREClassifier does so after each step, for which braindecode's trainer (or a user's
-            # own loop) has no place; a parametrization would need no care, but cannot be pickled
+            # braindecode's trainer has no place for it after each step; parametrizations cannot be
+            # pickled
             project_max_norm(self)
             if not self._scale_checked and not torch.compiler.is_compiling():
                 self._scale_checked = True
                 _warn_of_scale(x, self.unit)
+        x = x * 1e6 if self.unit == "V" else x
         # (B, C, T) -> (B, C, N * P)
         x = x[..., : self.n_samples] if self.resampling is None else x @ self.resampling
         tokens = self.backbone(x)  # (B, N, E, D)
@@ -331,16 +327,8 @@ def _resampling_matrix(n_times: int, sfreq: float, target: float, n_samples: int
 def _warn_of_scale(x: Tensor, unit: str) -> None:
     """Say that the first batch of training is no EEG in `unit`."""
     spread = float(x.detach().float().std(dim=-1, correction=0).median())
-    low, high = PLAUSIBLE_UV
-    if spread and not low <= spread <= high:
-        other = "V" if unit == "uV" else "uV"
-        if low <= (spread * 1e6 if other == "V" else spread / 1e6) <= high:
-            advice = f"pass unit={other!r} (module__unit={other!r} to braindecode's trainers)"
-        else:
-            advice = "scale it"
-        warnings.warn(
-            f"DAREModel reads its input in {unit}, and the first batch has a typical standard "
-            f"deviation of {spread:.3g} µV, which is not EEG ({low} to {high:g} µV): {advice}.",
-            UserWarning,
-            stacklevel=3,
-        )
+    try:
+        if spread:
+            decide_unit(spread, unit)
+    except SignalError as error:
+        warnings.warn(f"DAREModel: {error}", UserWarning, stacklevel=3)

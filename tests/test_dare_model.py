@@ -131,15 +131,18 @@ def test_missing_parameters(missing):
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ({"adaptation": "frozen"}, "adaptation of DAREModel must be one of"),
+        ({"adaptation": "frozen"}, "'adaptation' parameter of DAREModel must be a str among"),
         ({"adaptation": "linear"}, "needs the channels: pass chs_info"),
-        ({"views": "all"}, "views of DAREModel must be one of"),
+        ({"views": "all"}, "'views' parameter of DAREModel must be a str among"),
         ({"views": "electrodes"}, "needs adaptation='linear'"),
-        ({"spatial_init": "zeros"}, "spatial_init of DAREModel must be one of"),
-        ({"unit": "mV"}, "unit of DAREModel must be one of"),
+        ({"spatial_init": "zeros"}, "'spatial_init' parameter of DAREModel must be a str among"),
+        ({"unit": "mV"}, "'unit' parameter of DAREModel must be a str among"),
         ({"size": "huge"}, "size must be one of"),
-        ({"spatial_layers": 0}, "spatial_layers of DAREModel must be positive"),
-        ({"temporal_kernel": 8}, "temporal_kernel of DAREModel must be odd"),
+        (
+            {"spatial_layers": 0},
+            "'spatial_layers' parameter of DAREModel must be an int in the range",
+        ),
+        ({"temporal_kernel": 8}, "temporal_kernel must be odd"),
         ({"target_channels": ["Cz", "X1"]}, "encoder's table, got X1"),
         ({"target_channels": []}, "encoder's table, got none"),
         ({"n_times": 31}, "shorter than one patch of 0.25 s"),
@@ -395,13 +398,13 @@ def test_volts_are_noticed_once():
     model.train()
     model(torch.zeros(2, 3, 128))
     model = make().train()
-    with pytest.warns(UserWarning, match="1e-05 µV, which is not EEG .*pass unit='V'"):
+    with pytest.warns(UserWarning, match="unit='uV'.*1e-05 uV, which is not EEG"):
         model(1e-6 * signals())
     model(1e-6 * signals())
     make(unit="V").train()(1e-6 * signals())
-    with pytest.warns(UserWarning, match="not EEG .*pass unit='uV'"):
+    with pytest.warns(UserWarning, match="unit='V', .* V, which is not EEG.* Pass the right unit"):
         make(unit="V").train()(signals())
-    with pytest.warns(UserWarning, match="not EEG .*: scale it"):
+    with pytest.warns(UserWarning, match="not EEG.*or scale the values"):
         make().train()(1e6 * signals())
 
 

@@ -5,6 +5,7 @@ import os
 from dataclasses import KW_ONLY, dataclass
 from inspect import signature
 from numbers import Integral, Real
+from operator import itemgetter
 from reprlib import repr as shortened
 from typing import Any, ClassVar
 
@@ -52,6 +53,7 @@ SPATIAL_INITS = (*PAPER_INITS, *VIRTUAL_INITS)
 SMALL_WEIGHT = 0.1  # mean of weights, such as of those that sum to 1
 # The groups of parameters in the docstring of `DAREClassifier`; every mode reads all the others.
 LINEAR = ("unknown_channels", "views", "pooling", "C", "alpha", "cache", "cache_mb")
+ONE = ("views", "C", "alpha")  # of a single pooling
 CONVOLUTIONS = ("target_channels", "spatial_init", "spatial_layers", "temporal_kernel")
 STEPS = (
     "max_epochs", "lr", "weight_decay", "layer_decay", "adapter_dropout", "dropout",
@@ -139,8 +141,8 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
         y : array-like, shape (n_epochs,), or None
             Targets; None takes those of the data set (the event codes of ``mne.Epochs``).
         sample_weight : array-like, shape (n_epochs,), or None
-            Weight of each epoch in the loss: one of weight 2 counts as two, so that a mean of 1
-            leaves penalties as they are. Weights that sum to 1 are too small, with a warning.
+            Weight of each epoch in the loss: one of weight 2 counts as two. A mean of 1 leaves
+            penalties as they are; weights that sum to 1 are too small, with a warning.
         groups : array-like, shape (n_epochs,), or None
             Subject, session or recording of each epoch. With ``validation_fraction > 0`` whole
             groups are held out. Through cross-validation they come by scikit-learn's metadata
@@ -149,8 +151,8 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
         Returns
         -------
         self
-            `KeyboardInterrupt` ends the training early and leaves a usable object, with a warning;
-            before the training, and for "linear", it leaves the object as it was.
+            `KeyboardInterrupt` during the training leaves a usable object, with a warning; before
+            it, and for "linear", it leaves the object as it was.
         """
         self._validate_params()
         signals = self._read(X, reset=True)
@@ -176,6 +178,7 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
         self._fitted_with = self._fixed_params()
         for name in ("net_", "module_", "linear_", "space_", "electrodes_"):
             vars(self).pop(name, None)
+        self.n_iter_, self.history_ = 0, history_frame([], {"train_loss": "loss"})
         if self.adaptation == "linear":
             self._fit_linear(windows, targets, weight, decision, groups)
         else:
@@ -190,11 +193,10 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
         decision: np.ndarray,
         groups: np.ndarray | None,
     ) -> None:
-        config = self.encoder_.config
         tell_unread(self, steps=False, virtual=False)
         self.electrodes_ = windows.electrodes
         features = fit_features(self, windows, weight)
-        with compute_threads(n_threads_of(config)):
+        with compute_threads(n_threads_of(self.encoder_.config)):
             if self.pooling == "auto":
                 model = self.linear_ = self._kernel_model(targets, weight)
                 model.fit(features, targets, sample_weight=weight, groups=groups)
@@ -206,7 +208,6 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
                 model.fit(scaler.transform(features), targets, sample_weight=decision)
                 self.linear_ = make_pipeline(scaler, model)
         self.n_iter_ = int(np.max(getattr(model, "n_iter_", None) or 1))
-        self.history_ = history_frame([], {"train_loss": "loss"})
 
     def _fit_probe(
         self,
@@ -226,11 +227,7 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
             )
         kind = self._spatial_kind(len(train))
         virtual = kind in VIRTUAL_INITS
-        steps = bool(len(valid)) or not virtual
-        tell_unread(self, steps=steps, virtual=virtual)
-        columns = {"train_loss": "loss", "valid_loss": "valid_loss"}
-        if not len(valid):
-            del columns["valid_loss"]
+        tell_unread(self, steps=bool(len(valid)) or not virtual, virtual=virtual)
         _, n_chans, n_times = windows.shape
         spec = {**self._probe_spec(), "n_patches": n_times // self.encoder_.config.patch_size}
         signals, spline = windows.signals, None
@@ -255,8 +252,7 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
                 start = None if spline is None else torch.from_numpy(spline)
                 module = ConvLinearProbe(encoder, n_chans=n_chans, spatial_start=start, **spec)
             if virtual and not len(valid):  # the start is the closed-form optimum: nothing to do
-                self.module_, self.n_iter_ = module, 0
-                self.history_ = history_frame([], columns)
+                self.module_ = module
                 return
             net = train_probe(
                 self,
@@ -271,7 +267,10 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
         self.net_, self.module_ = net, net.module_.eval()
         if self.adaptation == "finetune":
             self.encoder_ = self.module_.encoder
-        self.history_ = history_frame(net.history, columns)
+        columns = ("valid_loss",) * bool(len(valid))
+        self.history_ = history_frame(
+            net.history, {"train_loss": "loss", **{n: n for n in columns}}
+        )
         self.n_iter_ = len(self.history_)
         if len(net.history) > self.n_iter_ or not self.n_iter_:
             tell(
@@ -318,10 +317,6 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
 
     def _probe_spec(self) -> dict[str, Any]:
         """What the parameters and the targets say of the probe, for `ConvLinearProbe`."""
-        if self.temporal_kernel is not None and self.temporal_kernel % 2 == 0:
-            raise ValueError(
-                f"The 'temporal_kernel' parameter must be odd or None, got {self.temporal_kernel}."
-            )
         return {
             "targets": electrode_rows(target_electrodes(self.target_channels)).tolist(),
             "n_outputs": len(self.classes_) if isinstance(self, ClassifierMixin) else 1,
@@ -372,7 +367,7 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
                 "The probe gives NaN or infinite scores: its training diverged (lower lr), or X "
                 "holds values of extreme size."
             )
-        return scores.numpy()
+        return scores.double().numpy()
 
     def _network(self, windows: Windows) -> ConvLinearProbe | VirtualProbe:
         """The fitted network, for those of the fitted channels that windows have."""
@@ -381,6 +376,11 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
         module = copy.deepcopy(self.module_)
         module.refit_to([self.ch_names_in_.index(name) for name in windows.signals.ch_names])
         return module
+
+    def _answer(self, X: Any, method: str) -> np.ndarray:
+        """What a method of ``linear_`` says of epochs, or the outputs of the probe's network."""
+        self._check_unchanged()
+        return self._say(X, method) if self.adaptation == "linear" else self._scores(X)
 
     def _say(self, X: Any, method: str) -> np.ndarray:
         """What a method of ``linear_`` says of epochs, which are embedded batch by batch."""
@@ -426,36 +426,28 @@ def tell_unread(estimator: Any, *, steps: bool, virtual: bool) -> None:
     mode = f"adaptation={estimator.adaptation!r}"
     if virtual:
         mode += f" and spatial_init={estimator.spatial_init!r}"
-    if estimator.adaptation == "linear":
-        unread = {"adaptation='conv-linear' or 'finetune'": CONVOLUTIONS}
-        if estimator.pooling == "auto":
-            unread["one pooling, such as pooling='flatten'"] = ("views", "C", "alpha")
-    else:
-        unread = {"adaptation='linear'": LINEAR}
-    if not steps:
-        unread["gradient steps, as of adaptation='finetune' or spatial_init='spline'"] = STEPS
-    elif virtual:
-        unread["spatial_init='spline' or 'random'"] = ("adapter_dropout", "dropout")
-    if steps and estimator.adaptation != "finetune":
-        unread["adaptation='finetune'"] = ("layer_decay",)
-    if steps and not estimator.validation_fraction:
-        unread["validation_fraction > 0"] = ("patience",)
-
-    params = signature(type(estimator)).parameters
-    clauses, n_changed = [], 0
-    for readers, names in unread.items():
-        values = {name: getattr(estimator, name) for name in names if name in params}
+    linear, finetune = (estimator.adaptation == name for name in ("linear", "finetune"))
+    unread = (
+        (linear, "adaptation='conv-linear' or 'finetune'", CONVOLUTIONS),
+        (linear and estimator.pooling == "auto", "one pooling, such as pooling='flatten'", ONE),
+        (not linear, "adaptation='linear'", LINEAR),
+        (not steps, "gradient steps, as of adaptation='finetune' or spatial_init='spline'", STEPS),
+        (steps and virtual, "spatial_init='spline' or 'random'", ("adapter_dropout", "dropout")),
+        (steps and not finetune, "adaptation='finetune'", ("layer_decay",)),
+        (steps and not estimator.validation_fraction, "validation_fraction > 0", ("patience",)),
+    )
+    known, clauses = signature(type(estimator)).parameters, []
+    for _, readers, names in filter(itemgetter(0), unread):
+        values = {name: getattr(estimator, name) for name in names if name in known}
         changed = [
             f"{name}={shortened(value)}"
             for name, value in values.items()
-            if not np.array_equal(value, params[name].default)
+            if not np.array_equal(value, known[name].default)
         ]
         if changed:
-            n_changed += len(changed)
             clauses.append(f"{', '.join(changed)} (read only with {readers})")
-    have, them = ("has", "it") if n_changed == 1 else ("have", "them")
     if clauses:
         tell(
-            f"{' and '.join(clauses)} {have} no effect with {mode}: leave {them} out, or choose a "
-            f"mode that reads {them}."
+            f"parameters that have no effect with {mode}: {', '.join(clauses)}. Leave them out, or "
+            "choose a mode that reads them."
         )

@@ -181,18 +181,15 @@ class DAREClassifier(ClassifierMixin, ProbeEstimator):
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Probabilities ``(n_epochs, n_classes)`` in the order of ``classes_``."""
-        self._check_unchanged()
-        if self.adaptation == "linear":
-            return self._say(X, "predict_proba")
-        return softmax(self._scores(X).astype(np.float64), axis=1)
+        found = self._answer(X, "predict_proba")
+        return found if self.adaptation == "linear" else softmax(found, axis=1)
 
     def decision_function(self, X: Any) -> np.ndarray:
         """Scores: ``(n_epochs,)`` for two classes (positive: the second), else one per class."""
-        self._check_unchanged()
-        if self.adaptation == "linear":
-            return self._say(X, "decision_function")
-        scores = self._scores(X).astype(np.float64)
-        return scores[:, 1] - scores[:, 0] if len(self.classes_) == 2 else scores
+        found = self._answer(X, "decision_function")
+        if self.adaptation == "linear" or len(self.classes_) > 2:
+            return found
+        return found[:, 1] - found[:, 0]
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Mean accuracy; ``y=None`` takes the data set's own labels."""

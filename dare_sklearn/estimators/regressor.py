@@ -69,11 +69,8 @@ n_times_in_, n_features_in_
 
     def predict(self, X: Any) -> np.ndarray:
         """Predicted targets, ``(n_epochs,)``."""
-        self._check_unchanged()
-        if self.adaptation == "linear":
-            scaled = self._say(X, "predict")
-        else:
-            scaled = self._scores(X)[:, 0].astype(np.float64)
+        scaled = self._answer(X, "predict")
+        scaled = scaled if self.adaptation == "linear" else scaled[:, 0]
         return scaled * self.y_scale_ + self.y_mean_
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:

@@ -66,6 +66,8 @@ class TemporalAdapter(nn.Module):
 
     def __init__(self, n_chans: int, kernel_size: int = 15) -> None:
         super().__init__()
+        if kernel_size % 2 == 0:
+            raise ValueError(f"temporal_kernel must be odd or None, got {kernel_size}.")
         size = {"padding": kernel_size // 2, "groups": n_chans, "bias": False}
         self.conv = MaxNormConv1d(n_chans, n_chans, kernel_size, max_norm=1.0, **size)
         self.norm = nn.BatchNorm1d(n_chans)

@@ -36,8 +36,8 @@ def check_table(table: Any, columns: Sequence[str], numbers: Sequence[str]) -> N
     missing = [name for name in columns if name not in table.columns]
     if missing:
         raise ValueError(
-            f"The table needs the columns {', '.join(columns)}; {', '.join(missing)} "
-            f"{'is' if len(missing) == 1 else 'are'} missing among {', '.join(map(str, table))}."
+            f"The table needs the columns {', '.join(columns)}, and lacks {', '.join(missing)} "
+            f"among {', '.join(map(str, table))}."
         )
     if table.empty:
         raise ValueError("The table has no rows: there is nothing to draw.")
@@ -46,8 +46,7 @@ def check_table(table: Any, columns: Sequence[str], numbers: Sequence[str]) -> N
             raise ValueError(f"The column {name} of the table must hold numbers.")
         values = table[name].to_numpy(dtype=float)
         if np.isinf(values).any() or np.isnan(values).all():
-            what = "infinite values" if np.isinf(values).any() else "nothing but missing values"
-            raise ValueError(f"The column {name} of the table holds {what}.")
+            raise ValueError(f"The column {name} of the table has infinite or only missing values.")
 
 
 class _Shown(Figure):

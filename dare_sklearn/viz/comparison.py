@@ -31,13 +31,12 @@ def plot_scores(
     Parameters
     ----------
     results : DataFrame
-        Of `dare_sklearn.evaluation.compare`: columns ``dataset``, ``pipeline``, ``fold`` and
-        `metric`. Each data set gets its own axes. Labels say how many folds a pipeline lacks.
+        Of `dare_sklearn.evaluation.compare`: columns ``dataset, pipeline, fold`` and `metric`. Each
+        data set gets its own axes. Labels say how many folds a pipeline lacks.
     metric : str
         Column of the score.
     summary : DataFrame or None, default=None
-        Of `dare_sklearn.evaluation.summarize`, with means and intervals. None draws the mean of the
-        folds, without an interval.
+        Means and intervals, of `dare_sklearn.evaluation.summarize`. None draws means of folds only.
     chance : float or None, default=None
         Level of chance, a dashed line; None takes the mean of ``chance_<metric>``, if it is there.
     ax : Axes or None, default=None
@@ -68,13 +67,12 @@ def plot_scores(
         summary = summary[summary["metric"] == metric]
     datasets = results["dataset"].unique()
     pipelines = results["pipeline"].unique().tolist()
+    if ax is not None and len(datasets) > 1:
+        raise ValueError(f"There are {len(datasets)} data sets and one ax: pass rows of one.")
     if ax is None:
-        n_lines = sum(1 + style.wrap(name).count("\n") for name in pipelines)
-        height = 1.0 + 0.36 * n_lines
+        height = 1.0 + 0.36 * sum(1 + style.wrap(name).count("\n") for name in pipelines)
         shared = {"sharey": True, "sharex": True}
         axes = style.panels(len(datasets), 2.8, height, most=3, beside=2.4, **shared)
-    elif len(datasets) > 1:
-        raise ValueError(f"There are {len(datasets)} data sets and one ax: pass rows of one.")
     else:
         axes = [style.get_axes(ax)]
     for panel, name in zip(axes, datasets, strict=True):
@@ -164,8 +162,8 @@ def plot_cost(summary: pd.DataFrame, metric: str, *, ax: Axes | None = None) -> 
     Parameters
     ----------
     summary : DataFrame
-        Of `dare_sklearn.evaluation.summarize`, one data set: ``dataset``, ``pipeline``, ``metric``,
-        ``mean``, ``low``, ``high``, ``fit_seconds`` and ``predict_seconds``.
+        Of `dare_sklearn.evaluation.summarize`, one data set: ``dataset, pipeline, metric, mean,
+        low, high, fit_seconds`` and ``predict_seconds``.
     metric : str
         The score to draw.
     ax : Axes or None, default=None
@@ -179,8 +177,7 @@ def plot_cost(summary: pd.DataFrame, metric: str, *, ax: Axes | None = None) -> 
     Raises
     ------
     TypeError, ValueError
-        If the table lacks a column or the metric, holds several data sets, or times are not
-        positive.
+        If the table lacks a column or the metric, or has several data sets or times of zero.
 
     Examples
     --------
@@ -229,16 +226,16 @@ def plot_significance(table: pd.DataFrame, *, ax: Axes | None = None) -> Figure:
     Parameters
     ----------
     table : DataFrame
-        Of `dare_sklearn.evaluation.pairwise`, one data set: one row per pair, with ``pipeline_a``,
-        ``pipeline_b``, ``difference`` (a - b), and the corrected ``p_holm``.
+        Of `dare_sklearn.evaluation.pairwise`, one data set: one row per pair, with ``pipeline_a,
+        pipeline_b, difference`` (a - b), and the corrected ``p_holm``.
     ax : Axes or None, default=None
         Where to draw; None makes a figure.
 
     Returns
     -------
     Figure
-        A cell holds the score of its row minus that of its column, and the corrected p-value; it
-        is grey where that is 0.05 or more.
+        Each cell holds the score of its row minus that of its column, and the corrected p-value;
+        grey where that is 0.05 or more.
 
     Raises
     ------
@@ -257,24 +254,20 @@ def plot_significance(table: pd.DataFrame, *, ax: Axes | None = None) -> Figure:
     numbers = ["difference", "p_holm"]
     style.check_table(table, ["pipeline_a", "pipeline_b", *numbers], numbers)
     names = list(dict.fromkeys([*table["pipeline_a"], *table["pipeline_b"]]))
-    row = table["pipeline_a"].map(names.index).to_numpy()
-    column = table["pipeline_b"].map(names.index).to_numpy()
-    pairs = {frozenset(pair) for pair in zip(row.tolist(), column.tolist(), strict=True)}
-    if len(pairs) < len(table) or any(len(pair) < 2 for pair in pairs):
+    swapped = {"pipeline_a": table["pipeline_b"], "pipeline_b": table["pipeline_a"]}
+    both = pd.concat([table, table.assign(**swapped, difference=-table["difference"])])
+    if both.duplicated(["pipeline_a", "pipeline_b"]).any():
         raise ValueError(
             "The table must hold one row per pair of pipelines, and has a pair twice or a pipeline "
             "against itself: pass the rows of one data set."
         )
-    difference = np.full((len(names), len(names)), np.nan)
-    p = difference.copy()
-    both = np.r_[row, column], np.r_[column, row]
-    values, p_values = (table[name].to_numpy(dtype=float) for name in numbers)
-    difference[both], p[both] = np.r_[values, -values], np.r_[p_values, p_values]
+    both = both.pivot(index="pipeline_a", columns="pipeline_b", values=numbers)
+    difference, p = (both[name].loc[names, names].to_numpy(dtype=float) for name in numbers)
 
     side = 0.62 * len(names)
     ax = style.get_axes(ax, 3.4 + side, 1.9 + side)
     shown = np.ma.masked_where(~(p < ALPHA), difference)
-    norm = Normalize(*style.symmetric_limits(values))
+    norm = Normalize(*style.symmetric_limits(table["difference"].to_numpy(dtype=float)))
     cmap = colormaps[style.SIGNED].with_extremes(bad=style.PALE)
     image = ax.imshow(shown, cmap=cmap, norm=norm)
     for i in range(len(names)):  # a pipeline against itself

@@ -107,14 +107,14 @@ def plot_curve(
 def plot_mask_invariance(table: pd.DataFrame) -> Figure:
     """How alike two masked views of an epoch are embedded, against how much the views share.
 
-    Left: cosine similarity of two views of one epoch (positive pairs) and of two epochs (negative
-    pairs). Right: retrieval, the share of first views whose nearest second view is their own.
+    Left: cosine similarity of two views of one epoch (positive pairs), and of two (negative pairs).
+    Right: retrieval, the share of first views whose nearest second view is their own.
 
     Parameters
     ----------
     table : DataFrame
-        Of `dare_sklearn.inspection.mask_invariance`; those of several encoders stacked, with a
-        column ``encoder``. Points are means over draws, the band is their SD.
+        Of `dare_sklearn.inspection.mask_invariance`; of several encoders stacked, with a column
+        ``encoder``. Points are means over draws, the band is their SD.
 
     Returns
     -------
@@ -144,12 +144,11 @@ def plot_mask_invariance(table: pd.DataFrame) -> Figure:
         draws = table.loc[table["encoder"] == encoder, numbers].groupby("overlap")
         rows, spread = draws.mean(), draws["retrieval"].std().fillna(0.0)
         shown = style.look(number) | {"markersize": 5, "linestyle": "-"}
-        left.plot(rows.index, rows["positive_cosine"], **shown)
         dotted = shown | {"linestyle": ":", "fillstyle": "none"}
+        left.plot(rows.index, rows["positive_cosine"], **shown)
         left.plot(rows.index, rows["negative_cosine"], **dotted)
         right.plot(rows.index, rows["retrieval"], label=style.wrap(encoder), **shown)
-        middle = rows["retrieval"]
-        low, high = (np.clip(middle + sign * spread, 0, 1) for sign in (-1, 1))  # a share
+        low, high = ((rows["retrieval"] + sign * spread).clip(0, 1) for sign in (-1, 1))  # a share
         _band(right, rows.index, low, high, shown["color"])
     left.plot([], [], "-", color=style.GREY, label="same epoch")
     left.plot([], [], ":", color=style.GREY, label="different epochs")
@@ -193,11 +192,11 @@ def plot_losses(history: Any, *, ax: Axes | None = None) -> Figure:
     >>> [line.get_label() for line in fig.axes[0].lines]
     ['loss']
     """
-    table = history if isinstance(history, pd.DataFrame) else getattr(history, "history_", None)
-    if table is None:
+    table = getattr(history, "history_", history)
+    if not isinstance(table, pd.DataFrame):
         kind = type(history).__name__
         raise TypeError(
-            f"plot_losses takes a history_ or a fitted estimator that has one, got a {kind}."
+            f"plot_losses takes a history_ or a fitted estimator with one, got a {kind}."
         )
     if table.empty:
         raise ValueError("plot_losses got a history without epochs, as of adaptation='linear'.")
@@ -205,17 +204,15 @@ def plot_losses(history: Any, *, ax: Axes | None = None) -> Figure:
     if not terms:
         raise ValueError(f"plot_losses found no loss among the columns {', '.join(table)}.")
     style.check_table(table, ["epoch", *terms], ["epoch", *terms])
-    values = table[terms].to_numpy(dtype=float)
-    values = values[np.isfinite(values)]
-    log = values.min() > 0 and values.max() >= LOG_FROM * values.min()
+    least, most = table[terms].min(axis=None), table[terms].max(axis=None)
+    log = least > 0 and most >= LOG_FROM * least
     ax = style.get_axes(ax, 6.4, 3.8)
     for number, name in enumerate(terms):
-        main = name in ("total", "loss")  # what was minimised
         shown = style.look(number) | {"marker": "o" if len(table) < 15 else None, "markersize": 4}
-        if main:
-            shown |= {"color": "black", "linestyle": "-"}
         # the first ones are seen below those that hide them
-        width = (2.2 if main else 1.5) + 0.5 * (len(terms) - 1 - number)
+        width = 1.5 + 0.5 * (len(terms) - 1 - number)
+        if name in ("total", "loss"):  # what was minimised
+            width, shown = width + 0.7, shown | {"color": "black", "linestyle": "-"}
         ax.plot(table["epoch"], table[name], label=style.spelled(name), linewidth=width, **shown)
     if log:
         ax.set_yscale("log")
@@ -246,8 +243,8 @@ def plot_embedding_map(
     Z : array, shape (n_epochs, n_features)
         Embeddings.
     labels : array-like, shape (n_epochs,)
-        Class, subject or number of each epoch: floats, and integers of more than seven values, get
-        a scale of colours. Beyond seven classes, colours are shades of one scale.
+        Class, subject or number of each epoch. Floats, and integers of more than seven values, get
+        a scale of colours; more than seven classes, shades of one scale.
     method : {"auto", "tsne", "pca"} or transformer, default="auto"
         t-SNE [1]_, PCA, or an object with ``fit_transform``, such as ``umap.UMAP()``. "auto" is
         t-SNE, and PCA for fewer than ten epochs. The title says which.

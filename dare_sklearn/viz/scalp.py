@@ -30,8 +30,8 @@ MARKED_FROM = 2.0
 def plot_attention(estimator: Any, X: Any, *, ax: Axes | None = None) -> Figure:
     """How much the encoder's summary tokens attend to each electrode in the last block.
 
-    The softmax's weights [1]_, averaged over epochs, patches, heads and summary tokens. They tell
-    from where the last block gathers, not what caused a decision: earlier blocks have mixed the
+    The softmax's weights [1]_, averaged over epochs, patches, heads and summary tokens, show from
+    where the last block gathers, not what caused a decision: earlier blocks have mixed the
     channels. For a probe with a spatial convolution, the electrodes are its targets.
 
     Parameters
@@ -45,8 +45,8 @@ def plot_attention(estimator: Any, X: Any, *, ax: Axes | None = None) -> Figure:
     Returns
     -------
     Figure
-        Colours run from 0 to the largest weight, in percent of a token's attention; the title
-        tells what each electrode would get if all were attended alike.
+        In percent of a token's attention. The title says what each electrode would get if all were
+        attended alike.
 
     Raises
     ------
@@ -68,13 +68,35 @@ def plot_attention(estimator: Any, X: Any, *, ax: Axes | None = None) -> Figure:
     Attention of the summary token
     (16.7 % if all were alike)
     """
-    bare, names, passes = _prepare(estimator, X)
-    places = place_electrodes(names, {})
-    weights = 100 * mean_attention(bare, passes)  # (n_chans + embed_num), percent
-    mean = weights[: len(names)]
-    tokens = "token" if bare.config.embed_num == 1 else "tokens"
+    import torch
+
+    if getattr(estimator, "_fitted_attribute", None) != "encoder_":
+        kind = type(estimator).__name__
+        raise TypeError(f"plot_attention takes a fitted estimator with an encoder, got a {kind}.")
+    check_is_fitted(estimator)
+    module = getattr(estimator, "module_", None)
+    if module is not None and not hasattr(module, "temporal"):
+        raise ValueError(
+            f"The probe of spatial_init={estimator.spatial_init!r} shows its encoder one virtual "
+            "electrode at a time, so that there is no attention between electrodes."
+        )
+    with estimator._asking():
+        windows = estimator._load(X)
+    bare = estimator.encoder_ if module is None else module.encoder
+    rows = windows.rows if module is None else module.targets.tolist()
+    device = next(bare.parameters()).device
+    channels = torch.as_tensor(rows, device=device)
+
+    def embed(start: int) -> Any:
+        x = torch.from_numpy(windows[start : start + BATCH]).to(device)
+        return bare(bare.normalize(x), channels) if module is None else module(x)
+
+    weights = 100 * mean_attention(bare, map(embed, range(0, len(windows), BATCH)))  # percent
+    names = [ELECTRODES[row] for row in rows]
+    mean, places = weights[: len(names)], place_electrodes(names, {})
     limits = 0.0, mean.max()
     ax = one_map(ax, mean, places, "attention (%)", cmap=POSITIVE, limits=limits, names=names)
+    tokens = "token" if bare.config.embed_num == 1 else "tokens"
     alike = 100 / len(weights)
     ax.set_title(f"Attention of the summary {tokens}\n({alike:.1f} % if all were alike)")
     return ax.figure
@@ -115,38 +137,6 @@ def mean_attention(encoder: Any, passes: Iterator[Any]) -> np.ndarray:
     return (total / count).numpy()
 
 
-def _prepare(estimator: Any, X: Any) -> tuple[Any, list[str], Iterator[Any]]:
-    """The bare encoder, its electrodes, and its passes over `X`."""
-    import torch
-
-    from ..base.input import SignalInputMixin
-
-    if not isinstance(estimator, SignalInputMixin):
-        kind = type(estimator).__name__
-        raise TypeError(f"plot_attention takes a fitted estimator with an encoder, got a {kind}.")
-    check_is_fitted(estimator)
-    if not hasattr(estimator, "encoder_"):
-        raise TypeError("plot_attention needs an estimator with an encoder.")
-    with estimator._asking():
-        windows = estimator._load(X)
-    module = getattr(estimator, "module_", None)
-    if module is not None and not hasattr(module, "temporal"):
-        raise ValueError(
-            f"The probe of spatial_init={estimator.spatial_init!r} shows its encoder one virtual "
-            "electrode at a time, so that there is no attention between electrodes."
-        )
-    bare = estimator.encoder_ if module is None else module.encoder
-    rows = windows.rows if module is None else module.targets.tolist()
-    device = next(bare.parameters()).device
-    channels = torch.as_tensor(rows, device=device)
-
-    def embed(start: int) -> Any:
-        x = torch.from_numpy(windows[start : start + BATCH]).to(device)
-        return bare(bare.normalize(x), channels) if module is None else module(x)
-
-    return bare, [ELECTRODES[row] for row in rows], map(embed, range(0, len(windows), BATCH))
-
-
 @validate_params(
     {"n_maps": [Interval(Integral, 1, None, closed="left")]}, prefer_skip_nested_validation=False
 )
@@ -160,11 +150,11 @@ def plot_spatial_filters(
 ) -> Figure:
     """Maps of the spatial convolution of a fitted probe: its filters, or its patterns.
 
-    The convolution makes a signal at every target electrode of the encoder as a weighted sum of
-    the recorded channels. Without `X`, maps show these weights, the *filters*: a large weight does
-    not say that the channel carries the signal, since filters also cancel noise. With `X`, maps
-    show the *patterns* [1]_, the covariance of every channel with the filter's output over the
-    output's standard deviation (µV). Patterns may be read as to where a signal comes from.
+    At every target electrode of the encoder, the convolution makes a weighted sum of the recorded
+    channels. Without `X`, maps show these weights, the *filters*, which also cancel noise: a large
+    weight does not say that the channel carries the signal. With `X`, they show the *patterns*
+    [1]_, from which it may be read where a signal comes from: the covariance of every channel with
+    the filter's output over the output's standard deviation (µV).
 
     Parameters
     ----------
@@ -187,8 +177,8 @@ def plot_spatial_filters(
     Raises
     ------
     TypeError, ValueError
-        If the probe has no spatial convolution, or several layers of it (pass `X` then), or targets
-        or positions of channels are unknown.
+        If the probe has no spatial convolution, or several layers (pass `X` then), or targets or
+        positions of channels are unknown.
 
     References
     ----------
@@ -237,14 +227,10 @@ def _fitted_module(probe: Any) -> Any:
         kind = type(probe).__name__
         raise TypeError(f"probe must be a fitted DAREClassifier or DARERegressor, got a {kind}.")
     check_is_fitted(probe, "encoder_")
-    if not hasattr(probe, "module_"):
+    if not hasattr(probe, "module_") or not hasattr(probe.module_.spatial, "layers"):
         raise ValueError(
-            "Spatial filters need a spatial convolution, and adaptation='linear' has none: "
-            "fit it with adaptation='conv-linear'."
-        )
-    if not hasattr(probe.module_.spatial, "layers"):
-        raise ValueError(
-            f"Filters of spatial_init={probe.spatial_init!r} are not electrodes: plot those of "
+            f"adaptation={probe.adaptation!r} with spatial_init={probe.spatial_init!r} has no "
+            "spatial convolution onto electrodes: fit it with adaptation='conv-linear' and "
             "spatial_init='spline' or 'random'."
         )
     if probe.ch_names_in_ is None:
@@ -258,17 +244,18 @@ def _patterns(probe: Any, module: Any, X: Any) -> tuple[np.ndarray, dict[str, np
 
     with probe._asking():
         epochs = probe._load(X)
-    sums = None
+    total = 0.0
     for start in range(0, len(epochs), BATCH):
         x = torch.from_numpy(epochs[start : start + BATCH])
         with torch.inference_mode():
             out = module.spatial(module.encoder.normalize(x))
-        x, out = (part.double().transpose(0, 1).flatten(1).numpy() for part in (x, out))
-        parts = (x.shape[1], x.sum(1), out.sum(1), out @ x.T, (out**2).sum(1))
-        sums = parts if sums is None else tuple(a + b for a, b in zip(sums, parts, strict=True))
-    count, x_sum, out_sum, product, square = sums
-    covariance = product / count - np.outer(out_sum, x_sum) / count**2
-    spread = np.sqrt(np.maximum(square / count - (out_sum / count) ** 2, 0.0))[:, None]
+        both = torch.cat([x, out], dim=1).double().transpose(0, 1).flatten(1).numpy()
+        both = np.vstack([both, np.ones(both.shape[1])])  # sums come as products with one
+        total = total + both @ both.T
+    mean, n_chans = total[-1] / total[-1, -1], x.shape[1]
+    covariance = total / total[-1, -1] - np.outer(mean, mean)
+    spread = np.sqrt(np.maximum(covariance.diagonal()[n_chans:-1], 0.0))[:, None]
+    covariance = covariance[n_chans:-1, :n_chans]
     pattern = np.divide(covariance, spread, out=np.zeros_like(covariance), where=spread > 0)
     return pattern, epochs.signals.positions
 
@@ -305,8 +292,7 @@ def plot_channel_relevance(
     Parameters
     ----------
     importances : Bunch, or array of shape (n_chans,) or (n_chans, n_repeats)
-        Of `dare_sklearn.inspection.channel_importance` or `gradient_relevance`, or numbers like
-        theirs.
+        Of `dare_sklearn.inspection.channel_importance` or `gradient_relevance`, or such numbers.
     ch_names : sequence of str or None, default=None
         Names of the channels; None takes those of the Bunch, or of `info`.
     info : mne.Info or None, default=None
@@ -334,9 +320,8 @@ def plot_channel_relevance(
     """
     repeats = np.asarray(getattr(importances, "importances", importances), dtype=float)
     if repeats.ndim not in (1, 2) or repeats.size == 0 or not np.isfinite(repeats).all():
-        shape = repeats.shape
         raise ValueError(
-            f"importances must be finite numbers of shape (n_chans, ...), got {shape}."
+            f"importances must be finite numbers of shape (n_chans, ...), got {repeats.shape}."
         )
     repeats = repeats.reshape(len(repeats), -1)
     if ch_names is None:
@@ -344,8 +329,7 @@ def plot_channel_relevance(
     if ch_names is None:
         raise ValueError("The names of the channels are unknown: pass ch_names, or info.")
     if len(ch_names) != len(repeats):
-        n, n_names = len(repeats), len(ch_names)
-        raise ValueError(f"There are {n} importances for {n_names} channels: name those shuffled.")
+        raise ValueError(f"There are {len(repeats)} importances for {len(ch_names)} channels.")
     places = place_electrodes(ch_names, own_positions(info))
     label = label or getattr(importances, "label", "fall of the score")
 
@@ -411,9 +395,8 @@ def draw_map(
 ) -> PathCollection:
     """One map: mne's interpolation, and over it each electrode with its own value.
 
-    `limits` are the values of the first and the last colour. Up to `MOST_NAMED` names are written
-    beside the electrodes; `marked` ones (a mask) get a thick edge. Returns the electrodes, which a
-    colour bar can belong to.
+    `limits` are the values of the first and the last colour; few `names` are written, and `marked`
+    electrodes get a thick edge. Returns the electrodes, which a colour bar can belong to.
     """
     import mne
 

@@ -64,7 +64,7 @@ def test_bad_input(data):
         TypeError, match=r"mne.Epochs or an array .*, got a ndarray of shape \(40, 64\)"
     ):
         channel_importance(Power(), X[:, 0], y)
-    with pytest.raises(ValueError, match="n_repeats must be a positive integer, got 0"):
+    with pytest.raises(ValueError, match="n_repeats"):
         channel_importance(Power(), X, y, n_repeats=0)
     with pytest.raises(ValueError, match="two or more"):
         channel_importance(Power(), X[:1], y[:1])

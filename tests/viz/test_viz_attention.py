@@ -156,5 +156,5 @@ def test_bad_input(encoder, epochs):
             plot_attention(wrong, epochs)
     with pytest.raises(NotFittedError):
         plot_attention(DAREEmbedder(None), epochs)
-    with pytest.raises(TypeError, match="needs an estimator with an encoder"):
+    with pytest.raises(TypeError, match="with an encoder, got a EuclideanAligner"):
         plot_attention(EuclideanAligner(group_by=False).fit(epochs), epochs)

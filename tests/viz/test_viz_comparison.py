@@ -159,13 +159,13 @@ def test_bad_input(own_axes):
     scores, summary = observations(results, "accuracy")[0], summarize(results)
     with pytest.raises(TypeError, match="must be a pandas DataFrame, got a list"):
         plot_scores([1], "accuracy")
-    with pytest.raises(ValueError, match="needs the columns .* roc_auc is missing among dataset"):
+    with pytest.raises(ValueError, match="needs the columns .* lacks roc_auc among dataset"):
         plot_scores(results, "roc_auc")
     with pytest.raises(ValueError, match="has no rows"):
         plot_scores(results[:0], "accuracy")
     with pytest.raises(ValueError, match="column pipeline of the table must hold numbers"):
         plot_scores(results, "pipeline")
-    with pytest.raises(ValueError, match="nothing but missing values"):
+    with pytest.raises(ValueError, match="only missing values"):
         plot_scores(results.assign(accuracy=np.nan), "accuracy")
     with pytest.raises(ValueError, match="infinite"):
         plot_scores(results.assign(accuracy=np.inf), "accuracy")
@@ -173,9 +173,9 @@ def test_bad_input(own_axes):
         plot_scores(make_results(["a", "b"]), "accuracy", ax=own_axes())
     with pytest.raises(TypeError, match="ax must be None or matplotlib axes"):
         plot_scores(results, "accuracy", ax="left")
-    with pytest.raises(ValueError, match="low, high are missing"):
+    with pytest.raises(ValueError, match="lacks low, high"):
         plot_scores(results, "accuracy", summary.drop(columns=["low", "high"]))
-    with pytest.raises(ValueError, match="LDA is missing among CSP"):
+    with pytest.raises(ValueError, match="lacks LDA among CSP"):
         plot_paired(scores, "CSP", "LDA")
     with pytest.raises(ValueError, match="got 'CSP' twice"):
         plot_paired(scores, "CSP", "CSP")
@@ -246,7 +246,7 @@ def test_significance_uses_ax(look, own_axes, pairs):
 
 
 def test_pairs_that_are_none(pairs):
-    with pytest.raises(ValueError, match="p_holm is missing"):
+    with pytest.raises(ValueError, match="lacks p_holm"):
         plot_significance(pairs.drop(columns="p_holm"))
     with pytest.raises(ValueError, match="a pair twice"):
         plot_significance(pairs)

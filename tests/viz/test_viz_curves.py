@@ -95,7 +95,7 @@ def test_mask_invariance(look, invariance):
         np.testing.assert_allclose(right.lines[number].get_ydata(), overlap / 2)
         expected = np.c_[overlap / 2 - 0.1, overlap / 2 + 0.1]
         np.testing.assert_allclose(band(right, number), expected, atol=1e-12)
-    with pytest.raises(ValueError, match="retrieval is missing"):
+    with pytest.raises(ValueError, match="lacks retrieval"):
         plot_mask_invariance(invariance.drop(columns="retrieval"))
 
 
@@ -119,7 +119,7 @@ def test_curves_use_ax(look, own_axes):
 def test_bad_tables():
     table = make_table()
     with pytest.raises(
-        ValueError, match="needs the columns share, pipeline, auc, low, high; auc is"
+        ValueError, match="needs the columns share, pipeline, auc, low, high, and lacks auc"
     ):
         plot_curve(table, "share", "auc")
     with pytest.raises(ValueError, match=r"several rows for one point \(share, pipeline\)"):
@@ -164,7 +164,7 @@ def test_losses_choose_their_axis(look, own_axes):
 
 def test_bad_histories():
     history = pd.DataFrame({"epoch": [1, 2], "loss": [1.0, -0.5]})
-    with pytest.raises(TypeError, match="fitted estimator that has one, got a DAREPretrainer"):
+    with pytest.raises(TypeError, match="fitted estimator with one, got a DAREPretrainer"):
         plot_losses(DAREPretrainer())
     with pytest.raises(ValueError, match="history without epochs"):
         plot_losses(history[:0])

@@ -138,7 +138,7 @@ def test_bad_probes(probe):
         plot_spatial_filters(make_probe())
     layout = {name: value for name, value in LAYOUT.items() if name != "target_channels"}
     linear = DAREClassifier(None, adaptation="linear", ch_names=NAMES, **layout).fit(X, Y)
-    with pytest.raises(ValueError, match="adaptation='linear' has none"):
+    with pytest.raises(ValueError, match="adaptation='linear' .* has no spatial convolution"):
         plot_spatial_filters(linear)
     for wrong, said in ((["Cz"], "Cz"), ([], "none")):
         with pytest.raises(ValueError, match=f"target electrodes .*C3, C4, FPZ.* got {said}"):
