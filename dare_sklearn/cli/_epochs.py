@@ -115,12 +115,12 @@ def _column(epochs: Any, name: str, option: str, file: str) -> list[str]:
                 f"--{option} {name}: {missing} of {len(values)} epochs of {file} have no value: "
                 "drop them before you save the epochs."
             )
+        if values.dtype.kind == "f" and (values % 1 != 0).any():
+            raise UsageError(
+                f"--{option} {name}: {file} has numbers with decimals there, not classes. (In "
+                "Python, evaluation.compare takes DARERegressor for them.)"
+            )
         if values.dtype.kind == "f":
-            if not np.equal(np.mod(values, 1), 0).all():
-                raise UsageError(
-                    f"--{option} {name}: {file} has numbers with decimals there, not classes. "
-                    "(In Python, evaluation.compare takes DARERegressor for them.)"
-                )
             values = values.astype(int)  # 1.0 in one file is 1 in another
         return values.astype(str).tolist()
     events = event_labels(epochs)
@@ -129,10 +129,10 @@ def _column(epochs: Any, name: str, option: str, file: str) -> list[str]:
     if option == "groups" and name == FILE:
         return [file] * len(epochs)
     there = "no metadata" if table is None else f"the columns {', '.join(map(str, table))}"
-    other = f"'{FILE}' takes every file as a group"
-    if option == "label":
-        other = f"'{EVENT}' takes its event names ({', '.join(sorted(set(events))[:8])})"
-    raise UsageError(f"--{option} {name}: {file} has {there}; {other}.")
+    known = ", ".join(sorted(set(events))[:8])
+    other = {"groups": f"'{FILE}' takes every file as a group",
+             "label": f"'{EVENT}' takes its event names ({known})"}  # fmt: skip
+    raise UsageError(f"--{option} {name}: {file} has {there}; {other[option]}.")
 
 
 def _check_layout(name: str, epochs: Any, first: str, other: Any) -> None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from ._options import UsageError
 from ._pipelines import build
@@ -16,14 +15,13 @@ EVALUATIONS = {
 }
 
 
-@dataclass(frozen=True)
-class Protocol:
+class Protocol(NamedTuple):
     """How a public data set is cut and tested, as the guide to the report lists it."""
 
     dataset: str
     paradigm: str
     evaluation: str
-    settings: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, Any]
     n_splits: int | None = None  # of the evaluation; None is MOABB's number
 
 
@@ -53,8 +51,7 @@ def find(name: str, how: str | None) -> tuple[Any, Any, Any, str]:
         from moabb import evaluations, paradigms
     except ImportError as error:
         raise ImportError("--moabb needs MOABB: pip install moabb") from error
-    protocol = PROTOCOLS.get(name)
-    wanted = name if protocol is None else protocol.dataset
+    wanted = PROTOCOLS[name].dataset if name in PROTOCOLS else name
     make = getattr(moabb.datasets, wanted, None) or getattr(moabb.datasets.fake, wanted, None)
     if not isinstance(make, type) or not issubclass(make, moabb.datasets.base.BaseDataset):
         raise UsageError(
@@ -62,8 +59,7 @@ def find(name: str, how: str | None) -> tuple[Any, Any, Any, str]:
             "other name is that of a class in moabb.datasets."
         )
     dataset = make()
-    if protocol is None:
-        protocol = _default(name, dataset)
+    protocol = PROTOCOLS.get(name) or _default(name, dataset)
     paradigm = getattr(paradigms, protocol.paradigm)(**protocol.settings)
     evaluation = getattr(evaluations, EVALUATIONS[how or protocol.evaluation])
     splits = {} if how or protocol.n_splits is None else {"n_splits": protocol.n_splits}
@@ -108,21 +104,17 @@ def evaluate(name: str, names: list[str], args: Any, store: Any, suffix: str) ->
 
 
 def _by_people(pipelines: dict[str, Any]) -> dict[str, Any]:
-    """Where MOABB offers the people of training epochs, our classifiers take them as groups.
-
-    A pipeline brings what MOABB calls subjects to them under their name for it.
-    """
+    """Our classifiers in pipelines that bring them what MOABB calls subjects as groups."""
     import sklearn
     from sklearn.pipeline import make_pipeline
 
     from ..estimators import DAREClassifier
 
     with sklearn.config_context(enable_metadata_routing=True):
-        return {
-            name: make_pipeline(model.set_fit_request(groups="subjects"))
-            if isinstance(model, DAREClassifier) else model
-            for name, model in pipelines.items()
-        }  # fmt: skip
+        for name, model in pipelines.items():
+            if isinstance(model, DAREClassifier):
+                pipelines[name] = make_pipeline(model.set_fit_request(groups="subjects"))
+    return pipelines
 
 
 def _layout(dataset: Any, paradigm: Any) -> dict[str, Any]:

@@ -5,8 +5,7 @@ import math
 import re
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +22,8 @@ class UsageError(ValueError):
 def refuse(args: Any, names: Iterable[str], why: str) -> None:
     """Refuse options that would have no effect here."""
     options = [f"--{name.replace('_', '-')}" for name in names]
-    given = [option for option in options if option in args.given]
-    if given:
-        verb, them = ("has", "it") if len(given) == 1 else ("have", "them")
-        raise UsageError(f"{' and '.join(given)} {verb} no effect {why}: leave {them} out.")
+    if given := [option for option in options if option in args.given]:
+        raise UsageError(f"no effect {why}: leave out {' and '.join(given)}.")
 
 
 def _checked(what: str, kind: Callable, fits: Callable) -> Callable[[str], Any]:
@@ -81,8 +78,8 @@ def folder(value: str) -> Path:
 
 def rising(args: Any, name: str) -> None:
     """Refuse a pair of numbers that does not rise."""
-    pair = getattr(args, name)
-    if pair is not None and None not in pair and pair[0] >= pair[1]:
+    pair = getattr(args, name) or (None,)
+    if None not in pair and pair[0] >= pair[1]:
         raise UsageError(f"--{name} must rise, got {pair[0]:g} and {pair[1]:g}.")
 
 
@@ -177,11 +174,8 @@ def pick_and_filter(inst: Any, file: Path, args: Any) -> Any:
     picked = eeg if args.channels is None else _named(args.channels, inst, eeg, file)
     others = [name for name in inst.ch_names if name not in eeg]
     if others and eeg and args.channels is None:
-        warnings.warn(
-            f"left out {', '.join(others)}: channels that are not EEG, or are marked bad.",
-            UserWarning,
-            stacklevel=2,
-        )
+        words = f"left out {', '.join(others)}: channels that are not EEG, or are marked bad."
+        warnings.warn(words, UserWarning, stacklevel=2)
     if picked and picked != inst.ch_names:  # without any EEG, the library's readers say what to do
         if holds_epochs(file):
             inst.load_data()
@@ -214,10 +208,8 @@ def _named(wanted: list[str], inst: Any, eeg: list[str], file: Path) -> list[str
 def say(text: str) -> None:
     """Print a line on standard error, above a progress bar if there is one."""
     bars = sys.modules.get("tqdm")
-    if bars is not None:
-        bars.tqdm.write(text, file=sys.stderr)
-    else:
-        print(text, file=sys.stderr)
+    write = print if bars is None else bars.tqdm.write
+    write(text, file=sys.stderr)
 
 
 def doing(text: str) -> None:
@@ -228,14 +220,14 @@ def doing(text: str) -> None:
 class Warnings:
     """Show warnings as lines, without deprecations.
 
-    Texts that differ only in numbers are shown once (folds repeat them), with the file that they
+    Texts that differ only in numbers are shown once (folds repeat them), with the `file` that they
     are about; `finish` counts the other files.
     """
 
     def __init__(self) -> None:
         self.files: dict[str, set[str]] = {}  # by text
+        self.file = ""
         self._said: dict[str, str] = {}  # the first text, by its form without numbers
-        self._file = ""
 
     def install(self) -> None:
         """Replace Python's own display of warnings."""
@@ -243,15 +235,6 @@ class Warnings:
         for category in (UserWarning, RuntimeWarning):
             warnings.simplefilter("always", category)
         warnings.showwarning = self._show
-
-    @contextmanager
-    def about(self, file: str) -> Iterator[None]:
-        """Warnings inside are about this file."""
-        self._file = file
-        try:
-            yield
-        finally:
-            self._file = ""
 
     def finish(self) -> None:
         """Say how many other files had a warning that was shown already."""
@@ -261,9 +244,9 @@ class Warnings:
 
     def _show(self, message, category, filename, lineno, file=None, line=None) -> None:
         text = " ".join(str(message).split())
-        if self._file:
-            text = text.replace(f"{Path(self._file).name}: ", "")
+        if self.file:
+            text = text.replace(f"{Path(self.file).name}: ", "")
         text = self._said.setdefault(re.sub(r"\b\d+\b", "", text), text)
         if text not in self.files:
-            say(f"warning: {self._file}: {text}" if self._file else f"warning: {text}")
-        self.files.setdefault(text, set()).add(self._file)
+            say(": ".join(filter(None, ["warning", self.file, text])))
+        self.files.setdefault(text, set()).add(self.file)

@@ -83,8 +83,9 @@ def run(args: argparse.Namespace) -> int:
     tables: list[Any] = []
     args.labels_found = set()
     for file, name in tqdm(files.items(), unit="file", disable=args.quiet, file=sys.stderr):
+        args.warnings.file = name
         try:
-            with args.warnings.about(name), mne.use_log_level("error"):
+            with mne.use_log_level("error"):
                 # a new one for each file: an embedder gives the same warning only once
                 tables.append(_embed(DAREEmbedder(**how), file, name, args))
         except _NoEpochs as reason:  # the file is left out, and never silently
@@ -96,6 +97,7 @@ def run(args: argparse.Namespace) -> int:
                 what = f"{name}: {error}".rstrip(".")
                 raise ValueError(f"{what}. (--on-error skip leaves the file out.)") from error
             say(f"{name} is left out: {error}")
+    args.warnings.file = ""
     if lacking := [label for label in args.labels or () if label not in args.labels_found]:
         found = ", ".join(sorted(args.labels_found)) or "none"
         raise UsageError(f"--labels: no file has an event {', '.join(lacking)}; there are {found}.")
