@@ -123,7 +123,7 @@ class Corpus(Dataset):
     `layout` is that of the first part, without its values; `mixed` says whether there are
     continuous recordings, streams or several layouts; `content` is a hash of all signals; `n_parts`
     counts the parts that were used, `n_bad` the windows left out for bad segments; `skipped` says
-    which recordings were left out, and why.
+    which recordings were left out, and why. It is read by process number `rank` of `n_ranks`.
     """
 
     montages: list[Montage] = field(default_factory=list)
@@ -134,6 +134,12 @@ class Corpus(Dataset):
     n_parts: int = 0
     n_bad: int = 0
     skipped: dict[str, str] = field(default_factory=dict)
+    rank: int = 0
+    n_ranks: int = 1
+
+    @property
+    def parts(self) -> list[Montage | Stream]:
+        return [*self.montages, *self.streams]
 
     @property
     def sizes(self) -> list[int]:
@@ -149,16 +155,35 @@ class Corpus(Dataset):
         return sum(self.sizes)
 
     def __getitem__(self, key: tuple) -> tuple:
-        source, windows, *share = key
-        if source < len(self.montages):
-            montage = self.montages[source]
-            return torch.from_numpy(montage.windows[windows]), torch.tensor(montage.rows), *share
-        x, channels = self.streams[source - len(self.montages)].read(windows)
-        if share:  # rank and number of processes, if several train together
-            rank, n_ranks = share
-            mine = torch.tensor_split(x, n_ranks)[rank]
-            x, share = mine if len(mine) else x[:1], [(len(mine), len(x))]
-        return x, torch.from_numpy(channels), *share
+        """This process's windows of a batch, the rows of their channels, and numbers of windows.
+
+        These are its own, and that of all processes together; a process without any gets a window
+        that does not count.
+        """
+        number, windows = key
+        part = self.parts[number]
+        if isinstance(part, Stream):
+            x, rows = part.read(windows)
+            windows = np.arange(len(x))
+        else:
+            x, rows = part.windows, part.rows
+        own = np.array_split(windows, self.n_ranks)[self.rank]
+        x = torch.as_tensor(x[own if len(own) else windows[:1]])
+        return x, torch.as_tensor(rows), (len(own), len(windows))
+
+    def describe(self) -> str:
+        """A text that identifies it: windows and their layouts, and a hash of all signals."""
+        digest = xxh3_128(self.content.encode())
+        for stream in self.streams:
+            x, channels = stream.read(0)
+            digest.update(repr((len(stream), stream.source)).encode() + channels.tobytes())
+            digest.update(x.cpu().numpy())
+        shapes = [montage.windows.shape for montage in self.montages]
+        layouts = [f"{n} of {chans} channels x {times} samples" for n, chans, times in shapes]
+        layouts += [f"a stream of {len(stream)} batches" for stream in self.streams]
+        shown = ", ".join(layouts[:3]) + (", ..." if len(layouts) > 3 else "")
+        content = digest.hexdigest() if self.streams else self.content
+        return f"{len(self)} windows ({shown}), content {content}"
 
 
 class WindowStore:
@@ -284,58 +309,34 @@ def find_prepared(folder: Path, made_of: Any) -> Corpus | None:
         return None
 
 
-def describe(corpus: Corpus) -> str:
-    """A text that identifies a corpus: windows and their layouts, and a hash of all signals."""
-    digest = xxh3_128(corpus.content.encode())
-    for stream in corpus.streams:
-        x, channels = stream.read(0)
-        digest.update(repr((len(stream), stream.source)).encode() + channels.tobytes())
-        digest.update(x.cpu().numpy())
-    shapes = [montage.windows.shape for montage in corpus.montages]
-    layouts = [f"{n} of {n_chans} channels x {n_times} samples" for n, n_chans, n_times in shapes]
-    layouts += [f"a stream of {len(stream)} batches" for stream in corpus.streams]
-    listed = ", ".join(layouts[:3]) + (", ..." if len(layouts) > 3 else "")
-    content = digest.hexdigest() if corpus.streams else corpus.content
-    return f"{sum(corpus.sizes)} windows ({listed}), content {content}"
-
-
 class MontageBatches(Sampler):
-    """Shuffled batches, each within one montage; their number is the same in every epoch.
+    """Shuffled batches, each within one part of a corpus; their number is the same in every epoch.
 
-    `sizes` counts the windows of each montage, and `streams` the batches of each stream in an
-    epoch; a stream gets the number of the step in the run. Without `shares`, an epoch goes through
-    all windows and streams once. With `shares` of the items of X (`sources` says which item each
-    montage and stream comes from), batches are drawn: an item with too few windows for its share
+    Gives the number of the part and, of a montage, the windows, or, of a stream, the number of the
+    step in the run. Without `shares`, an epoch goes through all windows and streams once. With
+    `shares` of the items of X, batches are drawn: an item with too few windows for its share
     repeats some, and one with more leaves some for the next epoch.
-
-    If several processes train together, `batch_size` is that of all of them. Each gets its share of
-    every batch, with the number of its windows and of all. If a montage has fewer windows than
-    there are processes, a process without any gets a window that does not count.
     """
 
     def __init__(
         self,
-        sizes: list[int],
+        corpus: Corpus,
         batch_size: int,
         rng: np.random.Generator,
-        rank: int = 0,
-        n_ranks: int = 1,
-        *,
-        streams: Sequence[int] = (),
-        sources: Sequence[int] | None = None,
         shares: Sequence[float] | None = None,
     ) -> None:
-        self.sizes, self.streams, self.rng = sizes, streams, rng
-        self.counts = [*(-(-size // batch_size) for size in sizes), *streams]
-        self.rank, self.n_ranks = rank, n_ranks
-        self.sources, self.shares = sources, shares
-        if shares is not None:
-            filled = {source for source, n in zip(sources, self.counts, strict=True) if n}
-            if empty := [item for item in range(len(shares)) if item not in filled]:
-                raise SignalError(
-                    f"shares needs windows of every item of X, and item(s) {listed(empty)}, "
-                    "counted from 0, have none: leave them out of X and of shares."
-                )
+        self.rng, self.shares, self.sizes = rng, shares, corpus.sizes
+        streams = [len(stream) for stream in corpus.streams]
+        self.counts = [*(-(-size // batch_size) for size in self.sizes), *streams]
+        sources = [part.source for part in corpus.parts]
+        n_items = 0 if shares is None else len(shares)
+        self.members = [np.flatnonzero(np.equal(sources, i)) for i in range(n_items)]
+        n_batches = [sum(self.counts[number] for number in its) for its in self.members]
+        if empty := [item for item, n in enumerate(n_batches) if not n]:
+            raise SignalError(
+                f"shares needs windows of every item of X, and item(s) {listed(empty)}, counted "
+                "from 0, have none: leave them out of X and of shares."
+            )
         self.n_skipped, self.n_epochs = 0, 0
 
     @property
@@ -352,24 +353,15 @@ class MontageBatches(Sampler):
         return sum(self.counts)
 
     def __iter__(self) -> Iterator[tuple]:
-        everything = range(len(self.counts))
-        order = self._mixed() if self.shares is not None else self._batches(everything)
+        order = self._mixed() if self.members else self._batches(range(len(self.counts)))
         first, self.n_skipped = self.n_skipped, 0
         begin, self.n_epochs = self.n_epochs * len(self), self.n_epochs + 1
-        for number, (source, windows) in enumerate(order):
-            if number < first:
-                continue
-            if windows is None:
-                share = () if self.n_ranks == 1 else (self.rank, self.n_ranks)
-                yield source, begin + number, *share
-            elif self.n_ranks == 1:
-                yield source, windows
-            else:
-                mine = np.array_split(windows, self.n_ranks)[self.rank]
-                yield source, mine if len(mine) else windows[:1], (len(mine), len(windows))
+        for number, (part, windows) in enumerate(order):
+            if number >= first:
+                yield part, begin + number if windows is None else windows
 
     def _batches(self, numbers: Sequence[int]) -> list[tuple]:
-        """All batches of some montages and streams, in a random order."""
+        """All batches of some parts, in a random order."""
         batches: list[tuple] = []
         for number in numbers:
             count = self.counts[number]
@@ -382,9 +374,8 @@ class MontageBatches(Sampler):
         return [batches[i] for i in self.rng.permutation(len(batches))]
 
     def _mixed(self) -> Iterator[tuple]:
-        members = [np.flatnonzero(np.equal(self.sources, i)) for i in range(len(self.shares))]
-        waiting: list[list[tuple]] = [[] for _ in members]
-        for item in self.rng.choice(len(members), len(self), p=self.shares):
+        waiting: list[list[tuple]] = [[] for _ in self.members]
+        for item in self.rng.choice(len(self.members), len(self), p=self.shares):
             if not waiting[item]:
-                waiting[item] = self._batches(members[item])
+                waiting[item] = self._batches(self.members[item])
             yield waiting[item].pop()

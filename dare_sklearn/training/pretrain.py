@@ -1,5 +1,6 @@
 """One pretraining run: its checkpoints, corpus and net, the step of that net, and its resume."""
 
+import sys
 from contextlib import ExitStack, closing, nullcontext
 from functools import partial
 from numbers import Integral, Real
@@ -19,7 +20,7 @@ from ..signals.errors import tell
 from ..weights.files import WEIGHTS_NAME, read_tensors
 from ..weights.load import check_fit, with_prefix
 from .checkpoint import TENSORS_NAME, Checkpoint, CheckpointFolder, SaveCheckpoints
-from .corpus import Corpus, MontageBatches, WindowStore, describe
+from .corpus import Corpus, MontageBatches, WindowStore
 from .device import (
     autocast,
     compute_threads,
@@ -36,11 +37,7 @@ TERMS = ("reconstruction", "anchor_alignment", "mask_alignment", "activation_pen
 
 
 class PretrainNet(Net):
-    """Pretrain a `PretrainingModel`; `train` takes a loader of (x, channels) batches.
-
-    If several processes train together, a batch also holds the number of this process's windows
-    and of all windows.
-    """
+    """Pretrain a `PretrainingModel`; `train` takes a loader of items of a `Corpus`."""
 
     def __init__(
         self,
@@ -179,23 +176,19 @@ class PretrainNet(Net):
 
     def on_batch_end(self, net, batch=None, training=False, **kwargs) -> None:
         super().on_batch_end(net, batch=batch, training=training, **kwargs)
-        if self.together_ is not None:  # skorch counts only this process's windows
-            self.history.record_batch("train_batch_size", int(batch[2][1]))
+        # skorch counts only this process's windows
+        self.history.record_batch("train_batch_size", batch[2][1])
 
 
 def masks_of_step(step: int, n_patches: int, n_chans: int, *, seed: int, **shares: Any) -> Masks:
-    """Masks as a function of the seed and the step, so that a run can resume at any step.
-
-    `shares` are the shares that `draw_masks` takes.
-    """
+    """Masks by `draw_masks` as a function of the seed and the step, so that a run can resume."""
     generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
     return draw_masks(n_patches, n_chans, generator, **shares)
 
 
 def pretrain(recipe: Any, X: Any) -> tuple[PretrainNet, Corpus]:
     """Train networks on `X` by the parameters of a `DAREPretrainer`, which is only read."""
-    momentum, shares = check_params(recipe), check_shares(recipe.shares, X)
-    ranks = find_ranks(recipe.device)
+    shares, ranks = check_params(recipe, X), find_ranks(recipe.device)
     if ranks.size > 1 and recipe.reconstruction_target == "bands":
         raise ValueError(
             "reconstruction_target='bands' needs the whole batch in one process: train in one "
@@ -222,14 +215,9 @@ def pretrain(recipe: Any, X: Any) -> tuple[PretrainNet, Corpus]:
         stack.enter_context(compute_threads(n_threads))
         model = recipe._make_model()
         store = stack.enter_context(closing(WindowStore(folder and folder.inside)))
-        items = [X] if shares is None else list(X)
-        kept = folder and folder.windows
+        items, kept = [X] if shares is None else list(X), folder and folder.windows
         corpus, made_of = read_corpus(recipe, items, model.config, ranks, store, kept)
-        # workers make the batches of streams; windows are ready already
-        options = worker_options(recipe.n_workers if corpus.streams else 0)
-        streams = [len(stream) for stream in corpus.streams]
-        sources = [part.source for part in (*corpus.montages, *corpus.streams)]
-        n_windows, sizes = corpus.n_windows, corpus.sizes
+        n_windows = corpus.n_windows
         if recipe.mask_alignment and 1 in (n_windows, recipe.batch_size):
             tell(
                 "every batch is a single window: mask alignment has nothing to contrast it with. "
@@ -242,16 +230,10 @@ def pretrain(recipe: Any, X: Any) -> tuple[PretrainNet, Corpus]:
                 f"window(s) left out for bad segments, {len(corpus.skipped)} recording(s) that "
                 "cannot be used"
             )
-        sampler = MontageBatches(
-            sizes,
-            recipe.batch_size * ranks.size,
-            np.random.default_rng(order_seed),
-            ranks.rank,
-            ranks.size,
-            streams=streams,
-            sources=sources,
-            shares=shares,
-        )
+        order = np.random.default_rng(order_seed)
+        sampler = MontageBatches(corpus, recipe.batch_size * ranks.size, order, shares)
+        # workers make the batches of streams; windows are ready already
+        options = worker_options(recipe.n_workers if corpus.streams else 0)
         loader = DataLoader(corpus, sampler=sampler, batch_size=None, **options)
 
         def describe_run() -> dict[str, Any]:
@@ -263,17 +245,12 @@ def pretrain(recipe: Any, X: Any) -> tuple[PretrainNet, Corpus]:
                     params["precision"] = begun["params"]["precision"]
             if ranks.size > 1:
                 params["n_processes"] = ranks.size
-            run = {
-                "params": params,
-                "corpus": describe(corpus),
-                "seeds": seeds,
-                "rounding": {
-                    "device": device.type,
-                    "threads": n_threads,
-                    "torch": torch.__version__,
-                    "compile": recipe.compile,
-                },
-            }
+            rounding = {
+                "device": device.type, "threads": n_threads, "torch": torch.__version__,
+                "compile": recipe.compile,
+            }  # fmt: skip
+            run = {"params": params, "corpus": corpus.describe(), "seeds": seeds}
+            run["rounding"] = rounding
             if checkpoint is not None:
                 folder.check_same_run(checkpoint.run, run)
             if made_of is not None and store.folder is not None:
@@ -289,7 +266,10 @@ def pretrain(recipe: Any, X: Any) -> tuple[PretrainNet, Corpus]:
             callbacks.append(("checkpoints", saver))
         n_batches = len(loader)
         borders = [n_batches * epoch for epoch in (0, *recipe.restarts, recipe.max_epochs)]
-        rise = partial(linear, first=momentum[0], last=momentum[1])
+        first, last = recipe.momentum
+        rise = partial(linear, first=first, last=last)
+        terms = [*(term for term in TERMS[:3] if getattr(recipe, term)), TERMS[3]]
+        course = partial(restarted, schedule=one_cycle, borders=borders)
         net = PretrainNet(
             model,
             criterion=torch.nn.Identity,
@@ -309,16 +289,10 @@ def pretrain(recipe: Any, X: Any) -> tuple[PretrainNet, Corpus]:
             stop=stop,
             device=str(device),
             train_split=None,
-            callbacks=make_callbacks(
-                partial(restarted, schedule=one_cycle, borders=borders),
-                [t for t in TERMS[:3] if getattr(recipe, t)] + [TERMS[3]],
-                verbose,
-                callbacks,
-                n_batches,
-            ),
+            callbacks=make_callbacks(course, terms, verbose, callbacks, n_batches),
             verbose=verbose,
         )
-        largest = max(sizes, default=recipe.batch_size)
+        largest = max(corpus.sizes, default=recipe.batch_size)
         with stop:
             fit_or_name_batch_size(
                 lambda: net.train(loader, checkpoint), recipe.batch_size, largest
@@ -327,23 +301,26 @@ def pretrain(recipe: Any, X: Any) -> tuple[PretrainNet, Corpus]:
     return net, corpus
 
 
-def check_params(recipe: Any) -> tuple[float, float]:
-    """Check what scikit-learn's constraints cannot express; return the momentum."""
+def check_params(recipe: Any, X: Any) -> np.ndarray | None:
+    """Check what scikit-learn's constraints cannot express; return shares that add up to 1."""
     if recipe.checkpoint_dir is not None and not str(recipe.checkpoint_dir):
         raise ValueError("checkpoint_dir='' names no folder: pass a folder, or None.")
-    momentum, visible, last = tuple(recipe.momentum), recipe.visible_share, recipe.max_epochs
+    visible, shares, last = recipe.visible_share, recipe.shares, recipe.max_epochs
     borders = [0, *recipe.restarts, last]
     rising = all(isinstance(r, Integral) for r in borders) and sorted(set(borders)) == borders
     windows = np.atleast_1d(np.asarray(recipe.window_s, dtype=object))
-    shares = () if recipe.shares is None else recipe.shares
+
+    def are(values: Any, most: float) -> bool:  # numbers from 0 to `most`
+        return all(isinstance(value, Real) and 0 <= value <= most for value in values)
+
+    pair = visible if isinstance(visible, list | tuple) else (0, 1)
     rules = {
         "momentum": (
-            len(momentum) == 2 and all(map(_is_share, momentum)),
+            len(recipe.momentum) == 2 and are(recipe.momentum, 1),
             "be two numbers from 0 to 1 (first and last)",
         ),
         "visible_share": (
-            not isinstance(visible, list | tuple)
-            or (len(visible) == 2 and all(map(_is_share, visible)) and visible[0] <= visible[1]),
+            len(pair) == 2 and are(pair, 1) and pair[0] <= pair[1],
             "be a number from 0 to 1, or the lowest and the highest one",
         ),
         "restarts": (
@@ -351,12 +328,11 @@ def check_params(recipe: Any) -> tuple[float, float]:
             f"hold rising numbers of epochs between 0 and max_epochs={last}",
         ),
         "window_s": (
-            len(windows) and all(isinstance(w, Real) and 0 < w <= 1e9 for w in windows),
+            len(windows) and are(windows, 1e9) and 0 not in windows,
             "be a number of seconds, or several",
         ),
         "shares": (
-            (recipe.shares is None or len(shares))
-            and all(isinstance(s, Real) and 0 < s < np.inf for s in shares),
+            shares is None or (len(shares) and are(shares, sys.float_info.max) and 0 not in shares),
             "hold positive numbers",
         ),
     }
@@ -366,11 +342,6 @@ def check_params(recipe: Any) -> tuple[float, float]:
                 f"The {name!r} parameter of {type(recipe).__name__} must {allowed}, got "
                 f"{getattr(recipe, name)!r} instead."
             )
-    return momentum
-
-
-def check_shares(shares: Any, X: Any) -> np.ndarray | None:
-    """Shares that add up to 1; raise a ValueError unless there is one for each item of `X`."""
     if shares is None:
         return None
     if not isinstance(X, list | tuple) or len(X) != len(shares):
@@ -380,7 +351,3 @@ def check_shares(shares: Any, X: Any) -> np.ndarray | None:
             f"{got}."
         )
     return np.array(shares, dtype=float) / sum(shares)
-
-
-def _is_share(value: Any) -> bool:
-    return isinstance(value, Real) and 0.0 <= value <= 1.0

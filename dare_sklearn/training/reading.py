@@ -41,15 +41,13 @@ class Source(NamedTuple):
 class Part:
     """Signals of one layout; a continuous recording is one long epoch at the encoder's rate.
 
-    `layout` is what was read (without the values of a recording), `number` is that of the item of
-    X, and `n_bad` counts the windows that were left out already. A recording has a name, the hash
-    of its values, and bad segments.
+    `layout` is what was read (without the values of a recording), and `n_bad` counts the windows
+    that were left out already. A recording has a name, the hash of its values, and bad segments.
     """
 
     signals: Signals
     layout: Signals
     on_disk: bool
-    number: int = 0
     n_bad: int = 0
     name: str | None = None
     digest: bytes | None = None
@@ -101,25 +99,9 @@ class Reader:
             if self.on_error == "skip":  # then its content must be usable, too
                 with about("", set()), warnings.catch_warnings():
                     warnings.simplefilter("ignore", UserWarning)
-                    for _ in read_parts(epochs):
-                        pass
+                    list(read_parts(epochs))
             return epochs
         return None
-
-
-def tell_skipped(skipped: dict[str, str], n_used: int) -> None:
-    """Warn of the recordings that were left out; a SignalError if nothing is left."""
-    if not skipped:
-        return
-    left_out = listed(
-        [f"{name} ({reason.rstrip('.')})" for name, reason in skipped.items()], between="; "
-    )
-    if not n_used:
-        raise SignalError(f"could use none of the recordings: {left_out}.")
-    tell(
-        f"left out {len(skipped)} recording(s) that it could not use, of "
-        f"{len(skipped) + n_used}: {left_out}. The attribute skipped_ names them all."
-    )
 
 
 def find_sources(
@@ -132,25 +114,23 @@ def find_sources(
     sources, streams, given = [], [], []
     for number, item in enumerate(items):
         members = item if isinstance(item, list | tuple) else [item]
-        rest = [x for x in members if not is_stream(x)]
-        streams += [(x, number) for x in members if is_stream(x)]
+        rest = [x for x in members if not _is_stream(x)]
+        streams += [(x, number) for x in members if _is_stream(x)]
         given += rest
         if len(rest) < len(members):  # an item without streams stays as it is
             item = rest[0] if len(rest) == 1 else rest
         if rest or not members:
             found = split_corpus(item, reader.open_epochs)
             sources += [Source(x, is_recording, number) for x, is_recording in found]
-    paths = [str(Path(x).absolute()) for x in given if is_path(x)]
+    paths = [str(Path(x).absolute()) for x in given if _is_path(x)]
     return sources, streams, paths, len(paths) == len(given)
 
 
-def is_stream(x: Any) -> bool:
-    """Whether an object makes batches, step by step (see `corpus.Stream`)."""
+def _is_stream(x: Any) -> bool:
     return callable(getattr(x, "batch", None)) and hasattr(x, "__len__")
 
 
-def is_path(x: Any) -> bool:
-    """Whether an object is the path of a file or folder."""
+def _is_path(x: Any) -> bool:
     return isinstance(x, str | os.PathLike)
 
 
@@ -158,28 +138,33 @@ def read_sources(
     sources: list[Source], reader: Reader, n_workers: int, verbose: int
 ) -> Iterator[tuple[int, Part]]:
     """All parts in order, one at a time, each with the number of its source."""
-    paths = [source.item for source in sources if is_path(source.item)]
-    outcomes = _read_files(paths, reader, n_workers, verbose)
+    paths = [source.item for source in sources if _is_path(source.item)]
+    options = worker_options(n_workers if paths else 0)
+    if "num_workers" in options:
+        options["prefetch_factor"] = 1  # each worker holds one recording in memory
+    read = partial(_read_file, reader=reader)
+    loader = DataLoader(paths, batch_size=None, collate_fn=read, **options)
+    # a disabled bar would start a thread too
+    outcomes = iter(tqdm(loader, "reading files", leave=False) if verbose and paths else loader)
     remarks = []
-    for at, (item, is_recording, number) in enumerate(sources):
-        parts = []
-        if is_path(item):
+    for at, (item, is_recording, _) in enumerate(sources):
+        parts: Any = []
+        if _is_path(item):
             name, part, reason, its_remarks = next(outcomes)
             if its_remarks:
                 remarks.append(f"{name} ({'; '.join(dict.fromkeys(its_remarks))})")
             if reason is not None:
                 reader.note(name, reason)
-            if part is not None:
-                parts = [replace(part, on_disk=True)]
+            parts = [] if part is None else [part]
         elif is_recording:
             names = (str(file) for file in getattr(item, "raw", item).filenames if file)
             name = next(names, f"number {at} of X")
             with reader.guard(name):
-                parts = [replace(read_recording(item, reader), name=name)]
+                parts = [read_recording(item, reader, name)]
         else:
             parts = _read_epochs(item, reader)
         for part in parts:
-            yield at, replace(part, number=number)
+            yield at, part
     if remarks:
         said = listed(remarks, between="; ")
         tell(f"opened {len(remarks)} of {len(paths)} files with remarks of MNE: {said}.")
@@ -194,11 +179,11 @@ def _read_epochs(item: Any, reader: Reader) -> Iterator[Part]:
         )
     item, n_bad = without_bad_windows(item)
     for signals in read_parts(item, **reader.given):
-        yield Part(signals, signals, isinstance(signals.data, LazyEpochs), n_bad=n_bad)
+        yield Part(signals, signals, isinstance(signals.data, LazyEpochs), n_bad)
         n_bad = 0
 
 
-def read_recording(item: Any, reader: Reader) -> Part:
+def read_recording(item: Any, reader: Reader, name: str) -> Part:
     """Read a whole recording, scale it, and bring it to the encoder's rate."""
     seen: list[tuple[LazyRecording, Contents]] = []
 
@@ -214,7 +199,7 @@ def read_recording(item: Any, reader: Reader) -> Part:
         values *= np.float32(factor)
     if reader.robust_scale is not None:
         low, middle, high = contents.quartiles * factor
-        order = [recording.ch_names.index(name) for name in signals.ch_names]
+        order = [recording.ch_names.index(channel) for channel in signals.ch_names]
         spread = float(np.median((high - low)[order]))
         if spread <= 0:
             raise SignalError("its interquartile range is zero, so robust_scale cannot scale it")
@@ -223,9 +208,11 @@ def read_recording(item: Any, reader: Reader) -> Part:
     data = whole_on_grid(values, signals.sfreq, reader.config)[None]
     sfreq = float(reader.config.sfreq)
     whole = replace(signals, data=data, ch_names=recording.ch_names, sfreq=sfreq)
-    whole = whole.reorder(signals.ch_names)
-    part = Part(whole, without_values(signals), on_disk=not recording.loaded)
-    return replace(part, digest=contents.digest, bad=recording.bad)
+    on_disk = _is_path(item) or not recording.loaded
+    return Part(
+        whole.reorder(signals.ch_names), without_values(signals), on_disk,
+        name=name, digest=contents.digest, bad=recording.bad,
+    )  # fmt: skip
 
 
 def without_values(signals: Signals) -> Signals:
@@ -240,24 +227,12 @@ def _read_file(path: Any, reader: Reader) -> tuple[str, Part | None, str | None,
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            part = replace(read_recording(path, reader), name=name)
+            part = read_recording(path, reader, name)
         except MemoryError:
             raise
         except Exception as error:
             reason = explain(error)
     return name, part, reason, [str(warning.message) for warning in caught]
-
-
-def _read_files(paths: list[Any], reader: Reader, n_workers: int, verbose: int) -> Iterator[tuple]:
-    """The results of `_read_file`, in order; each worker holds one recording in memory."""
-    options = worker_options(n_workers if paths else 0)
-    if "num_workers" in options:
-        options["prefetch_factor"] = 1
-    read = partial(_read_file, reader=reader)
-    loader = DataLoader(paths, batch_size=None, collate_fn=read, **options)
-    if verbose and paths:  # a disabled bar would start a thread too
-        return iter(tqdm(loader, "reading files", leave=False))
-    return iter(loader)
 
 
 def worker_options(n_workers: int) -> dict[str, Any]:
@@ -299,9 +274,13 @@ def prepare(
     of the content is that of the values as they were read, before any processing that may round
     differently on another machine.
     """
-    config = reader.config
-    lengths = [_window_length(seconds, config) for seconds in np.atleast_1d(window_s)]
-    done, digest, layouts = Corpus(), xxh3_128(), set()
+    config, lengths = reader.config, []
+    for seconds in np.atleast_1d(window_s):
+        lengths.append(round(seconds * config.sfreq) // config.patch_size * config.patch_size)
+        if not lengths[-1]:
+            patch = config.patch_size / config.sfreq
+            raise SignalError(f"window_s={seconds:g} is shorter than one patch of {patch:g} s.")
+    done, digest, layouts = Corpus(skipped=reader.skipped), xxh3_128(), set()
     for at, part in read_sources(sources, reader, n_workers, verbose):
         layout, kind = part.layout, part.layout.layout()
         positions = sorted((name, list(map(float, p))) for name, p in layout.positions.items())
@@ -331,24 +310,15 @@ def prepare(
             for length in cuts:
                 windows, n_bad = cut_windows(block, length, part.bad, config.sfreq)
                 done.n_bad += n_bad
-                key = part.number, rows, length
+                key = sources[at].number, rows, length
                 store.add(key, windows, part.on_disk, (at + 1) / len(sources))
-    done.montages, done.skipped, done.content = store.montages(), reader.skipped, digest.hexdigest()
+    done.montages, done.content = store.montages(), digest.hexdigest()
     if not done.montages and done.n_bad:
         raise SignalError(
             f"X has no window without segments annotated as bad (all {done.n_bad} have some): "
             "correct the annotations, or pass a smaller window_s."
         )
     return done
-
-
-def _window_length(seconds: float, config: DAREConfig) -> int:
-    """Samples of a window, in whole patches."""
-    length = round(seconds * config.sfreq) // config.patch_size * config.patch_size
-    if length < config.patch_size:
-        patch = config.patch_size / config.sfreq
-        raise SignalError(f"window_s={seconds:g} is shorter than one patch of {patch:g} s.")
-    return length
 
 
 def read_corpus(
@@ -382,8 +352,17 @@ def read_corpus(
         return found or prepare(sources, reader, store, **params, **work)
 
     corpus = ranks.first(make) if paths else make()
+    corpus.rank, corpus.n_ranks = ranks.rank, ranks.size
     corpus.streams = [Stream(stream, config, number) for stream, number in streams if len(stream)]
-    tell_skipped(corpus.skipped, corpus.n_parts)
+    if corpus.skipped:
+        reasons = (f"{name} ({reason.rstrip('.')})" for name, reason in corpus.skipped.items())
+        left_out, n_skipped = listed(list(reasons), between="; "), len(corpus.skipped)
+        if not corpus.n_parts:
+            raise SignalError(f"could use none of the recordings: {left_out}.")
+        tell(
+            f"left out {n_skipped} recording(s) that it could not use, of "
+            f"{n_skipped + corpus.n_parts}: {left_out}. The attribute skipped_ names them all."
+        )
     if not corpus.montages and not corpus.streams:
         raise SignalError("X has 0 sample(s), and at least 1 is required.")
     if corpus.layout is not None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from skorch.callbacks import Callback
 
 from dare_sklearn import DAREPretrainer
+from dare_sklearn.training.corpus import Corpus, Montage
 
 HOOKS = ("on_epoch_begin", "on_batch_begin", "on_grad_computed", "on_batch_end", "on_epoch_end")
 
@@ -52,3 +54,9 @@ def assert_same(a: DAREPretrainer, b: DAREPretrainer) -> None:
 
 def without_seconds(fitted: DAREPretrainer) -> list[dict]:
     return [{k: v for k, v in row.items() if k != "dur"} for row in fitted.net_.history]
+
+
+def corpus_of(*sizes: int) -> Corpus:
+    """Items of so many windows, which hold their own numbers."""
+    numbers = [np.arange(size, dtype=np.float32)[:, None, None] for size in sizes]
+    return Corpus([Montage(windows, (0,), item) for item, windows in enumerate(numbers)])

@@ -18,6 +18,8 @@ from dare_sklearn import DAREPretrainer, load_encoder
 from dare_sklearn.training.corpus import MontageBatches
 from dare_sklearn.training.processes import Ranks, find_ranks
 
+from .common import corpus_of
+
 pytest.importorskip("accelerate")
 
 NAMES = ["Fz", "Cz", "Pz", "Oz", "C3"]
@@ -319,16 +321,17 @@ def test_without_a_seed_all_start_alike(results):
 
 def test_shares_of_a_batch():
     """Together they are the batch; one without a window reads one that does not count."""
-    samplers = [
-        MontageBatches([7, 2], 6, np.random.default_rng(0), rank, n_ranks)
-        for rank, n_ranks in [(0, 1), (0, 3), (1, 3), (2, 3)]
-    ]
-    whole, *shares = (list(sampler) for sampler in samplers)
-    for (montage, windows), *parts in zip(whole, *shares, strict=True):
-        assert {part[0] for part in parts} == {montage}
-        assert all(len(read) >= 1 and n_all == len(windows) for _, read, (_, n_all) in parts)
-        joined = np.concatenate([read[:n_own] for _, read, (n_own, _) in parts])
-        np.testing.assert_array_equal(joined, windows)
+    whole, *parts = (corpus_of(7, 2) for _ in range(4))
+    for rank, part in enumerate(parts):
+        part.rank, part.n_ranks = rank, 3
+    for number, windows in MontageBatches(whole, 6, np.random.default_rng(0)):
+        items = [part[number, windows] for part in parts]
+        assert all(len(x) >= 1 and n_all == len(windows) for x, _, (_, n_all) in items)
+        joined = np.concatenate([x[:n_own] for x, _, (n_own, _) in items])
+        np.testing.assert_array_equal(joined[:, 0, 0], windows)
+        x, _, counts = whole[number, windows]
+        np.testing.assert_array_equal(joined, x)
+        assert counts == (len(windows), len(windows))
 
 
 def test_one_process_is_alone(monkeypatch):

@@ -20,7 +20,7 @@ from dare_sklearn.pretraining.losses import equalize_bands
 from dare_sklearn.training import pretrain as _run
 from dare_sklearn.training.corpus import Corpus, MontageBatches, Stream
 
-from .common import Act, assert_same, interrupt
+from .common import Act, assert_same, corpus_of, interrupt
 
 NAMES = ["Fz", "Cz", "Pz", "Oz"]
 KNOWN = {"ch_names": NAMES, "sfreq": 256.0, "unit": "uV"}
@@ -190,9 +190,7 @@ def test_a_mixture_goes_on_to_the_same_bits(tmp_path):
 
 
 def test_an_item_with_few_windows_gives_them_again():
-    sampler = MontageBatches(
-        [8, 40], 4, np.random.default_rng(0), sources=[0, 1], shares=[0.5, 0.5]
-    )
+    sampler = MontageBatches(corpus_of(8, 40), 4, np.random.default_rng(0), [0.5, 0.5])
     seen = np.zeros(8)
     for _ in range(20):
         for montage, windows in sampler:
@@ -282,8 +280,9 @@ def test_processes_share_the_batches_of_a_stream():
     for n_ranks in (2, 5):  # of four windows, the fifth process has none
         parts = []
         for rank in range(n_ranks):
-            sampler = MontageBatches([], 4, np.random.default_rng(0), rank, n_ranks, streams=[3])
-            parts.append([Corpus([], streams=[stream])[key] for _ in range(2) for key in sampler])
+            corpus = Corpus(streams=[stream], rank=rank, n_ranks=n_ranks)
+            sampler = MontageBatches(corpus, 4, np.random.default_rng(0))
+            parts.append([corpus[key] for _ in range(2) for key in sampler])
         for step, batches in enumerate(zip(*parts, strict=True)):
             assert all(len(x) >= 1 and n_all == 4 for x, _, (_, n_all) in batches)
             joined = np.concatenate([x[:n_own] for x, _, (n_own, _) in batches])

@@ -14,7 +14,7 @@ from skorch.callbacks import Callback
 
 from dare_sklearn import DAREEmbedder, DAREPretrainer, simulate_epochs
 from dare_sklearn.signals.electrodes import TEN_TWENTY
-from dare_sklearn.training.corpus import MontageBatches
+from dare_sklearn.training.corpus import Corpus, Montage, MontageBatches
 
 PARAMS = {"ch_names": list(TEN_TWENTY), "sfreq": 128.0, "unit": "uV", "random_state": 0}
 
@@ -178,7 +178,8 @@ def test_mixed_corpus(X):
 
 
 def test_batches_hold_one_montage_and_every_window_once():
-    sampler = MontageBatches([10, 7], 4, np.random.default_rng(0))
+    corpus = Corpus([Montage(np.zeros((n, 1, 64), np.float32), (0,)) for n in (10, 7)])
+    sampler = MontageBatches(corpus, 4, np.random.default_rng(0))
     batches = list(sampler)
     assert len(batches) == len(sampler) == 5
     for montage, size in ((0, 10), (1, 7)):
