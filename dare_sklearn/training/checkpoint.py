@@ -45,18 +45,23 @@ FORMAT = 2
 N_KEPT = 2
 STATE_NAME, TENSORS_NAME, HISTORY_NAME = "state.json", "state.safetensors", "history.json"
 _FILES = sorted((CONFIG_NAME, WEIGHTS_NAME, TENSORS_NAME, HISTORY_NAME))
+_STATE = ("run", "n_steps", "n_epochs", "order")  # of a `Checkpoint`
 _IN_USE: set[Path] = set()  # by fits of this process: a lock does not keep out its own process
 
 
 class Checkpoint(NamedTuple):
-    """One complete checkpoint."""
+    """What a checkpoint holds beside its tensors."""
 
-    folder: Path
-    run: dict[str, Any]  # parameters, corpus and seeds, for comparison with another fit
+    run: Mapping[str, Any]  # parameters, corpus and seeds, for comparison with another fit
     n_steps: int  # finished steps
     n_epochs: int
     order: dict[str, Any]  # state, at the start of the epoch, of the generator that orders windows
     history: list[dict[str, Any]]
+    folder: Path | None = None
+
+    @property
+    def position(self) -> tuple[int, int]:
+        return self.n_steps, self.n_epochs
 
 
 class CheckpointFolder:
@@ -120,8 +125,7 @@ class CheckpointFolder:
                     f"the run continues from the checkpoint {numbered[-1]}; these are damaged: "
                     f"{'; '.join(damaged)}."
                 )
-            self._kept = numbered[-N_KEPT:]
-            self.position = checkpoint.n_steps, checkpoint.n_epochs
+            self._kept, self.position = numbered[-N_KEPT:], checkpoint.position
             return checkpoint
         if damaged:
             reasons = "; ".join(damaged)
@@ -130,38 +134,23 @@ class CheckpointFolder:
             )
         return None
 
-    def write(
-        self,
-        model: Any,
-        tensors: Mapping[str, Tensor],
-        history: list[dict],
-        *,
-        run: Mapping[str, Any],
-        position: tuple[int, int],
-        order: Mapping[str, Any],
-    ) -> None:
+    def write(self, checkpoint: Checkpoint, model: Any, tensors: Mapping[str, Tensor]) -> None:
         """Add a checkpoint, then remove the oldest; a failure leaves the others as they are."""
         numbered = self._numbered()
         target = self.inside / f"{int(numbered[-1].name) + 1 if numbered else 1:08d}"
         with in_place_of(target) as part:
             save_model(part, model, kind="DAREPretrainer")
             save_file(dict(tensors), part / TENSORS_NAME)
-            (part / HISTORY_NAME).write_text(_to_json(history), encoding="utf-8")
-            state = {
-                "library": "dare_sklearn",
-                "format": FORMAT,
-                "run": run,
-                "n_steps": position[0],
-                "n_epochs": position[1],
-                "order": order,
-                "files": {name: sha256(part / name) for name in _FILES},
-            }
+            (part / HISTORY_NAME).write_text(_to_json(checkpoint.history), encoding="utf-8")
+            state = {"library": "dare_sklearn", "format": FORMAT}
+            state |= {name: getattr(checkpoint, name) for name in _STATE}
+            state["files"] = {name: sha256(part / name) for name in _FILES}
             digest = hashlib.sha256(_to_json(state).encode()).hexdigest()
             text = _to_json({"sha256": digest, "state": state})
             (part / STATE_NAME).write_text(text, encoding="utf-8")
             _flush(*part.iterdir(), part)
         _flush(self.inside)
-        self.position = position
+        self.position = checkpoint.position
         self._kept = [*self._kept, target][-N_KEPT:]
         for old in self._numbered():
             if old not in self._kept:
@@ -176,15 +165,11 @@ class CheckpointFolder:
         source = self._kept[-1]
         text = (source / CONFIG_NAME).read_text(encoding="utf-8")
         config, weights = self.folder / CONFIG_NAME, self.folder / WEIGHTS_NAME
-        header = json.loads(text)
-        if (
-            config.is_file()
-            and weights.is_file()
-            and config.read_text(encoding="utf-8", errors="replace") == text
-            and sha256(weights) == header["sha256"]
-        ):
+        without = json.loads(text)
+        digest = without.pop("sha256")
+        there = config.is_file() and weights.is_file() and sha256(weights) == digest
+        if there and config.read_text(encoding="utf-8", errors="replace") == text:
             return
-        without = {name: value for name, value in header.items() if name != "sha256"}
         # contexts close in reverse order: `between` takes its place first
         with in_place_of(config) as c, in_place_of(weights) as w, in_place_of(config) as between:
             between.write_text(json.dumps(without, indent=2), encoding="utf-8")
@@ -204,21 +189,20 @@ class CheckpointFolder:
         if saved["corpus"] != run["corpus"]:
             reasons.append(f"on another corpus ({saved['corpus']}; X gives {run['corpus']})")
         if reasons:
-            hint = ""
+            hint = ". Each fold of a cross-validation is another corpus: pass no folder there"
             if "max_epochs" in names:
                 hint = (
                     ". The learning rate's schedule depends on max_epochs, so a run cannot be "
                     "extended: to train on, pass this folder as weights= and a new checkpoint_dir"
                 )
-            elif not names:
-                hint = ". Each fold of a cross-validation is another corpus: pass no folder there"
+            elif names:
+                hint = ""
             self._refuse(
                 f"holds a run {' and '.join(reasons)}. Pass what it was started with, or a new "
                 f"folder{hint}"
             )
         before, now = saved["rounding"], run["rounding"]
-        changed = [f"{k} was {v}, is {now[k]}" for k, v in before.items() if now[k] != v]
-        if changed:
+        if changed := [f"{k} was {v}, is {now[k]}" for k, v in before.items() if now[k] != v]:
             tell(
                 f"the run continues with other rounding ({'; '.join(changed)}): its weights will "
                 "differ in their last bits from those of an uninterrupted run."
@@ -280,19 +264,13 @@ class SaveCheckpoints(Callback):
     def _save(self, net) -> None:
         if self.folder is None:
             return
-        position = net.n_steps_done_, self.n_epochs_
+        position, row = (net.n_steps_done_, self.n_epochs_), self._unfinished(net)
         try:
             if self.folder.position != position:
                 check_finite_weights(net.module_)
-                row = self._unfinished(net)
-                self.folder.write(
-                    net.module_,
-                    net.state_tensors(),
-                    [*list(net.history)[: self.n_epochs_], *([] if row is None else [row])],
-                    run=self.run,
-                    position=position,
-                    order=self.order_,
-                )
+                history = list(net.history)[: self.n_epochs_] + ([] if row is None else [row])
+                checkpoint = Checkpoint(self.run, *position, self.order_, history)
+                self.folder.write(checkpoint, net.module_, net.state_tensors())
             self.folder.publish()
         except (OSError, SafetensorError) as error:
             tell(
@@ -322,9 +300,9 @@ def _read(folder: Path) -> Checkpoint:
         for name in _FILES:
             if sha256(folder / name) != state["files"][name]:
                 raise ValueError(f"the SHA-256 of {name} is not the one in {STATE_NAME}")
-        position = int(state["n_steps"]), int(state["n_epochs"])
         history = _read_json(folder / HISTORY_NAME)
-        return Checkpoint(folder, dict(state["run"]), *position, state["order"], history)
+        position = int(state["n_steps"]), int(state["n_epochs"])
+        return Checkpoint(dict(state["run"]), *position, state["order"], history, folder)
     except (KeyError, TypeError) as error:
         raise ValueError(f"{STATE_NAME} does not describe a checkpoint: {error!r}") from None
 

@@ -52,9 +52,6 @@ _THREADS = fork_safe(threading.Lock())
 # torch draws initial weights and dropout from generators that all threads share
 _SEEDING = fork_safe(threading.RLock())
 _DRAWING = fork_safe(threading.RLock())
-if hasattr(os, "register_at_fork"):
-    # A fork while a thread draws leaves torch's generator locked in the child for good.
-    os.register_at_fork(before=_DRAWING.acquire, after_in_parent=_DRAWING.release)
 
 
 def resolve_device(device: str) -> torch.device:
@@ -65,15 +62,11 @@ def resolve_device(device: str) -> torch.device:
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
         resolved = torch.device(device)
+        n_devices = torch.get_device_module(resolved).device_count()
     except RuntimeError:
         raise ValueError(
             f"device must be 'auto', 'cpu', 'cuda', 'cuda:<n>' or 'mps', got {device!r}."
         ) from None
-    n_devices = {
-        "cpu": 1,
-        "cuda": torch.cuda.device_count() if torch.cuda.is_available() else 0,
-        "mps": int(torch.backends.mps.is_available()),
-    }.get(resolved.type, 0)
     if (resolved.index or 0) >= n_devices:
         raise ValueError(
             f"device={device!r} is not available on this machine, which has {n_devices} of that "
@@ -121,7 +114,10 @@ def _start_alone() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_start_alone)
+    # a fork while a thread draws leaves torch's generator locked in the child for good
+    os.register_at_fork(
+        before=_DRAWING.acquire, after_in_parent=_DRAWING.release, after_in_child=_start_alone
+    )
 
 
 @contextmanager
@@ -193,10 +189,10 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(words in str(error) for words in _PHRASES)
 
 
-def _attempt(run: Callable[..., Part], *args: Any) -> tuple[Part | None, BaseException | None]:
-    """The result of ``run(*args)``, or the error if memory ran out, without its traceback."""
+def _attempt(run: Callable[..., Part], *args: Any) -> tuple[Part | None, BaseException | None, str]:
+    """The result of ``run(*args)``; or the error, without its traceback, if memory ran out."""
     try:
-        return run(*args), None
+        return run(*args), None, ""
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
@@ -204,11 +200,8 @@ def _attempt(run: Callable[..., Part], *args: Any) -> tuple[Part | None, BaseExc
     gc.collect()
     if torch.cuda.is_initialized():
         torch.cuda.empty_cache()
-    return None, failure
-
-
-def _reason(error: BaseException) -> str:
-    return (str(error).splitlines() or [""])[0].rstrip(".") or type(error).__name__
+    said = (str(failure).splitlines() or [""])[0].rstrip(".")
+    return None, failure, said or type(failure).__name__
 
 
 def run_in_batches(run: Callable[[int, int], Part], n_epochs: int, batch_size: int) -> list[Part]:
@@ -216,7 +209,7 @@ def run_in_batches(run: Callable[[int, int], Part], n_epochs: int, batch_size: i
     size = fits = max(min(batch_size, n_epochs), 1)
     done, start = [], 0
     while start < n_epochs:
-        part, error = _attempt(run, start, min(start + size, n_epochs))
+        part, error, reason = _attempt(run, start, min(start + size, n_epochs))
         if error is None:
             done.append(part)
             start += size
@@ -224,7 +217,7 @@ def run_in_batches(run: Callable[[int, int], Part], n_epochs: int, batch_size: i
             size //= 2
         else:
             raise MemoryError(
-                f"Memory ran out with a single epoch ({_reason(error)}): {_ADVICE}."
+                f"Memory ran out with a single epoch ({reason}): {_ADVICE}."
             ) from error
     if size < fits:
         tell(
@@ -236,11 +229,11 @@ def run_in_batches(run: Callable[[int, int], Part], n_epochs: int, batch_size: i
 
 def fit_or_name_batch_size(fit: Callable[[], Part], batch_size: int, n_epochs: int) -> Part:
     """Run `fit`; if memory runs out, raise a MemoryError that names a batch size to try."""
-    result, error = _attempt(fit)
+    result, error, reason = _attempt(fit)
     if error is None:
         return result
     size = min(batch_size, n_epochs)
     hint = f"try batch_size={size // 2}" if size > 1 else _ADVICE
     raise MemoryError(
-        f"Memory ran out in fit with batch_size={batch_size} ({_reason(error)}): {hint}."
+        f"Memory ran out in fit with batch_size={batch_size} ({reason}): {hint}."
     ) from error

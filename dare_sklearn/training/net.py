@@ -83,16 +83,10 @@ class BatchMean(PassthroughScoring):
 
 
 def make_callbacks(
-    schedule: partial,
-    terms: Iterable[str],
-    verbose: int,
-    own: Iterable,
-    n_batches: int,
-    *,
-    valid: bool = False,
+    schedule: partial, terms: Iterable[str], verbose: int, own: Iterable, n_batches: int
 ) -> list[tuple[str, Callback]]:
     """Callbacks of a fit: schedule, mean of each loss term, time, progress, and the user's."""
-    means = ["lr", "train_loss", *(["valid_loss"] if valid else []), *terms]
+    means = ["lr", "train_loss", *terms]
     callbacks: list[tuple[str, Callback]] = [
         ("schedule", StepSchedule(schedule)),
         ("epoch_timer", EpochTimer()),
@@ -158,11 +152,6 @@ class ProbeData(Dataset):
         return {"x": x, "weight": self.weight[rows]}, self.y[rows]
 
 
-def as_batch(batch: Any) -> Any:
-    """`ProbeData` returns whole batches, which need no collation."""
-    return batch
-
-
 class KeepBest(EarlyStopping):
     """Early stopping that restores the best weights even after an interrupt."""
 
@@ -225,21 +214,16 @@ def train_probe(
     finetune = recipe.adaptation == "finetune"
     batch_size = min(recipe.batch_size, len(data))
     n_batches = -(-len(data) // batch_size)
-    course = one_cycle
+    course = partial(one_cycle, n_steps=recipe.max_epochs * n_batches)
     if finetune:
-        course = partial(warmup_cosine, n_warmup=FINETUNE_WARMUP_EPOCHS * n_batches)
-    own = list(recipe.callbacks or ())
+        n_warmup = FINETUNE_WARMUP_EPOCHS * n_batches
+        course = partial(warmup_cosine, n_warmup=n_warmup, **course.keywords)
+    own, means = list(recipe.callbacks or ()), []
     if len(held_out):
         # the history shows where it stopped
         own.append(KeepBest(patience=recipe.patience, load_best=True, sink=lambda message: None))
-    callbacks = make_callbacks(
-        partial(course, n_steps=recipe.max_epochs * n_batches),
-        (),
-        recipe.verbose,
-        own,
-        n_batches,
-        valid=bool(len(held_out)),
-    )
+        means = ["valid_loss"]
+    callbacks = make_callbacks(course, means, recipe.verbose, own, n_batches)
     lr, weight_decay = FINETUNE_RATES if finetune else PROBE_RATES
     start = copy.deepcopy(module.state_dict())
     net = ProbeNet(
@@ -254,8 +238,9 @@ def train_probe(
         device=str(device),
         iterator_train__shuffle=True,
         iterator_train__generator=torch.Generator().manual_seed(seed),
-        iterator_train__collate_fn=as_batch,
-        iterator_valid__collate_fn=as_batch,
+        # `ProbeData` returns whole batches, which need no collation
+        iterator_train__collate_fn=nn.Identity(),
+        iterator_valid__collate_fn=nn.Identity(),
         train_split=predefined_split(held_out) if len(held_out) else None,
         callbacks=callbacks,
         verbose=recipe.verbose,

@@ -15,8 +15,10 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, Self, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch import distributed as dist
@@ -29,15 +31,13 @@ Result = TypeVar("Result")
 MASK = "mask_alignment"  # the term that every process computes for the whole batch
 
 
+@dataclass
 class Ranks:
-    """The processes that train together; with one process, every method is a no-op.
+    """The processes that train together; with one process, every method is a no-op."""
 
-    `rank` is this process's number, `size` the number of processes, and `device` this process's
-    device (None with one process).
-    """
-
-    def __init__(self, rank: int = 0, size: int = 1, device: torch.device | None = None) -> None:
-        self.rank, self.size, self.device = rank, size, device
+    rank: int = 0  # this process's number
+    size: int = 1
+    device: torch.device | None = None  # this process's; None with one process
 
     def gather(self, value: Result) -> list[Result]:
         """The values of all processes, in each of them."""
@@ -74,11 +74,7 @@ class Ranks:
 
 
 def find_ranks(device: str) -> Ranks:
-    """Connect the processes that a launcher has started; `device` is the estimator's parameter.
-
-    Raises ImportError if there are several and `accelerate` is missing, RuntimeError if they cannot
-    be connected, and ValueError if `device` names one GPU for all of them.
-    """
+    """Connect the processes that a launcher has started; `device` is the estimator's parameter."""
     started = "RANK" in os.environ and int(os.environ.get("WORLD_SIZE", 1)) > 1
     if not started and not (dist.is_available() and dist.is_initialized()):
         return Ranks()
@@ -112,14 +108,10 @@ def is_first() -> bool:
 
 
 class Together:
-    """A model that several processes train: its losses are those of the whole batch.
-
-    The model is on this process's device. All processes get the weights of the first.
-    """
+    """A model that several processes train: its losses are those of the whole batch."""
 
     def __init__(self, model: PretrainingModel, ranks: Ranks) -> None:
         self.ranks, self.weights = ranks, model.weights
-        self.counts, self.share = [0] * ranks.size, 1.0
         # the head returns the vectors of the whole batch, so its loss is that of the batch
         self._hook = model.projection.register_forward_hook(self._gather)
         self.module = DistributedDataParallel(
@@ -135,9 +127,7 @@ class Together:
 
     def begin(self, n_own: int, n_all: int) -> None:
         """Set how many windows of the next batch are this process's, and how many there are."""
-        # as numpy.array_split cuts them
-        each, more = divmod(n_all, self.ranks.size)
-        self.counts = [each + (rank < more) for rank in range(self.ranks.size)]
+        self.counts = [len(part) for part in np.array_split(range(n_all), self.ranks.size)]
         self.share = n_own / n_all
 
     def loss(self, terms: dict[str, Tensor]) -> Tensor:
@@ -146,12 +136,8 @@ class Together:
         DDP averages gradients over the processes; we need their sum, so multiply by their number.
         Mask alignment is computed for the whole batch already; its gradient reaches the own rows.
         """
-        parts = (
-            self.weights[name] * value * (1.0 if name == MASK else self.share)
-            for name, value in terms.items()
-            if name != "loss"
-        )
-        return self.ranks.size * sum(parts)
+        shares = {name: 1.0 if name == MASK else self.share for name in terms if name != "loss"}
+        return self.ranks.size * sum(self.weights[n] * terms[n] * s for n, s in shares.items())
 
     def values(self, terms: dict[str, float], stop: StopSignals) -> dict[str, float]:
         """Terms of the whole batch; here the processes also agree on signals that any received."""
@@ -170,7 +156,7 @@ class Together:
 
     @torch.compiler.disable
     def _gather(self, module: nn.Module, args: tuple, own: Tensor) -> Tensor:
-        """The rows of all processes, in the order of the batch; gradients flow to the own rows.
+        """The rows of all processes, in the order of the batch.
 
         Every process computes the same loss of all rows, and back-propagates it to its own rows:
         summed over the processes, that is the whole gradient.
