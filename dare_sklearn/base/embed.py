@@ -23,13 +23,8 @@ from .. import __version__
 from ..modules.config import DAREConfig
 from ..modules.filters import filter_patches, filter_windows, principal_filters
 from ..modules.networks import Encoder
+from ..signals import electrodes as table
 from ..signals.container import digest_epochs
-from ..signals.electrodes import (
-    UNKNOWN_CHANNELS,
-    electrode_rows,
-    spline_matrix,
-    template_positions,
-)
 from ..signals.grid import Windows
 from ..training.device import (
     PRECISIONS,
@@ -60,7 +55,7 @@ FLAT = 1e-12  # variance, on the encoder's scale, of a recording without any sig
 # Of the parameters that all estimators with an encoder share.
 SHARED_CONSTRAINTS: dict = {
     **SIGNAL_CONSTRAINTS,
-    "unknown_channels": [StrOptions(set(UNKNOWN_CHANNELS))],
+    "unknown_channels": [StrOptions(set(table.UNKNOWN_CHANNELS))],
     "views": [StrOptions(set(VIEWS))],
     "batch_size": [Interval(Integral, 1, None, closed="left")],
     "device": [str],
@@ -132,11 +127,8 @@ def embed_each(estimator: Any, windows: Windows, work: Callable[[slice, np.ndarr
 
     if vars(estimator).get("verbose"):  # a bar that is switched off starts its thread too
         bar = tqdm(desc="embedding", total=n_epochs, leave=False, unit="epoch")
-    device = resolve_device(estimator.device)
-    precision = resolve_precision(estimator.precision, device)
     with compute_threads(n_threads_to_embed()), bar or nullcontext():
-        # computes, and may do so in a forked process
-        network = _Network(estimator, windows, device, precision)
+        network = _Network(estimator, windows)  # computes, and may do so in a forked process
         return run_in_batches(embed, n_epochs, estimator.batch_size)
 
 
@@ -163,10 +155,9 @@ def features_of(
 class _Network:
     """The encoder of an estimator, on its device: windows in, features out."""
 
-    def __init__(
-        self, estimator: Any, windows: Windows, device: torch.device, precision: str
-    ) -> None:
-        self.windows, self.device, self.precision = windows, device, precision
+    def __init__(self, estimator: Any, windows: Windows) -> None:
+        self.windows, self.device = windows, resolve_device(estimator.device)
+        self.precision = resolve_precision(estimator.precision, self.device)
         self.reading, encoder, rows = Reading.of(estimator), estimator.encoder_, windows.rows
         self.reading.check(encoder.config)  # parameters may have been set since the fit
         cache = vars(estimator).get("cache")
@@ -182,10 +173,10 @@ class _Network:
         names, self.fill = windows.electrodes, None
         fitted = None if fitted == names else fitted
         if fitted is not None:  # those that epochs lack are interpolated
-            template = template_positions()
-            matrix = spline_matrix({name: template[name] for name in names}, fitted)
-            fill = torch.from_numpy(matrix), torch.from_numpy(electrode_rows(fitted))
-            self.fill = tuple(part.to(self.device) for part in fill)
+            template = table.template_positions()
+            matrix = table.spline_matrix({name: template[name] for name in names}, fitted)
+            fill = matrix, table.electrode_rows(fitted)
+            self.fill = tuple(torch.from_numpy(part).to(self.device) for part in fill)
         if self.cache is not None:  # everything but the windows that an embedding depends on
             how = (rows.tolist(), fitted, self.reading, self.precision, compiled, str(self.device))
             how = (__version__, torch.__version__, *how)  # what a folder holds may be years old
@@ -194,9 +185,8 @@ class _Network:
     @cached_property
     def filters(self) -> tuple[torch.Tensor, ...] | None:
         """What only "auto" reads; not made where the cache has all epochs."""
-        if self.reading.pooling != "auto":
-            return None
-        return tuple(part.to(self.device) for part in principal_filters(self.encoder))
+        auto = self.reading.pooling == "auto"
+        return tuple(f.to(self.device) for f in principal_filters(self.encoder)) if auto else None
 
     def run(self, block: np.ndarray) -> np.ndarray:
         """Rows ``(n, ...)`` of windows ``(n, n_chans, n_times)``."""

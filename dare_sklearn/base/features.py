@@ -1,11 +1,15 @@
 """What is learned of embedded epochs: tangent spaces, blocks of features and their components."""
 
-from collections.abc import Callable
+import copy
+import shutil
+import tempfile
+import weakref
+from collections.abc import Callable, Sequence
 from functools import partial
+from math import prod
 from typing import Any, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator
 from sklearn.decomposition import PCA
 from sklearn.utils import gen_batches
 
@@ -13,13 +17,14 @@ from ..modules.config import DAREConfig
 from ..signals.grid import Windows, resampled_length
 from ..training.device import compute_threads, n_threads_of
 from .embed import Reading, embed_each, features_of, rhythm_frequencies, token_covariances
-from .reading import N_CHOICE, KernelComponents
-from .rows import FileRows, empty_rows
+from .reading import N_CHOICE, KernelComponents, Rows
 
 N_COMPONENTS = 128  # of the reading "auto", if the user does not say how many
 ROUNDING = 1e-6  # of tangent vectors of float32 tokens
 RIDGE = 1e-5  # of covariances that are 1 on average
 EPOCHS_OF_TOKENS = 64  # whose covariances are made at once
+IN_MEMORY_MB = 512  # of features; larger tables are in temporary files
+EPOCHS_AT_ONCE = 256  # whatever is read of a row, the system maps 64 kB around it
 # Calls a function with every batch of training epochs, in order: the numbers of the epochs, and an
 # array of their values. Gives the results.
 Each = Callable[[Callable[[slice, np.ndarray], Any]], list]
@@ -101,9 +106,10 @@ def fitted_feature_names(estimator: Any) -> np.ndarray:
             f"{type(estimator).__name__} does not know after a corpus of several layouts (or "
             "from_pretrained): pass the pretrainer to DAREEmbedder(encoder=...)."
         )
-    n_times = 0
+    patches = [""]
     if reading.pooling == "flatten":
         n_times = resampled_length(estimator.n_times_in_, estimator.sfreq_in_, config.sfreq)
+        patches = [f"p{p:02d}_" for p in range(n_times // config.patch_size)]
     electrodes = getattr(estimator, "electrodes_", ())
     dims = [f"d{d:03d}" for d in range(config.embed_dim)]
     if reading.pooling == "covariance":  # pyriemann's order: the upper triangle, row by row
@@ -115,23 +121,17 @@ def fitted_feature_names(estimator: Any) -> np.ndarray:
         if reading.layer != "patch":
             dims = [f"s{s}_{dim}" for s in range(config.embed_num) for dim in dims]
         views = [f"{name}_" for name in electrodes] if reading.electrodes else [""]
-        flat = reading.pooling == "flatten"
-        patches = [f"p{p:02d}_" for p in range(n_times // config.patch_size)] if flat else [""]
         found = [f"{view}{patch}{dim}" for view in views for patch in patches for dim in dims]
         if reading.pooling == "mean_std":
             found += [f"std_{name}" for name in found]
     return np.asarray([f"dare_{name}" for name in found], dtype=object)
 
 
-class TokenTangentSpace(BaseEstimator):
-    """Covariances of tokens as vectors of the tangent space at their mean.
+class TokenTangentSpace:
+    """Covariances of tokens as vectors of the tangent space at their mean, ``reference_``.
 
-    Attributes
-    ----------
-    mean_token_ : ndarray, shape (n_chans, n_patches, n_dims)
-        Mean token of each electrode and patch in the training epochs.
-    reference_ : ndarray, shape (n_chans, n_chans)
-        Mean covariance of the training epochs.
+    The mean token of each electrode and patch in the training epochs, ``mean_token_``, is taken off
+    first.
     """
 
     def fit_transform(self, each: Each, weight: np.ndarray) -> np.ndarray:
@@ -167,14 +167,10 @@ class TokenTangentSpace(BaseEstimator):
         return vectors
 
 
-class BandSpace(BaseEstimator):
-    """Covariances by band as vectors of the tangent spaces at the mean covariances.
+class BandSpace:
+    """Covariances by band as vectors of the tangent spaces at their means, ``references_``.
 
-    Attributes
-    ----------
-    references_ : ndarray, shape (n_filters, n_chans, n_chans)
-        Mean covariance of the training epochs in each band: the arithmetic mean, which needs no
-        eigenvalues of every epoch and is as good here as a geometric one.
+    Arithmetic means need no eigenvalues of every epoch, and are as good here as geometric ones.
     """
 
     def fit(self, each: Each, weight: np.ndarray) -> Self:
@@ -194,7 +190,6 @@ class BandSpace(BaseEstimator):
 
 
 def _weighted_mean(each: Each, weight: np.ndarray) -> np.ndarray:
-    """Mean over all epochs."""
     parts = each(lambda epochs, values: np.einsum("e,e...->...", weight[epochs], values))
     return sum(parts) / weight.sum()
 
@@ -208,25 +203,19 @@ def _symmetric(triangles: np.ndarray) -> np.ndarray:
     return whole
 
 
-class AllBlocks(BaseEstimator):
+class AllBlocks:
     """Rows of the reading "auto" as blocks of features by name, for a reading of several blocks.
 
     They are of `n_chans` electrodes and `n_patches` patches, by an encoder of `config`.
     """
 
     def __init__(self, n_chans: int, n_patches: int, config: DAREConfig) -> None:
-        self.n_chans = n_chans
-        self.n_patches = n_patches
         self.config = config
+        self.shape = n_chans, n_patches, config.embed_num * config.embed_dim  # of an epoch's tokens
 
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """Numbers of electrodes, patches and dimensions of an epoch's tokens."""
-        return self.n_chans, self.n_patches, self.config.embed_num * self.config.embed_dim
-
-    def keep(self, each: Each, n_epochs: int) -> dict[str, np.ndarray | FileRows]:
+    def keep(self, each: Each, n_epochs: int) -> dict[str, Rows]:
         """Rows of training epochs as arrays by name, in temporary files if they are large."""
-        blocks: dict[str, np.ndarray | FileRows] = {}
+        blocks: dict[str, Rows] = {}
 
         def keep(epochs: slice, rows: np.ndarray) -> None:
             parts = self._split(rows)
@@ -239,9 +228,7 @@ class AllBlocks(BaseEstimator):
         each(keep)
         return blocks
 
-    def fit_transform(
-        self, blocks: dict[str, np.ndarray | FileRows], weight: np.ndarray
-    ) -> dict[str, np.ndarray | FileRows]:
+    def fit_transform(self, blocks: dict[str, Rows], weight: np.ndarray) -> dict[str, Rows]:
         """Blocks "joint", "electrodes", "power", "rhythms", "evoked", "bands" and "covariance" of
         training epochs, whose means are weighted, made in place of what `keep` gives."""
         bands, tokens = blocks["bands"], blocks["electrodes"]
@@ -266,14 +253,12 @@ class AllBlocks(BaseEstimator):
         return {**blocks, "covariance": self.space_.transform(tokens)}
 
     def _split(self, rows: np.ndarray) -> dict[str, np.ndarray]:
-        n_chans, n_patches, n_dims = self.shape
+        (n_chans, n_patches, n_dims), config = self.shape, self.config
         widths = {
             "joint": n_patches * n_dims,
             "electrodes": n_chans * n_patches * n_dims,
-            "power": n_chans * self.config.embed_dim,
-            "rhythms": len(
-                rhythm_frequencies(n_patches * self.config.patch_size, self.config.sfreq)
-            ),
+            "power": n_chans * config.embed_dim,
+            "rhythms": len(rhythm_frequencies(n_patches * config.patch_size, config.sfreq)),
         }
         n_left = rows.shape[1] - sum(widths.values())
         n_principal = n_left // (n_chans * n_patches + n_chans * (n_chans + 1) // 2)
@@ -286,7 +271,7 @@ class AllBlocks(BaseEstimator):
         return blocks
 
     def _triangles(self, bands: np.ndarray) -> np.ndarray:
-        n_chans = self.n_chans
+        n_chans = self.shape[0]
         return bands.reshape(len(bands), -1, n_chans * (n_chans + 1) // 2)
 
 
@@ -295,3 +280,58 @@ def _tangent_space() -> Any:
     from pyriemann.tangentspace import TangentSpace  # half a second, which few readings need
 
     return TangentSpace(metric={"mean": "logeuclid", "map": "riemann"})
+
+
+class FileRows:
+    """A float32 array ``(n_epochs, ...)`` in a temporary file, which is read and written in parts.
+
+    ``rows[epochs]`` and, of a table, ``rows[epochs, columns]`` take slices and give copies. Nothing
+    stays mapped, so that the memory of the process does not grow with the file. The file has no
+    name: it is gone with the object, however the process ends.
+    """
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self.shape = shape
+        self._file = tempfile.TemporaryFile(prefix="dare_sklearn_")  # noqa: SIM115
+        weakref.finalize(self, self._file.close)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    def reshape(self, n_epochs: int, n_columns: int) -> Self:
+        """The same file as a table; `n_columns` is -1, as numpy has it."""
+        table = copy.copy(self)
+        table.shape = (n_epochs, prod(self.shape[1:]))
+        table._owner = self  # which closes the file when it goes
+        return table
+
+    def __setitem__(self, epochs: slice, values: np.ndarray) -> None:
+        # not by a map: on a full disk that ends the process, and this raises an OSError
+        self._file.seek(4 * epochs.start * prod(self.shape[1:]))
+        self._file.write(np.asarray(values, dtype=np.float32).tobytes())
+        self._file.flush()
+
+    def __getitem__(self, key: slice | tuple[slice, slice]) -> np.ndarray:
+        start, stop, _ = (key[0] if isinstance(key, tuple) else key).indices(len(self))
+        parts = []
+        for at in range(start, stop, EPOCHS_AT_ONCE):
+            mapped = np.memmap(self._file, np.float32, "r", shape=self.shape)
+            part = mapped[at : min(at + EPOCHS_AT_ONCE, stop)]
+            parts.append(np.array(part[:, key[1]] if isinstance(key, tuple) else part))
+        return np.concatenate(parts)
+
+
+def empty_rows(n_epochs: int, shapes: Sequence[tuple[int, ...]]) -> list[Rows]:
+    """Float32 arrays ``(n_epochs, *shape)``, in temporary files if they are large together.
+
+    In memory where the folder of temporary files lacks the room.
+    """
+    size = 4 * n_epochs * sum(map(prod, shapes))
+    room = shutil.disk_usage(tempfile.gettempdir()).free
+    if IN_MEMORY_MB * 1e6 < size < room:
+        return [FileRows((n_epochs, *shape)) for shape in shapes]
+    return [np.empty((n_epochs, *shape), np.float32) for shape in shapes]

@@ -27,9 +27,6 @@ from sklearn.model_selection import GroupKFold, KFold, StratifiedKFold
 from sklearn.utils import gen_batches
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.extmath import svd_flip
-from sklearn.utils.validation import check_is_fitted
-
-from .rows import FileRows
 
 # Relative to a kernel of mean diagonal 1: from nearly none to nearly the mean target.
 PENALTIES = tuple(10.0 ** np.arange(-3, 3.25, 0.5))
@@ -40,14 +37,24 @@ COLUMNS_AT_ONCE = 2048
 NUMBERS_AT_ONCE = 2**23  # 64 MB in double precision: of many epochs, fewer columns
 EVERY = slice(None)
 
-Blocks = Mapping[str, np.ndarray | FileRows] | Sequence[np.ndarray]
+Rows = Any  # a block of features: an array, or `features.FileRows`
+# Of shape ``(n_epochs, n_features)`` or ``(n_epochs, n_sets, n_features)``, by name.
+Blocks = Mapping[str, Rows]
 
 
 class _Blocks(BaseEstimator):
-    """Standardised blocks, their kernels, and linear outputs of them."""
+    """Linear outputs of standardised blocks.
+
+    Attributes
+    ----------
+    scaling_ : dict of str to (ndarray, ndarray)
+        Mean and factor of each feature of a block.
+    coef_ : dict of str to ndarray, shape (n_features, n_outputs)
+    intercept_ : ndarray, shape (n_outputs,)
+    """
 
     def _columns(
-        self, name: str, x: np.ndarray | FileRows, used: np.ndarray | slice = EVERY
+        self, name: str, x: Rows, used: np.ndarray | slice = EVERY
     ) -> Iterator[tuple[slice, np.ndarray]]:
         """Standardised features, some at a time: the whole of a block may not fit in float64."""
         mean, scale = self.scaling_[name]
@@ -57,7 +64,7 @@ class _Blocks(BaseEstimator):
             z *= scale[part]
             yield part, z
 
-    def _kernel(self, name: str, x: np.ndarray | FileRows, used: np.ndarray) -> np.ndarray:
+    def _kernel(self, name: str, x: Rows, used: np.ndarray) -> np.ndarray:
         kernel = np.zeros((len(used), len(used)))
         for _, z in self._columns(name, x, used):
             kernel += z @ z.T
@@ -65,12 +72,10 @@ class _Blocks(BaseEstimator):
 
     def _outputs(self, blocks: Blocks) -> np.ndarray:
         """Predictions ``(n_epochs, n_outputs)``."""
-        check_is_fitted(self, "coef_")
-        blocks, _ = _flat(blocks)
         n_epochs = len(next(iter(blocks.values())))
         out = np.tile(self.intercept_, (n_epochs, 1))
         for name, coef in self.coef_.items():
-            for part, z in self._columns(name, blocks[name]) if coef.any() else ():
+            for part, z in self._columns(name, _flat(blocks[name])) if coef.any() else ():
                 out += z @ coef[part]
         return out
 
@@ -78,33 +83,21 @@ class _Blocks(BaseEstimator):
 class KernelComponents(_Blocks):
     """Principal components of several blocks of features, each of which weighs the same.
 
-    Parameters
-    ----------
-    n_components : int
-    random_state : int, default=0
-        Draws the epochs that components are learned from where there are more than 1,500.
-
-    Attributes
-    ----------
-    coef_, intercept_, scaling_
-        Components of the standardised features by block.
+    They are learned from 1,500 epochs at most, which are drawn at random.
     """
 
-    def __init__(self, n_components: int, *, random_state=0) -> None:
+    def __init__(self, n_components: int) -> None:
         self.n_components = n_components
-        self.random_state = random_state
 
     def fit(self, blocks: Blocks) -> Self:
-        """Fit to blocks of features, as `KernelClassifier.fit`."""
-        blocks, together = _flat(blocks)
         n_epochs = len(next(iter(blocks.values())))
-        some = some_of(np.arange(n_epochs), N_CHOICE, self.random_state)
+        some = some_of(np.arange(n_epochs), N_CHOICE)
         self.scaling_, self.coef_ = {}, {}
         self.intercept_ = np.zeros(self.n_components)
         kernel = np.zeros((len(some), len(some)))
         for name, x in blocks.items():
-            self.scaling_[name] = scaling(x, np.ones(n_epochs), together[name])
-            kernel += self._kernel(name, x, some)
+            self.scaling_[name] = scaling(_flat(x), np.ones(n_epochs), _together(x))
+            kernel += self._kernel(name, _flat(x), some)
         last = len(some) - 1
         values, vectors = eigh(kernel, subset_by_index=[last + 1 - self.n_components, last])
         vectors, _ = svd_flip(vectors[:, ::-1], None)
@@ -112,6 +105,7 @@ class KernelComponents(_Blocks):
         kept = values > 1e-9 * max(values[0], 1e-300)  # others are rounding: 0 for all epochs
         dual = np.where(kept, vectors, 0) / np.sqrt(np.where(kept, values, 1))
         for name, x in blocks.items():
+            x = _flat(x)
             self.coef_[name] = np.empty((x.shape[1], self.n_components), np.float32)
             for part, z in self._columns(name, x, some):
                 self.coef_[name][part] = z.T @ dual
@@ -123,11 +117,13 @@ class KernelComponents(_Blocks):
 
 
 class _KernelReading(_Blocks):
-    """What `KernelClassifier` and `KernelRegressor` share."""
+    """What `KernelClassifier` and `KernelRegressor` share.
 
-    def __init__(self, *, penalties: Sequence[float] = PENALTIES, random_state=0) -> None:
-        self.penalties = penalties
-        self.random_state = random_state
+    Attributes
+    ----------
+    weights_ : dict of str to float
+        What each block has to say: the sum of its shares in the decision.
+    """
 
     def _fit(
         self,
@@ -144,7 +140,6 @@ class _KernelReading(_Blocks):
         folds keep `groups` whole and spread `strata` evenly. Gives the epochs on which blocks and
         penalties were weighed, and what the reading says of them without having seen them.
         """
-        blocks, together = _flat(blocks)
         used = np.flatnonzero(weight > 0)
         n_outputs = targets.shape[1]
         self.scaling_, self.coef_ = {}, {}
@@ -152,16 +147,16 @@ class _KernelReading(_Blocks):
         self.weights_ = dict.fromkeys(blocks, 0.0)
         if len(used) < 2:  # nothing to compare: its own target is all that is known
             return used, targets[used]
-        some = some_of(used, N_CHOICE, self.random_state)
+        some = some_of(used, N_CHOICE)
         folds = make_folds(
             len(some), *(part if part is None else part[some] for part in (strata, groups))
         )
         root = np.sqrt(weight[some])[:, None]
         solvers, said = {}, []
         for name, x in blocks.items():
-            self.scaling_[name] = scaling(x, scale_weight, together[name])
-            solver = KernelRidge(self._kernel(name, x, some), weight[some])
-            said += [(name, p, solver.held_out(targets[some], p, folds)) for p in self.penalties]
+            self.scaling_[name] = scaling(_flat(x), scale_weight, _together(x))
+            solver = KernelRidge(self._kernel(name, _flat(x), some), weight[some])
+            said += [(name, p, solver.held_out(targets[some], p, folds)) for p in PENALTIES]
             if len(some) == len(used):
                 solvers[name] = solver.solve
         spread = np.average((targets[some] ** 2).mean(axis=1), weights=weight[some])
@@ -172,11 +167,9 @@ class _KernelReading(_Blocks):
             np.sqrt(spread * n_outputs / max(n_outputs - 1, 1)),
         )
         for name, x in blocks.items():
-            parts = [
-                (share, penalty)
-                for share, (its, penalty, _) in zip(shares, said, strict=True)
-                if its == name and share > 0
-            ]
+            x = _flat(x)
+            weighed = zip(shares, said, strict=True)
+            parts = [(share, p) for share, (its, p, _) in weighed if its == name and share > 0]
             self.weights_[name] = float(sum(share for share, _ in parts))
             self.coef_[name] = np.zeros((x.shape[1], n_outputs))
             if not parts:
@@ -197,33 +190,15 @@ class _KernelReading(_Blocks):
 class KernelClassifier(ClassifierMixin, _KernelReading):
     """Classify by several blocks of features.
 
-    Parameters
-    ----------
-    penalties : sequence of float
-        Ridge penalties of every block, relative to a kernel of mean diagonal 1.
-    class_weight : {"balanced"}, dict or None, default=None
-        Weights of the classes in the decision; the scaling of the features does not depend on them.
-    random_state : int, default=0
-        Draws the epochs on which blocks are weighed where there are more than 1,500.
-
-    Attributes
-    ----------
-    classes_ : ndarray, shape (n_classes,)
-    weights_ : dict of str to float
-        What each block has to say: the sum of its shares in the decision.
-    coef_, intercept_, scaling_
-        The linear reading: coefficients of the standardised features by block.
+    `class_weight` are weights of the classes in the decision ("balanced", a dictionary or None);
+    the scaling of the features does not depend on them.
     """
 
-    def __init__(
-        self, *, penalties: Sequence[float] = PENALTIES, class_weight=None, random_state=0
-    ) -> None:
-        super().__init__(penalties=penalties, random_state=random_state)
+    def __init__(self, *, class_weight: dict | str | None = None) -> None:
         self.class_weight = class_weight
 
     def fit(self, blocks: Blocks, y, sample_weight=None, groups=None) -> Self:
-        """Fit to blocks of features ``(n_epochs, n_features)`` or ``(n_epochs, n_sets,
-        n_features)``.
+        """Fit to blocks of features.
 
         An epoch of `sample_weight` 2 counts as two. Folds, in which blocks and penalties are
         weighed, keep `groups` whole; without them, folds are neighbours in time.
@@ -254,7 +229,6 @@ class KernelRegressor(RegressorMixin, _KernelReading):
     """Predict a number by several blocks of features; see `KernelClassifier`."""
 
     def fit(self, blocks: Blocks, y, sample_weight=None, groups=None) -> Self:
-        """Fit to blocks of features, as `KernelClassifier.fit`."""
         y = np.asarray(y, dtype=np.float64)
         weight = np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight, float)
         self.mean_ = np.average(y, weights=weight)
@@ -303,7 +277,7 @@ class KernelRidge:
         return targets - residual
 
 
-def some_of(epochs: np.ndarray, most: int, seed: Any) -> np.ndarray:
+def some_of(epochs: np.ndarray, most: int, seed: int = 0) -> np.ndarray:
     """At most so many of these epochs, drawn at random, in their order."""
     if len(epochs) <= most:
         return epochs
@@ -373,8 +347,7 @@ def scaling(x: np.ndarray, weight: np.ndarray, together: int = 1) -> tuple[np.nd
 
 def scaled(x: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Features whose kernel has a mean diagonal of 1; their means, and the factors."""
-    together = x.shape[2] if x.ndim == 3 else 1
-    x = x.reshape(len(x), -1)
+    together, x = _together(x), _flat(x)
     mean, scale = scaling(x, weight, together)
     return (x - mean.astype(np.float32)) * scale.astype(np.float32), mean, scale
 
@@ -384,7 +357,7 @@ def kernels(features: list[np.ndarray], weight: np.ndarray) -> list[np.ndarray]:
     return [(z @ z.T).astype(np.float64) for z, *_ in (scaled(x, weight) for x in features)]
 
 
-def _some_columns(x: np.ndarray | FileRows) -> Iterator[slice]:
+def _some_columns(x: Rows) -> Iterator[slice]:
     n_epochs, n_columns = x.shape
     return gen_batches(n_columns, max(1, min(COLUMNS_AT_ONCE, NUMBERS_AT_ONCE // n_epochs)))
 
@@ -427,10 +400,10 @@ def calibrate(
     return float(np.exp(theta[0])), theta[1:]
 
 
-def _flat(blocks: Blocks) -> tuple[dict[str, np.ndarray], dict[str, int]]:
-    """Blocks ``(n_epochs, n_features)`` by name, and how many features of each share a scale."""
-    if not isinstance(blocks, Mapping):
-        blocks = {f"block{number}": x for number, x in enumerate(blocks)}
-    found = {name: x if isinstance(x, FileRows) else np.asarray(x) for name, x in blocks.items()}
-    together = {name: x.shape[2] if x.ndim == 3 else 1 for name, x in found.items()}
-    return {name: x.reshape(len(x), -1) for name, x in found.items()}, together
+def _flat(x: Rows) -> Rows:
+    return x.reshape(len(x), -1)
+
+
+def _together(x: Rows) -> int:
+    """How many features of a block share a scale."""
+    return x.shape[2] if x.ndim == 3 else 1

@@ -9,14 +9,14 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from dare_sklearn import DAREClassifier, DARERegressor
-from dare_sklearn.base import rows
-from dare_sklearn.base.rows import FileRows, empty_rows
+from dare_sklearn.base import features
+from dare_sklearn.base.features import FileRows, empty_rows
 from dare_sklearn.signals.electrodes import ELECTRODES
 
 
 @pytest.fixture
 def in_files(monkeypatch):
-    monkeypatch.setattr(rows, "IN_MEMORY_MB", 0)
+    monkeypatch.setattr(features, "IN_MEMORY_MB", 0)
 
 
 def draw(n_epochs: int, n_chans: int, n_times: int) -> tuple[dict, np.ndarray, np.ndarray]:
@@ -44,7 +44,7 @@ def test_parts_are_those_of_an_array():
 
 def test_large_tables_are_in_files_where_there_is_room(in_files, monkeypatch):
     assert [type(x) for x in empty_rows(5, [(2,), (3, 4)])] == [FileRows] * 2
-    monkeypatch.setattr(rows.shutil, "disk_usage", lambda folder: type("Full", (), {"free": 9}))
+    monkeypatch.setattr(features.shutil, "disk_usage", lambda folder: type("Full", (), {"free": 9}))
     assert [x.shape for x in empty_rows(5, [(2,), (3, 4)])] == [(5, 2), (5, 3, 4)]
     assert all(isinstance(x, np.ndarray) for x in empty_rows(5, [(2,), (3, 4)]))
 
@@ -55,7 +55,7 @@ def test_a_fit_is_the_same_from_files(kind, in_files, monkeypatch):
     weight = (np.arange(70) > 3) + 0.5 * y  # some epochs do not count
     said = []
     for megabytes in (0, 500):
-        monkeypatch.setattr(rows, "IN_MEMORY_MB", megabytes)
+        monkeypatch.setattr(features, "IN_MEMORY_MB", megabytes)
         model = kind(**params).fit(X, y, sample_weight=weight)
         said.append(getattr(model, "decision_function", model.predict)(X))
     assert_array_equal(*said)
