@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import Tags
-from sklearn.utils._param_validation import Options
+from sklearn.utils._param_validation import Options, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from ..signals.container import LazyEpochs
@@ -38,8 +38,10 @@ CS_MODES = {
 class GroupAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
     """Epochs of every group, aligned by the mean over them of a statistic of each.
 
-    A subclass says what the statistic is, how means of groups give the common one, what turns a
-    mean into an operator, and how that is applied; `_fitted_attribute` keeps the operators.
+    A subclass writes ``_statistics(data)``, that of every epoch; ``_common(means)``, what stands
+    for all groups (in "train", an unseen one is aligned with it); ``_operators(means)``, what
+    aligns signals of one or several means, of which ``fit`` keeps those of its groups as
+    `_fitted_attribute`; and ``_apply(operators, data)``, by one for all epochs or one each.
     """
 
     _: KW_ONLY
@@ -51,24 +53,8 @@ class GroupAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
 
     _parameter_constraints: ClassVar[dict] = {
         "group_by": [str, Options(bool, {False}), None],
-        "cs_mode": [str],
+        "cs_mode": [StrOptions(set(CS_MODES))],  # MOABB's are an Enum of str
     }
-
-    def _statistics(self, data: np.ndarray) -> np.ndarray:
-        """That of every epoch, ``(n_epochs, ...)``."""
-        raise NotImplementedError
-
-    def _common(self, means: np.ndarray) -> np.ndarray:
-        """What stands for all groups: an unseen one is aligned with it in "train"."""
-        raise NotImplementedError
-
-    def _operators(self, means: np.ndarray) -> np.ndarray:
-        """What aligns signals of these means, one or several."""
-        raise NotImplementedError
-
-    def _apply(self, operators: np.ndarray, data: np.ndarray) -> np.ndarray:
-        """Aligned signals; one operator for all epochs, or one each."""
-        raise NotImplementedError
 
     def _fewest(self, data: np.ndarray) -> int:
         """Epochs of a group that align it."""
@@ -131,8 +117,8 @@ class GroupAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array, mne.Epochs, list of them, or braindecode data set
-        groups : array-like, shape (n_epochs,), or None
+        X, groups
+            As in `transform`.
 
         Returns
         -------
@@ -145,8 +131,7 @@ class GroupAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
             If `cs_mode` is not "train_trialwise", the only one that looks back, or the groups are
             of the fit.
         """
-        check_is_fitted(self, self._fitted_attribute)
-        if self._mode() != "train_trialwise":
+        if self.cs_mode != "train_trialwise":
             raise ValueError(
                 "update is for cs_mode='train_trialwise', the only mode that looks back; it is "
                 f"{self.cs_mode!r}: choose that mode, or fit on these epochs too."
@@ -171,11 +156,9 @@ class GroupAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
     ) -> tuple[Any, np.ndarray, np.ndarray | None]:
         """Learn; gives `X`, its values, and the groups."""
         self._validate_params()
-        self._mode()
         X = settle(X)
-        data, names, volts, typical = self._signals(X)
+        data, names, self._volts, self._typical = self._signals(X)
         groups = self._groups(X, groups, len(data))
-        self._volts, self._typical = volts, typical
         self.ch_names_in_ = None if names is None else list(names)
         self.n_chans_in_ = self.n_features_in_ = data.shape[1]
         self._check_table(X, reset=True)
@@ -197,7 +180,7 @@ class GroupAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
         self.groups_ = None if groups is None else np.unique(groups)
         setattr(self, self._fitted_attribute, self._operators(means))
         if X_target_unlabeled is not None:
-            if "target_unlabeled" not in self._mode():
+            if "target_unlabeled" not in self.cs_mode:
                 raise ValueError(
                     f"X_target_unlabeled is for the modes of that name, and cs_mode is "
                     f"{self.cs_mode!r}: choose one of them, or do not pass these epochs."
@@ -223,6 +206,7 @@ class GroupAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
     def _read_again(self, X: Any, groups: Any) -> tuple[Any, np.ndarray, np.ndarray | None]:
         """What `_fit` gives, of later epochs: with the channels in the order of the fit."""
         check_is_fitted(self, self._fitted_attribute)
+        self._validate_params()  # they may have been set since
         self._check_table(X, reset=False)
         X = settle(X)
         data, names, volts, typical = self._signals(X)
@@ -254,8 +238,7 @@ class GroupAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
         """Values in their own unit, channel names, whether they are volts, and their spread."""
         # any rate will do: alignment does not use it
         sources = list(find_sources(X, Defaults(None, 1.0), continuous=False))
-        first = sources[0]
-        sets = [set(s.ch_names or ()) for s in sources]
+        names, sets = sources[0].ch_names, [set(s.ch_names or ()) for s in sources]
         if odd := set.union(*sets) - set.intersection(*sets):
             raise SignalError(
                 f"X has epochs that differ in channels ({', '.join(sorted(odd))} only in some, "
@@ -263,16 +246,14 @@ class GroupAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
             )
         if len({s.data.shape[2] for s in sources}) > 1:
             raise SignalError("X has epochs that differ in length: cut them alike first.")
-        names = first.ch_names
         blocks = [(s if names is None else s.reorder(names)).data for s in sources]
-        # as they are stored: what lies in files is read
-        blocks = [
-            its.read(np.arange(len(its))) if isinstance(its, LazyEpochs) else its for its in blocks
-        ]
+        for number, its in enumerate(blocks):  # as they are stored: what lies in files is read
+            if isinstance(its, LazyEpochs):
+                blocks[number] = its.read(np.arange(len(its)))
         data = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
         summary = summarize(data)
         check_values(summary, names, fitted=hasattr(self, self._fitted_attribute))
-        return data, names, first.unit == "V", summary.typical
+        return data, names, sources[0].unit == "V", summary.typical
 
     def _groups(self, X: Any, groups: Any, n_epochs: int) -> np.ndarray | None:
         if groups is None and isinstance(self.group_by, str):
@@ -315,29 +296,18 @@ class GroupAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
 
         None if these are too few.
         """
-        mode = self._mode()
-        if mode == "train":
+        if self.cs_mode == "train":
             return self._mean, len(data)
         own = self._statistics(data)
-        if mode == "train_trialwise":
+        if self.cs_mode == "train_trialwise":
             total, n_epochs = self._before.get(group, (0.0, 0))
             sums = self._mean + total + np.cumsum(own, axis=0) - own
             counts = 1 + n_epochs + np.arange(len(data))
             return sums / counts[:, None, None], len(data)
-        used = own[: math.ceil(CS_MODES[mode] * len(data))]
+        used = own[: math.ceil(CS_MODES[self.cs_mode] * len(data))]
         offered = self._before.get(group, self._before.get(None))  # X_target_unlabeled of fit
         total, n_epochs = offered or (used.sum(axis=0), len(used))
         return (total / n_epochs if n_epochs >= self.min_epochs_ else None), n_epochs
-
-    def _mode(self) -> str:
-        """`cs_mode` as text; MOABB's are an Enum."""
-        mode = getattr(self.cs_mode, "value", self.cs_mode)
-        if mode not in CS_MODES:
-            raise ValueError(
-                f"The 'cs_mode' parameter of {type(self).__name__} must be one of "
-                f"{', '.join(CS_MODES)}, got {mode!r}: alignment takes no labels."
-            )
-        return mode
 
     def _tell_few(self, parts: list[tuple[Any, int]]) -> None:
         if not parts:
@@ -362,18 +332,14 @@ def _rows(groups: np.ndarray | None, n_epochs: int) -> Iterator[tuple[Any, np.nd
         yield plain, np.flatnonzero(groups == group)
 
 
-def _is_table(X: Any) -> bool:
-    """Whether `X` is 2-D: an array, a data frame or a list of lists of numbers."""
-    if hasattr(X, "__array__"):
-        return len(X.shape if hasattr(X, "shape") else np.asarray(X).shape) == 2
-    return isinstance(X[0], list | tuple | np.ndarray) and isinstance(X[0][0], Real)
-
-
 def _like(X: Any, aligned: np.ndarray, fitted: list[str] | None) -> Any:
     """`aligned` in the kind of container that `X` is."""
     parts = X if isinstance(X, list | tuple) else [X]
     if not all(map(is_epochs, parts)):
-        return aligned[:, 0] if _is_table(X) else aligned
+        is_table = hasattr(X, "__array__") and np.ndim(X) == 2
+        if isinstance(X, list | tuple) and isinstance(X[0], list | tuple | np.ndarray):
+            is_table = isinstance(X[0][0], Real)
+        return aligned[:, 0] if is_table else aligned
     done, start = [], 0
     for epochs in parts:
         picks, known = eeg_picks(epochs.info)

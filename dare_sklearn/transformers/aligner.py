@@ -29,9 +29,9 @@ class EuclideanAligner(GroupAligner):
         volts), in the wanted unit for arrays. 10 µV is the size of scalp EEG, which DARE's encoders
         expect; 1 gives the identity of the paper.
     group_by : str, False or None, default=None
-        Column of the metadata of ``mne.Epochs`` with the group of an epoch, such as "subject". It
-        needs no routing, so it is the simplest way through cross-validation. False says that all
-        epochs are one group; None assumes so if `groups` are not passed, with a warning.
+        Column of the metadata of ``mne.Epochs`` with the group of an epoch, such as "subject": the
+        simplest way through cross-validation, since it needs no routing. False says that all epochs
+        are one group; None assumes so if `groups` are not passed, with a warning.
     cs_mode : str or moabb.evaluations.CrossSubjectMode, \
             default="train_and_target_unlabeled_full"
         What whitens a group that ``fit`` did not see, by the names of MOABB's `CrossSubjectMode`
@@ -55,8 +55,8 @@ class EuclideanAligner(GroupAligner):
         Inverse square roots of their mean covariances, in the unit of the values.
     min_epochs_ : int
         Epochs of a group that whiten it: 5, and 5 samples per channel.
-    ch_names_in_ : list of str or None
-    n_chans_in_, n_features_in_ : int
+    ch_names_in_, n_chans_in_, n_features_in_
+        The channels of ``fit``.
 
     Raises
     ------
@@ -67,23 +67,17 @@ class EuclideanAligner(GroupAligner):
     Notes
     -----
     A group that ``fit`` saw is aligned with what was learned there. By default, **a group that it
-    did not see is aligned with its own data, all epochs of that call at once.** That uses no
-    labels, but it uses the test recording as a whole (a transductive setting): a fair comparison
-    gives the same to its rivals, or chooses another `cs_mode`.
+    did not see is aligned with its own data, all epochs of that call at once**: a transductive
+    setting, without labels. A fair comparison gives the same to its rivals, or chooses another
+    `cs_mode`. Without `groups` and `group_by`, all epochs of a call are one group: that of ``fit``
+    if that got none either, else a new one (right for one left-out subject), with a warning.
 
-    **Few epochs cannot be aligned with themselves**: with one epoch, nothing spatial is left. If a
-    call or ``fit`` holds fewer than `min_epochs_` epochs of a group, they are whitened as in
-    "train", with a warning.
+    If a call or ``fit`` holds fewer than `min_epochs_` epochs of a group, they are whitened as in
+    "train", with a warning: with one epoch, nothing spatial would be left. Directions without
+    signal (one after an average reference) stay empty.
 
     **Online**, choose "train_trialwise" and pass each epoch to `update` after its prediction:
     predictions are then those of one call with all epochs. ``transform`` itself remembers nothing.
-
-    Without `groups` and `group_by`, ``transform`` takes all epochs as one group: that of ``fit`` if
-    that got none either, else a new one (right for one left-out subject), and warns. In a pipeline,
-    `groups` are requested by scikit-learn's metadata routing
-    (``sklearn.set_config(enable_metadata_routing=True)``).
-
-    Directions without signal (one after an average reference) stay empty.
 
     References
     ----------
@@ -146,29 +140,23 @@ class SpectralAligner(GroupAligner):
 
     Attributes
     ----------
-    groups_ : ndarray, shape (n_groups,), or None
-        Groups of ``fit``; None if it got none, so that all epochs were one group.
     filters_ : ndarray, shape (n_groups, n_chans, n_taps)
-        Impulse responses that align them.
-    min_epochs_ : int
-        Epochs of a group that align it: 5.
-    ch_names_in_ : list of str or None
-    n_chans_in_, n_features_in_ : int
+        Impulse responses that align the groups of ``fit``.
+    groups_, min_epochs_, ch_names_in_, n_chans_in_, n_features_in_
+        As of `EuclideanAligner`; a group is aligned by 5 epochs or more.
 
     Raises
     ------
     ValueError
-        If epochs are shorter than a filter, signals hold NaN or a channel without signal, groups
-        do not fit the epochs, or the channels are not those of ``fit``.
+        As `EuclideanAligner`, and if epochs are shorter than a filter.
 
     Notes
     -----
-    For states and rhythms in new people. All classes should be among the epochs of a group in
-    about the same shares in every group: if one person only rested, the filter takes their rest for
-    their average. Frequencies with less than a thousandth of the strongest one's power are hardly
-    changed. Signals are mirrored at the borders of an epoch.
-
-    `EuclideanAligner`'s notes on groups that ``fit`` did not see hold here too.
+    For states and rhythms in new people; see `EuclideanAligner` on groups that ``fit`` did not see.
+    All classes should be among the epochs of a group in about the same shares in every group: if
+    one person only rested, the filter takes their rest for their average. Frequencies with less
+    than a thousandth of the strongest one's power are hardly changed. Signals are mirrored at the
+    borders of an epoch.
 
     References
     ----------

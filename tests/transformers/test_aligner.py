@@ -365,7 +365,7 @@ def test_names_of_moabb(signals):
     X, groups = signals
     for mode in protocols.CrossSubjectMode:
         if mode.calibration_labeled:
-            with pytest.raises(ValueError, match="'cs_mode' parameter .* takes no labels"):
+            with pytest.raises(ValueError, match="'cs_mode' parameter .* must be a str among"):
                 EuclideanAligner(cs_mode=mode).fit(X, groups=groups)
         else:
             assert CS_MODES[mode.value] == mode.calibration_size
