@@ -191,7 +191,7 @@ def test_bands_that_are_none(band):
 
 
 def test_bands_that_do_not_fit():
-    with pytest.raises(ValueError, match="must rise"):
+    with pytest.raises(ValueError, match="two rising frequencies"):
         SignalArray((30, 8), **LAYOUT).fit(X)
     with pytest.raises(ValueError, match=r"\(8, 64\).*128 Hz: .* below 64 Hz"):
         SignalArray((8, 64), **LAYOUT).fit(X)
@@ -265,7 +265,7 @@ def test_bands_of_power_that_do_not_fit():
         BandPower({"fast": (40, 80)}, **LAYOUT).fit(X)
     with pytest.raises(ValueError, match="'thin'.*1 Hz apart"):
         BandPower({"thin": (10.2, 10.4)}, **LAYOUT).fit(X)
-    with pytest.raises(ValueError, match="must be two frequencies"):
+    with pytest.raises(ValueError, match="must be two rising frequencies"):
         BandPower({"alpha": 10}, **LAYOUT).fit(X)
     with pytest.raises(ValueError, match="no bands"):
         BandPower({}, **LAYOUT).fit(X)

@@ -34,7 +34,11 @@ FLOOR_UV2 = 1e-6
 
 @dataclass(eq=False, repr=False)  # its __init__ only assigns parameters
 class SignalTransformer(SignalInputMixin, PlainStateMixin, TransformerMixin, BaseEstimator):
-    """A fixed function of every epoch; subclasses write `_prepare` and `_compute`."""
+    """A fixed function of every epoch.
+
+    A subclass writes ``_prepare()``, which refuses parameters that do not fit the layout, and
+    ``_compute(data)``, the answer to ``(n_epochs, n_chans, n_times)`` in microvolts.
+    """
 
     _: KW_ONLY
     ch_names: Any = None
@@ -52,13 +56,11 @@ class SignalTransformer(SignalInputMixin, PlainStateMixin, TransformerMixin, Bas
         Parameters
         ----------
         X : array, mne.Epochs, list of them, or braindecode data set
-            Signals, in any of the library's input types.
         y : ignored
 
         Returns
         -------
-        SignalTransformer
-            Itself.
+        self
         """
         self._fit_layout(X)
         return self
@@ -97,16 +99,8 @@ class SignalTransformer(SignalInputMixin, PlainStateMixin, TransformerMixin, Bas
             done.append(self._compute(block).astype(np.float64, copy=False))
         return done[0] if len(done) == 1 else np.concatenate(done)
 
-    def _prepare(self) -> None:
-        """Refuse parameters that do not fit the layout."""
-
-    def _compute(self, data: np.ndarray) -> np.ndarray:
-        """The answer to ``(n_epochs, n_chans, n_times)`` in microvolts."""
-        raise NotImplementedError
-
     def _names(self, kinds: Iterable[str]) -> np.ndarray:
         """Names of features of these kinds, for every channel."""
-        check_is_fitted(self)
         channels = self.ch_names_in_ or [f"ch{i}" for i in range(self.n_chans_in_)]
         return np.array([f"{ch}_{kind}" for ch in channels for kind in kinds], dtype=object)
 
@@ -126,9 +120,9 @@ class SignalArray(SignalTransformer):
     Parameters
     ----------
     band : (low, high) or None, default=None
-        Pass band in Hz of a zero-phase Butterworth filter of order 4, run forwards and backwards
-        over every epoch (`mne.filter.filter_data`). ``(None, high)`` is a low-pass, ``(low,
-        None)`` a high-pass. None leaves the signals as they are.
+        Pass band in Hz of a zero-phase Butterworth filter of order 4 (`mne.filter.filter_data`),
+        which sees one epoch at a time, continued by reflection at its ends: filter slow frequencies
+        in the continuous recording. ``(None, high)`` is a low-pass, ``(low, None)`` a high-pass.
     resample : float or None, default=None
         New sampling rate in Hz, after the filter: polyphase and anti-aliased.
     ch_names : sequence of str or None, default=None
@@ -152,9 +146,6 @@ class SignalArray(SignalTransformer):
 
     Notes
     -----
-    The filter sees one epoch at a time, continued by reflection at its ends. Filter slow
-    frequencies in the continuous recording: a high-pass at 1 Hz needs some seconds on either side.
-
     Signals are read as float32. An average reference, or an interpolated channel, then leaves a
     direction of rounding errors only, where a covariance without shrinkage makes filters of huge
     weights: use ``CSP(reg="oas")`` and ``Covariances("oas")``.
@@ -274,9 +265,8 @@ class BandPower(SignalTransformer):
     def _prepare(self) -> None:
         freqs = np.fft.rfftfreq(self._segment, 1 / self.sfreq_in_)
         if self.bands is None or isinstance(self.bands, str):
-            bands = BANDS if self.bands is None else NARROW
-            resolved = {n: b[1] <= freqs[-1] and _in(freqs, b).any() for n, b in bands.items()}
-            self.bands_ = {name: band for name, band in bands.items() if resolved[name]}
+            bands = (BANDS if self.bands is None else NARROW).items()
+            self.bands_ = {n: b for n, b in bands if b[1] <= freqs[-1] and _in(freqs, b).any()}
             if not self.bands_:
                 self._refuse("resolves none of its bands", "pass bands=")
             return
@@ -443,13 +433,12 @@ def _check_band(band: Any, what: str, *, open_ends: bool = False) -> None:
     """Refuse what is not two rising frequencies; with `open_ends` either may be None."""
     pair = isinstance(band, list | tuple) and len(band) == 2
     edges = [edge for edge in band if not (open_ends and edge is None)] if pair else []
-    if not pair or not all(
-        isinstance(e, Real) and not isinstance(e, bool) and e >= 0 for e in edges
-    ):
+    numbers = all(isinstance(e, Real) and not isinstance(e, bool) and e >= 0 for e in edges)
+    if not pair or not numbers or sorted(set(edges)) != edges:
         none = ", either of them None" if open_ends else ""
-        raise ValueError(f"{what} must be two frequencies (low, high) in Hz{none}, got {band!r}.")
-    if sorted(set(edges)) != list(edges):
-        raise ValueError(f"{what} must rise from low to high, got {band!r}.")
+        raise ValueError(
+            f"{what} must be two rising frequencies (low, high) in Hz{none}, got {band!r}."
+        )
 
 
 def _in(freqs: np.ndarray, band: tuple[float, float]) -> np.ndarray:
