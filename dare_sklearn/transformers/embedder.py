@@ -10,13 +10,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from ..base.embed import (
-    LAYERS,
-    POOLINGS,
-    SHARED_CONSTRAINTS,
-    Reading,
-    features_of,
-)
+from ..base.embed import LAYERS, POOLINGS, SHARED_CONSTRAINTS, Reading, features_of
 from ..base.encoder import ENCODER_CONSTRAINTS, resolve_encoder
 from ..base.features import fit_components, fitted_feature_names
 from ..base.input import SignalInputMixin, whole_or_not_at_all
@@ -87,9 +81,8 @@ class DAREEmbedder(EmbeddingMixin, BaseEstimator):
 
     ``fit`` reads the layout of the signals, gets the encoder and learns scales and components from
     the epochs, without labels; it does not train the encoder, unless `encoder` is an unfitted
-    `DAREPretrainer`. ``transform`` takes epochs that lack some of the
-    fitted channels (lost, or marked bad), and warns; for arrays, say which ones are left by
-    ``set_params(ch_names=...)``.
+    `DAREPretrainer`. ``transform`` takes epochs that lack some of the fitted channels (lost, or
+    marked bad), and warns; for arrays, ``set_params(ch_names=...)`` says which are left.
 
     Parameters
     ----------
@@ -130,10 +123,9 @@ default="auto"
     batch_size : int, default=64
         Epochs that are embedded at once.
     cache : "memory", path or None, default=None
-        Where embeddings are kept, so that cross-validation and grid searches compute each epoch's
-        only once: in the memory of this process, or in a folder that processes share. They are
-        found by the content of the epoch, the encoder and the parameters. An embedding may differ
-        by rounding (about 1e-7) from that of another batch.
+        Where embeddings are kept, so that searches compute each epoch's only once: in the memory of
+        this process, or in a folder that processes share. They are found by the content of the
+        epoch, the encoder and the parameters, and differ by rounding (1e-7) between batches.
     cache_mb : int, default=1000
         Bound of the cache in megabytes; what was used longest ago is dropped first.
     device : str, default="auto"
@@ -223,7 +215,6 @@ default="auto"
         Parameters
         ----------
         X : array, mne.Epochs or braindecode data set
-            Signals, in any of the library's input types.
         y : ignored
 
         Returns

@@ -69,9 +69,9 @@ class DAREPretrainer(EmbeddingMixin, BaseEstimator):
         comparable, to this interquartile range in microvolts of its typical channel; bad segments
         do not count. None leaves them as they were recorded.
     on_error : {"raise", "skip"}, default="raise"
-        How to handle recordings that cannot be used (damaged or cut short, not EEG, flat channels,
-        NaN, an implausible amplitude) and damaged files of epochs: raise an error that names the
-        first one, or leave all of them out with a warning that names them.
+        How to handle recordings that cannot be used (damaged, not EEG, flat channels, NaN, an
+        implausible amplitude) and damaged files of epochs: raise an error that names the first one,
+        or leave all of them out with a warning that names them.
     n_workers : int, default=0
         Background processes that read files, and that make the batches of streams. The result is
         the same with any number.
@@ -122,9 +122,8 @@ class DAREPretrainer(EmbeddingMixin, BaseEstimator):
         Called during pretraining beside our own.
     random_state : int, RandomState or None, default=None
         Seeds the initial weights, the order of the windows and the masks. On a CPU, the same
-        integer gives the same bits, with the same version of torch and number of threads (see
-        `n_threads`). A run that continues from a checkpoint keeps the seeds that it began with,
-        also with None or a RandomState.
+        integer gives the same bits, with the same version of torch and number of threads. A run
+        that continues from a checkpoint keeps the seeds that it began with.
     verbose : int, default=0
         1 shows a progress bar and a line of losses per epoch.
 
@@ -176,31 +175,28 @@ class DAREPretrainer(EmbeddingMixin, BaseEstimator):
     changed after its fit, is pretrained in every fold on only that fold's training data.
 
     **Recordings.** A folder is searched, with all folders in it, for recordings (EDF, BDF, GDF,
-    FIF, SET, VHDR, CNT) and files of epochs (``-epo.fif``). ``fit`` writes their windows at 256 Hz
+    FIF, SET, VHDR, CNT) and files of epochs (``-epo.fif``). Their windows at 256 Hz are written
     into files once, about 230 MB per hour of 62 channels: into `checkpoint_dir`, or a temporary
-    folder (``TMPDIR``). Memory holds one recording in single precision, and one for each of the
-    `n_workers`. Windows are cut side by side; those that overlap an annotation whose name begins
-    with "bad" are left out, as MNE does. To filter, rename or pick channels first, pass objects of
-    ``mne.io.read_raw``, which may stay on disk too.
+    folder (``TMPDIR``). Windows are cut side by side; those that overlap an annotation whose name
+    begins with "bad" are left out, as MNE does. To filter, rename or pick channels first, pass
+    objects of ``mne.io.read_raw``, which may stay on disk too.
 
     **Streams.** An object with ``len``, the number of batches in an epoch, and ``batch(step)`` is
     trained on as it is. ``batch`` returns microvolts ``(n_windows, n_chans, n_times)`` at 256 Hz in
     whole patches of 250 ms, and the rows of the channels in the encoder's table of electrodes; it
     must depend only on the number of the step, so that a run resumes anywhere.
 
-    **Several GPUs or nodes.** The same script trains on all of them under ``accelerate launch``.
-    P processes make the same steps as one with P times the `batch_size`, to rounding; the learning
-    rate is not scaled. The first process reads the files for all, which must see what it writes.
-    Every process ends with the same fitted object; only the first one writes.
+    **Several GPUs or nodes.** Under ``accelerate launch``, P processes make the same steps as one
+    with P times the `batch_size`, to rounding. All end with the same fitted object; the first one
+    reads the files for all, which must see what it writes, and is the only one that writes.
 
     **Checkpoints.** With `checkpoint_dir`, the same ``fit`` call (same signals, and same parameters
     that matter for the weights, `max_epochs` among them) continues a run that was stopped in any
-    way, on a CPU to the same bits. Another `precision` is refused; another device, number of
-    threads, version of torch or `compile` gives a warning, because sums are rounded differently.
-    The last two checkpoints are kept; a damaged one is passed over, and a full disk endured, with a
-    warning. SIGTERM (in the main thread; exit code 143) and Ctrl-C, unless pressed twice, finish
-    and save the step. ``seconds`` of an interrupted epoch count from where the run continued, and
-    what your own `callbacks` remember is not kept.
+    way, on a CPU to the same bits; the guide's page on reproducibility says what is refused and
+    what only changes the rounding. The last two checkpoints are kept; a damaged one is passed over,
+    and a full disk endured, with a warning. SIGTERM (in the main thread; exit code 143) and Ctrl-C,
+    unless pressed twice, finish and save the step. ``seconds`` of an interrupted epoch count from
+    where the run continued, and what your own `callbacks` remember is not kept.
 
     References
     ----------
@@ -272,9 +268,7 @@ class DAREPretrainer(EmbeddingMixin, BaseEstimator):
         "lr": [Interval(Real, 0, 1e100, closed="right")],
         "weight_decay": [Interval(Real, 0, 1e100, closed="both")],
         "momentum": [tuple, list],
-        "mask_alignment": [Interval(Real, 0, 1e6, closed="both")],
-        "anchor_alignment": [Interval(Real, 0, 1e6, closed="both")],
-        "reconstruction": [Interval(Real, 0, 1e6, closed="both")],
+        **{term: [Interval(Real, 0, 1e6, closed="both")] for term in TERMS[:3]},
         "visible_share": [Interval(Real, 0, 1, closed="both"), list, tuple],
         "hidden_target_share": [Interval(Real, 0, 1, closed="both")],
         "reconstruction_target": [StrOptions({"patch", "bands"})],
@@ -293,10 +287,8 @@ class DAREPretrainer(EmbeddingMixin, BaseEstimator):
         Parameters
         ----------
         X : array, mne.Epochs, mne.io.Raw, braindecode windows, path, stream, or a list of them
-            Signals of any kind, also recordings and streams (see Notes). A list may mix montages,
-            rates and lengths (see `shares`).
+            A list may mix montages, rates and lengths (see `shares`).
         y : ignored
-            For scikit-learn's pipelines.
 
         Returns
         -------
@@ -305,7 +297,7 @@ class DAREPretrainer(EmbeddingMixin, BaseEstimator):
             `checkpoint_dir`, another ``fit`` continues from there.
         """
         self._validate_params()
-        if not (self.reconstruction or self.anchor_alignment or self.mask_alignment):
+        if not any(getattr(self, term) for term in TERMS[:3]):
             raise ValueError(
                 "reconstruction, anchor_alignment and mask_alignment are all 0, so that there is "
                 "nothing to learn: give one of them a weight above 0."
