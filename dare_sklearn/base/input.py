@@ -23,7 +23,8 @@ from ..signals.errors import SignalError, about, listed, tell
 from ..signals.grid import Windows
 from ..signals.readers import Layout, read_signals, tell_ignored, tell_unusual
 from ..signals.validation import UNITS, summarize
-from ..weights.load import SHIPPED_FOLDER, shipped_names
+from ..weights.files import shorten
+from ..weights.load import shipped_names
 from .cache import open_cache
 
 # Warnings that each estimator has given, which are no part of its state.
@@ -103,7 +104,7 @@ class SignalInputMixin:
                 "pretrainer whose encoder_ it is."
             )
         is_size = isinstance(encoder, str) and encoder in SIZES
-        if is_size and not any(map(os.path.exists, (encoder, SHIPPED_FOLDER / encoder))):
+        if is_size and encoder not in shipped_names() and not os.path.exists(encoder):
             raise ValueError(
                 f"encoder={encoder!r} is a size, not the name of a shipped encoder "
                 f"({', '.join(shipped_names())}): pass encoder=DAREPretrainer({encoder!r}), which "
@@ -114,8 +115,8 @@ class SignalInputMixin:
                 f"ch_names must be a list of names, got the text {self.ch_names!r}: pass "
                 f"ch_names=[{self.ch_names!r}]."
             )
-        for name, value in self.get_params(deep=False).items():  # True is an integer to Python
-            kinds = self._parameter_constraints.get(name, ())
+        for name, kinds in self._parameter_constraints.items():  # True is an integer to Python
+            value = getattr(self, name, None)
             if isinstance(value, bool) and any(isinstance(kind, Interval) for kind in kinds):
                 raise ValueError(
                     f"The {name!r} parameter of {type(self).__name__} must be a number, got "
@@ -157,14 +158,9 @@ class SignalInputMixin:
         # a probe that learns from signals as recorded embeds none
         cache = vars(self).get("cache") if self._needs_ch_names else None
         summary_of = summarize if cache is None else open_cache(cache, self.cache_mb).summarize
-        signals = read_signals(
-            X,
-            ch_names=self.ch_names,
-            sfreq=self.sfreq,
-            unit=self.unit,
-            summary_of=summary_of,
-            like=None if reset else self._layout(),
-        )
+        given = {"ch_names": self.ch_names, "sfreq": self.sfreq, "unit": self.unit}
+        like = None if reset else self._layout()
+        signals = read_signals(X, **given, like=like, summary_of=summary_of)
         if not reset:
             return signals
         tell_ignored(signals)
@@ -218,18 +214,13 @@ class SignalInputMixin:
         if not own.get("_mixed"):  # a corpus of several layouts is no template
             size = {"n_chans": self.n_chans_in_, "n_times": self.n_times_in_}
         return Layout(
-            self.ch_names_in_,
-            self.sfreq_in_,
-            self.unit_,
-            own.get("_positions", {}),
-            **size,
-            ignored=own.get("ignored_ch_names_", ()),
-            typical=own.get("_amplitude", np.nan),
+            self.ch_names_in_, self.sfreq_in_, self.unit_, own.get("_positions", {}), **size,
+            ignored=own.get("ignored_ch_names_", ()), typical=own.get("_amplitude", np.nan),
             takes_fewer=self._takes_fewer_chans,
-        )
+        )  # fmt: skip
 
 
-def read_column(values: Any, name: str) -> np.ndarray:
+def read_column(values: Any, name: str, n_epochs: int | None = None) -> np.ndarray:
     """One value per epoch, ``(n_epochs,)``, of the kind that was passed.
 
     Pandas' nullable and categorical values are read too, and a single column. A ValueError names
@@ -249,18 +240,21 @@ def read_column(values: Any, name: str) -> np.ndarray:
         values = np.array(values.tolist())  # as the plain type below, not as objects or floats
     try:
         values = column_or_1d(values, input_name=name, warn=True)
-    except ValueError as error:
-        reason = str(error).splitlines()[0].rstrip(".")  # the values may follow
-        raise ValueError(f"{name} must hold one value per epoch: {reason}.") from None
-    if values.dtype == object:
-        _refuse(pd.isna(values), name)
-        if all(isinstance(value, Number | np.bool_) for value in values):  # of a mixed table
-            values = np.array(values.tolist())
+    except ValueError as error:  # whose other lines may be the values
+        raise ValueError(f"{name} must hold one value per epoch: {_first_line(error)}.") from None
+    if values.dtype == object and all(isinstance(value, Number | np.bool_) for value in values):
+        values = np.array(values.tolist())  # of a mixed table
     _refuse(pd.isna(values), name)
     if values.dtype.kind in "mM":  # of nanoseconds, Python would make bare numbers
         values = values.astype(f"{values.dtype.kind}8[us]")
     if values.dtype.kind in "fc":
         _refuse(np.isinf(values), name, "infinite values")
+    if n_epochs not in (None, len(values)):
+        raise ValueError(
+            f"Found input variables with inconsistent numbers of samples: [{n_epochs}, "
+            f"{len(values)}]. Pass one value of {name} per epoch of X (of mne.Epochs, those that "
+            "drop_bad() keeps)."
+        )
     return values
 
 
@@ -271,14 +265,7 @@ def read_targets(y: Any, n_epochs: int) -> np.ndarray:
             "fit requires y to be passed, but the target y is None: pass one target per epoch "
             "(only mne.Epochs and braindecode data sets carry their own)."
         )
-    y = read_column(y, "y")
-    if len(y) != n_epochs:
-        raise ValueError(
-            "Found input variables with inconsistent numbers of samples: "
-            f"[{n_epochs}, {len(y)}]. Pass one target y per epoch of X (of mne.Epochs, those that "
-            "drop_bad() keeps)."
-        )
-    return y
+    return read_column(y, "y", n_epochs)
 
 
 def read_weights(sample_weight: Any, data: Any) -> np.ndarray:
@@ -286,7 +273,7 @@ def read_weights(sample_weight: Any, data: Any) -> np.ndarray:
     try:
         weight = _check_sample_weight(sample_weight, data, dtype=np.float64)
     except (ValueError, TypeError) as error:
-        reason = (str(error).splitlines() or [""])[0].rstrip(".")
+        reason = _first_line(error)
         raise ValueError(f"sample_weight must hold one number per epoch ({reason}).") from None
     if (weight < 0).any() or not TINY <= weight.max() <= 1 / TINY:
         raise ValueError(
@@ -298,17 +285,13 @@ def read_weights(sample_weight: Any, data: Any) -> np.ndarray:
 
 def read_groups(groups: Any, n_epochs: int) -> np.ndarray:
     """Group of each epoch; a ValueError if there is not one for each, or they cannot be sorted."""
-    groups = read_column(groups, "groups")
+    groups = read_column(groups, "groups", n_epochs)
     try:
         np.unique(groups)
     except TypeError:
         raise ValueError(
             "groups cannot be told apart by sorting them: pass numbers or strings, all of one kind."
         ) from None
-    if len(groups) != n_epochs:
-        raise ValueError(
-            f"{len(groups)} groups for {n_epochs} epochs do not fit: pass one group per epoch."
-        )
     return groups
 
 
@@ -316,27 +299,25 @@ def score_of(
     metric: Callable[..., float], y: Any, predicted: np.ndarray, sample_weight: Any
 ) -> float:
     """A metric of scikit-learn, of targets that are checked as those of ``fit`` are."""
-    y = read_column(y, "y of score")
-    if len(y) != len(predicted):
-        raise ValueError(
-            f"score got {len(y)} targets y for {len(predicted)} epochs: pass one per epoch of X."
-        )
+    y = read_column(y, "y of score", len(predicted))
     try:
         return float(metric(y, predicted, sample_weight=sample_weight))
     except (ValueError, TypeError) as error:
-        reason = str(error).splitlines()[0].rstrip(".")
         raise ValueError(
             "y (or sample_weight) in score does not fit the predictions, such as "
-            f"{predicted[0].item()!r} ({reason}): pass targets of the kind of those of fit."
+            f"{predicted[0].item()!r} ({_first_line(error)}): pass targets of the kind of those of "
+            "fit."
         ) from None
+
+
+def _first_line(error: Exception) -> str:
+    return shorten(error).rstrip(".")
 
 
 def _refuse(wrong: Any, name: str, what: str = "missing values (NaN, None, NaT or masked)") -> None:
     """An error that names the first epochs where `wrong` is true."""
-    found = np.flatnonzero(wrong)
-    if not len(found):
-        return
-    raise ValueError(
-        f"{name} has {what} at epochs {listed(found, 5)} (counted from 0): drop these epochs, or "
-        "fill in their values."
-    )
+    if len(found := np.flatnonzero(wrong)):
+        raise ValueError(
+            f"{name} has {what} at epochs {listed(found, 5)} (counted from 0): drop these epochs, "
+            "or fill in their values."
+        )

@@ -20,6 +20,7 @@ from threadpoolctl import ThreadpoolController
 
 from ..modules.config import DAREConfig
 from ..signals.errors import tell
+from ..weights.files import shorten
 
 PRECISIONS = ("auto", "float32", "bfloat16")
 WIDE = 128  # width from which a network uses all of torch's threads
@@ -190,7 +191,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def _attempt(run: Callable[..., Part], *args: Any) -> tuple[Part | None, BaseException | None, str]:
-    """The result of ``run(*args)``; or the error, without its traceback, if memory ran out."""
+    """The result of ``run(*args)``; or the error and what it says, if memory ran out."""
     try:
         return run(*args), None, ""
     except (RuntimeError, MemoryError) as error:
@@ -200,8 +201,7 @@ def _attempt(run: Callable[..., Part], *args: Any) -> tuple[Part | None, BaseExc
     gc.collect()
     if torch.cuda.is_initialized():
         torch.cuda.empty_cache()
-    said = (str(failure).splitlines() or [""])[0].rstrip(".")
-    return None, failure, said or type(failure).__name__
+    return None, failure, shorten(failure).rstrip(".")
 
 
 def run_in_batches(run: Callable[[int, int], Part], n_epochs: int, batch_size: int) -> list[Part]:
