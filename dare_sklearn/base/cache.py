@@ -31,9 +31,6 @@ from ..weights.files import in_place_of
 MEMORY = "memory"
 MOST_ARRAYS = 10_000
 _NAME = re.compile(r"(\.part-[0-9a-f]{32}-)?[0-9a-f]{32}\.safetensors")  # or what a kill left
-_UNREADABLE = (
-    OSError, SafetensorError, KeyError, ValueError, TypeError, AttributeError, MemoryError,
-)  # fmt: skip
 _LOCK = fork_safe(threading.RLock())  # of all caches
 
 
@@ -63,9 +60,7 @@ class EpochCache:
             return summarize(values)
         digests = digest_epochs(values)
         key = xxh3_128(b"".join(digests)).digest()
-        with _LOCK:
-            typical = self._typical.get(key)
-        if typical is not None:
+        if (typical := self._typical.get(key)) is not None:
             faultless, spread = np.ones((1, 1), dtype=bool), np.full((1, 1), typical)
             return Summary(faultless, ~faultless, spread, None, digests=digests)
         summary = summarize(values)
@@ -130,7 +125,7 @@ class EpochCache:
                     raise ValueError("its checksum is another")
             except FileNotFoundError:
                 continue  # another process has dropped it meanwhile
-            except _UNREADABLE as error:
+            except Exception as error:  # whatever safetensors or the machine says of it
                 tell(
                     f"kept embeddings are damaged and computed again: {str(path)!r} ({error}).",
                     "damaged cache",
@@ -183,10 +178,9 @@ def open_cache(cache: str | os.PathLike, cache_mb: int) -> EpochCache:
 
 
 def encoder_digest(encoder: Encoder) -> bytes:
-    """Hash of an encoder's configuration and weights.
+    """Hash of an encoder's configuration and weights: some ten milliseconds per 100 MB.
 
-    It reads every weight each time: torch sees no write through ``.data`` or a NumPy view. This
-    takes some ten milliseconds per 100 MB.
+    It reads every weight each time: torch sees no write through ``.data`` or a NumPy view.
     """
     digest = xxh3_128(repr(encoder.config).encode())
     for name, tensor in encoder.state_dict().items():

@@ -111,12 +111,7 @@ class Reading:
 
 
 def embed_each(estimator: Any, windows: Windows, work: Callable[[slice, np.ndarray], Any]) -> list:
-    """What `work` makes of every batch of epochs and their rows, in order; rows are not kept.
-
-    Windows are read and embedded batch by batch: memory does not grow with their number, and
-    batches are halved where it runs out. With a ``cache``, epochs that were embedded before are not
-    embedded again.
-    """
+    """What `work` makes of every batch of epochs and their rows, in order; rows are not kept."""
     bar, n_epochs = None, windows.shape[0]
 
     def embed(start: int, stop: int) -> Any:
@@ -236,8 +231,7 @@ class _Network:
     def rows(self, start: int, stop: int) -> np.ndarray:
         """Features of some epochs: from the cache, or computed and put there.
 
-        The cache knows epochs by their values as they were recorded, so that those that are found
-        need not be brought to the encoder's grid.
+        It knows epochs by their values as recorded: those that it has need not be resampled.
         """
         if self.cache is None:
             return self.run(self.windows[start:stop])
@@ -287,10 +281,9 @@ def read_tokens(
 
 
 def read_bands(filters: Tensor, x: Tensor) -> np.ndarray:
-    """Covariances of electrodes in each of the principal filters, as lower triangles, float32.
+    """Covariances of electrodes over windows of each principal filter's output, with OAS shrinkage.
 
-    Over overlapping windows, with OAS shrinkage: ``(n_epochs, n_filters, n_chans * (n_chans + 1) /
-    2)``.
+    Lower triangles, ``(n_epochs, n_filters, n_chans * (n_chans + 1) / 2)``, float32.
     """
     n_epochs, n_chans, _ = x.shape
     out = filter_windows(x, filters, BAND_STRIDE).transpose(1, 2).flatten(0, 1)
@@ -317,12 +310,10 @@ def pool(tokens: np.ndarray, pooling: str) -> np.ndarray:
 
 
 def token_covariances(tokens: np.ndarray, mean_token: Any = 0.0) -> np.ndarray:
-    """Covariances ``(n_epochs, n_chans, n_chans)`` of tokens ``(n_epochs, n_chans, n_patches,
-    n_dims)``.
+    """Covariances ``(n_epochs, n_chans, n_chans)`` of tokens, over patches and dimensions.
 
-    Over patches and dimensions, after `mean_token` is taken off, with OAS shrinkage (Chen et al.,
-    2010): ``pyriemann.estimation.Covariances("oas")`` of the same numbers, all epochs in one
-    product.
+    After `mean_token` is taken off, and with OAS shrinkage (Chen et al., 2010): as
+    ``pyriemann.estimation.Covariances("oas")``, all epochs in one product.
     """
     n_epochs, n_chans = tokens.shape[:2]
     x = (tokens - mean_token).astype(np.float64).reshape(n_epochs, n_chans, -1)
@@ -341,10 +332,7 @@ def token_covariances(tokens: np.ndarray, mean_token: Any = 0.0) -> np.ndarray:
 
 
 def rhythm_frequencies(n_times: int, sfreq: float) -> np.ndarray:
-    """Frequencies in Hz that are read from epochs of `n_times` samples: all bins up to 45 Hz.
-
-    None of epochs under 2 s.
-    """
+    """Bins in Hz up to 45, which are read from epochs of `n_times` samples; none under 2 s."""
     if n_times < SHORTEST * sfreq:
         return np.empty(0)
     frequencies = np.fft.rfftfreq(n_times, 1 / sfreq)

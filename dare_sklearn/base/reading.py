@@ -45,12 +45,8 @@ Blocks = Mapping[str, Rows]
 class _Blocks(BaseEstimator):
     """Linear outputs of standardised blocks.
 
-    Attributes
-    ----------
-    scaling_ : dict of str to (ndarray, ndarray)
-        Mean and factor of each feature of a block.
-    coef_ : dict of str to ndarray, shape (n_features, n_outputs)
-    intercept_ : ndarray, shape (n_outputs,)
+    By block, ``scaling_`` holds the means and factors of its features, and ``coef_`` their
+    coefficients ``(n_features, n_outputs)``.
     """
 
     def _columns(
@@ -119,10 +115,7 @@ class KernelComponents(_Blocks):
 class _KernelReading(_Blocks):
     """What `KernelClassifier` and `KernelRegressor` share.
 
-    Attributes
-    ----------
-    weights_ : dict of str to float
-        What each block has to say: the sum of its shares in the decision.
+    ``weights_`` says what each block contributes: the sum of its shares in the decision.
     """
 
     def _fit(
@@ -198,10 +191,10 @@ class KernelClassifier(ClassifierMixin, _KernelReading):
         self.class_weight = class_weight
 
     def fit(self, blocks: Blocks, y, sample_weight=None, groups=None) -> Self:
-        """Fit to blocks of features.
+        """Fit to blocks of features; an epoch of `sample_weight` 2 counts as two.
 
-        An epoch of `sample_weight` 2 counts as two. Folds, in which blocks and penalties are
-        weighed, keep `groups` whole; without them, folds are neighbours in time.
+        Folds, in which blocks and penalties are weighed, keep `groups` whole; without them, folds
+        are neighbours in time.
         """
         self.classes_, codes = np.unique(y, return_inverse=True)
         weight = np.ones(len(codes)) if sample_weight is None else np.asarray(sample_weight, float)

@@ -17,8 +17,7 @@ TABLE = "dare_sklearn_table"
 class PlainStateMixin:
     """Pickle networks as arrays and tables as lists (see `weights.load`).
 
-    The skorch net of the training, ``net_``, is not kept: it holds the optimizer, and on a GPU
-    its memory. Everything that predicting and embedding need is.
+    ``net_``, the skorch net of the training, is not kept: it holds the optimizer.
     """
 
     def __getstate__(self) -> dict[str, Any]:
@@ -66,11 +65,8 @@ class PushToHubMixin:
         with tempfile.TemporaryDirectory() as folder:
             self.save_pretrained(folder)
             api.create_repo(repo_id, private=private, exist_ok=True)
-            return str(
-                api.upload_folder(
-                    repo_id=repo_id, folder_path=Path(folder), commit_message=commit_message
-                )
-            )
+            what = {"folder_path": Path(folder), "commit_message": commit_message}
+            return str(api.upload_folder(repo_id=repo_id, **what))
 
 
 def _pack(value: Any) -> Any:

@@ -141,12 +141,12 @@ class CheckpointFolder:
         with in_place_of(target) as part:
             save_model(part, model, kind="DAREPretrainer")
             save_file(dict(tensors), part / TENSORS_NAME)
-            (part / HISTORY_NAME).write_text(_to_json(checkpoint.history), encoding="utf-8")
+            (part / HISTORY_NAME).write_text(to_json(checkpoint.history), encoding="utf-8")
             state = {"library": "dare_sklearn", "format": FORMAT}
             state |= {name: getattr(checkpoint, name) for name in _STATE}
             state["files"] = {name: sha256(part / name) for name in _FILES}
-            digest = hashlib.sha256(_to_json(state).encode()).hexdigest()
-            text = _to_json({"sha256": digest, "state": state})
+            digest = hashlib.sha256(to_json(state).encode()).hexdigest()
+            text = to_json({"sha256": digest, "state": state})
             (part / STATE_NAME).write_text(text, encoding="utf-8")
             _flush(*part.iterdir(), part)
         _flush(self.inside)
@@ -281,10 +281,11 @@ class SaveCheckpoints(Callback):
 
 def plain(value: Any) -> Any:
     """`value` as JSON gives it back: lists for tuples and arrays, text for paths."""
-    return json.loads(_to_json(value))
+    return json.loads(to_json(value))
 
 
-def _to_json(value: Any) -> str:
+def to_json(value: Any) -> str:
+    """JSON of plain values, arrays, and what has a text."""
     return json.dumps(value, default=lambda v: v.tolist() if hasattr(v, "tolist") else str(v))
 
 
@@ -293,7 +294,7 @@ def _read(folder: Path) -> Checkpoint:
     try:
         content = _read_json(folder / STATE_NAME)
         state = content["state"]
-        if hashlib.sha256(_to_json(state).encode()).hexdigest() != content["sha256"]:
+        if hashlib.sha256(to_json(state).encode()).hexdigest() != content["sha256"]:
             raise ValueError(f"the SHA-256 of {STATE_NAME} is not the one that it states")
         if (state["library"], state["format"]) != ("dare_sklearn", FORMAT):
             raise ValueError(f"{STATE_NAME} is of another version of dare_sklearn")

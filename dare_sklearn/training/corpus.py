@@ -23,6 +23,8 @@ from ..modules.config import DAREConfig
 from ..signals.container import LazyEpochs, Signals
 from ..signals.electrodes import ELECTRODES
 from ..signals.errors import SignalError, listed
+from ..weights.files import sha256
+from .checkpoint import to_json
 
 BLOCK = 64  # epochs on disk that are read together
 MANIFEST = "windows.json"
@@ -31,22 +33,19 @@ _OF_CORPUS = ("mixed", "content", "n_parts", "n_bad", "skipped")
 _NO_ROOM = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
 
 
+@dataclass
 class MappedWindows:
-    """Float32 windows that are stored one after the other in a file.
+    """Float32 windows in a file, which each process maps for itself when it first reads."""
 
-    Each process maps the file for itself when it first reads: pickling `numpy.memmap` would copy
-    all of it.
-    """
-
-    def __init__(self, file: Path, shape: tuple[int, int, int]) -> None:
-        self.file, self.shape = file, shape
+    file: Path
+    shape: tuple[int, int, int]
 
     @cached_property
     def data(self) -> np.memmap:
         return np.memmap(self.file, np.float32, "r", shape=self.shape)
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {"file": self.file, "shape": self.shape}
+    def __reduce__(self) -> tuple:  # pickling the map would copy all of it
+        return MappedWindows, (self.file, self.shape)
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -57,15 +56,11 @@ class MappedWindows:
 
 @dataclass
 class Montage:
-    """Windows ``(n_windows, n_chans, n_times)`` that fit into one batch: microvolts on the grid.
-
-    `rows` are the rows of the channels in the table of electrodes, `source` is the number of the
-    item of X.
-    """
+    """Windows ``(n_windows, n_chans, n_times)`` that fit into one batch: microvolts on the grid."""
 
     windows: np.ndarray | MappedWindows
-    rows: tuple[int, ...]
-    source: int = 0
+    rows: tuple[int, ...]  # of the channels in the table of electrodes
+    source: int = 0  # number of the item of X
 
 
 class Stream:
@@ -118,23 +113,17 @@ class Stream:
 
 @dataclass
 class Corpus(Dataset):
-    """All windows and streams; the keys of its items come from `MontageBatches`.
-
-    `layout` is that of the first part, without its values; `mixed` says whether there are
-    continuous recordings, streams or several layouts; `content` is a hash of all signals; `n_parts`
-    counts the parts that were used, `n_bad` the windows left out for bad segments; `skipped` says
-    which recordings were left out, and why. It is read by process number `rank` of `n_ranks`.
-    """
+    """All windows and streams; the keys of its items come from `MontageBatches`."""
 
     montages: list[Montage] = field(default_factory=list)
     streams: Sequence[Stream] = ()
-    layout: Signals | None = None
-    mixed: bool = False
-    content: str = ""
-    n_parts: int = 0
-    n_bad: int = 0
-    skipped: dict[str, str] = field(default_factory=dict)
-    rank: int = 0
+    layout: Signals | None = None  # of the first part, without its values
+    mixed: bool = False  # whether there are continuous recordings, streams or several layouts
+    content: str = ""  # a hash of all signals
+    n_parts: int = 0  # that were used
+    n_bad: int = 0  # windows left out for bad segments
+    skipped: dict[str, str] = field(default_factory=dict)  # recordings left out, and why
+    rank: int = 0  # this process's number, of so many that train together
     n_ranks: int = 1
 
     @property
@@ -195,17 +184,12 @@ class WindowStore:
 
     def __init__(self, parent: Path | None) -> None:
         self.parent, self.folder = parent, None
+        # by number of the item of X, rows of the channels, and samples of a window
         self.blocks: dict[tuple, list[np.ndarray]] = {}
         self.counts: dict[tuple, int] = {}
-        self.digests: dict[tuple, Any] = {}
 
     def add(self, key: tuple, windows: Sequence[np.ndarray], on_disk: bool, share: float) -> None:
-        """Add windows ``(n_chans, n_times)`` of one montage.
-
-        `key` holds the number of the item of X, the rows of the channels and the samples of a
-        window; `on_disk` says whether the signals are on disk; `share` is the part of the corpus
-        done so far, for the message that the disk is full.
-        """
+        """Add windows ``(n_chans, n_times)`` of one montage; `share` of the corpus is done then."""
         if not windows:
             return
         self.counts[key] = self.counts.get(key, 0) + len(windows)
@@ -230,15 +214,12 @@ class WindowStore:
             ) from error
 
     def _write(self, key: tuple, windows: Sequence[np.ndarray]) -> None:
-        digest = self.digests.setdefault(key, xxh3_128())
         with self._file(key).open("ab") as file:
             for window in windows:
-                window = np.ascontiguousarray(window, np.float32)
-                digest.update(window)
-                file.write(window.data)
+                file.write(np.ascontiguousarray(window, np.float32).data)
 
     def _file(self, key: tuple) -> Path:
-        return _file_name(self.folder, list(self.counts).index(key))
+        return self.folder / f"{list(self.counts).index(key)}.f32"
 
     def montages(self) -> list[Montage]:
         """The montages that were added."""
@@ -256,34 +237,27 @@ class WindowStore:
     def keep(self, target: Path, corpus: Corpus, made_of: Any) -> None:
         """Move the files to a folder where `find_prepared` finds them again."""
         layout = {name: getattr(corpus.layout, name) for name in _OF_LAYOUT}
-        digests = [self.digests[key].hexdigest() for key in self.counts]
         manifest = {
             "made_of": made_of,
             "layout": {**layout, "shape": corpus.layout.data.shape},
-            "montages": [
-                {"source": m.source, "rows": m.rows, "shape": m.windows.shape, "digest": digest}
-                for m, digest in zip(corpus.montages, digests, strict=True)
-            ],
             **{name: getattr(corpus, name) for name in _OF_CORPUS},
         }
-        text = json.dumps(manifest, default=lambda number: number.item())
-        shutil.rmtree(target, ignore_errors=True)
         try:
-            (self.folder / MANIFEST).write_text(text, encoding="utf-8")
+            manifest["montages"] = [
+                (m.source, m.rows, m.windows.shape, sha256(m.windows.file)) for m in corpus.montages
+            ]
+            (self.folder / MANIFEST).write_text(to_json(manifest), encoding="utf-8")
+            shutil.rmtree(target, ignore_errors=True)
             os.replace(self.folder, target)
         except OSError:  # Windows cannot rename a folder of mapped files; the disk may be full
             return
-        for number, montage in enumerate(corpus.montages):
-            montage.windows.file = _file_name(target, number)
+        for montage in corpus.montages:
+            montage.windows.file = target / montage.windows.file.name
 
     def close(self) -> None:
         """Remove the files, unless they were kept."""
         if self.folder is not None:
             shutil.rmtree(self.folder, ignore_errors=True)
-
-
-def _file_name(folder: Path, number: int) -> Path:
-    return folder / f"{number}.f32"
 
 
 def find_prepared(folder: Path, made_of: Any) -> Corpus | None:
@@ -293,14 +267,11 @@ def find_prepared(folder: Path, made_of: Any) -> Corpus | None:
         if found["made_of"] != made_of:
             return None
         montages = []
-        for number, its in enumerate(found["montages"]):
-            windows = MappedWindows(_file_name(folder, number), tuple(its["shape"]))
-            digest = xxh3_128()
-            for start in range(0, len(windows), BLOCK):
-                digest.update(np.ascontiguousarray(windows[start : start + BLOCK]))
-            if digest.hexdigest() != its["digest"]:
+        for number, (source, rows, shape, digest) in enumerate(found["montages"]):
+            windows = MappedWindows(folder / f"{number}.f32", tuple(shape))
+            if sha256(windows.file) != digest:
                 return None
-            montages.append(Montage(windows, tuple(its["rows"]), its["source"]))
+            montages.append(Montage(windows, tuple(rows), source))
         layout = {k: tuple(v) if isinstance(v, list) else v for k, v in found["layout"].items()}
         n_epochs, *size = layout.pop("shape")
         layout = Signals(LazyEpochs((), (n_epochs,), *size), **layout)

@@ -131,9 +131,8 @@ class Together:
         self.share = n_own / n_all
 
     def loss(self, terms: dict[str, Tensor]) -> Tensor:
-        """The loss to back-propagate.
+        """The loss to back-propagate: DDP averages gradients over the processes; we need their sum.
 
-        DDP averages gradients over the processes; we need their sum, so multiply by their number.
         Mask alignment is computed for the whole batch already; its gradient reaches the own rows.
         """
         shares = {name: 1.0 if name == MASK else self.share for name in terms if name != "loss"}
@@ -176,7 +175,7 @@ class Together:
 def unwinding() -> Iterator[None]:
     """Let SIGTERM raise `SystemExit` (code 143), so that temporary files are removed.
 
-    By default it ends the process at once. The caller's own handler is kept.
+    The caller's own handler is kept.
     """
     main = threading.current_thread() is threading.main_thread()
     if not main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:

@@ -39,26 +39,23 @@ class Source(NamedTuple):
 
 @dataclass
 class Part:
-    """Signals of one layout; a continuous recording is one long epoch at the encoder's rate.
-
-    `layout` is what was read (without the values of a recording), and `n_bad` counts the windows
-    that were left out already. A recording has a name, the hash of its values, and bad segments.
-    """
+    """Signals of one layout; a continuous recording is one long epoch at the encoder's rate."""
 
     signals: Signals
-    layout: Signals
+    layout: Signals  # what was read (without the values of a recording)
     on_disk: bool
-    n_bad: int = 0
+    n_bad: int = 0  # windows that were left out already
+    # of a recording: its name, the hash of its values, and its bad segments
     name: str | None = None
     digest: bytes | None = None
     bad: tuple[tuple[float, float], ...] = ()
 
 
 class Reader:
-    """How to read signals for an encoder of `config`, and how to handle recordings without use.
+    """How to read signals for an encoder, and how to handle recordings that cannot be used.
 
-    `given` are the parameters that `read_parts` takes. ``on_error="raise"`` raises an error for a
-    recording that cannot be used; otherwise `skipped` holds the names of those left out, and why.
+    `given` are the parameters that `read_parts` takes; `skipped` says which recordings were left
+    out, and why.
     """
 
     def __init__(
@@ -236,19 +233,13 @@ def _read_file(path: Any, reader: Reader) -> tuple[str, Part | None, str | None,
 
 
 def worker_options(n_workers: int) -> dict[str, Any]:
-    """Arguments of a torch DataLoader with this many workers.
-
-    A daemonic process (of a pool, or of Dask) may not have children, and reads by itself.
-    """
-    # the loader draws a seed for its workers in each epoch. It draws from this generator and not
-    # from torch's global one, whose state is part of a checkpoint
+    """Arguments of a torch DataLoader with this many workers."""
+    # of its own, since the state of torch's global generator is part of a checkpoint
     options: dict[str, Any] = {"generator": torch.Generator()}
+    # a daemonic process (of a pool, or of Dask) may not have children, and reads by itself
     if n_workers and not multiprocessing.current_process().daemon:
-        options |= {
-            "num_workers": n_workers,
-            "persistent_workers": True,
-            "worker_init_fn": _leave_signals_alone,
-        }
+        options |= {"num_workers": n_workers, "persistent_workers": True}
+        options["worker_init_fn"] = _leave_signals_alone
     return options
 
 
@@ -268,11 +259,10 @@ def prepare(
     n_workers: int = 0,
     verbose: int = 0,
 ) -> Corpus:
-    """Bring every part onto the encoder's grid, cut it into windows, and store them.
+    """Bring every part onto the encoder's grid, cut it at each length of windows, and store them.
 
-    Each part is cut once per length of windows. Only one recording at a time is in memory. The hash
-    of the content is that of the values as they were read, before any processing that may round
-    differently on another machine.
+    Only one recording at a time is in memory. The hash of the content is that of the values as they
+    were read, before any processing that may round differently on another machine.
     """
     config, lengths = reader.config, []
     for seconds in np.atleast_1d(window_s):
@@ -331,8 +321,7 @@ def read_corpus(
 ) -> tuple[Corpus, Any]:
     """The corpus, and the files that it was made of (None if X is not only files).
 
-    The first process reads the files for all; each process holds what is in memory itself. `kept`
-    is where windows of an earlier run may be.
+    The first process reads files for all. `kept` is where windows of an earlier run may be.
     """
     how = ("ch_names", "sfreq", "unit", "robust_scale", "on_error")
     how = {name: getattr(recipe, name) for name in how}

@@ -627,8 +627,8 @@ def test_a_run_of_another_device_goes_on_here(tmp_path):
         state = json.loads(file.read_text())["state"]
         state["run"]["rounding"]["device"] = "cuda"
         state["run"]["params"]["precision"] = "bfloat16"
-        digest = hashlib.sha256(_checkpoint._to_json(state).encode()).hexdigest()
-        file.write_text(_checkpoint._to_json({"sha256": digest, "state": state}))
+        digest = hashlib.sha256(_checkpoint.to_json(state).encode()).hexdigest()
+        file.write_text(_checkpoint.to_json({"sha256": digest, "state": state}))
     with pytest.raises(ValueError, match="precision was 'bfloat16' and is 'float32'"):
         pretrainer(tmp_path, precision="float32").fit(X)
     with pytest.warns(UserWarning, match="device was cuda, is cpu"):
