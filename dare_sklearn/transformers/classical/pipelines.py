@@ -69,13 +69,10 @@ def classical_pipelines(
 
     Notes
     -----
-    **Fewer dimensions than channels** (an average reference, interpolated channels): every
-    covariance is shrunk towards a multiple of the identity ("oas"), so that none is singular.
-
     Rhythms are filtered epoch by epoch: 8 to 30 Hz for CSP, tangent space, MDM and ACM, nine bands
     of 4 Hz from 4 to 40 Hz for the filter bank (which needs a rate above 80 Hz). Change it in a
-    grid: ``{"signals__band": [(8, 30), (7, 35)]}``. Evoked potentials are taken as they come:
-    filter their continuous recordings, since epochs are too short for slow frequencies.
+    grid: ``{"signals__band": [(8, 30), (7, 35)]}``. Evoked potentials are taken as they come. Every
+    covariance is shrunk ("oas"): none is singular after an average reference, say.
 
     The filter bank selects among nine spatial filters: with many channels and few epochs (64 and
     40) it overfits, and single-band CSP is far better. ACM stacks each channel with itself two and
@@ -99,12 +96,10 @@ def classical_pipelines(
     """
     if kind not in KINDS:
         raise ValueError(f"kind must be one of {', '.join(KINDS)}, got {kind!r}.")
-    layout = {"ch_names": ch_names, "sfreq": sfreq, "unit": unit}
     if kind == "flicker" and frequencies is None:
         raise ValueError("The pipelines for flicker need frequencies=, in Hz.")
-    found = {}
-    if kind in ("rhythm", "all"):
-        found |= _rhythm(layout)
+    layout = {"ch_names": ch_names, "sfreq": sfreq, "unit": unit}
+    found = _rhythm(layout) if kind in ("rhythm", "all") else {}
     if kind in ("erp", "all"):
         found |= _erp(layout)
     if kind in ("flicker", "all") and frequencies is not None:
