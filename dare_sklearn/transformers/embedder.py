@@ -101,8 +101,8 @@ class DAREEmbedder(EmbeddingMixin, BaseEstimator):
         How to handle channels that are not among the encoder's 62 electrodes: interpolate them onto
         the nearest of these that were not recorded (with a warning), drop or refuse them.
     views : {"joint", "electrodes"}, default="joint"
-        "joint" encodes all electrodes of a patch (250 ms) together. "electrodes" encodes each
-        electrode separately, which keeps where a signal was. Only with one pooling.
+        Encode all electrodes of a patch (250 ms) together, or each electrode separately, which
+        keeps where a signal was. Only with one pooling.
     pooling : {"auto", "mean", "mean_std", "flatten", "covariance", "power", "tokens"}, \
 default="auto"
         "auto" reads everything: joint tokens and tokens of every electrode at every patch, and the
@@ -146,10 +146,8 @@ default="auto"
         The frozen encoder.
     electrodes_ : tuple of str
         Electrodes that the encoder reads, in the order of the views.
-    space_
-        The tangent space of "covariance"; those of "auto", and what else its blocks need.
-    pca_
-        Principal components, of "auto" and with `n_components`.
+    space_, pca_
+        Tangent spaces and scales of "auto" and "covariance", and principal components.
     ch_names_in_, sfreq_in_, n_chans_in_, n_times_in_, n_features_in_
         The layout of the signals.
 

@@ -98,10 +98,9 @@ class DAREPretrainer(EmbeddingMixin, BaseEstimator):
         Reconstruct the patches themselves, or patches of signals whose frequency bands are
         equally strong over the batch, so that oscillations count as much as slow waves
         (arXiv:2608.01898).
-    target_norm : bool, default=True
-        Layer norm on the targets of reconstruction and anchor alignment. False is an ablation.
-    skip_connection : bool, default=True
-        The encoder's own output at visible patches of the combined sequence. False is an ablation.
+    target_norm, skip_connection : bool, default=True
+        Layer norm on the targets of reconstruction and anchor alignment, and the encoder's own
+        output at visible patches of the combined sequence. False is an ablation of the paper.
     views, pooling, layer : default="joint", "mean", "last"
         What `transform` reads from the encoder, as in `DAREEmbedder`. They may change after
         ``fit``, but for ``pooling="covariance"``, which learns from epochs of one layout.
@@ -114,8 +113,8 @@ class DAREPretrainer(EmbeddingMixin, BaseEstimator):
         compiler.
     checkpoint_dir : path or None, default=None
         Folder of checkpoints, from which the same ``fit`` call continues (see Notes). It also holds
-        the windows of a corpus of files, and the last model in the format of `save_pretrained`:
-        ``weights=checkpoint_dir`` starts another run from its weights.
+        the last model in the format of `save_pretrained`: ``weights=checkpoint_dir`` starts another
+        run from its weights.
     checkpoint_every : int or None, default=None
         Steps (batches) between checkpoints within an epoch; None writes them only after epochs.
     callbacks : list of skorch callbacks or None, default=None
@@ -139,10 +138,9 @@ class DAREPretrainer(EmbeddingMixin, BaseEstimator):
         One row per epoch: epoch, each loss term, lr, seconds.
     n_iter_ : int
         Number of finished epochs.
-    n_windows_ : int
-        Windows of the corpus, and those of an epoch of streams.
-    n_bad_windows_ : int
-        Windows that were left out, because they overlap segments annotated as bad.
+    n_windows_, n_bad_windows_ : int
+        Windows of the corpus, with those of an epoch of streams; and windows that were left out,
+        because they overlap segments annotated as bad.
     skipped_ : dict of str to str
         Recordings that were left out with ``on_error="skip"``, and why.
     ch_names_in_, sfreq_in_, n_chans_in_, n_times_in_, n_features_in_
