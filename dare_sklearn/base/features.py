@@ -36,19 +36,15 @@ def fit_features(estimator: Any, windows: Windows, weight: np.ndarray | None = N
     Stores ``space_``, where the reading learns: the tangent space of "covariance", or the blocks of
     "auto". Blocks stay apart here, for what weighs them.
     """
-    weight = np.ones(windows.shape[0]) if weight is None else weight
-    each = partial(embed_each, estimator, windows)
+    (n_epochs, n_chans, n_times), config = windows.shape, estimator.encoder_.config
     if estimator.pooling == "auto":
-        config = estimator.encoder_.config
-        space = AllBlocks(len(windows.rows), windows.shape[-1] // config.patch_size, config)
-        blocks = space.keep(each, len(weight))
-        with compute_threads(n_threads_of(config)):
-            features = space.fit_transform(blocks, weight)
+        space = AllBlocks(n_chans, n_times // config.patch_size, config)
     elif estimator.pooling == "covariance":
         space = TokenTangentSpace()
-        features = space.fit_transform(each, weight)
     else:
         return features_of(estimator, windows)
+    weight = np.ones(n_epochs) if weight is None else weight
+    features = space.fit_transform(partial(embed_each, estimator, windows), weight)
     estimator.space_ = space
     return features
 
@@ -70,15 +66,8 @@ def fit_components(estimator: Any, windows: Windows) -> np.ndarray:
     features = fit_features(estimator, windows)
     if n_components is None:
         return features
-    if estimator.pooling == "auto":
-        pca = KernelComponents(n_components)
-    elif n_components > min(features.shape):
-        raise ValueError(
-            f"n_components={n_components} is more than {n_epochs} epochs with "
-            f"{features.shape[1]} features allow: lower it."
-        )
-    else:
-        pca = PCA(n_components, svd_solver="full")
+    auto = estimator.pooling == "auto"
+    pca = KernelComponents(n_components) if auto else PCA(n_components, svd_solver="full")
     with compute_threads(n_threads_of(estimator.encoder_.config)):
         features = pca.fit(features).transform(features).astype(np.float32)
     estimator.pca_ = pca
@@ -213,37 +202,35 @@ class AllBlocks:
         self.config = config
         self.shape = n_chans, n_patches, config.embed_num * config.embed_dim  # of an epoch's tokens
 
-    def keep(self, each: Each, n_epochs: int) -> dict[str, Rows]:
-        """Rows of training epochs as arrays by name, in temporary files if they are large."""
+    def fit_transform(self, each: Each, weight: np.ndarray) -> dict[str, Rows]:
+        """Blocks "joint", "electrodes", "power", "rhythms", "evoked", "bands" and "covariance".
+
+        They are those of training epochs, whose means are weighted; in temporary files, if large.
+        """
         blocks: dict[str, Rows] = {}
 
         def keep(epochs: slice, rows: np.ndarray) -> None:
             parts = self._split(rows)
             if not blocks:
-                places = empty_rows(n_epochs, [part.shape[1:] for part in parts.values()])
+                places = empty_rows(len(weight), [part.shape[1:] for part in parts.values()])
                 blocks.update(zip(parts, places, strict=True))
             for name, part in parts.items():
                 blocks[name][epochs] = part
 
         each(keep)
-        return blocks
-
-    def fit_transform(self, blocks: dict[str, Rows], weight: np.ndarray) -> dict[str, Rows]:
-        """Blocks "joint", "electrodes", "power", "rhythms", "evoked", "bands" and "covariance" of
-        training epochs, whose means are weighted, made in place of what `keep` gives."""
         bands, tokens = blocks["bands"], blocks["electrodes"]
         batches = list(gen_batches(len(tokens), EPOCHS_OF_TOKENS))
-        self.bands_ = BandSpace().fit(
-            lambda work: [work(part, self._triangles(bands[part])) for part in batches], weight
-        )
-        for part in batches:
-            bands[part] = self.bands_.transform(self._triangles(bands[part]))
-        self.space_ = TokenTangentSpace()
-        covariance = self.space_.fit_transform(
-            lambda work: [work(part, tokens[part].reshape(-1, *self.shape)) for part in batches],
-            weight,
-        )
-        return {**blocks, "covariance": covariance}
+        with compute_threads(n_threads_of(self.config)):
+            self.bands_ = BandSpace().fit(
+                lambda work: [work(part, self._triangles(bands[part])) for part in batches], weight
+            )
+            for part in batches:  # in place
+                bands[part] = self.bands_.transform(self._triangles(bands[part]))
+            self.space_ = TokenTangentSpace()
+            blocks["covariance"] = self.space_.fit_transform(
+                lambda work: [work(i, tokens[i].reshape(-1, *self.shape)) for i in batches], weight
+            )
+        return blocks
 
     def transform(self, rows: np.ndarray) -> dict[str, np.ndarray]:
         """The same blocks of other epochs."""

@@ -245,10 +245,8 @@ def pretrain(recipe: Any, X: Any) -> tuple[PretrainNet, Corpus]:
                     params["precision"] = begun["params"]["precision"]
             if ranks.size > 1:
                 params["n_processes"] = ranks.size
-            rounding = {
-                "device": device.type, "threads": n_threads, "torch": torch.__version__,
-                "compile": recipe.compile,
-            }  # fmt: skip
+            rounding = {"device": device.type, "threads": n_threads, "torch": torch.__version__}
+            rounding["compile"] = recipe.compile
             run = {"params": params, "corpus": corpus.describe(), "seeds": seeds}
             run["rounding"] = rounding
             if checkpoint is not None:
