@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import mne
 import numpy as np
 import sklearn
 from sklearn.base import clone
@@ -101,9 +101,8 @@ def run_cell(
     rows = {one: fold.test[who == one] for one in np.unique(who).tolist()}
     tests = {one: data.take(part) for one, part in rows.items()}
     model = seeded(clone(pipeline), random_state)
-    best, mne = None, sys.modules.get("mne")
-    # by default MNE logs every covariance and rank; its warnings still come through
-    with nullcontext() if mne is None else mne.use_log_level("warning"):
+    best = None
+    with mne.use_log_level("warning"):  # by default it logs every covariance and rank
         with suppress(OSError):
             Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here
         before = _resident("VmRSS:")

@@ -5,11 +5,13 @@ from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any
 
+import mne
 import numpy as np
 import pandas as pd
 from sklearn.utils._param_validation import Interval, validate_params
 
 from ..signals.electrodes import electrode_name, place
+from ..signals.objects import is_epochs
 from .compare import COSTS, WHICH, check_folds, check_scorers, compare
 
 
@@ -18,8 +20,8 @@ def learning_curve(
 ) -> pd.DataFrame:
     """Cross-validate pipelines that are fitted on fewer and fewer labelled epochs.
 
-    All sizes have the same test epochs. Training epochs are drawn from those of the fold, as evenly
-    over the classes as possible; a larger size contains the epochs of the smaller ones.
+    Test epochs stay the same. Training epochs are drawn from those of the fold, as evenly over the
+    classes as possible; a larger size contains the epochs of the smaller ones.
 
     Parameters
     ----------
@@ -103,8 +105,8 @@ def lost_electrodes(
     Returns
     -------
     pandas.DataFrame
-        The rows of `compare` for every share, with the column ``share``. Costs are those of the fit
-        and of the predictions for all shares.
+        The rows of `compare` for every share, with the column ``share``. Costs are those of all
+        shares together.
 
     Raises
     ------
@@ -124,9 +126,7 @@ def lost_electrodes(
     >>> table.groupby("share")["accuracy"].count().to_dict()
     {0.0: 2, 0.5: 2}
     """
-    import mne
-
-    if not isinstance(X, mne.BaseEpochs):
+    if not is_epochs(X):
         raise TypeError(f"X of lost_electrodes must be mne.Epochs, got {type(X).__name__}.")
     shares = list(dict.fromkeys(np.ravel(shares).tolist()))
     if not shares or not all(isinstance(s, Real) and 0 <= s < 1 for s in shares):
@@ -162,8 +162,6 @@ def nested_rows(y: np.ndarray, train: np.ndarray, n: int, seed: int) -> np.ndarr
 
 def interpolated(epochs: Any, lost: Sequence[str]) -> Any:
     """A copy of ``mne.Epochs`` with the lost channels interpolated from the others."""
-    import mne
-
     filled = epochs.copy().load_data()
     if filled.info["dig"] is None:  # the names say where electrodes are
         eeg = [filled.ch_names[i] for i in mne.pick_types(filled.info, eeg=True, exclude=())]
@@ -187,8 +185,6 @@ class _WithLoss:
         self.whole, self.share, self.n_draws, self.seed = whole, share, n_draws, seed
 
     def __call__(self, estimator: Any, X: Any, y: np.ndarray) -> float:
-        import mne
-
         # in order of their names, so that the draw does not depend on that of the recording
         picks = mne.pick_types(X.info, eeg=True, exclude="bads")
         good = sorted((X.ch_names[i] for i in picks), key=electrode_name)

@@ -7,10 +7,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import matplotlib
 import numpy as np
 import pandas as pd
+from jinja2 import Environment, FileSystemLoader
 
+from .. import viz
 from ..signals.errors import listed
+from ..viz._axes import spelled
+from ..weights.files import in_place_of
 from . import statistics as stats
 
 ALPHA = 0.05
@@ -80,10 +85,6 @@ def report(
     >>> report(pd.DataFrame(rows, columns=columns), tempfile.mkdtemp()).name
     'report.html'
     """
-    from jinja2 import Environment, FileSystemLoader
-
-    from ..weights.files import in_place_of
-
     if not isinstance(table, pd.DataFrame) or not len(table):
         raise TypeError(f"table of report must be a table of compare, got {type(table).__name__}.")
     folder = Path(out)
@@ -121,11 +122,8 @@ def report(
 
 def _dataset(table: pd.DataFrame, verdicts: pd.DataFrame, extra: dict[str, Any]) -> dict[str, Any]:
     """What the page shows of one data set."""
-    from ..viz._axes import spelled
-
-    metrics = [name for name in stats.score_columns(table) if table[name].notna().any()]
-    main = main_metric(table)
-    summary = stats.summarize(table, metrics)
+    metrics = stats.score_columns(table)
+    main, summary = metrics[0], stats.summarize(table, metrics)
     several = table["pipeline"].nunique() > 1 and len(stats.observations(table, main)[0]) > 1
     pairs = [stats.pairwise(table, metric) for metric in metrics] if several else []
     by_metric = {m: part.set_index("pipeline") for m, part in summary.groupby("metric", sort=False)}
@@ -134,9 +132,8 @@ def _dataset(table: pd.DataFrame, verdicts: pd.DataFrame, extra: dict[str, Any])
     one = table[table["pipeline"] == table["pipeline"].iloc[0]]
     ends = ((one[name].min(), one[name].max()) for name in ("n_train", "n_test"))
     sizes = [f"{low:,}" if low == high else f"{low:,} to {high:,}" for low, high in ends]
-    who = ""
-    if summary["unit"].iloc[0] == "subject":
-        who = f" Each of {summary['n'].iloc[0]} subjects is tested separately."
+    each = f" Each of {summary['n'].iloc[0]} subjects is tested separately."
+    who = each if summary["unit"].iloc[0] == "subject" else ""
     return {
         "name": table["dataset"].iloc[0],
         "facts": f"{one['fold'].nunique()} folds, each with {sizes[0]} training and {sizes[1]} "
@@ -160,9 +157,6 @@ def _figures(
     verdicts: pd.DataFrame, extra: dict[str, pd.DataFrame],
 ) -> Iterator[tuple[str, Any, str]]:  # fmt: skip
     """Title, figure and caption of each figure of a data set."""
-    from .. import viz
-    from ..viz._axes import spelled
-
     dataset, words = table["dataset"].iloc[0], spelled(metric)
     yield (
         "Scores", viz.plot_scores(table, metric, summary),
@@ -199,8 +193,6 @@ def _figures(
 
 def _drawn(title: str, figure: Any, words: str) -> dict[str, Any]:
     """A figure as SVG inside the page."""
-    import matplotlib
-
     buffer = io.BytesIO()
     with matplotlib.rc_context(_SVG), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about layouts
@@ -221,14 +213,13 @@ def judge(
 
     By the first metric of each data set, it is **better** if it beats every rival (each paired test
     at 0.05: an intersection-union test, which needs no correction), and **worse** if a rival beats
-    it (with Holm's correction over the rivals). Otherwise the verdict is **no difference shown**.
-    The rival with the highest mean is chosen with the same scores, which favours the rivals.
+    it (with Holm's correction over the rivals). Otherwise **no difference** is **shown**.
 
     Returns one row per data set that has the candidate and a rival: ``dataset, metric, candidate,
-    rival`` (the one with the highest mean), ``verdict, mean, rival_mean, difference`` (candidate
-    minus rival), ``low, high`` (its 95 % interval), ``p`` (of the pair, two-sided), ``n, unit`` and
-    ``smallest_p``, the smallest p that is possible with so many observations. A ValueError if no
-    data set has the candidate, or pipelines were not scored on the same folds.
+    rival`` (the one with the highest mean, by the same scores, which favours it), ``verdict, mean,
+    rival_mean, difference`` (candidate minus rival), ``low, high`` (its 95 % interval), ``p`` (of
+    the pair, two-sided), ``n, unit`` and ``smallest_p`` that is possible with so many observations.
+    A ValueError if no data set has the candidate, or pipelines were not scored on the same folds.
     """
     candidate = results["pipeline"].iloc[0] if candidate is None else candidate
     if candidate not in set(results["pipeline"]):
@@ -240,7 +231,7 @@ def judge(
         others = [n for n in there if n != candidate and (rivals is None or n in rivals)]
         if candidate not in there or not others:
             continue
-        metric = main_metric(table)
+        metric = stats.score_columns(table)[0]
         # tests take pairs in order of appearance
         table = pd.concat([table[table["pipeline"] == name] for name in (candidate, *others)])
         scores, unit, ratio = stats.observations(table, metric)
@@ -278,8 +269,6 @@ def judge(
 
 def sentence(verdicts: pd.DataFrame) -> str:
     """The answer in one sentence, with the scores if there is one data set."""
-    from ..viz._axes import spelled
-
     if verdicts.empty:
         return "There is no other pipeline to compare with."
     row, total, parts = verdicts.iloc[0], len(verdicts), []
@@ -295,8 +284,3 @@ def sentence(verdicts: pd.DataFrame) -> str:
     for n, unit in few[["n", "unit"]].drop_duplicates().itertuples(index=False):
         parts.append(f"{n} {unit}s are too few to show it with this test")
     return f"{row.candidate} is {'; '.join(parts)}."
-
-
-def main_metric(table: pd.DataFrame) -> str:
-    """The first metric that a data set has."""
-    return next(name for name in stats.score_columns(table) if table[name].notna().any())

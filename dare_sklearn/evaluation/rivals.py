@@ -11,7 +11,9 @@ from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, ClassVar
 
+import mne
 import numpy as np
+import torch
 from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.linear_model import LogisticRegression
@@ -23,6 +25,9 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ..signals.electrodes import template_montage
+from ..training.device import draw_seeds, resolve_device, run_in_batches, torch_seed
+from ..transformers.classical import SignalArray
+from ..weights.files import CONFIG_NAME, WEIGHTS_NAME, download, read_tensors
 
 LAST = "final_layer"  # of all models of braindecode
 # Rate in Hz that each network was published for, and microvolts per unit where that is known.
@@ -49,12 +54,11 @@ class BraindecodeClassifier(ClassifierMixin, BaseEstimator):
     model : str, default="EEGNet"
         Name of a class in ``braindecode.models``.
     weights : str or None, default=None
-        Hugging Face repository, or folder that the model's ``save_pretrained`` wrote; None draws
-        random weights. The network is built for the layout of `X`, and takes all weights that fit.
+        Hugging Face repository, or folder of the model's ``save_pretrained``; None draws random
+        weights. The network is built for the layout of `X`, and takes all weights that fit.
     frozen : bool, default=False
-        Do not train the network: its features, standardised, go into a logistic regression.
-        Features are tokens where a model offers them (``return_features``: LaBraM, EEGPT, BIOT,
-        CBraMod, ...), and otherwise the input of its ``final_layer``.
+        Do not train the network: its features, standardised, go into a logistic regression. They
+        are its tokens (``return_features``), or else the input of its ``final_layer``.
     pooling : {"mean", "flatten"}, default="mean"
         How tokens of a frozen network are pooled, as in `DAREEmbedder`.
     C : float, default=1.0
@@ -66,8 +70,8 @@ class BraindecodeClassifier(ClassifierMixin, BaseEstimator):
     sfreq : float or None, default=None
         Sampling rate in Hz, for models that ask for it.
     scale : float or None, default=None
-        Signals are divided by this (1000 turns µV into mV, for pretrained models that expect a
-        unit); None takes the standard deviation of the training signals.
+        Signals are divided by this (1000 turns µV into mV); None takes the standard deviation of
+        the training signals.
     max_epochs : int, default=100
     batch_size : int, default=32
     lr : float, default=1e-3
@@ -92,8 +96,8 @@ class BraindecodeClassifier(ClassifierMixin, BaseEstimator):
     Raises
     ------
     ValueError
-        If braindecode has no such model, the model has no features, epochs are too short, or
-        `weights` lack a part of a frozen network.
+        If there is no such model, it has no features, epochs are too short, or `weights` lack a
+        part of a frozen network.
 
     Examples
     --------
@@ -132,15 +136,7 @@ class BraindecodeClassifier(ClassifierMixin, BaseEstimator):
     }  # fmt: skip
 
     def fit(self, X: Any, y: Any) -> BraindecodeClassifier:
-        """Train the network, or the classifier behind a frozen one.
-
-        Parameters
-        ----------
-        X : array, shape (n_epochs, n_chans, n_times)
-        y : array-like, shape (n_epochs,)
-        """
-        from ..training.device import draw_seeds, torch_seed
-
+        """Train on `X` ``(n_epochs, n_chans, n_times)`` and labels `y` ``(n_epochs,)``."""
         self._validate_params()
         X, y = validate_data(self, X, y, allow_nd=True, dtype=np.float32)
         check_classification_targets(y)
@@ -165,12 +161,7 @@ class BraindecodeClassifier(ClassifierMixin, BaseEstimator):
         return self
 
     def predict_proba(self, X: Any) -> np.ndarray:
-        """Probabilities of the classes, shape (n_epochs, n_classes).
-
-        Parameters
-        ----------
-        X : array, shape (n_epochs, n_chans, n_times)
-        """
+        """Probabilities ``(n_epochs, n_classes)``."""
         check_is_fitted(self)
         X = validate_data(self, X, allow_nd=True, dtype=np.float32, reset=False)
         if X.shape[1:] != (self.n_chans_in_, self.n_times_in_):
@@ -180,7 +171,7 @@ class BraindecodeClassifier(ClassifierMixin, BaseEstimator):
         return self.head_.predict_proba(found) if self.frozen else softmax(found, axis=1)
 
     def predict(self, X: Any) -> np.ndarray:
-        """The class of the highest probability, shape (n_epochs,)."""
+        """The class of the highest probability, ``(n_epochs,)``."""
         return self.classes_[self.predict_proba(X).argmax(axis=1)]
 
     def __sklearn_tags__(self) -> Tags:
@@ -202,8 +193,6 @@ class BraindecodeClassifier(ClassifierMixin, BaseEstimator):
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         if "net_" in state:
-            import torch
-
             config, weights = state["net_"]
             with torch.random.fork_rng(devices=[]):  # construction draws initial weights
                 module = _from_config(getattr(_braindecode().models, self.model), config)
@@ -211,10 +200,6 @@ class BraindecodeClassifier(ClassifierMixin, BaseEstimator):
             self.net_ = self._net(module).initialize()
 
     def _net(self, module: Any, drop_last: bool = False) -> Any:
-        import torch
-
-        from ..training.device import resolve_device
-
         # by default braindecode drops the last batch, which may be the only one; we drop only a
         # batch of a single epoch, which has no variance for batch norm
         return _braindecode().EEGClassifier(
@@ -225,8 +210,6 @@ class BraindecodeClassifier(ClassifierMixin, BaseEstimator):
         )  # fmt: skip
 
     def _build(self) -> Any:
-        import mne
-
         network = getattr(_braindecode().models, self.model, None)
         if not isinstance(network, type):
             raise ValueError(f"braindecode.models has no class {self.model!r}.")
@@ -244,8 +227,6 @@ class BraindecodeClassifier(ClassifierMixin, BaseEstimator):
 
     def _pretrained(self, network: type, known: dict[str, Any]) -> Any:
         """The network for the layout of X with the saved weights that fit it."""
-        from ..weights.files import CONFIG_NAME, WEIGHTS_NAME, download, read_tensors
-
         folder = Path(self.weights) if Path(self.weights).is_dir() else download(self.weights)
         path = folder / CONFIG_NAME
         config = json.loads(path.read_text()) if path.exists() else {}
@@ -277,19 +258,16 @@ class BraindecodeClassifier(ClassifierMixin, BaseEstimator):
         return module
 
     def _forward(self, X: np.ndarray) -> np.ndarray:
-        """Features of a frozen network, outputs of a trained one.
-
-        skorch's own loop would draw from torch's global generator.
-        """
-        import torch
-
-        module, found = self.net_.module_.eval(), []
+        """Features of a frozen network, outputs of a trained one."""
+        module = self.net_.module_.eval()
         run = self._features if self.frozen else module
-        with torch.inference_mode():
-            for start in range(0, len(X), self.batch_size):
-                batch = torch.from_numpy(self._scaled(X[start : start + self.batch_size]))
-                found.append(run(batch.to(self.net_.device)).cpu().numpy())
-        return np.concatenate(found)
+
+        def forward(start: int, stop: int) -> np.ndarray:
+            batch = torch.from_numpy(self._scaled(X[start:stop])).to(self.net_.device)
+            return run(batch).cpu().numpy()
+
+        with torch.inference_mode():  # skorch's own loop draws from torch's global generator
+            return np.concatenate(run_in_batches(forward, len(X), self.batch_size))
 
     def _features(self, batch: Any) -> Any:
         """Pooled tokens ``(n_epochs, n_features)``, or the input of the network's last layer."""
@@ -313,8 +291,6 @@ class BraindecodeClassifier(ClassifierMixin, BaseEstimator):
 
 def _braindecode() -> Any:
     """The package, without the warning about a montage's old name that its import causes."""
-    import mne
-
     with mne.use_log_level("error"):
         import braindecode.models
     return braindecode
@@ -357,11 +333,10 @@ def rival(
         Name of a class in ``braindecode.models``.
     rate, scale : float or None, default=None
         Sampling rate (Hz) to which signals are brought, and microvolts per unit. None takes what
-        the network was published for (`RATES`); for a network that is not listed, the rate of the
-        signals and their standard deviation.
+        the network was published for (`RATES`), or if it is not listed, the rate of the signals and
+        their standard deviation.
     ch_names, sfreq, unit
-        Layout of arrays. mne.Epochs carry theirs; still pass `ch_names` if the network asks which
-        electrodes it sees.
+        Layout of arrays; `ch_names` also of mne.Epochs, for networks that ask for electrodes.
     **params
         Parameters of `BraindecodeClassifier`: ``weights``, ``frozen``, ``max_epochs``, ...
 
@@ -379,8 +354,6 @@ def rival(
     >>> sorted(set(table["pipeline"]))
     ['DARE', 'EEGPT']
     """
-    from ..transformers.classical import SignalArray
-
     published = RATES.get(model.removeprefix("Interpolated").lower(), (None, None))
     rate, scale = rate or published[0], scale or published[1]
     signals = SignalArray(ch_names=ch_names, sfreq=sfreq, unit=unit, resample=rate)

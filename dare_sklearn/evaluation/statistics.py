@@ -1,9 +1,8 @@
 """Statistics of a table of `compare`: observations, intervals, and paired tests.
 
 If every row tests one of several subjects, an observation is the mean score of a **subject**;
-otherwise it is the score of a **fold**. Folds share training data: a test that treats their scores
-as independent finds differences where there are none, so the variance of their mean is enlarged
-(Nadeau and Bengio, see `pairwise`). Paired tests over subjects are those of MOABB.
+otherwise it is the score of a **fold**. Folds share training data, so the variance of their mean is
+enlarged (Nadeau and Bengio, see `pairwise`). Paired tests over subjects are those of MOABB.
 """
 
 import re
@@ -48,10 +47,9 @@ def summarize(
     *,
     bounds: Mapping[str, tuple[float, float]] | None = None,
 ) -> pd.DataFrame:
-    """Mean scores with 95 % confidence intervals, and costs.
+    """Mean scores with 95 % confidence intervals, which stay within bounds, and costs.
 
     Observations are subjects, or folds with the variance enlarged as in `pairwise`.
-    Intervals stay within the bounds of the metric.
 
     Parameters
     ----------
@@ -61,18 +59,18 @@ def summarize(
     metrics : str, sequence of str or None, default=None
         Columns of scores; None takes all that a data set has.
     bounds : dict of str to (float, float), or None, default=None
-        The least and the largest value of a metric (infinite if unbounded), by its column. Known
-        by name are accuracies, AUC, F1, precision, recall (0 to 1), kappa and Matthews'
-        correlation (-1 to 1), R² (up to 1) and scikit-learn's negated errors (up to 0).
+        The least and the largest value of metrics by column (infinite if unbounded). Known by name
+        are accuracies, AUC, F1, precision, recall (0 to 1), kappa and Matthews' correlation (-1 to
+        1), R² (up to 1) and scikit-learn's negated errors (up to 0).
 
     Returns
     -------
     pandas.DataFrame
         One row per data set, pipeline and metric (and ``n_labels`` or ``share``): ``dataset,
-        pipeline, metric, mean, low, high, std, n, unit`` ("subject" or "fold"), ``chance`` (the
-        mean level, NaN if a fold has none), the means of ``brier`` and ``calibration_error``,
-        the medians of ``fit_seconds`` and ``predict_seconds``, and the largest ``peak_memory_mb``.
-        A single observation has no interval and no spread (NaN).
+        pipeline, metric, mean, low, high, std, n, unit`` ("subject" or "fold"), ``chance`` (mean),
+        means of ``brier`` and ``calibration_error``, medians of ``fit_seconds`` and
+        ``predict_seconds``, and the largest ``peak_memory_mb``. A single observation has no
+        interval and no spread (NaN).
 
     Raises
     ------
@@ -88,8 +86,7 @@ def summarize(
     >>> summarize(pd.DataFrame(rows, columns=columns))[["mean", "low", "high"]].round(3).values
     array([[0.7  , 0.425, 0.88 ]])
     """
-    all_metrics = metrics is None
-    metrics = score_columns(results) if all_metrics else np.atleast_1d(metrics).tolist()
+    chosen = () if metrics is None else np.atleast_1d(metrics).tolist()
     along = [name for name in ("n_labels", "share") if name in results]
     keys = ["dataset", "pipeline", *along]
     rows = []
@@ -97,10 +94,8 @@ def summarize(
         _check_same_folds(part)
     for key, part in results.groupby(keys, sort=False, dropna=False):
         which = dict(zip(keys, key, strict=True))
-        for metric in metrics:
+        for metric in chosen or score_columns(part):
             metric = score_column(results, metric)
-            if all_metrics and part[metric].isna().all():  # of another data set
-                continue
             scores, unit, ratio = observations(part, metric)
             values = scores[which["pipeline"]].to_numpy(dtype=float)
             within = (bounds or {}).get(metric) or bounds_of(metric)
@@ -174,17 +169,14 @@ def mean_interval(
     bounds: tuple[float, float] = (-np.inf, np.inf),
     n_tested: float = np.inf,
 ) -> tuple[float, float]:
-    """95 % confidence interval of the mean score, within the bounds of the metric.
+    """95 % confidence interval of the mean score, within the bounds of the metric; NaN of a single.
 
-    For a metric with one bound or none it is Student's interval, with the variance of the mean
-    enlarged by `ratio` (Nadeau and Bengio), and cut at the bound. Between two bounds it is Wilson's
-    interval of a share (1927, J. Am. Stat. Assoc. 22), for the number of trials that would have the
-    observed variance, but at most `n_tested` (scores may all be 1.0). In simulations of 5 to 20
-    subjects it covered means of 0.5 to 0.95 in 92 to 99 % of cases, and a mean of 0.99 in 86 to
-    98 % (Student's: 57 to 87 %).
-
-    `ratio` is the number of test epochs per training epoch for folds, 0 for subjects; `n_tested`
-    counts the epochs behind all scores. A single observation has no interval (NaN).
+    With one bound or none it is Student's interval, with the variance of the mean enlarged by
+    `ratio` (see `observations`), and cut at the bound. Between two bounds it is Wilson's interval
+    of a share (1927, J. Am. Stat. Assoc. 22), for the number of trials that would have the observed
+    variance, but at most `n_tested`, the epochs behind all scores (which may all be 1.0). Of 5 to
+    20 simulated subjects it covered means of 0.5 to 0.95 in 92 to 99 % of cases, and a mean of 0.99
+    in 86 to 98 % (Student's: 57 to 87 %).
     """
     values = np.asarray(values, dtype=float)
     if len(values) < 2:
@@ -217,13 +209,14 @@ def bounds_of(metric: str) -> tuple[float, float]:
 
 
 def score_columns(results: pd.DataFrame) -> list[str]:
-    """Columns of scores: floating-point numbers that are not keys, costs or chance levels."""
+    """Columns of scores: floats, not all missing, that are not keys, costs or chance levels."""
     return [
         name
         for name in results
         if name not in _KEYS
         and not str(name).startswith(("chance_", "p_"))
         and pd.api.types.is_float_dtype(results[name])
+        and results[name].notna().any()
     ]
 
 
@@ -245,10 +238,7 @@ def corrected_error(values: np.ndarray, ratio: float) -> float:
 
 
 def corrected_ttest(differences: np.ndarray, ratio: float) -> tuple[float, float]:
-    """One-sided p-values, above zero and below, of Nadeau and Bengio's corrected t-test.
-
-    `ratio` is the number of test epochs per training epoch.
-    """
+    """One-sided p-values, above zero and below, of Nadeau and Bengio's corrected t-test."""
     if len(differences) < 2:
         raise ValueError("A single fold cannot be tested: use two or more.")
     error, mean = corrected_error(differences, ratio), np.round(differences.mean(), 12)
@@ -260,9 +250,9 @@ def corrected_ttest(differences: np.ndarray, ratio: float) -> tuple[float, float
 def pairwise(results: pd.DataFrame, metric: str | None = None) -> pd.DataFrame:
     """Compare every pair of pipelines, per data set.
 
-    Subjects are compared by a paired permutation test of signs, and from 20 subjects on by
-    Wilcoxon's signed-rank test (MOABB's rule); folds by the corrected resampled t-test [2]_, for
-    which the variance of the mean is ``(1 / n + n_test / n_train)`` times that of the differences.
+    Subjects are compared by a paired permutation test of signs, from 20 subjects on by Wilcoxon's
+    signed-rank test (MOABB's rule); folds by the corrected resampled t-test [2]_, whose variance of
+    the mean is ``(1 / n + n_test / n_train)`` times that of the differences.
 
     Parameters
     ----------
@@ -283,16 +273,14 @@ def pairwise(results: pd.DataFrame, metric: str | None = None) -> pd.DataFrame:
     Raises
     ------
     ValueError
-        If pipelines were not scored on the same folds, a score is missing, or there is one fold
-        only.
+        If pipelines were not scored on the same folds, a score is missing, or there is one fold.
 
     Notes
     -----
     Subjects that are left out in turn share training data too; treating them as observations is the
-    field's practice (MOABB). Permutation and rank tests are SciPy's. They give MOABB's numbers
-    unless scores tie (MOABB's sign test does not allow for rounding) or the mean and the ranks
-    point in opposite directions (its Wilcoxon test follows the mean). Up to 14 subjects all sign
-    patterns are counted, beyond that 10,000 random ones.
+    field's practice (MOABB). SciPy's permutation (up to 14 subjects all sign patterns, beyond that
+    10,000 random ones) and rank tests give MOABB's numbers, unless scores tie (its sign test does
+    not allow for rounding) or the mean and the ranks disagree (its Wilcoxon follows the mean).
 
     References
     ----------
@@ -348,10 +336,7 @@ def holm(p: Iterable[float]) -> np.ndarray:
 
 
 def _sign_permutation(differences: np.ndarray, side: str) -> float:
-    """One-sided p of a permutation test of signs: over all patterns, or random ones.
-
-    The observed pattern counts among the random ones.
-    """
+    """One-sided p of a permutation test of signs: over all patterns, or random ones and this."""
     found = stats.permutation_test(
         (differences,),
         lambda d, axis: np.round(d.mean(axis=axis), 9),  # equal sums differ by rounding
