@@ -209,15 +209,15 @@ def bounds_of(metric: str) -> tuple[float, float]:
 
 
 def score_columns(results: pd.DataFrame) -> list[str]:
-    """Columns of scores: floats, not all missing, that are not keys, costs or chance levels."""
-    return [
+    """Columns of scores: floats that are not keys, costs or chance levels; filled ones, if any."""
+    known = [
         name
         for name in results
         if name not in _KEYS
         and not str(name).startswith(("chance_", "p_"))
         and pd.api.types.is_float_dtype(results[name])
-        and results[name].notna().any()
     ]
+    return [name for name in known if results[name].notna().any()] or known
 
 
 def score_column(results: pd.DataFrame, metric: str | None) -> str:
