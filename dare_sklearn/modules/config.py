@@ -59,10 +59,10 @@ class DAREConfig:
             raise ValueError(f"center must be True or False, got {self.center!r}.")
         if self.reference not in ("average", None):
             raise ValueError(f"reference must be 'average' or None, got {self.reference!r}.")
-        for name in ("sfreq", "amplitude_uv"):
+        for name, low, high in (("sfreq", 1.0, 200_000.0), ("amplitude_uv", 1e-9, 1e9)):
             value = getattr(self, name)
-            if not isinstance(value, int | float) or not 0 < value < float("inf"):
-                raise ValueError(f"{name} must be a positive number, got {value!r}.")
+            if not isinstance(value, int | float) or not low <= value <= high:
+                raise ValueError(f"{name} must be from {low:g} to {high:g}, got {value!r}.")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dictionary for ``config.json``."""

@@ -1,8 +1,7 @@
 """Reading and writing models: ``config.json`` beside ``model.safetensors``, strictly.
 
 No file read here can run code: JSON and safetensors hold data only. What a file claims of itself is
-checked before memory is taken for it. These two and the model card are also what travels from the
-Hugging Face Hub (which needs huggingface_hub).
+checked before memory is taken for it.
 """
 
 import hashlib
@@ -21,7 +20,6 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ..modules.config import DAREConfig
-from ..signals.readers import PLAUSIBLE_HZ
 
 CONFIG_NAME = "config.json"
 WEIGHTS_NAME = "model.safetensors"
@@ -32,15 +30,14 @@ FORMAT = 1
 MAX_TEXT_BYTES = 1_000_000
 MAX_WEIGHTS_BYTES = 2**32
 # owner/name, with an optional @revision; a path with more or fewer parts is not an id
-_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
+HUB_ID = re.compile(r"(?!\.)[\w.-]+/[\w.-]+(@[\w./-]+)?")
 
 
 @contextmanager
 def in_place_of(path: Path) -> Iterator[Path]:
     """A new path for a file or folder, which takes the place of `path` in one step at the end.
 
-    If writing fails, what was at `path` stays as it was, and nothing else is left behind. The new
-    path ends like `path`.
+    It ends like `path`. If writing fails, what was at `path` stays, and nothing else is left.
     """
     part = path.with_name(f".part-{uuid4().hex}-{path.name}")
     try:
@@ -61,9 +58,8 @@ def remove(path: Path) -> None:
 def write_folder(folder: str | Path, config: Mapping[str, Any], tensors: Mapping[str, Tensor]):
     """Write one model into `folder`, which is made where it is missing.
 
-    The configuration holds the SHA-256 of the weights and its own, so that `read_folder` sees files
-    that do not belong together, and every flipped bit. Both are written before either takes its
-    place: where the disk is full, a model that was there before stays.
+    The configuration holds the SHA-256 of the weights and its own, so that `read_folder` sees every
+    flipped bit. Both are written before either takes its place: a full disk leaves an older model.
     """
     if folder == "":
         raise ValueError("A model is saved into a folder, got an empty name.")
@@ -100,8 +96,8 @@ def _config_sha256(config: Mapping[str, Any]) -> str:
 def read_folder(folder: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Configuration, with its ``"model"`` as a `DAREConfig`, and tensors of the model in `folder`.
 
-    Raises FileNotFoundError if one of the two files is missing, and ValueError if one is damaged,
-    was not written by this library, or the weights are not those of the configuration.
+    Raises FileNotFoundError if one of the two files is missing, and ValueError if they are damaged,
+    do not belong together, or were not written by this library.
     """
     folder = Path(folder)
     config_file, weights_file = folder / CONFIG_NAME, folder / WEIGHTS_NAME
@@ -123,37 +119,24 @@ def read_folder(folder: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
             f"of dare_sklearn reads format {FORMAT}: install the version that wrote it."
         )
     tensors = read_tensors(weights_file)
-    if config.get("sha256") is not None:
-        if config["sha256"] != sha256(weights_file):
-            raise ValueError(
-                f"The SHA-256 of {WEIGHTS_NAME} in {str(folder)!r} is not the one in "
-                f"{CONFIG_NAME}: the files are damaged or of two models. Copy or download both "
-                "anew."
-            )
-        if config.get("config_sha256") not in (None, _config_sha256(config)):
-            raise ValueError(
-                f"{str(config_file)!r} is damaged or was changed: its SHA-256 is not the one in "
-                'its entry "config_sha256". Copy or download it anew (or take that entry out, if '
-                "the change is yours)."
-            )
-    return {**config, "model": _model_config(config, folder)}, tensors
-
-
-def _model_config(config: dict[str, Any], folder: Path) -> DAREConfig:
-    """The shape of the model that a configuration describes; a ValueError if it has none."""
-    model = config.get("model")
-    if not isinstance(model, dict):
-        raise ValueError(f'{str(folder)!r}: {CONFIG_NAME} lacks the entry "model".')
+    if config.get("sha256") not in (None, sha256(weights_file)):
+        raise ValueError(
+            f"The SHA-256 of {WEIGHTS_NAME} in {str(folder)!r} is not the one in {CONFIG_NAME}: "
+            "the files are damaged or of two models. Copy or download both anew."
+        )
+    if config.get("sha256") and config.get("config_sha256") not in (None, _config_sha256(config)):
+        raise ValueError(
+            f"{str(config_file)!r} is damaged or was changed: its SHA-256 is not the one in its "
+            'entry "config_sha256". Copy or download it anew (or take that entry out, if the '
+            "change is yours)."
+        )
     try:
-        shape = DAREConfig.from_dict(model)
-        low, high = PLAUSIBLE_HZ
-        if not (low <= shape.sfreq <= high and 1e-9 <= shape.amplitude_uv <= 1e9):
-            raise ValueError("sfreq or amplitude_uv is of no plausible size")
+        model = DAREConfig.from_dict(config.get("model") or {})
     except (ValueError, TypeError, OverflowError) as error:
         raise ValueError(
             f'{str(folder)!r}: the entry "model" of {CONFIG_NAME} is wrong: {shorten(error)}'
         ) from None
-    return shape
+    return {**config, "model": model}, tensors
 
 
 def _read_json(path: Path) -> Any:
@@ -207,16 +190,8 @@ def read_tensors(path: str | Path) -> dict[str, Tensor]:
             ) from None
 
 
-def looks_like_id(source: str) -> bool:
-    """Whether a string may be the id of a repository on the Hub."""
-    return _ID.fullmatch(source) is not None and not source.startswith((".", "/"))
-
-
 def download(source: str) -> Path:
-    """Folder with the files of the repository ``owner/name`` or ``owner/name@revision``.
-
-    Files that were downloaded before are taken from the Hub's cache, also without a network.
-    """
+    """Folder in the Hub's cache with a repository ``owner/name`` or ``owner/name@revision``."""
     hub = need_hub(f"encoder={source!r} is an id of the Hugging Face Hub")
     name, _, revision = source.partition("@")
     try:
@@ -224,10 +199,9 @@ def download(source: str) -> Path:
             name, revision=revision or None, allow_patterns=[CONFIG_NAME, WEIGHTS_NAME, CARD_NAME]
         )
     except Exception as error:  # the Hub's own, of requests, or of the file system
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise FileNotFoundError(
             f"There is no encoder {source!r}: no path of that name exists, and the Hugging Face "
-            f"Hub gave none either ({reason})."
+            f"Hub gave none either ({shorten(error)})."
         ) from error
     return Path(folder)
 

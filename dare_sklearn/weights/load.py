@@ -1,8 +1,7 @@
 """From a name or a path to a model.
 
-A network is described by its kind, its configuration, what else shapes it, and its tensors; files
-and pickles hold these four. In a pickle the tensors are NumPy arrays (see `to_plain`): it holds no
-torch object, so it loads on any machine (with or without a GPU), and skops can store it.
+A network is described by its kind, its configuration, what else shapes it, and its tensors. In
+pickles these are NumPy arrays, so that they load with or without a GPU, and skops can store them.
 """
 
 import os
@@ -31,11 +30,7 @@ SHIPPED_FOLDER = Path(__file__).parent / "shipped"
 
 
 def shipped_names() -> list[str]:
-    """Names of the encoders that come with this installation.
-
-    Returns
-    -------
-    list of str
+    """Names of the encoders that come with this installation, a list of str.
 
     Examples
     --------
@@ -95,31 +90,20 @@ def load_encoder(
 
 
 def convert(
-    source: str | Path,
-    folder: str | Path,
-    *,
-    amplitude_uv: float | None = None,
+    source: str | Path, folder: str | Path, *, amplitude_uv: float | None = None,
     reference: str | None = "saved",
-) -> None:
+) -> None:  # fmt: skip
     """Write a copy of a model that reads signals on another scale.
 
-    The folder goes wherever an encoder goes: ``DAREEmbedder(folder)``, ``DAREClassifier(folder)``
-    or, where `source` holds all networks of a pretraining, ``DAREPretrainer(weights=folder)``. A
-    folder of this library also opens much faster than a ``.ckpt`` file.
+    The folder goes wherever an encoder goes and, where `source` holds all networks of a
+    pretraining, into ``DAREPretrainer(weights=folder)``. It opens faster than a ``.ckpt`` file.
 
     Parameters
     ----------
-    source : str or Path
-        As in `load_encoder`.
+    source, amplitude_uv, reference
+        As in `load_encoder`, with the same errors.
     folder : str or Path
         Where ``config.json`` and ``model.safetensors`` are written; made where it is missing.
-    amplitude_uv, reference
-        As in `load_encoder`.
-
-    Raises
-    ------
-    FileNotFoundError, ValueError
-        As `load_encoder`.
 
     Examples
     --------
@@ -136,10 +120,9 @@ def convert(
 
 
 def load_pretraining_model(source: str | Path, **objective: object) -> PretrainingModel:
-    """Load all networks of a pretraining run, to train them further.
+    """Load all networks of a pretraining run, with other parameters of `PretrainingModel`.
 
-    `source` is one of `load_encoder` that holds more than an encoder (or a ValueError), and
-    `objective` are parameters of `PretrainingModel`.
+    `source` is one of `load_encoder`; a ValueError if it holds an encoder only.
     """
     config, tensors = _read(source, None, "saved")
     if not any(name.startswith("predictor.") for name in tensors):
@@ -176,10 +159,11 @@ def _read(
             f"{str(source)!r} is a file of an unknown kind: expected a folder with "
             f"{files.CONFIG_NAME} and {files.WEIGHTS_NAME}, or a Lightning checkpoint (.ckpt)."
         )
-    changes: dict[str, Any] = {} if amplitude_uv is None else {"amplitude_uv": amplitude_uv}
-    if reference != "saved":
-        changes["reference"] = reference
-    return replace(config, **changes), tensors
+    wanted = {
+        "amplitude_uv": config.amplitude_uv if amplitude_uv is None else amplitude_uv,
+        "reference": config.reference if reference == "saved" else reference,
+    }
+    return replace(config, **wanted), tensors
 
 
 def locate(source: str | Path) -> Path:
@@ -194,7 +178,7 @@ def locate(source: str | Path) -> Path:
     path = Path(source)
     if source != "" and path.exists():
         return path
-    if isinstance(source, str) and files.looks_like_id(source):
+    if isinstance(source, str) and files.HUB_ID.fullmatch(source):
         return files.download(source)
     names = shipped_names()
     shipped = f"one of {names}" if names else "none with this version"
@@ -213,11 +197,10 @@ def make_network(
 
     It is made without memory first, and gets some only if the weights fit: a configuration cannot
     ask for more than its file of weights holds. No random number is drawn. `spec` is what the
-    network's ``spec()`` gives (nothing for an encoder); `source` says in messages where all come
-    from. Raises ValueError as `check_fit`, and if there can be no such network.
+    network's ``spec()`` gives (nothing for an encoder), and `source` a name for messages.
     """
-    n_blocks = sum(config.depth) if kind == "PretrainingModel" else config.depth[0]
-    n_layers = n_blocks + spec.get("spatial_layers", 0)
+    depth = config.depth if kind == "PretrainingModel" else config.depth[:1]
+    n_layers = sum(depth) + spec.get("spatial_layers", 0)
     if n_layers > len(tensors):  # each holds one at least
         raise ValueError(
             f"The weights in {source} do not fit the model: it has {n_layers} layers, and they are "
@@ -301,10 +284,7 @@ def _shipped_tensors(name: str, prefix: str) -> dict[str, np.ndarray]:
 
 
 def to_plain(module: nn.Module) -> dict[str, Any]:
-    """An `Encoder`, a probe or a `PretrainingModel` as numbers and arrays.
-
-    Within `shipped_by_name` it goes without the tensors of a shipped encoder.
-    """
+    """A network as numbers and arrays; within `shipped_by_name` without a shipped encoder's."""
     kind = type(module).__name__
     config = (module.encoder if kind in _PROBES else module).config
     spec = {} if isinstance(module, Encoder) else module.spec()
@@ -321,11 +301,7 @@ def to_plain(module: nn.Module) -> dict[str, Any]:
 
 
 def from_plain(plain: dict[str, Any]) -> nn.Module:
-    """Inverse of `to_plain`.
-
-    A ValueError if the tensors do not fit the shape, or if those of a shipped encoder are not in
-    `plain`, and this installation has no such encoder.
-    """
+    """Inverse of `to_plain`; a ValueError if the tensors do not fit, or are not here."""
     arrays = plain["tensors"]
     if "shipped" in plain:
         name, prefix, digest = plain["shipped"]
