@@ -51,10 +51,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line (of the process, if `argv` is None) and return an exit code.
-
-    The code is 0 for done, 1 for failed, 2 for wrong usage and 130 for stopped with Ctrl-C.
-    """
+    """Run the command line (of the process, if `argv` is None) and return its exit code."""
     argv = list(sys.argv[1:] if argv is None else argv)
     try:
         args = _parse(argv)

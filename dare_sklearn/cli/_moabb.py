@@ -118,10 +118,7 @@ def _by_people(pipelines: dict[str, Any]) -> dict[str, Any]:
 
 
 def _layout(dataset: Any, paradigm: Any) -> dict[str, Any]:
-    """The layout of MOABB's arrays, which do not carry it.
-
-    Empty if an electrode is known by its position only, so that pipelines need mne.Epochs.
-    """
+    """The layout of MOABB's arrays; empty if an electrode is known by its position only."""
     from ..signals.electrodes import electrode_name, template_positions
 
     epochs, _, _ = paradigm.get_data(dataset, dataset.subject_list[:1], return_epochs=True)

@@ -118,10 +118,7 @@ def add_file_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def name_files(sources: Sequence[Path], *, only_epochs: bool = False) -> dict[Path, str]:
-    """All files in `sources`, with names relative to the folder that was searched.
-
-    If two names would be the same, all are paths as the user wrote them.
-    """
+    """All files by their names in the searched folder, or by their paths if two are alike."""
     found: dict[Path, str] = {}
     seen: set[Path] = set()
     for source in sources:

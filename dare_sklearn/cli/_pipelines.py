@@ -43,7 +43,7 @@ def choose(names: Iterable[str] | None, encoder: str) -> list[str]:
 def build(names: Iterable[str], encoder: str, device: str, **layout: Any) -> dict[str, Any]:
     """Unfitted pipelines by name; `layout` describes arrays, which do not carry it."""
     from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import Pipeline
+    from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
     from ..estimators import DAREClassifier
@@ -54,39 +54,29 @@ def build(names: Iterable[str], encoder: str, device: str, **layout: Any) -> dic
     weights = None if encoder == "untrained" else encoder
     how = {"device": device, **layout}
     frozen = {"cache": "memory", **how}  # the probes with convolutions embed nothing
-    made: dict[str, Any] = {}
-    for name in names:
-        if name in CLASSICAL:
-            made[name] = classical_pipelines(**layout)[name]
-            if name in ("band power + LR", "narrow-band power + LR"):
-                made[name].set_params(lr__C=0.01)
-        elif name in DEEP:
-            model, _, untrained = name.partition(" ")
-            small = {"model_params": SMALL} if untrained else {}
-            made[name] = rival(model, device=device, **small, **layout)
-        elif name == "DARE conv-linear probe":
-            made[name] = DAREClassifier(weights, **how)
-        elif name == "DARE fine-tuned":
-            made[name] = DAREClassifier(weights, adaptation="finetune", **how)
-        elif name == "DARE embeddings + LR":
-            embedder = DAREEmbedder(weights, pooling="flatten", **frozen)
-            lr = LogisticRegression(C=0.01, max_iter=5_000)
-            made[name] = Pipeline([("embed", embedder), ("scale", StandardScaler()), ("lr", lr)])
-        else:
-            source = None if name == CONTROL else weights
-            made[name] = DAREClassifier(source, adaptation="linear", **frozen)
-    return made
+    embedder = DAREEmbedder(weights, pooling="flatten", **frozen)
+    lr = LogisticRegression(C=0.01, max_iter=5_000)
+    known = {
+        READING: DAREClassifier(weights, adaptation="linear", **frozen),
+        CONTROL: DAREClassifier(None, adaptation="linear", **frozen),
+        "DARE conv-linear probe": DAREClassifier(weights, **how),
+        "DARE fine-tuned": DAREClassifier(weights, adaptation="finetune", **how),
+        "DARE embeddings + LR": make_pipeline(embedder, StandardScaler(), lr),
+        "EEGPT (untrained)": rival("EEGPT", device=device, model_params=SMALL, **layout),
+        **{name: rival(name, device=device, **layout) for name in ("EEGNet", "ShallowFBCSPNet")},
+        **classical_pipelines(**layout),
+    }
+    for name in ("band power + LR", "narrow-band power + LR"):
+        known[name].set_params(lr__C=0.01)
+    return {name: known[name] for name in names}
 
 
 def about(encoder: str) -> str:
-    """Name and hash of an encoder."""
+    """Name and hash of an encoder that can be loaded."""
     if encoder == "untrained":
         return "untrained (random weights)"
     from ..weights.files import WEIGHTS_NAME, sha256
     from ..weights.load import locate
 
-    try:
-        path = locate(encoder)
-    except FileNotFoundError as error:
-        raise UsageError(f"--encoder: {error}") from None
+    path = locate(encoder)
     return f"{encoder}, SHA-256 {sha256(path / WEIGHTS_NAME if path.is_dir() else path)}"

@@ -87,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
     _check_effect(args, names)
     what = ", ".join(args.moabb or ()) or ", ".join(map(str, args.files)) or "simulated EEG"
     doing(f"Comparing {len(names)} pipelines on {what}")
-    check_network(args.device, None)
+    check_network(args.device, args.encoder)
     args.about_encoder = pipes.about(args.encoder)
     args.after_stop = " The same command continues from what is finished."
     import mne

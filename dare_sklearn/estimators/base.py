@@ -65,10 +65,9 @@ STEPS = (
 class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEstimator):
     """Base of `DAREClassifier` and `DARERegressor`; not for users.
 
-    A subclass decides by ``_encode_targets`` (what the networks read, and the weight of each epoch
-    in the decision; stores what ``predict`` needs), ``_criterion`` (one loss per epoch), and for
-    "linear" by ``_linear_model`` (one block of features) and ``_kernel_model`` (several, for
-    "auto").
+    A subclass has ``_encode_targets`` (what the networks read, and the weight of each epoch in the
+    decision; stores what ``predict`` needs), ``_criterion`` (one loss per epoch), and for "linear"
+    ``_linear_model`` (one pooling) and ``_kernel_model`` ("auto").
     """
 
     encoder: Any = "nano"
@@ -164,9 +163,9 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
         typical = weight[weight > 0].mean()
         if typical < SMALL_WEIGHT and (self.adaptation == "linear" or not by_steps):
             tell(
-                f"sample_weight has a mean of {typical:.2g}, and an epoch of weight 1 counts as "
-                f"one: these {n_epochs} epochs count as {weight.sum():.2g}, and the penalties "
-                "outweigh them. Scale the weights to a mean of 1, unless that is meant."
+                f"sample_weight has a mean of {typical:.2g}: these {n_epochs} epochs count as "
+                f"{weight.sum():.2g}, and the penalties outweigh them. Scale the weights to a mean "
+                "of 1, unless that is meant."
             )
         groups = None if groups is None else read_groups(groups, n_epochs)
         targets, decision = self._encode_targets(y, weight)
@@ -418,11 +417,7 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
 
 
 def tell_unread(estimator: Any, *, steps: bool, virtual: bool) -> None:
-    """Warn of the parameters that the user has changed and that this fit ignores.
-
-    `steps` says whether the fit takes gradient steps, `virtual` whether its probe reads virtual
-    electrodes.
-    """
+    """Warn of changed parameters that a fit with these gradient steps and electrodes ignores."""
     mode = f"adaptation={estimator.adaptation!r}"
     if virtual:
         mode += f" and spatial_init={estimator.spatial_init!r}"

@@ -26,34 +26,27 @@ class DAREClassifier(ClassifierMixin, ProbeEstimator):
     those of "linear" (`unknown_channels` to `cache_mb`), those of the convolutions of "conv-linear"
     and "finetune" (`target_channels` to `temporal_kernel`), and those of gradient steps
     (`max_epochs` to `callbacks`), which "finetune" takes, and "conv-linear" with
-    ``spatial_init="spline"`` or "random", or with ``validation_fraction > 0``. ``fit`` warns of a
-    parameter that was changed and that its mode does not read.
+    ``spatial_init="spline"`` or "random", or with ``validation_fraction > 0``. ``fit`` warns of
+    changed parameters that its mode does not read.
 
     Parameters
     ----------
     encoder : str, path, DAREPretrainer or None, default="nano"
         Shipped name, folder or ``.ckpt`` file, a pretrainer (an unfitted one is pretrained on the
-        signals of ``fit``), or None for an untrained nano encoder. Also the result of Dask's
-        ``client.scatter(pretrainer)``, which is sent to each worker once.
+        signals of ``fit``), or None for an untrained nano encoder. Dask's
+        ``client.scatter(pretrainer)`` is sent to each worker once.
     adaptation : {"conv-linear", "linear", "finetune"}, default="conv-linear"
-        "conv-linear" fits a spatial (and optionally temporal) convolution before the frozen
-        encoder and a linear head after it [1]_ (see `spatial_init`). "linear" reads the
-        frozen encoder in closed form: by default all of its blocks, the default reading (see
-        `pooling`). "finetune" trains the encoder too, its lower layers more slowly.
-    ch_names : sequence of str or None, default=None
-        Channel names of arrays. "conv-linear" and "finetune" can do without.
-    sfreq : float or None, default=None
-        Sampling rate in Hz of arrays, which carry none.
-    unit : {"auto", "uV", "V"}, default="auto"
-        Unit of arrays and braindecode windows; "auto" decides from the amplitude and warns.
+        "conv-linear" fits a spatial (and optionally temporal) convolution before the frozen encoder
+        and a linear head after it [1]_ (see `spatial_init`). "linear" reads the frozen encoder in
+        closed form (see `pooling`). "finetune" trains the encoder too, lower layers more slowly.
+    ch_names, sfreq, unit : default=None, None, "auto"
+        How arrays are read, as in `DAREEmbedder`. "conv-linear" and "finetune" can do without
+        names.
     class_weight : {"balanced", "smooth"}, dict or None, default=None
-        Weights of the classes. "smooth" is the paper's (mean frequency / frequency) ** 0.5,
-        normalised to a mean of 1. For "linear" they only weigh the decision, while sample weights
-        weigh the scaling of the features too.
-    device : str, default="auto"
-        Device of torch; "auto" takes CUDA, then MPS, then the CPU.
-    precision : {"auto", "float32", "bfloat16"}, default="auto"
-        Precision of the networks; "auto" is bfloat16 on GPUs that have it, and float32 elsewhere.
+        Weights of the classes. "smooth" is the paper's (mean frequency / frequency) ** 0.5, with a
+        mean of 1. For "linear" they weigh the decision only, sample weights also the scaling.
+    device, precision : str, default="auto"
+        As in `DAREEmbedder`.
     batch_size : int, default=64
         Epochs in a batch: of gradient steps, and of what is embedded or predicted at once.
     random_state : int, RandomState or None, default=None
@@ -61,40 +54,36 @@ class DAREClassifier(ClassifierMixin, ProbeEstimator):
     verbose : int, default=0
         1 shows a progress bar while epochs are embedded, or one with a line of losses per pass.
     unknown_channels : {"interpolate", "drop", "error"}, default="interpolate"
-        For "linear": how to handle channels that the encoder does not know. The other modes take
-        any channel as it is.
+        How to handle channels that the encoder does not know. Other modes take them as they are.
     views : {"joint", "electrodes"}, default="joint"
-        For "linear": as in `DAREEmbedder`. Not used by ``pooling="auto"``.
+        As in `DAREEmbedder`. Not used by ``pooling="auto"``.
     pooling : {"auto", "mean", "mean_std", "flatten", "covariance", "power"}, default="auto"
-        For "linear": "auto" is the default reading, which suits any paradigm. It reads joint
-        tokens and those of every electrode at every patch, the covariance of electrodes, their
-        power, the signals in the encoder's principal filters, as they are and as covariances, and
-        rhythms (in epochs of 2 s or more), and weighs these blocks by predictions of held-out
-        training epochs (of whole groups, if ``fit`` is given ``groups``). The others are one
-        pooling, as in `DAREEmbedder`, with `C`.
+        "auto" is the default reading, which suits any paradigm: joint tokens and those of every
+        electrode at every patch, the covariance of electrodes, their power, the signals in the
+        encoder's principal filters, as they are and as covariances, and rhythms (in epochs of 2 s
+        or more), weighed by predictions of held-out training epochs (of whole ``groups`` of
+        ``fit``). The others are one pooling, as in `DAREEmbedder`, with `C`.
     C : float, default=1.0
-        For "linear" with one pooling: inverse strength of the L2 penalty. "auto" chooses its own.
+        With one pooling: inverse strength of the L2 penalty. "auto" chooses its own.
     cache : "memory", path or None, default=None
-        For "linear": where embeddings are kept between fits, as in `DAREEmbedder`.
+        Where embeddings are kept between fits, as in `DAREEmbedder`.
     cache_mb : int, default=1000
-        For "linear": bound of the cache in megabytes.
+        Bound of the cache in megabytes.
     target_channels : sequence of str or None, default=None
         Electrodes that the spatial convolution maps to; None: the 19 of the 10-20 system.
     spatial_init : {"auto", "csp", "xdawn", "spline", "random"}, default="auto"
         "spline" and "random" are the paper's probe, trained by gradient: its spatial convolution
-        starts by spherical-spline interpolation (where positions are known), or at random, as in
-        the paper. The others are **not the paper's**: the encoder reads virtual electrodes one by
-        one. They are common spatial patterns ("csp"; for numbers SPoC), Xdawn filters of each class
-        ("xdawn"), or both and the spline's ("auto"), fitted by MNE on the labelled training epochs.
-        One linear map reads their tokens, and power and time courses of their patch embedding: a
-        sum of ridge regressions, weighed by cross-validation that fits the filters anew, without
-        gradient steps.
-        With ``validation_fraction > 0`` steps follow, and are kept only if they lower the loss of
-        the held-out epochs. Channels may be missing in ``predict``: the filters are refitted to
-        those left. With fewer than five epochs of a class there are only the spline's virtual
-        electrodes.
-        "auto" means "spline" for ``adaptation="finetune"``, several spatial layers, a temporal
-        kernel, and beyond 5,000 training epochs, whose kernels would fill the memory.
+        starts by spherical-spline interpolation (where positions are known), or at random. The
+        others are **not the paper's**: the encoder reads virtual electrodes one by one. They are
+        common spatial patterns ("csp"; for numbers SPoC), Xdawn filters of each class ("xdawn"), or
+        both and the spline's ("auto"), fitted by MNE on the labelled training epochs; with fewer
+        than five epochs of a class, the spline's only. One linear map reads their tokens, and power
+        and time courses of their patch embedding: a sum of ridge regressions, weighed by
+        cross-validation that fits the filters anew, without gradient steps. With
+        ``validation_fraction > 0`` steps follow, and are kept if they lower the loss of the
+        held-out epochs. Channels may be missing in ``predict``: the filters are refitted to those
+        left. "auto" means "spline" for ``adaptation="finetune"``, several spatial layers, a
+        temporal kernel, and beyond 5,000 training epochs, whose kernels would fill the memory.
     spatial_layers : int, default=1
         Number of pointwise convolutions; two or more start at random.
     temporal_kernel : int or None, default=None
@@ -103,9 +92,8 @@ class DAREClassifier(ClassifierMixin, ProbeEstimator):
     max_epochs : int, default=100
         Passes through the training epochs.
     lr : float or None, default=None
-        Peak of the learning rate. None: 5e-3 for "conv-linear" and 5e-4 for "finetune". The
-        paper's 5e-4 for "conv-linear" suits thousands of epochs; on a few dozen, 100 passes at that
-        rate end near the start.
+        Peak of the learning rate. None: 5e-4 for "finetune" and 5e-3 for "conv-linear", where the
+        paper's 5e-4 suits thousands of epochs, and ends near the start on a few dozen.
     weight_decay : float or None, default=None
         AdamW's; None: 0.01, and 0.05 for "finetune".
     layer_decay : float, default=0.75
@@ -115,8 +103,8 @@ class DAREClassifier(ClassifierMixin, ProbeEstimator):
     label_smoothing : float, default=0.0
         Share of every label that is spread over all classes; the paper goes up to 0.1.
     validation_fraction : float, default=0.0
-        Share of the training epochs (or of the ``groups`` that ``fit`` is given) that is held out
-        to stop early and keep the best weights.
+        Share of the training epochs (or ``groups`` of ``fit``) that is held out to stop early and
+        keep the best weights.
     patience : int, default=20
         With ``validation_fraction > 0``: passes without improvement before the training stops.
     callbacks : list of skorch callbacks or None, default=None
@@ -135,8 +123,8 @@ class DAREClassifier(ClassifierMixin, ProbeEstimator):
         For "linear": the reading of all blocks, with their shares as ``weights_``, or scaler and
         logistic regression.
     history_ : pandas.DataFrame
-        One row per pass: epoch, loss, valid_loss where held out, lr, seconds. Empty for what is
-        solved in closed form ("linear", and `spatial_init` without gradient steps).
+        One row per pass: epoch, loss, valid_loss where held out, lr, seconds. Empty where nothing
+        took gradient steps.
     n_iter_ : int
         Passes of gradient steps, 0 where there were none; for "linear" the solver's iterations.
     ch_names_in_, sfreq_in_, n_chans_in_, n_times_in_, n_features_in_

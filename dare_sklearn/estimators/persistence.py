@@ -59,10 +59,7 @@ def save_probe(folder: str | os.PathLike, probe: Any) -> None:
 
 
 def load_probe(cls: type, source: str | os.PathLike, params: dict[str, Any]) -> Any:
-    """Read a fitted probe; an encoder's source gives an unfitted one.
-
-    Everything in ``config.json`` is checked: it may come from anybody.
-    """
+    """A fitted probe, from files by anybody; an encoder's source gives an unfitted one."""
     folder = locate(source)
     config, tensors = ({}, {}) if folder.is_file() else read_folder(folder)
     kind = config.get("kind")

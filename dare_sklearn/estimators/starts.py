@@ -32,15 +32,13 @@ READS = {
 def make_probe(
     encoder: Encoder, spec: dict[str, Any], parts: list[tuple[str, np.ndarray]], evoked: Tensor
 ) -> VirtualProbe:
-    """A probe with these spatial parts and a fresh head; `evoked` are the filters in time.
-
-    Filters, which are not electrodes, take the rows of the spline's targets in turn, since the
-    encoder asks for a place; those of Xdawn the same ones for every class, whatever its name.
-    """
+    """A probe with these spatial parts and a fresh head; `evoked` are the filters in time."""
     rows, readings, targets, start = spec["targets"], [], [], 0
     for name, filters in parts:
         stop = start + len(filters)
         readings += [(reading, start, stop) for reading in READS[name]]
+        # the encoder asks for a place, which filters do not have: they take the spline's in turn,
+        # those of Xdawn the same ones for every class
         turn = len(filters) // spec["n_outputs"] if name == "xdawn" else len(rows)
         targets += [rows[i % min(turn, len(rows))] for i in range(len(filters))]
         start = stop
@@ -57,11 +55,7 @@ def make_probe(
 def spatial_parts(
     kind: str, X: np.ndarray, y: np.ndarray, spline: np.ndarray
 ) -> list[tuple[str, np.ndarray]]:
-    """The filters of ``spatial_init=kind``, fitted on the epochs `X` (microvolts) only.
-
-    "csp" and "xdawn" give way to `spline` where there are too few epochs, and Xdawn where the
-    target is a number.
-    """
+    """Filters of ``spatial_init=kind``, fitted on `X` (µV); `spline` where epochs are too few."""
     is_number = y.dtype.kind == "f"
     fewest = len(y) if is_number else np.bincount(y).min()
     parts = []
@@ -90,12 +84,11 @@ def start_probe(
 ) -> VirtualProbe:
     """A probe with fitted filters, and the ridge solution in its head.
 
-    The weights of its readings and the penalty are chosen by cross-validation in which the filters
-    are fitted anew without the held-out epochs: filters that have seen an epoch's label make it
-    look far easier than it is. `spec` is the estimator's; `x` are microvolts on the encoder's grid,
+    The weights of its readings and the penalty are chosen by cross-validation (of whole `groups`,
+    on at most 1,000 epochs, which `seed` draws) that fits the filters anew: filters that have seen
+    an epoch's label make it look far easier than it is. `x` are microvolts on the encoder's grid,
     `targets` class numbers or a target, `weight` that (above 0) of the squared errors, `spline` a
-    matrix ``(n_targets, n_chans)``. Folds hold whole `groups`, and readings are weighed on 1,000
-    epochs at most, which `seed` draws.
+    matrix ``(n_targets, n_chans)``.
     """
     # the encoder takes off the offsets of electrodes, which MNE's filters would see as signal
     x -= x.mean(axis=(0, 2), keepdims=True, dtype=np.float64).astype(x.dtype)

@@ -92,10 +92,7 @@ def run_cell(
     pipeline: Any, data: Data, fold: Fold, scorers: dict[str, Callable], grid: Any,
     random_state: int | None, n_permutations: int, each_subject: bool,
 ) -> dict[str, Any]:  # fmt: skip
-    """Fit on the training epochs only, score the test epochs, and measure the cost.
-
-    With `each_subject`, the entry "subjects" holds one row of scores per subject.
-    """
+    """Scores and costs of a fit on the training epochs; in "subjects" the scores of each one."""
     train = data.take(fold.train)
     who = data.groups[fold.test] if each_subject else np.zeros(len(fold.test))
     rows = {one: fold.test[who == one] for one in np.unique(who).tolist()}
@@ -143,10 +140,8 @@ def run_cell(
 def _search(
     model: Any, grid: Any, name: str, scorer: Callable, inner: Any, train: Data
 ) -> tuple[Any, dict[str, Any]]:
-    """The best of a grid, fitted on all training epochs, and its parameters.
-
-    GridSearchCV would cut mne.Epochs one by one, which takes longer than the search.
-    """
+    """The best of a grid, fitted on all training epochs, and its parameters."""
+    # GridSearchCV would cut mne.Epochs one by one, which takes longer than the search
     scorer = getattr(scorer, "whole", scorer)  # where electrodes are lost, the metric with all
     candidates, scores = list(ParameterGrid(grid)), []
     for rows, others in inner:

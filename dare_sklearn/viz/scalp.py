@@ -103,20 +103,14 @@ def plot_attention(estimator: Any, X: Any, *, ax: Axes | None = None) -> Figure:
 
 
 def attention_weights(attn: Any, x: Any, n_read: int) -> Any:
-    """Softmax weights of the last `n_read` tokens, which the encoder never forms as such.
-
-    From the input of `attn`, shape (n_seqs, n_tokens, dim): (n_seqs, n_heads, n_read, n_tokens).
-    """
+    """Softmax weights ``(n_seqs, n_heads, n_read, n_tokens)`` of the last tokens of `x`."""
     q, k, _ = attn.qkv(x).unflatten(-1, (3, attn.num_heads, -1)).permute(2, 0, 3, 1, 4)
     scores = q[:, :, -n_read:] @ k.transpose(-1, -2) * q.shape[-1] ** -0.5
     return scores.softmax(dim=-1)
 
 
 def mean_attention(encoder: Any, passes: Iterator[Any]) -> np.ndarray:
-    """Mean weights of the summary tokens in the last block, shape (n_chans + embed_num,).
-
-    `passes` runs the encoder once per step.
-    """
+    """Mean weights ``(n_chans + embed_num,)`` in the last block while `passes` run the encoder."""
     import torch
 
     total, count, last = 0.0, 0, encoder.blocks[-1]
@@ -357,10 +351,7 @@ def own_positions(info: Any) -> dict[str, np.ndarray]:
 
 
 def place_electrodes(ch_names: Sequence[str], own: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Where electrodes lie on the page, in metres (x to the right, y to the nose): (n_chans, 2).
-
-    `own` are positions of the recording, for names outside the 10-05 system.
-    """
+    """Electrodes on the page, ``(n_chans, 2)`` in metres; by `own` positions or their names."""
     source, _ = place(ch_names, own)
     lost = [name for name in ch_names if name not in source]
     if lost:
