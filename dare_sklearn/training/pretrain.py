@@ -1,7 +1,7 @@
 """One pretraining run: its checkpoints, corpus and net, the step of that net, and its resume."""
 
 import sys
-from contextlib import ExitStack, closing, nullcontext
+from contextlib import ExitStack, closing
 from functools import partial
 from numbers import Integral, Real
 from pathlib import Path
@@ -30,7 +30,7 @@ from .device import (
     torch_seed,
 )
 from .net import Net, check_finite, check_finite_weights, make_callbacks
-from .processes import Ranks, StopSignals, Together, find_ranks, unwinding
+from .processes import Ranks, StopSignals, Together, find_ranks
 from .reading import read_corpus, worker_options
 
 TERMS = ("reconstruction", "anchor_alignment", "mask_alignment", "activation_penalty")
@@ -55,7 +55,7 @@ class PretrainNet(Net):
         self.momentum, self.masks = momentum, masks  # functions of the step
         self.precision, self.compiled = precision, compiled
         self.ranks = ranks or Ranks()
-        self.stop: StopSignals | None = stop  # shared by several processes
+        self.stop: StopSignals | None = stop
         super().__init__(*args, **kwargs)
 
     def get_iterator(self, dataset: Any, training: bool = False) -> DataLoader:
@@ -196,10 +196,11 @@ def pretrain(recipe: Any, X: Any) -> tuple[PretrainNet, Corpus]:
         )
     device = ranks.device or resolve_device(recipe.device)
     drawn = draw_seeds(recipe.random_state, 3)
+    saves, shared = recipe.checkpoint_dir is not None, ranks.size > 1
     with ExitStack() as stack:
-        stack.enter_context(unwinding())
+        stop = stack.enter_context(StopSignals(saves or shared, shared))
         folder = None
-        if recipe.checkpoint_dir is not None:
+        if saves:
             place = CheckpointFolder(Path(recipe.checkpoint_dir).absolute())
             ranks.first(lambda: stack.enter_context(place) and None)
             folder = place if ranks.rank == 0 else None  # only the first process writes
@@ -243,7 +244,7 @@ def pretrain(recipe: Any, X: Any) -> tuple[PretrainNet, Corpus]:
                 begun = checkpoint.run
                 if begun["rounding"]["device"] != device.type:
                     params["precision"] = begun["params"]["precision"]
-            if ranks.size > 1:
+            if shared:
                 params["n_processes"] = ranks.size
             rounding = {"device": device.type, "threads": n_threads, "torch": torch.__version__}
             rounding["compile"] = recipe.compile
@@ -255,11 +256,9 @@ def pretrain(recipe: Any, X: Any) -> tuple[PretrainNet, Corpus]:
                 store.keep(kept, corpus, made_of)
             return run
 
-        callbacks, stop = list(recipe.callbacks or ()), nullcontext()
-        saves = recipe.checkpoint_dir is not None
-        if saves or ranks.size > 1:
+        callbacks = list(recipe.callbacks or ())
+        if saves or shared:
             run = ranks.first(describe_run) if saves else {}
-            stop = StopSignals(shared=ranks.size > 1)
             saver = SaveCheckpoints(folder, run, sampler, recipe.checkpoint_every, stop)
             callbacks.append(("checkpoints", saver))
         n_batches = len(loader)
@@ -291,10 +290,8 @@ def pretrain(recipe: Any, X: Any) -> tuple[PretrainNet, Corpus]:
             verbose=verbose,
         )
         largest = max(corpus.sizes, default=recipe.batch_size)
-        with stop:
-            fit_or_name_batch_size(
-                lambda: net.train(loader, checkpoint), recipe.batch_size, largest
-            )
+        stop.delays = stop.finishes
+        fit_or_name_batch_size(lambda: net.train(loader, checkpoint), recipe.batch_size, largest)
     check_finite_weights(net.module_)
     return net, corpus
 

@@ -13,8 +13,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Self, TypeVar
 
@@ -171,34 +170,18 @@ class Together:
         return torch.cat(rows)
 
 
-@contextmanager
-def unwinding() -> Iterator[None]:
-    """Let SIGTERM raise `SystemExit` (code 143), so that temporary files are removed.
-
-    The caller's own handler is kept.
-    """
-    main = threading.current_thread() is threading.main_thread()
-    if not main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
-        yield
-        return
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-
-
 class StopSignals:
-    """Delay SIGTERM and Ctrl-C until the current step is finished, so that it can be saved.
+    """SIGTERM and Ctrl-C during a fit, in the main thread.
 
-    SIGTERM then ends the process (exit code 143), and Ctrl-C the training; a second Ctrl-C acts at
-    once. In other threads than the main one this does nothing. `own` is the signal that came to
-    this process, and `received` the one to act on: if `shared`, what the processes that train
-    together have agreed on, so that a signal to any of them ends the training of all.
+    SIGTERM ends the process by `SystemExit` (code 143), so that temporary files are removed. If the
+    fit `finishes` its steps, then from when `delays` is set, both wait until the current step is
+    saved; Ctrl-C then ends the training, and a second one acts at once. `own` is the signal that
+    came to this process, and `received` the one to act on: if `shared`, what the processes that
+    train together have agreed on, so that a signal to any of them ends the training of all.
     """
 
-    def __init__(self, shared: bool = False) -> None:
-        self.shared = shared
+    def __init__(self, finishes: bool, shared: bool = False) -> None:
+        self.finishes, self.shared, self.delays = finishes, shared, False
         self.own: int | None = None
         self.received: int | None = None
         self._before: dict[int, Any] = {}
@@ -211,30 +194,32 @@ class StopSignals:
     def __enter__(self) -> Self:
         if threading.current_thread() is not threading.main_thread():
             return self
-        for number in (signal.SIGINT, signal.SIGTERM):
-            before = signal.getsignal(number)
-            # if the user ignores a signal, or handles Ctrl-C, that is on purpose
-            ours = (signal.default_int_handler,) if number == signal.SIGINT else (before,)
-            if before in ours and before not in (None, signal.SIG_IGN):
-                self._before[number] = signal.signal(number, self._receive)
+        terminate, interrupt = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
+        # if the user ignores a signal, or handles Ctrl-C, that is on purpose
+        if terminate is signal.SIG_DFL or (self.finishes and callable(terminate)):
+            self._before[signal.SIGTERM] = signal.signal(signal.SIGTERM, self._receive)
+        if self.finishes and interrupt is signal.default_int_handler:
+            self._before[signal.SIGINT] = signal.signal(signal.SIGINT, self._receive)
         return self
 
     def __exit__(self, *error: object) -> None:
-        before, self._before = self._before, {}
         self.received = self.received or self.own  # one after the last step
-        for number, handler in before.items():
+        for number, handler in self._before.items():
             signal.signal(number, handler)
         if self.received == signal.SIGTERM:
-            if callable(before[signal.SIGTERM]):
+            if callable(self._before[signal.SIGTERM]):
                 signal.raise_signal(signal.SIGTERM)
             raise SystemExit(128 + signal.SIGTERM)
 
     def _receive(self, number: int, frame: object) -> None:
-        if number == signal.SIGINT and self.own is not None:
-            raise KeyboardInterrupt
-        self.own = number
-        if not self.shared:
-            self.received = number
+        again = number == signal.SIGINT and self.own is not None
+        if again or not self.delays:
+            if not callable(before := self._before[number]):
+                sys.exit(128 + number)
+            before(number, frame)
+        else:
+            self.own = number
+            self.received = self.received if self.shared else number
 
     def agree(self, interrupted: bool, terminated: bool) -> None:
         """Act on what any process has received, after this step."""
