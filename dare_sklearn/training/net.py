@@ -84,7 +84,7 @@ class BatchMean(PassthroughScoring):
 
 def make_callbacks(
     schedule: partial, terms: Iterable[str], verbose: int, own: Iterable, n_batches: int
-) -> list[tuple[str, Callback]]:
+) -> list[Callback | tuple[str, Callback]]:
     """Callbacks of a fit: schedule, mean of each loss term, time, progress, and the user's."""
     means = ["lr", "train_loss", *terms]
     callbacks: list[tuple[str, Callback]] = [
@@ -95,16 +95,13 @@ def make_callbacks(
     if verbose:
         progress = ProgressBar(batches_per_epoch=n_batches)
         callbacks += [("progress", progress), ("print_log", PrintLog())]
-    for number, callback in enumerate(own):
-        named = callback if isinstance(callback, tuple) else (f"user_{number}", callback)
+    for callback in own:  # skorch refuses two of one name
+        named = callback if isinstance(callback, tuple) else ("", callback)
         if len(named) != 2 or not isinstance(named[1], Callback):
             raise ValueError(
                 f"callbacks must be skorch callbacks, or (name, callback) pairs; got {callback!r}."
             )
-        if named[0] in dict(callbacks):
-            raise ValueError(f"The name {named[0]!r} of a callback is taken: choose another one.")
-        callbacks.append(named)
-    return callbacks
+    return [*callbacks, *own]
 
 
 def history_frame(history, renames: dict[str, str]) -> pd.DataFrame:
