@@ -131,6 +131,7 @@ class GroupAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
             If `cs_mode` is not "train_trialwise", the only one that looks back, or the groups are
             of the fit.
         """
+        check_is_fitted(self, self._fitted_attribute)
         if self.cs_mode != "train_trialwise":
             raise ValueError(
                 "update is for cs_mode='train_trialwise', the only mode that looks back; it is "
