@@ -10,6 +10,7 @@ from math import prod
 from typing import Any, Self
 
 import numpy as np
+from sklearn.base import BaseEstimator
 from sklearn.decomposition import PCA
 from sklearn.utils import gen_batches
 
@@ -38,7 +39,8 @@ def fit_features(estimator: Any, windows: Windows, weight: np.ndarray | None = N
     """
     (n_epochs, n_chans, n_times), config = windows.shape, estimator.encoder_.config
     if estimator.pooling == "auto":
-        space = AllBlocks(n_chans, n_times // config.patch_size, config)
+        n_patches, n_dims = n_times // config.patch_size, config.embed_num * config.embed_dim
+        space = AllBlocks((n_chans, n_patches, n_dims), config)
     elif estimator.pooling == "covariance":
         space = TokenTangentSpace()
     else:
@@ -116,7 +118,7 @@ def fitted_feature_names(estimator: Any) -> np.ndarray:
     return np.asarray([f"dare_{name}" for name in found], dtype=object)
 
 
-class TokenTangentSpace:
+class TokenTangentSpace(BaseEstimator):
     """Covariances of tokens as vectors of the tangent space at their mean, ``reference_``.
 
     The mean token of each electrode and patch in the training epochs, ``mean_token_``, is taken off
@@ -156,7 +158,7 @@ class TokenTangentSpace:
         return vectors
 
 
-class BandSpace:
+class BandSpace(BaseEstimator):
     """Covariances by band as vectors of the tangent spaces at their means, ``references_``.
 
     Arithmetic means need no eigenvalues of every epoch, and are as good here as geometric ones.
@@ -192,15 +194,15 @@ def _symmetric(triangles: np.ndarray) -> np.ndarray:
     return whole
 
 
-class AllBlocks:
+class AllBlocks(BaseEstimator):
     """Rows of the reading "auto" as blocks of features by name, for a reading of several blocks.
 
-    They are of `n_chans` electrodes and `n_patches` patches, by an encoder of `config`.
+    `shape` are the numbers of electrodes, patches and dimensions of an epoch's tokens.
     """
 
-    def __init__(self, n_chans: int, n_patches: int, config: DAREConfig) -> None:
+    def __init__(self, shape: tuple[int, int, int], config: DAREConfig) -> None:
+        self.shape = shape
         self.config = config
-        self.shape = n_chans, n_patches, config.embed_num * config.embed_dim  # of an epoch's tokens
 
     def fit_transform(self, each: Each, weight: np.ndarray) -> dict[str, Rows]:
         """Blocks "joint", "electrodes", "power", "rhythms", "evoked", "bands" and "covariance".
