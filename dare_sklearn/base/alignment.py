@@ -211,25 +211,24 @@ class GroupAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
         self._check_table(X, reset=False)
         X = settle(X)
         data, names, volts, typical = self._signals(X)
-        owner, fitted = type(self).__name__, self.ch_names_in_
+        fitted = self.ch_names_in_
         if volts != self._volts:
-            raise ValueError(
-                f"{owner} was fitted on {'MNE objects' if self._volts else 'arrays'}, and X is of "
-                "another kind, whose unit may be another one: pass the same kind of X as in fit."
+            raise SignalError(
+                f"was fitted on {'MNE objects' if self._volts else 'arrays'}, and X is of another "
+                "kind, whose unit may be another one: pass the same kind of X as in fit."
             )
         ratio = typical / self._typical
         if ratio and not 1 / UNITS_APART < ratio < UNITS_APART:
-            raise ValueError(
-                f"The values of X are {ratio:.1g} times those that {owner} was fitted on: pass the "
-                "same unit as in fit."
+            raise SignalError(
+                f"the values of X are {ratio:.1g} times those of fit: pass the same unit."
             )
         named = names is not None and fitted is not None
         odd = sorted(set(names) ^ set(fitted)) if named else []
         if odd or data.shape[1] != self.n_chans_in_:
             differs = f" and differs in {', '.join(odd)} (or in bads)" if odd else ""
-            raise ValueError(
-                f"X has {data.shape[1]} channels, but {owner} was fitted on {self.n_chans_in_}"
-                f"{differs}: {_ONE_MONTAGE}."
+            raise SignalError(
+                f"X has {data.shape[1]} channels, and the fit had {self.n_chans_in_}{differs}: "
+                f"{_ONE_MONTAGE}."
             )
         if named and list(names) != fitted:
             data = data[:, [names.index(name) for name in fitted]]
@@ -261,10 +260,9 @@ class GroupAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
             parts = X if isinstance(X, list | tuple) else [X]
             tables = [getattr(part, "metadata", None) for part in parts]
             if not all(isinstance(t, pd.DataFrame) and self.group_by in t for t in tables):
-                raise ValueError(
-                    f"{type(self).__name__} has group_by={self.group_by!r}, which needs mne.Epochs "
-                    "whose metadata have that column: pass such epochs, or groups= and "
-                    "group_by=None."
+                raise SignalError(
+                    f"group_by={self.group_by!r} needs mne.Epochs whose metadata have that column: "
+                    "pass such epochs, or groups= and group_by=None."
                 )
             groups = np.concatenate([table[self.group_by].to_numpy() for table in tables])
         return None if groups is None else read_groups(groups, n_epochs)
@@ -286,11 +284,9 @@ class GroupAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
 
     def _fitted_operator(self, group: Any) -> np.ndarray | None:
         """What ``fit`` learned of `group`, if anything."""
-        learned = getattr(self, self._fitted_attribute)
-        if self.groups_ is None:
-            return learned[0] if group is None else None
-        found = np.flatnonzero(self.groups_ == group) if group is not None else ()
-        return learned[found[0]] if len(found) else None
+        known = [None] if self.groups_ is None else self.groups_.tolist()
+        operators = getattr(self, self._fitted_attribute)
+        return operators[known.index(group)] if group in known else None
 
     def _reference(self, data: np.ndarray, group: Any) -> tuple[np.ndarray | None, int]:
         """The mean that aligns an unseen group, one for all epochs or one each, and of how many.

@@ -252,8 +252,8 @@ def read_column(values: Any, name: str, n_epochs: int | None = None) -> np.ndarr
     if n_epochs not in (None, len(values)):
         raise ValueError(
             f"Found input variables with inconsistent numbers of samples: [{n_epochs}, "
-            f"{len(values)}]. Pass one value of {name} per epoch of X (of mne.Epochs, those that "
-            "drop_bad() keeps)."
+            f"{len(values)}] ({len(values)} {name} for {n_epochs} epochs). Pass one per epoch of X "
+            "(of mne.Epochs, those that drop_bad() keeps)."
         )
     return values
 

@@ -237,7 +237,7 @@ def test_score_says_what_is_wrong_with_y(X, estimator):
     assert np.isfinite(fitted.score(X, y))
     for bad, message in (
         ([0, 1, np.nan, 0, 1, 0], "y of score has missing values .* at epochs 2"),
-        ([0, 1], r"samples: \[6, 2\]. Pass one value of y of score"),
+        ([0, 1], "2 y of score for 6 epochs"),
         (["a"] * 6, "y .* in score does not fit"),
         (1, "y of score must hold one value per epoch"),
     ):

@@ -98,7 +98,9 @@ def test_a_warning_where_groups_are_absent(signals):
 def test_units_are_not_mixed(signals, epochs):
     X, groups = signals
     aligner = EuclideanAligner().fit(X, groups=groups)
-    with pytest.raises(ValueError, match="1e-06 times those that EuclideanAligner was fitted on"):
+    with pytest.raises(
+        ValueError, match="EuclideanAligner: the values of X are 1e-06 times those of fit"
+    ):
         aligner.transform(X * 1e-6, groups=groups)
     with pytest.raises(ValueError, match="fitted on arrays, and X is of another kind"):
         aligner.transform(epochs)
@@ -192,10 +194,10 @@ def test_channels_are_matched_by_name(epochs):
     )
     both = aligner.transform([epochs, turned])
     np.testing.assert_allclose(*(e.get_data(picks=["C3"]) for e in both), atol=1e-12)
-    with pytest.raises(ValueError, match="fitted on 5 and differs in PZ"):
+    with pytest.raises(ValueError, match="the fit had 5 and differs in PZ"):
         aligner.transform(epochs.copy().load_data().drop_channels(["Pz"]))
     X = epochs.get_data(copy=True)
-    with pytest.raises(ValueError, match="X has 4 channels, but EuclideanAligner was fitted on 5"):
+    with pytest.raises(ValueError, match="X has 4 channels, and the fit had 5"):
         EuclideanAligner(group_by=False).fit(X).transform(X[:, :4])
 
 
@@ -213,11 +215,9 @@ def test_bad_signals(signals, epochs):
     X[3, 1] = np.nan
     with pytest.raises(ValueError, match="EuclideanAligner: X has NaN .* channels 1, epochs 3"):
         EuclideanAligner().fit(X)
-    with pytest.raises(
-        ValueError, match="group_by='session', which needs mne.Epochs whose metadata"
-    ):
+    with pytest.raises(ValueError, match="group_by='session' needs mne.Epochs whose metadata"):
         EuclideanAligner(group_by="session").fit(epochs)
-    with pytest.raises(ValueError, match="group_by='subject', which needs mne.Epochs"):
+    with pytest.raises(ValueError, match="group_by='subject' needs mne.Epochs"):
         EuclideanAligner(group_by="subject").fit(signals[0])
 
 
