@@ -153,13 +153,9 @@ class DAREModel(EEGModuleMixin, nn.Module):
         unit: Unit = "uV",
     ) -> None:
         super().__init__(
-            n_outputs=n_outputs,
-            n_chans=n_chans,
-            chs_info=chs_info,
-            n_times=n_times,
-            input_window_seconds=input_window_seconds,
-            sfreq=sfreq,
-        )
+            n_outputs=n_outputs, n_chans=n_chans, chs_info=chs_info, n_times=n_times,
+            input_window_seconds=input_window_seconds, sfreq=sfreq,
+        )  # fmt: skip
         del n_outputs, n_chans, chs_info, n_times, input_window_seconds, sfreq
         own = locals()
         params = {name: own[name] for name in _CONSTRAINTS}
@@ -201,18 +197,12 @@ class DAREModel(EEGModuleMixin, nn.Module):
                     start = spline_start(names, info_positions(self._chs_info), targets)
                 start = None if start is None else torch.from_numpy(start)
             self.backbone = ConvLinearProbe(
-                network,
-                n_chans=self.n_chans,
-                targets=electrode_rows(targets).tolist(),
-                n_patches=self._n_tokens,
-                n_outputs=self.n_outputs,
-                spatial_layers=spatial_layers,
-                spatial_start=start,
-                temporal_kernel=temporal_kernel,
-                adapter_dropout=adapter_dropout,
-                dropout=drop_prob,
+                network, n_chans=self.n_chans, targets=electrode_rows(targets).tolist(),
+                n_patches=self._n_tokens, n_outputs=self.n_outputs, spatial_layers=spatial_layers,
+                spatial_start=start, temporal_kernel=temporal_kernel,
+                adapter_dropout=adapter_dropout, dropout=drop_prob,
                 train_encoder=adaptation == "finetune",
-            )
+            )  # fmt: skip
             self.backbone.head = nn.Identity()
         # braindecode finds the head of every model under the name final_layer
         self.reset_head(self.n_outputs)

@@ -138,8 +138,14 @@ def _embed(embedder: Any, file: Path, name: str, args: argparse.Namespace) -> An
     """The table of one file."""
     import pandas as pd
 
-    cut = _from_epochs if holds_epochs(file) else _from_recording
-    epochs, labels, onsets = cut(file, name, args)
+    if holds_epochs(file):
+        epochs = open_recording(file, args)
+        epochs = epochs[_wanted(event_labels(epochs), args)].drop_bad(verbose="error")
+        if not len(epochs):
+            raise _NoEpochs("all its epochs are rejected.")
+        labels, onsets = event_labels(epochs), event_seconds(epochs)
+    else:
+        epochs, labels, onsets = _from_recording(file, name, args)
     values = embedder.fit_transform(epochs)
     table = pd.DataFrame(
         {"file": name, "epoch": range(len(epochs)), "onset_s": onsets.round(6), "label": labels}
@@ -149,15 +155,6 @@ def _embed(embedder: Any, file: Path, name: str, args: argparse.Namespace) -> An
         taken = [n for n in extra if n in table or n.startswith("dare_")]
         table = table.join(extra.rename(columns={name: f"metadata_{name}" for name in taken}))
     return table.join(pd.DataFrame(values, columns=embedder.get_feature_names_out()))
-
-
-def _from_epochs(file: Path, name: str, args: argparse.Namespace) -> tuple[Any, list[str], Any]:
-    """Epochs that were cut before, their labels and onsets."""
-    epochs = open_recording(file, args)
-    epochs = epochs[_wanted(event_labels(epochs), args)].drop_bad(verbose="error")
-    if not len(epochs):
-        raise _NoEpochs("all its epochs are rejected.")
-    return epochs, event_labels(epochs), event_seconds(epochs)
 
 
 def _from_recording(file: Path, name: str, args: argparse.Namespace) -> tuple[Any, list[str], Any]:

@@ -53,6 +53,7 @@ SPATIAL_INITS = (*PAPER_INITS, *VIRTUAL_INITS)
 SMALL_WEIGHT = 0.1  # mean of weights, such as of those that sum to 1
 # The groups of parameters in the docstring of `DAREClassifier`; every mode reads all the others.
 LINEAR = ("unknown_channels", "views", "pooling", "C", "alpha", "cache", "cache_mb")
+_FROM_ONE, _SHARE = Interval(Integral, 1, None, closed="left"), Interval(Real, 0, 1, closed="left")
 ONE = ("views", "C", "alpha")  # of a single pooling
 CONVOLUTIONS = ("target_channels", "spatial_init", "spatial_layers", "temporal_kernel")
 STEPS = (
@@ -102,25 +103,18 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
 
     _parameter_constraints: ClassVar[dict] = {
         **SHARED_CONSTRAINTS,
-        "encoder": ENCODER_CONSTRAINTS,
-        "adaptation": [StrOptions(set(ADAPTATIONS))],
-        "target_channels": ["array-like", None],
-        "spatial_init": [StrOptions(set(SPATIAL_INITS))],
+        "encoder": ENCODER_CONSTRAINTS, "adaptation": [StrOptions(set(ADAPTATIONS))],
+        "target_channels": ["array-like", None], "spatial_init": [StrOptions(set(SPATIAL_INITS))],
         "spatial_layers": [Interval(Integral, 1, 4, closed="both")],
-        "temporal_kernel": [Interval(Integral, 1, None, closed="left"), None],
+        "temporal_kernel": [_FROM_ONE, None],
         "pooling": [StrOptions({"auto", *POOLINGS} - {"tokens"})],
-        "cache": [str, os.PathLike, None],
-        "cache_mb": [Interval(Integral, 1, None, closed="left")],
-        "max_epochs": [Interval(Integral, 1, None, closed="left")],
+        "cache": [str, os.PathLike, None], "cache_mb": [_FROM_ONE], "max_epochs": [_FROM_ONE],
         "lr": [Interval(Real, 0, 1e100, closed="right"), None],
         "weight_decay": [Interval(Real, 0, 1e100, closed="both"), None],
         "layer_decay": [Interval(Real, 0, 1, closed="right")],
-        "adapter_dropout": [Interval(Real, 0, 1, closed="left")],
-        "dropout": [Interval(Real, 0, 1, closed="left")],
-        "validation_fraction": [Interval(Real, 0, 1, closed="left")],
-        "patience": [Interval(Integral, 1, None, closed="left")],
-        "callbacks": [list, None],
-    }
+        "adapter_dropout": [_SHARE], "dropout": [_SHARE], "validation_fraction": [_SHARE],
+        "patience": [_FROM_ONE], "callbacks": [list, None],
+    }  # fmt: skip
 
     # groups that a meta-estimator is given reach `fit` without being asked for
     __metadata_request__fit = {"groups": True}
@@ -185,13 +179,9 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
         return self
 
     def _fit_linear(
-        self,
-        windows: Windows,
-        targets: np.ndarray,
-        weight: np.ndarray,
-        decision: np.ndarray,
+        self, windows: Windows, targets: np.ndarray, weight: np.ndarray, decision: np.ndarray,
         groups: np.ndarray | None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         tell_unread(self, steps=False, virtual=False)
         self.electrodes_ = windows.electrodes
         features = fit_features(self, windows, weight)
@@ -209,13 +199,9 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
         self.n_iter_ = int(np.max(getattr(model, "n_iter_", None) or 1))
 
     def _fit_probe(
-        self,
-        windows: Windows,
-        targets: np.ndarray,
-        weight: np.ndarray,
-        groups: np.ndarray | None,
-        device: torch.device,
-    ) -> None:
+        self, windows: Windows, targets: np.ndarray, weight: np.ndarray,
+        groups: np.ndarray | None, device: torch.device,
+    ) -> None:  # fmt: skip
         init_seed, order_seed, split_seed = draw_seeds(self.random_state, 3)
         # an epoch without weight is none, in no batch and no fold
         train, valid = (part[weight[part] > 0] for part in self._split(targets, groups, split_seed))
@@ -236,40 +222,26 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
         with torch_seed(init_seed), compute_threads(n_threads_of(self.encoder_.config)):
             encoder = copy.deepcopy(self.encoder_)  # the probe may train it, and others share it
             if virtual:
-                module = start_probe(
-                    encoder,
-                    spec,
-                    kind,
-                    windows[train],
-                    targets[train],
-                    weight[train],
-                    np.eye(n_chans, dtype=np.float32) if spline is None else spline,
-                    None if groups is None else groups[train],
-                    init_seed,
-                )
+                spline = np.eye(n_chans, dtype=np.float32) if spline is None else spline
+                groups = None if groups is None else groups[train]
+                data = windows[train], targets[train], weight[train]
+                module = start_probe(encoder, spec, kind, *data, spline, groups, init_seed)
             else:
                 start = None if spline is None else torch.from_numpy(spline)
                 module = ConvLinearProbe(encoder, n_chans=n_chans, spatial_start=start, **spec)
             if virtual and not len(valid):  # the start is the closed-form optimum: nothing to do
                 self.module_ = module
                 return
+            data, held_out = (ProbeData(windows, targets, weight, part) for part in (train, valid))
             net = train_probe(
-                self,
-                module,
-                self._criterion(),
-                ProbeData(windows, targets, weight, train),
-                ProbeData(windows, targets, weight, valid),
-                order_seed,
-                device,
+                self, module, self._criterion(), data, held_out, order_seed, device,
                 keep_better=virtual,
-            )
+            )  # fmt: skip
         self.net_, self.module_ = net, net.module_.eval()
         if self.adaptation == "finetune":
             self.encoder_ = self.module_.encoder
-        columns = ("valid_loss",) * bool(len(valid))
-        self.history_ = history_frame(
-            net.history, {"train_loss": "loss", **{n: n for n in columns}}
-        )
+        columns = {"train_loss": "loss", **({"valid_loss": "valid_loss"} if len(valid) else {})}
+        self.history_ = history_frame(net.history, columns)
         self.n_iter_ = len(self.history_)
         if len(net.history) > self.n_iter_ or not self.n_iter_:
             tell(

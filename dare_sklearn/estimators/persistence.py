@@ -8,7 +8,6 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from ..signals.electrodes import ELECTRODES, canonical_names
 from ..signals.grid import resampled_length
@@ -166,11 +165,9 @@ def _plain(value: Any) -> Any:
     """JSON form of a parameter or attribute; arrays keep their dtype."""
     if isinstance(value, np.ndarray):
         return {"array": value.tolist(), "dtype": value.dtype.str}
-    if isinstance(value, np.generic):
-        return value.item()
     if isinstance(value, dict):
         return {"items": [[_plain(k), _plain(v)] for k, v in value.items()]}
-    if isinstance(value, pd.Index | pd.Series):
+    if hasattr(value, "tolist"):  # numbers of NumPy, pandas' columns
         value = value.tolist()
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]

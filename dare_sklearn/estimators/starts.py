@@ -72,16 +72,9 @@ def spatial_parts(
 
 
 def start_probe(
-    encoder: Encoder,
-    spec: dict[str, Any],
-    kind: str,
-    x: np.ndarray,
-    targets: np.ndarray,
-    weight: np.ndarray,
-    spline: np.ndarray,
-    groups: np.ndarray | None,
-    seed: int,
-) -> VirtualProbe:
+    encoder: Encoder, spec: dict[str, Any], kind: str, x: np.ndarray, targets: np.ndarray,
+    weight: np.ndarray, spline: np.ndarray, groups: np.ndarray | None, seed: int,
+) -> VirtualProbe:  # fmt: skip
     """A probe with fitted filters, and the ridge solution in its head.
 
     The weights of its readings and the penalty are chosen by cross-validation (of whole `groups`,
@@ -126,12 +119,9 @@ def start_probe(
 
 
 def _weigh(
-    features: list[np.ndarray],
-    read_by: Callable[[np.ndarray], list[np.ndarray] | None],
-    folds: list[np.ndarray],
-    goal: np.ndarray,
-    weight: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray]:
+    features: list[np.ndarray], read_by: Callable[[np.ndarray], list[np.ndarray] | None],
+    folds: list[np.ndarray], goal: np.ndarray, weight: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """Shares ``(n_readings, n_penalties)`` of a sum of ridge regressions, and its held-out values.
 
     The shares are the non-negative least squares of the targets on what each reading, at each

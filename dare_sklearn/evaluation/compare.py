@@ -196,14 +196,11 @@ def compare(
         number = fold.number if random_state is None else None  # then equal folds may differ
         rows = [fold.train, fold.test, fold.inner if name in grids else None, number]
         label = re.sub(r"[^\w-]+", "-", f"{dataset}_{name}")[:80]
-        return (
-            Path(cache_dir)
-            / f"{label}_{identity.digest(common, texts[name], identity.describe(rows))}.json"
-        )
+        key = identity.digest(common, texts[name], identity.describe(rows))
+        return Path(cache_dir) / f"{label}_{key}.json"
 
-    def work(number: int) -> tuple[int, dict[str, Any] | str, Iterable[tuple]]:
-        """The number of a cell, its row or what went wrong, and its warnings."""
-        name, fold = cells[number]
+    def work(name: str, fold: Fold) -> tuple[dict[str, Any] | str, Iterable[tuple]]:
+        """The row of a cell, or what went wrong, and its warnings."""
         file = file_of(name, fold) if texts else None
         row, told = file and identity.read_row(file), []
         if row is None:
@@ -221,7 +218,7 @@ def compare(
                 )
                 if on_error == "raise":
                     raise RuntimeError(message) from error
-                return number, message, ()
+                return message, ()
             tested = [] if groups is None else np.unique(data.groups[fold.test]).tolist()
             who = {
                 "dataset": dataset, "pipeline": name, "n_subjects": len(tested),
@@ -232,28 +229,22 @@ def compare(
             if file is not None:
                 identity.write_row(file, row, texts[name])
         told = dict.fromkeys((str(w.message), w.category, w.filename, w.lineno) for w in told)
-        return number, {**row, "dataset": dataset, "pipeline": name, "fold": fold.number}, told
+        return {**row, "dataset": dataset, "pipeline": name, "fold": fold.number}, told
 
-    found = Parallel(n_jobs, return_as="generator_unordered")(
-        delayed(work)(number) for number in range(len(cells))
-    )
-    rows: dict[int, dict[str, Any] | str] = {}
-    with tqdm(
-        total=len(cells), unit="cell", desc=next(iter(pipelines)), disable=not verbose
-    ) as bar:
-        for number, row, told in found:
-            rows[number] = row
+    found = Parallel(n_jobs, return_as="generator")(delayed(work)(*cell) for cell in cells)
+    done: list[dict[str, Any]] = []
+    names = [*(name for name, _ in cells), "done"]
+    with tqdm(total=len(cells), unit="cell", desc=names[0], disable=not verbose) as bar:
+        for number, (row, told) in enumerate(found):
             for text, kind, *where in told:
                 known = kind.__module__ == "builtins"  # others may not be made of a text
                 warnings.warn_explicit(text, kind if known else UserWarning, *where)
-            bar.set_description(next((c[0] for i, c in enumerate(cells) if i not in rows), "done"))
+            if isinstance(row, str):
+                warnings.warn(f"{row} Its row is left out.", UserWarning, stacklevel=2)
+            else:
+                done += [{**row, **part} for part in row.pop("subjects", [{}])]
+            bar.set_description(names[number + 1])
             bar.update()
-    done: list[dict[str, Any]] = []
-    for _, row in sorted(rows.items()):
-        if isinstance(row, str):
-            warnings.warn(f"{row} Its row is left out.", UserWarning, stacklevel=2)
-        else:
-            done += [{**row, **part} for part in row.pop("subjects", [{}])]
     chance = [f"{kind}_{m}" for m in scorers for kind in ("chance", "p")] if n_permutations else []
     return pd.DataFrame(done, columns=[*WHICH, *scorers, *chance, *CALIBRATION, *COSTS])
 

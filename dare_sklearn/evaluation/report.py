@@ -105,16 +105,12 @@ def report(
         part.to_csv(folder / name, index=False)
     environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True)
     page = environment.get_template("report.html").render(
-        title=title,
-        answer=sentence(verdicts),
+        title=title, answer=sentence(verdicts), datasets=datasets, files=list(tables),
         candidate=verdicts["candidate"].iloc[0] if len(verdicts) else "",
         rivals=[n for n in table["pipeline"].unique() if rivals is None or n in rivals],
-        verdicts=verdicts.to_dict("records"),
-        datasets=datasets,
+        verdicts=verdicts.to_dict("records"), context=dict(context or {}),
         figures=[_drawn(*figure) for figure in figures],
-        context=dict(context or {}),
-        files=list(tables),
-    )
+    )  # fmt: skip
     with in_place_of(folder / "report.html") as part:
         part.write_text(page, encoding="utf-8")
     return folder / "report.html"

@@ -164,11 +164,9 @@ def _check_same_folds(results: pd.DataFrame) -> None:
 
 
 def mean_interval(
-    values: Any,
-    ratio: float = 0.0,
-    bounds: tuple[float, float] = (-np.inf, np.inf),
+    values: Any, ratio: float = 0.0, bounds: tuple[float, float] = (-np.inf, np.inf),
     n_tested: float = np.inf,
-) -> tuple[float, float]:
+) -> tuple[float, float]:  # fmt: skip
     """95 % confidence interval of the mean score, within the bounds of the metric; NaN of a single.
 
     With one bound or none it is Student's interval, with the variance of the mean enlarged by

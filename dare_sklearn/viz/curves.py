@@ -8,6 +8,7 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter, PercentFormatter, ScalarFormatter
+from sklearn.utils import check_array
 
 from . import _axes as style
 
@@ -274,15 +275,10 @@ def plot_embedding_map(
     >>> plot_embedding_map(Z, ["left", "right"] * 10, method="pca").axes[0].get_title()
     'Embeddings (PCA)'
     """
-    Z = np.asarray(Z, dtype=float)
-    if Z.ndim != 2 or len(Z) < 3 or Z.shape[1] < 2 or not np.isfinite(Z).all():
-        raise ValueError(
-            "Z must be finite embeddings (n_epochs, n_features) of three epochs or more and two "
-            f"features or more, got shape {Z.shape}."
-        )
+    asks = {"ensure_min_samples": 3, "ensure_min_features": 2, "estimator": "plot_embedding_map"}
+    Z, labels = check_array(Z, dtype=float, input_name="Z", **asks), np.asarray(labels)
     if not np.ptp(Z, axis=0).any():  # t-SNE would end the process
         raise ValueError("All epochs have the same embedding in Z: there is no map to draw.")
-    labels = np.asarray(labels)
     if labels.shape != (len(Z),) or pd.isna(labels).any():
         raise ValueError(
             f"labels must be one value per epoch ({len(Z)}) without missing ones, got shape "

@@ -375,15 +375,9 @@ def spelled_electrode(name: str) -> str:
 
 
 def draw_map(
-    ax: Axes,
-    values: np.ndarray,
-    places: np.ndarray,
-    *,
-    cmap: str,
-    limits: tuple[float, float],
-    names: Sequence[str] = (),
-    marked: np.ndarray | None = None,
-) -> PathCollection:
+    ax: Axes, values: np.ndarray, places: np.ndarray, *, cmap: str, limits: tuple[float, float],
+    names: Sequence[str] = (), marked: np.ndarray | None = None,
+) -> PathCollection:  # fmt: skip
     """One map: mne's interpolation, and over it each electrode with its own value.
 
     `limits` are the values of the first and the last colour; few `names` are written, and `marked`
