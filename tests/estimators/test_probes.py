@@ -264,7 +264,7 @@ def test_layerwise_rates(data):
     [
         ({"adaptation": "magic"}, "'adaptation' parameter"),
         ({"dropout": 1.0}, "'dropout' parameter"),
-        ({"temporal_kernel": 4}, "'temporal_kernel' parameter .* odd"),
+        ({"temporal_kernel": 4}, "temporal_kernel must be odd"),
         ({"target_channels": ["Cz", "Q7"]}, "target_channels .* got Q7"),
         ({"class_weight": {"x": 1.0}}, "class_weight .* lacks: \\['x'\\]"),
         ({"validation_fraction": 1.0}, "'validation_fraction' parameter"),
