@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from ..signals.container import LazyEpochs
 from ..signals.errors import SignalError, tell
 from ..signals.objects import eeg_picks, is_epochs, replace_data, settle
-from ..signals.readers import Defaults, find_sources
+from ..signals.readers import find_sources
 from ..signals.validation import check_values, summarize
 from .input import SignalInputMixin, read_groups, whole_or_not_at_all
 
@@ -237,7 +237,7 @@ class GroupAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
     def _signals(self, X: Any) -> tuple[np.ndarray, tuple[str, ...] | None, bool, float]:
         """Values in their own unit, channel names, whether they are volts, and their spread."""
         # any rate will do: alignment does not use it
-        sources = list(find_sources(X, Defaults(None, 1.0), continuous=False))
+        sources = list(find_sources(X, continuous=False, sfreq=1.0))
         names, sets = sources[0].ch_names, [set(s.ch_names or ()) for s in sources]
         if odd := set.union(*sets) - set.intersection(*sets):
             raise SignalError(

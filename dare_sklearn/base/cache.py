@@ -62,7 +62,7 @@ class EpochCache:
         key = xxh3_128(b"".join(digests)).digest()
         if (typical := self._typical.get(key)) is not None:
             faultless, spread = np.ones((1, 1), dtype=bool), np.full((1, 1), typical)
-            return Summary(faultless, ~faultless, spread, None, digests=digests)
+            return Summary(faultless, ~faultless, spread, digests=digests)
         summary = summarize(values)
         if summary.faultless:
             with _LOCK:

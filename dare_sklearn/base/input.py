@@ -18,10 +18,10 @@ from sklearn.utils.validation import _check_sample_weight, column_or_1d, validat
 from torch import nn
 
 from ..modules.config import SIZES
-from ..signals.container import Signals
+from ..signals.container import LazyEpochs, Signals
 from ..signals.errors import SignalError, about, listed, tell
 from ..signals.grid import Windows
-from ..signals.readers import Layout, read_signals, tell_ignored, tell_unusual
+from ..signals.readers import read_signals, tell_ignored, tell_unusual
 from ..signals.validation import UNITS, summarize
 from ..weights.files import shorten
 from ..weights.load import shipped_names
@@ -160,7 +160,8 @@ class SignalInputMixin:
         summary_of = summarize if cache is None else open_cache(cache, self.cache_mb).summarize
         given = {"ch_names": self.ch_names, "sfreq": self.sfreq, "unit": self.unit}
         like = None if reset else self._layout()
-        signals = read_signals(X, **given, like=like, summary_of=summary_of)
+        given |= {"like": like, "takes_fewer": self._takes_fewer_chans, "summary_of": summary_of}
+        signals = read_signals(X, **given)
         if not reset:
             return signals
         tell_ignored(signals)
@@ -208,15 +209,15 @@ class SignalInputMixin:
         self.ignored_ch_names_ = list(signals.ignored)
         self._amplitude = signals.typical
 
-    def _layout(self) -> Layout:
+    def _layout(self) -> Signals:
         """What ``fit`` saw, as far as it is known: a folder holds only some of it."""
-        own, size = vars(self), {}
+        own, data = vars(self), None
         if not own.get("_mixed"):  # a corpus of several layouts is no template
-            size = {"n_chans": self.n_chans_in_, "n_times": self.n_times_in_}
-        return Layout(
-            self.ch_names_in_, self.sfreq_in_, self.unit_, own.get("_positions", {}), **size,
-            ignored=own.get("ignored_ch_names_", ()), typical=own.get("_amplitude", np.nan),
-            takes_fewer=self._takes_fewer_chans,
+            data = LazyEpochs((), (), self.n_chans_in_, self.n_times_in_)
+        return Signals(
+            data, self.ch_names_in_, self.sfreq_in_, unit=self.unit_,
+            positions=own.get("_positions", {}), ignored=own.get("ignored_ch_names_", ()),
+            typical=own.get("_amplitude", np.nan),
         )  # fmt: skip
 
 

@@ -25,7 +25,7 @@ from ..base.encoder import is_pretrainer
 from ..base.input import SignalInputMixin
 from ..signals.container import digest_epochs
 from ..signals.objects import is_dataset, is_epochs, unwrap
-from ..signals.readers import Defaults, find_sources
+from ..signals.readers import find_sources
 from ..weights.files import in_place_of
 from ..weights.load import SHIPPED_FOLDER
 
@@ -202,7 +202,7 @@ def _parts(X: Any) -> Iterator[str]:
         for part in X:
             yield from _parts(part)
     elif is_dataset(inner):
-        for source in find_sources(inner, Defaults(), continuous=False):
+        for source in find_sources(inner, continuous=False):
             where = {name: np.asarray(xyz) for name, xyz in source.positions.items()}
             yield describe([source.ch_names, source.sfreq, source.ignored, where])
             read = getattr(source.data, "read", source.data.__getitem__)

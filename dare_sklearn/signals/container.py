@@ -1,4 +1,4 @@
-"""Recorded signals of one layout, in memory or still in their files: epochs, and recordings."""
+"""Signals of one layout, in memory or still in their files: epochs, and whole recordings."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -72,8 +72,8 @@ class LazyEpochs:
         return replace(self, readers=readers, n_chans=len(order), ch_names=ch_names, digests=None)
 
 
-def _take(reader: Callable[..., np.ndarray], order: list[int], *which: Any) -> np.ndarray:
-    return np.asarray(reader(*which))[..., order, :]
+def _take(reader: Reader, order: list[int], which: np.ndarray) -> np.ndarray:
+    return np.asarray(reader(which))[:, order]
 
 
 def digest_epochs(values: np.ndarray) -> tuple[bytes, ...]:
@@ -86,7 +86,8 @@ def digest_epochs(values: np.ndarray) -> tuple[bytes, ...]:
 class Signals:
     """Epochs of one montage, rate and length: the form in which every kind of input is read."""
 
-    data: np.ndarray | LazyEpochs  # (n_epochs, n_chans, n_times), float32 µV once `unit` is decided
+    # (n_epochs, n_chans, n_times), float32 µV once `unit` is decided (but a recording)
+    data: "np.ndarray | LazyEpochs | Recording"
     ch_names: tuple[str, ...] | None  # canonical; None for an array that came without any
     sfreq: float  # in Hz
     y: np.ndarray | None = None  # (n_epochs,), the data set's own targets
@@ -104,9 +105,9 @@ class Signals:
         ch_names = tuple(ch_names)
         if ch_names == self.ch_names:
             return self
-        order = [self.ch_names.index(name) for name in ch_names]
-        lazy = isinstance(self.data, LazyEpochs)
-        data = self.data.take_channels(order, ch_names) if lazy else self.data[:, order]
+        order, data = [self.ch_names.index(name) for name in ch_names], self.data
+        is_array = isinstance(data, np.ndarray)
+        data = data[:, order] if is_array else data.take_channels(order, ch_names)
         return replace(self, data=data, ch_names=ch_names)
 
     def layout(self) -> tuple[Any, ...]:
@@ -116,35 +117,22 @@ class Signals:
 
 
 @dataclass(frozen=True)
-class LazyRecording(LazyEpochs):
-    """A continuous recording: one long epoch, which is read in pieces.
+class Recording(Summary):
+    """A whole recording, and what it holds outside of its bad segments."""
 
-    Its one reader takes the first sample and the one after the last: values, (n_chans, n).
-    """
+    values: np.ndarray  # (n_chans, n_times), float32: what is stored times 1e6, volts in microvolts
+    digest: bytes  # 128-bit hash of all values as they are stored
+    good: np.ndarray  # (n_times,), whether a sample counts: all do if all of them are bad
+    bad: tuple[tuple[float, float], ...]  # start and end in seconds of bad segments
+    on_disk: bool
 
-    sfreq: float = 1.0  # in Hz
-    # Start and end in seconds of bad segments; values there that are not finite read as zero.
-    bad: tuple[tuple[float, float], ...] = ()
-    loaded: bool = False  # whether it lies in memory
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return 1, *self.values.shape
 
-    def read(self, index: np.ndarray) -> np.ndarray:
-        return np.stack([self.stored(0, self.n_times)] * len(index))
-
-    def stored(self, start: int, stop: int) -> np.ndarray:
-        """Samples as they are stored, (n_chans, stop - start)."""
-        values = np.asarray(self.readers[0](start, stop))
-        if self.bad:
-            bad = self.is_bad(start, stop)
-            values[:, bad] = np.nan_to_num(values[:, bad], nan=0.0, posinf=0.0, neginf=0.0)
-        return values
-
-    def is_bad(self, start: int, stop: int) -> np.ndarray:
-        """Which samples of a span lie in bad segments."""
-        bad = np.zeros(stop - start, dtype=bool)
-        for first, last in self.bad:
-            first, last = floor(first * self.sfreq) - start, ceil(last * self.sfreq) - start
-            bad[max(first, 0) : max(last, 0)] = True
-        return bad
+    def take_channels(self, order: Sequence[int], ch_names: tuple[str, ...]) -> Self:
+        """The same recording with the channels `order` of these."""
+        return replace(self, values=self.values[order])
 
 
 def bad_segments(raw: Any) -> tuple[tuple[float, float], ...]:
@@ -154,39 +142,33 @@ def bad_segments(raw: Any) -> tuple[tuple[float, float], ...]:
     return tuple((at, at + float(its["duration"])) for at, its in zip(onsets, bad, strict=True))
 
 
-@dataclass(frozen=True)
-class Contents(Summary):
-    """A whole recording, and what it holds outside of its bad segments."""
+def read_whole(raw: Any, picks: np.ndarray) -> Recording:
+    """Read the channels `picks` of a recording of MNE once, in pieces.
 
-    values: np.ndarray  # (n_chans, n_times), float32: what is stored times 1e6, volts in microvolts
-    digest: bytes  # 128-bit hash of all values as they are stored
-    quartiles: np.ndarray | None  # (3, n_chans), of `values`
-
-
-def read_whole(recording: LazyRecording, *, quartiles: bool = False) -> Contents:
-    """Read a recording once, in pieces, and say what it holds.
-
-    Memory holds four bytes per value, and one channel in double precision. If all of the recording
-    is bad, all of it counts.
+    Memory holds four bytes per value, and one channel in double precision. In bad segments, values
+    that are not finite read as zero.
     """
-    _, n_chans, n_times = recording.shape
+    n_chans, n_times, sfreq = len(picks), raw.n_times, raw.info["sfreq"]
+    segments, bad = bad_segments(raw), np.zeros(n_times, dtype=bool)
+    for first, last in segments:
+        bad[max(floor(first * sfreq), 0) : max(ceil(last * sfreq), 0)] = True
     values, digest = np.empty((n_chans, n_times), np.float32), xxh3_128()
     length = max(N_READ // n_chans, 1)
     for start in range(0, n_times, length):
-        stored = refuse_complex(recording.stored(start, min(start + length, n_times)))
+        piece = slice(start, min(start + length, n_times))
+        stored = refuse_complex(raw.get_data(picks, piece.start, piece.stop, verbose="error"))
+        stored[:, bad[piece]] = np.nan_to_num(stored[:, bad[piece]], posinf=0.0, neginf=0.0)
         digest.update(np.ascontiguousarray(stored))
         with np.errstate(over="ignore"):  # what float32 cannot hold is reported as infinite
-            values[:, start : start + length] = np.multiply(stored, 1e6, dtype=np.float64)
-    good = ~recording.is_bad(0, n_times)
-    good |= not good.any()
-    found, points = [], []
+            values[:, piece] = np.multiply(stored, 1e6, dtype=np.float64)
+    good = ~bad | bad.all()
+    found = []
     for channel in values:
         channel = channel[good].astype(np.float64)
         with np.errstate(invalid="ignore"):
             found.append((np.isfinite(channel).all(), np.ptp(channel) == 0, channel.std() / 1e6))
-        if quartiles:
-            points.append(np.percentile(channel, [25, 50, 75]))
     summary = (np.array([its]) for its in zip(*found, strict=True))
-    return Contents(
-        *summary, None, values, digest.digest(), np.array(points).T if quartiles else None
-    )
+    return Recording(
+        *summary, values=values, digest=digest.digest(), good=good, bad=segments,
+        on_disk=not raw.preload,
+    )  # fmt: skip

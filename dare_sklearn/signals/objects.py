@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .container import LazyEpochs, LazyRecording, Signals, bad_segments
+from .container import LazyEpochs, Signals, bad_segments, read_whole
 from .electrodes import eeg_channels, electrode_name, template_positions
 from .errors import SignalError, SignalTypeError, listed, tell
 from .files import find_files, holds_epochs, open_epochs
@@ -134,16 +134,7 @@ def event_codes(X: Any, known: dict[str, int]) -> dict[str, int]:
 def from_raw(raw: Any, what: str = "MNE object", hint: str = "") -> Signals:
     """A continuous recording."""
     picks, known = eeg_picks(raw.info, what, hint)
-    data = LazyRecording(
-        (partial(raw.get_data, picks, verbose="error"),),
-        (1,),
-        len(picks),
-        raw.n_times,
-        sfreq=raw.info["sfreq"],
-        bad=bad_segments(raw),
-        loaded=bool(raw.preload),
-    )
-    return Signals(data, unit="V", **known)
+    return Signals(read_whole(raw, picks), unit="V", **known)
 
 
 def eeg_picks(

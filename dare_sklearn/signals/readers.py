@@ -3,9 +3,8 @@
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from scipy.sparse import issparse
@@ -13,7 +12,7 @@ from sklearn.utils import check_array
 
 from . import objects
 from . import validation as checks
-from .container import LazyEpochs, Signals
+from .container import LazyEpochs, Recording, Signals
 from .electrodes import canonical_names, electrode_index, electrode_name, not_eeg
 from .errors import SignalError, SignalTypeError, about, listed, tell
 from .files import open_file
@@ -27,60 +26,35 @@ USUAL_UV = (0.5, 500.0)
 # People, caps and filters differ by two to five; a single epoch may be quieter or noisier.
 FAR_FROM_FIT = 10.0
 FAR_OF_ONE_EPOCH = 30.0
+_OTHER_CHANNELS = "X has {} channels, and the fit had {}: pass the same channels in the same order."
 
 
-class Layout(NamedTuple):
-    """What a fitted estimator knows of its input, which later inputs are brought to.
-
-    Without `n_times`, it was fitted on several layouts: it lends arrays what they lack, and refuses
-    no other layout.
-    """
-
-    ch_names: Sequence[str] | None
-    sfreq: float
-    unit: str
-    positions: dict[str, np.ndarray]
-    n_chans: int | None = None
-    n_times: int | None = None
-    ignored: Sequence[str] = ()  # channels that it left out
-    typical: float = float("nan")
-    takes_fewer: bool = False  # whether it does without some of the channels
-
-
-class Defaults(NamedTuple):
-    """What is known of inputs that do not say it themselves, and what an earlier fit saw."""
-
-    ch_names: Sequence[str] | None = None
-    sfreq: float | None = None
-    like: Layout | None = None
-    unit: str = "auto"
-
-
-def read_signals(X: Any, *, like: Layout | None = None, **how: Any) -> Signals:
+def read_signals(
+    X: Any, *, like: Signals | None = None, takes_fewer: bool = False, **how: Any
+) -> Signals:
     """Read any accepted input that has one montage, rate and length, as `read_parts`.
 
-    Its channels have the order of `like`; a SignalError if the layout is another one.
+    `like` is what an earlier ``fit`` saw (without values; without `data` after a fit on several
+    layouts, which are no template). The channels get its order, `takes_fewer` says whether some of
+    them may be missing, and another layout is a SignalError.
     """
     signals = merge(list(read_parts(X, continuous=False, like=like, **how)))
-    if like is None or like.n_times is None:
+    if like is None or like.data is None:
         return signals
-    n_expected = like.n_chans
+    _, n_expected, n_fitted = like.data.shape
     if signals.ch_names is not None and like.ch_names is not None:
-        shared = _shared_channels(signals, like)
+        shared = _shared_channels(signals, like, takes_fewer)
         signals, n_expected = signals.reorder(shared), len(shared)
     n_epochs, n_chans, n_times = signals.data.shape
     if n_chans != n_expected:
-        raise SignalError(
-            f"X has {n_chans} channels, and the fit had {n_expected}: pass the same channels in "
-            "the same order."
-        )
+        raise SignalError(_OTHER_CHANNELS.format(n_chans, n_expected))
     if not np.isclose(signals.sfreq, like.sfreq):
         raise SignalError(
             f"X was sampled at {signals.sfreq:g} Hz, and the fit had {like.sfreq:g} Hz: resample X."
         )
-    if n_times != like.n_times:
+    if n_times != n_fitted:
         raise SignalError(
-            f"X has {n_times} samples per epoch, and the fit had {like.n_times}: cut epochs of the "
+            f"X has {n_times} samples per epoch, and the fit had {n_fitted}: cut epochs of the "
             "same length."
         )
     far = FAR_FROM_FIT if n_epochs > 1 else FAR_OF_ONE_EPOCH
@@ -95,19 +69,18 @@ def read_signals(X: Any, *, like: Layout | None = None, **how: Any) -> Signals:
     return signals
 
 
-def _shared_channels(signals: Signals, like: Layout) -> list[str]:
-    """The fitted channels that X has.
+def _shared_channels(signals: Signals, like: Signals, takes_fewer: bool) -> list[str]:
+    """The fitted channels that X has; those that only X has were marked bad at the fit, say.
 
-    Channels that only X has are left out: they were marked bad at the fit, say. Some that X lacks
-    are done without where the estimator can. Where both happen, the two are taken for different
-    montages, unless the channels are there and were left out.
+    Where X both lacks channels and has others, the two are taken for different montages, unless the
+    channels are there and were left out.
     """
     fitted, there = like.ch_names, signals.ch_names
     missing = [name for name in fitted if name not in there]
     extra = [name for name in there if name not in fitted]
     left_out = {electrode_name(name) for name in like.ignored}
     only_bads = set(extra) <= left_out and set(missing) <= set(signals.bads)
-    too_few = missing and (not like.takes_fewer or len(missing) == len(fitted))
+    too_few = missing and (not takes_fewer or len(missing) == len(fitted))
     if too_few or (missing and extra and not only_bads):
         bad = [name for name in missing if name in signals.bads]
         hint = f" ({', '.join(bad)} marked bad: interpolate_bads() restores them)"
@@ -143,7 +116,7 @@ def tell_unusual(signals: Signals) -> None:
             "at the rate at which it was recorded."
         )
     low, high = USUAL_UV
-    if signals.typical < low or signals.typical > high:
+    if not low <= signals.typical <= high:
         tell(
             f"X has a typical standard deviation of {signals.typical:.3g} µV, and encoders are "
             f"pretrained on scalp EEG of {low:g} to {high:g} µV: check its unit and filter."
@@ -216,29 +189,30 @@ def read_parts(
     ch_names: Sequence[str] | None = None,
     sfreq: float | None = None,
     unit: str = "auto",
-    like: Layout | None = None,
+    like: Signals | None = None,
     continuous: bool = True,
     summary_of: Callable[[Any], checks.Summary] = checks.summarize,
 ) -> Iterator[Signals]:
     """Read any accepted input, part by part; the parts may differ in layout.
 
-    `X` is what `ACCEPTED` says; if `continuous`, also ``mne.io.Raw`` objects and
-    files, each as one long epoch. `ch_names`, `sfreq` and `unit` are those
-    of inputs that do not carry their own, and `like` is what an earlier ``fit`` saw, which such
-    inputs are taken to share. `summary_of` looks through the values. Raises SignalTypeError if `X`
-    is of no accepted kind, and SignalError if it holds no EEG, or lacks names or a rate.
+    `X` is what `ACCEPTED` says; if `continuous`, also ``mne.io.Raw`` objects and files, each as one
+    long epoch (a `Recording`). `ch_names`, `sfreq` and `unit` are those of inputs that do not carry
+    their own, and `like` is what an earlier ``fit`` saw, which such inputs are taken to share.
+    `summary_of` looks through the values of epochs. Raises SignalTypeError if `X` is of no accepted
+    kind, and SignalError if it holds no EEG, or lacks names or a rate.
     """
-    given = Defaults(None if ch_names is None else canonical_names(ch_names), sfreq, like, unit)
-    for source in find_sources(X, given, continuous=continuous):
-        with about(source.name) if source.name else nullcontext():
-            signals = _read_part(source, given, summary_of)
+    wanted = None if ch_names is None else canonical_names(ch_names)
+    known = {"ch_names": wanted, "sfreq": sfreq, "like": like}
+    for source in find_sources(X, continuous=continuous, **known):
+        with about(source.name):
+            signals = _read_part(source, wanted, sfreq, unit, like, summary_of)
         yield signals
 
 
 def _read_part(
-    source: Signals, given: Defaults, summary_of: Callable[[Any], checks.Summary]
-) -> Signals:
-    wanted, sfreq, like, unit = given
+    source: Signals, wanted: Sequence[str] | None, sfreq: float | None, unit: str,
+    like: Signals | None, summary_of: Callable[[Any], checks.Summary],
+) -> Signals:  # fmt: skip
     low, high = PLAUSIBLE_HZ
     if isinstance(source.sfreq, bool) or not low <= source.sfreq <= high:
         raise SignalError(
@@ -251,8 +225,10 @@ def _read_part(
     lazy = isinstance(data, LazyEpochs)
     if lazy:
         data = replace(data, ch_names=names)
-    # what a fitted model gets from files is read once, so one block speaks for all of it here
-    summary = summary_of(data[: checks.BLOCK] if lazy and like is not None else data)
+    if isinstance(data, Recording):
+        summary = data
+    else:  # what a fitted model gets from files is read once, so one block speaks for all of it
+        summary = summary_of(data[: checks.BLOCK] if lazy and like is not None else data)
     checks.check_values(summary, names, fitted=like is not None)
     if like is not None and like.unit != "auto" and source.unit != "V":
         passed = like.unit if unit == "auto" else unit
@@ -264,15 +240,10 @@ def _read_part(
     elif summary.digests is not None:  # they may be known, so that nobody needs their microvolts
         reader, count, shape = data.__getitem__, len(data), data.shape[1:]
         data = LazyEpochs((reader,), (count,), *shape, unit, names, summary.digests)
-    else:
+    elif summary is not data:
         data = checks.to_microvolts(data, unit)
-    signals = replace(
-        source,
-        data=data,
-        sfreq=float(source.sfreq),
-        unit=unit,
-        typical=summary.typical * (1e6 if unit == "V" else 1.0),
-    )
+    typical = summary.typical * (1e6 if unit == "V" else 1.0)
+    signals = replace(source, data=data, sfreq=float(source.sfreq), unit=unit, typical=typical)
     if wanted is not None and names is not None:  # the order that the parameter gives
         signals = signals.reorder([name for name in wanted if name in names])
     return signals
@@ -302,11 +273,11 @@ ACCEPTED = (
 )
 
 
-def find_sources(X: Any, defaults: Defaults, *, continuous: bool) -> Iterator[Signals]:
+def find_sources(X: Any, *, continuous: bool, **known: Any) -> Iterator[Signals]:
     """The parts of any accepted input, with values as they came.
 
-    `unit` is "V" where they are volts by definition, and "auto" elsewhere. The names in `defaults`
-    are canonical.
+    Their `unit` is "V" where they are volts by definition, and "auto" elsewhere. What is `known` of
+    inputs that do not say it themselves: `ch_names` (canonical), `sfreq` and `like`.
     """
     X = objects.unwrap(X)
     objects.refuse_evoked(X)
@@ -324,12 +295,12 @@ def find_sources(X: Any, defaults: Defaults, *, continuous: bool) -> Iterator[Si
     elif objects.is_dataset(X):
         yield from objects.from_dataset(X)
     elif isinstance(X, list | tuple) and len(X) and not isinstance(X[0], int | float | str):
-        yield from _from_list(X, defaults, continuous)
+        yield from _from_list(X, continuous, known)
     else:
-        yield _from_array(X, None, defaults)
+        yield _from_array(X, **known)
 
 
-def _from_list(X: Sequence, defaults: Defaults, continuous: bool) -> Iterator[Signals]:
+def _from_list(X: Sequence, continuous: bool, known: dict[str, Any]) -> Iterator[Signals]:
     items = list(X)
     objects.refuse_evoked(items[0])
     if all(objects.is_dataset(x) or objects.is_epochs(x) or objects.is_raw(x) for x in items):
@@ -340,13 +311,13 @@ def _from_list(X: Sequence, defaults: Defaults, continuous: bool) -> Iterator[Si
                 yield objects.from_epochs(run)
                 continue
             for item in run:
-                yield from find_sources(item, defaults, continuous=continuous)
+                yield from find_sources(item, continuous=continuous, **known)
     elif all(isinstance(x, tuple) and len(x) >= 2 and np.ndim(x[0]) == 2 for x in items):
         # what scikit-learn's splitters make of a braindecode data set
         if len({np.shape(item[0]) for item in items}) > 1:
             raise SignalError("X has windows of different shapes: cut them alike first.")
         values = np.stack([np.asarray(_without_torch(x)) for x, *_ in items])
-        yield _from_array(values, np.asarray([item[1] for item in items]), defaults)
+        yield replace(_from_array(values, **known), y=np.asarray([item[1] for item in items]))
     elif any(hasattr(x, "columns") for x in items):
         raise SignalTypeError(
             "X is a list of data frames, which do not say whether rows or columns are channels: "
@@ -358,7 +329,7 @@ def _from_list(X: Sequence, defaults: Defaults, continuous: bool) -> Iterator[Si
             "X looks like one (x, y, ...) item of a data set: pass a list of items, X=[item]."
         )
     else:
-        yield _from_array(items, None, defaults)
+        yield _from_array(items, **known)
 
 
 def _without_torch(x: Any) -> Any:
@@ -374,12 +345,15 @@ def _without_torch(x: Any) -> Any:
     return (x.float() if x.dtype == torch.bfloat16 else x).numpy()
 
 
-def _from_array(X: Any, targets: np.ndarray | None, defaults: Defaults) -> Signals:
+def _from_array(
+    X: Any, ch_names: tuple[str, ...] | None = None, sfreq: float | None = None,
+    like: Signals | None = None,
+) -> Signals:  # fmt: skip
     """An array, which carries neither names nor rate; one in a file is read when it is needed."""
     is_list = isinstance(X, list | tuple)
     X = [_without_torch(x) for x in X] if is_list else _without_torch(X)
     _refuse_table_of_samples(X)
-    values, (ch_names, sfreq, like, _) = _checked(X), defaults
+    values = _checked(X)
     if values.ndim == 2:  # epochs of one channel, which X[0] of several channels is not
         names = like.ch_names if ch_names is None and like is not None else ch_names
         if names is not None and len(names) == len(values) > 1:
@@ -405,20 +379,16 @@ def _from_array(X: Any, targets: np.ndarray | None, defaults: Defaults) -> Signa
             "the items of a data set do not: wrap it in skorch.helper.SliceDataset)."
         )
     if ch_names is not None and len(ch_names) != n_chans:
-        if like is not None:
-            raise SignalError(
-                f"X has {n_chans} channels, and the fit had {len(ch_names)}: pass the same "
-                "channels in the same order."
-            )
-        raise SignalError(
-            f"ch_names holds {len(ch_names)} names, but X has {n_chans} channels: pass one name "
-            "per channel, in order."
+        of_array = (
+            "ch_names holds {1} names, but X has {0} channels: pass one per channel, in order."
         )
+        message = of_array if like is None else _OTHER_CHANNELS
+        raise SignalError(message.format(n_chans, len(ch_names)))
     while not isinstance(X, np.memmap | None):  # also below views of it
         X = getattr(X, "base", None)
     if X is not None:
         values = LazyEpochs((values.__getitem__,), values.shape[:1], *values.shape[1:])
-    source = Signals(values, ch_names, sfreq, y=targets)
+    source = Signals(values, ch_names, sfreq)
     others = not_eeg(ch_names or ())  # triggers, eyes, muscles or the like
     if not others:
         return source

@@ -1,6 +1,7 @@
 """What makes signals unusable, in one sentence each; and microvolts, whatever they came in."""
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -33,8 +34,8 @@ class Summary:
     finite: np.ndarray  # whether all samples are finite
     flat: np.ndarray  # whether all samples are the same
     spread: np.ndarray  # standard deviation in time, in the unit of the values
-    # (n_chans,), whether a channel looks like a trigger; None for recordings
-    stepped: np.ndarray | None
+    # (n_chans,), whether a channel looks like a trigger; not looked for in recordings
+    stepped: np.ndarray = field(default_factory=partial(np.zeros, 0, bool), kw_only=True)
     # a hash of every epoch, where they were made
     digests: tuple[bytes, ...] | None = field(default=None, kw_only=True)
 
@@ -46,9 +47,8 @@ class Summary:
     @property
     def faultless(self) -> bool:
         """Whether `check_values` has nothing to say."""
-        stepped = self.stepped is not None and self.stepped.any()
-        fine = self.finite.all() and not self.flat.any() and not stepped
-        return bool(fine and not self.of_another_unit.any() and not self.too_large.any())
+        wrong = (~self.finite, self.flat, self.stepped, self.of_another_unit, self.too_large)
+        return not any(its.any() for its in wrong)
 
     @property
     def too_large(self) -> np.ndarray:
@@ -84,7 +84,7 @@ def summarize(data: Any) -> Summary:
         looked_at.append(values[-start % every :: every].copy())
         parts += [_look(values[at : at + few]) for at in range(0, len(values), few)]
     parts = (np.concatenate(part) for part in zip(*parts, strict=True))
-    return Summary(*parts, _stepped(np.concatenate(looked_at)))
+    return Summary(*parts, stepped=_stepped(np.concatenate(looked_at)))
 
 
 def _look(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -171,7 +171,7 @@ def check_values(
             f"X has {int(flat.any(axis=1).sum())} of {len(flat)} epochs with a constant signal in "
             f"{_names(flat.any(axis=0), ch_names)}: consider dropping them."
         )
-    if summary.stepped is not None and summary.stepped.any():
+    if summary.stepped.any():
         tell(
             f"{_names(summary.stepped, ch_names)} of X hold a few levels with steps between them, "
             "as a trigger channel does, which may hold the labels and is not EEG: leave it out of "

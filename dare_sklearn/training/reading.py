@@ -18,7 +18,7 @@ from tqdm import tqdm
 from xxhash import xxh3_128
 
 from ..modules.config import DAREConfig
-from ..signals.container import Contents, LazyEpochs, LazyRecording, Signals, read_whole
+from ..signals.container import LazyEpochs, Signals
 from ..signals.errors import SignalError, about, listed, tell
 from ..signals.files import explain, open_epochs, stamps
 from ..signals.grid import Windows, cut_windows, whole_on_grid
@@ -182,33 +182,27 @@ def _read_epochs(item: Any, reader: Reader) -> Iterator[Part]:
 
 def read_recording(item: Any, reader: Reader, name: str) -> Part:
     """Read a whole recording, scale it, and bring it to the encoder's rate."""
-    seen: list[tuple[LazyRecording, Contents]] = []
-
-    def look(recording: LazyRecording) -> Contents:
-        contents = read_whole(recording, quartiles=reader.robust_scale is not None)
-        seen.append((recording, contents))
-        return contents
-
-    (signals,) = read_parts(item, **reader.given, summary_of=look)
-    ((recording, contents),) = seen
-    values, factor = contents.values, 1.0 if signals.unit == "V" else 1e-6
+    (signals,) = read_parts(item, **reader.given)
+    recording, factor = signals.data, 1.0 if signals.unit == "V" else 1e-6
+    values, quartiles = recording.values, []
+    for channel in values if reader.robust_scale is not None else ():
+        points = np.percentile(channel[recording.good].astype(np.float64), [25, 50, 75])
+        quartiles.append(points * factor)
     if factor != 1.0:
         values *= np.float32(factor)
-    if reader.robust_scale is not None:
-        low, middle, high = contents.quartiles * factor
-        order = [recording.ch_names.index(channel) for channel in signals.ch_names]
-        spread = float(np.median((high - low)[order]))
+    if quartiles:
+        low, middle, high = np.transpose(quartiles)
+        spread = float(np.median(high - low))
         if spread <= 0:
             raise SignalError("its interquartile range is zero, so robust_scale cannot scale it")
         values -= middle[:, None].astype(np.float32)
         values *= np.float32(reader.robust_scale / spread)
     data = whole_on_grid(values, signals.sfreq, reader.config)[None]
-    sfreq = float(reader.config.sfreq)
-    whole = replace(signals, data=data, ch_names=recording.ch_names, sfreq=sfreq)
-    on_disk = _is_path(item) or not recording.loaded
+    whole = replace(signals, data=data, sfreq=float(reader.config.sfreq))
+    on_disk = _is_path(item) or recording.on_disk
     return Part(
-        whole.reorder(signals.ch_names), without_values(signals), on_disk,
-        name=name, digest=contents.digest, bad=recording.bad,
+        whole, without_values(signals), on_disk,
+        name=name, digest=recording.digest, bad=recording.bad,
     )  # fmt: skip
 
 

@@ -37,7 +37,7 @@ from skorch.callbacks import Callback
 from dare_sklearn import DAREPretrainer
 from dare_sklearn.base import input as _input
 from dare_sklearn.training import pretrain as _pretrain_net
-from dare_sklearn.training import reading as _reading
+from dare_sklearn.signals import objects as _objects
 
 folder, runs = Path(sys.argv[1]), json.loads(sys.argv[2])
 
@@ -93,7 +93,7 @@ def fit(run, rank):
         callbacks = [Act(act[run["act"]], run["at"])]
     if run.get("double"):
         train_in_double_precision()
-    seen = count(_reading, "read_whole")
+    seen = count(_objects, "read_whole")
     X = corpus(run["X"], rank)
     params = {"window_s": 0.5, "unit": "V", "random_state": 0, "max_epochs": 2, **run["params"]}
     fitted = DAREPretrainer(callbacks=callbacks, **params).fit(X)

@@ -23,7 +23,7 @@ from dare_sklearn.modules.config import get_config
 from dare_sklearn.signals.container import read_whole
 from dare_sklearn.signals.files import find_files, open_file
 from dare_sklearn.signals.grid import cut_windows, resample
-from dare_sklearn.signals.readers import Defaults, find_sources, read_parts
+from dare_sklearn.signals.readers import read_parts
 from dare_sklearn.training import reading
 from dare_sklearn.training.corpus import WindowStore
 from dare_sklearn.training.pretrain import PretrainNet
@@ -267,17 +267,17 @@ def test_epochs_have_no_recording_to_scale():
 def test_long_recordings_are_read_in_pieces(monkeypatch):
     raw = make_raw(0, 256.0, 20, bad=[(3.0, 2.0)])
     raw._data[:, 768:1280] = 5.0
-    (source,) = find_sources(raw, Defaults(), continuous=True)
-    whole = read_whole(source.data, quartiles=True)
+    whole = read_whole(raw, np.arange(4))
     monkeypatch.setattr("dare_sklearn.signals.container.N_READ", 1_000)
-    pieces = read_whole(source.data, quartiles=True)
-    for name in ("values", "spread", "quartiles"):
+    pieces = read_whole(raw, np.arange(4))
+    for name in ("values", "spread", "good"):
         np.testing.assert_array_equal(getattr(pieces, name), getattr(whole, name))
     np.testing.assert_array_equal(whole.values, (raw.get_data() * 1e6).astype(np.float32))
     good = np.delete(raw.get_data(), np.arange(768, 1280), axis=1)
     np.testing.assert_allclose(whole.spread[0], good.std(axis=1), rtol=1e-6)
-    quartiles = np.percentile(good * 1e6, [25, 50, 75], axis=1)
-    np.testing.assert_allclose(whole.quartiles, quartiles, rtol=1e-6)
+    np.testing.assert_array_equal(
+        whole.good, np.isin(np.arange(5120), np.r_[768:1280], invert=True)
+    )
 
 
 # --- files that cannot be used
