@@ -178,10 +178,17 @@ class _Network:
             self.settings = xxh3_128(repr((encoder_digest(encoder), how)).encode()).digest()
 
     @cached_property
-    def filters(self) -> tuple[torch.Tensor, ...] | None:
-        """What only "auto" reads; not made where the cache has all epochs."""
-        auto = self.reading.pooling == "auto"
-        return tuple(f.to(self.device) for f in principal_filters(self.encoder)) if auto else None
+    def filters(self) -> tuple[Tensor, Tensor] | None:
+        """What only "auto" reads: bands, and an orthonormal basis of all that they span.
+
+        Not made where the cache has all epochs.
+        """
+        if self.reading.pooling != "auto":
+            return None
+        bands, _ = principal_filters(self.encoder)
+        # in the basis, slow deflections stay as large as in the signal; in bands, all are alike
+        basis = torch.linalg.qr(bands.T.double()).Q.T.float()
+        return bands.to(self.device), basis.to(self.device)
 
     def run(self, block: np.ndarray) -> np.ndarray:
         """Rows ``(n, ...)`` of windows ``(n, n_chans, n_times)``."""
@@ -222,7 +229,7 @@ class _Network:
         power = self.encoder.log_power(each[0], FLOOR).flatten(1).cpu().numpy()
         if pooling == "power":
             return power
-        evoked = filter_patches(each[0], filters[1] * filters[0]).flatten(1).float().cpu().numpy()
+        evoked = filter_patches(each[0], filters[1]).flatten(1).float().cpu().numpy()
         bands = read_bands(filters[0], each[0]).reshape(len(x), -1)
         # of what was recorded: an interpolated electrode adds no direction to its neighbours
         blocks = [power, read_rhythms(x, sfreq), evoked, bands]

@@ -254,7 +254,7 @@ class AllBlocks(BaseEstimator):
         widths["evoked"] = n_chans * n_principal * n_patches
         parts = np.split(rows, np.cumsum(list(widths.values())), axis=1)
         blocks = dict(zip([*widths, "bands"], parts, strict=True))
-        blocks["evoked"] = blocks["evoked"].reshape(len(rows), n_chans, -1)
+        blocks["evoked"] = blocks["evoked"][:, None]  # one scale: large deflections stay large
         if not widths["rhythms"]:
             del blocks["rhythms"]
         return blocks

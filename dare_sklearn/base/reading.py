@@ -6,12 +6,15 @@ has its held-out predictions in closed form, for every penalty from one eigendec
 Non-negative least squares then weighs the predictions of all blocks and penalties by what they say
 of epochs that they have not seen (stacking [1]_): a block that knows nothing of the target gets no
 weight, and the user need not know whether the target is in amplitudes, in time courses or in space.
+Few epochs do not suffice for that: the fewer there are, the more counts a Gaussian process of the
+sum of all kernels, whose amounts are those that make the targets most probable (evidence [2]_).
 What is kept in the end are the coefficients of features, not epochs. Without a target,
 `KernelComponents` gives the principal components of all blocks, which weigh the same.
 
 References
 ----------
 .. [1] Breiman (1996). Stacked regressions. Machine Learning 24.
+.. [2] Rasmussen, Williams (2006). Gaussian Processes for Machine Learning, chapter 5. MIT Press.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -33,6 +36,8 @@ PENALTIES = tuple(10.0 ** np.arange(-3, 3.25, 0.5))
 N_FOLDS = 10
 # Weights are chosen on so many epochs at most: an eigendecomposition takes seconds then.
 N_CHOICE = 1500
+LEAST_SHARE = 0.05  # of the sum of all kernels; a smaller one is not worth its time
+PRECISION = 0.3  # of the prior of logarithms of amounts: a standard deviation of a factor of 6
 COLUMNS_AT_ONCE = 2048
 NUMBERS_AT_ONCE = 2**23  # 64 MB in double precision: of many epochs, fewer columns
 EVERY = slice(None)
@@ -145,13 +150,18 @@ class _KernelReading(_Blocks):
             len(some), *(part if part is None else part[some] for part in (strata, groups))
         )
         root = np.sqrt(weight[some])[:, None]
-        solvers, said = {}, []
+        share_of_sum = 0.3 / (1 + max(weight[used].sum(), len(used)) / 128)
+        few = share_of_sum >= LEAST_SHARE and len(some) == len(used)  # 640 epochs or fewer
+        solvers, said, kernels = {}, [], {}
         for name, x in blocks.items():
             self.scaling_[name] = scaling(_flat(x), scale_weight, _together(x))
-            solver = KernelRidge(self._kernel(name, _flat(x), some), weight[some])
+            kernel = self._kernel(name, _flat(x), some)
+            solver = KernelRidge(kernel, weight[some])
             said += [(name, p, solver.held_out(targets[some], p, folds)) for p in PENALTIES]
             if len(some) == len(used):
                 solvers[name] = solver.solve
+            if few:
+                kernels[name] = kernel
         spread = np.average((targets[some] ** 2).mean(axis=1), weights=weight[some])
         shares = stack(
             np.stack([(root * held_out).ravel() for *_, held_out in said], axis=1),
@@ -159,24 +169,37 @@ class _KernelReading(_Blocks):
             # indicators of classes sum to a constant: they are one output fewer
             np.sqrt(spread * n_outputs / max(n_outputs - 1, 1)),
         )
+        held_out = sum(share * part for share, (*_, part) in zip(shares, said, strict=True))
+        amounts, dual_of_sum = {}, 0.0
+        if few:
+            shares *= 1 - share_of_sum
+            amounts, noise = evidence(kernels, targets[some], weight[some])
+            whole = KernelRidge(
+                sum(amounts[name] * kernels[name] for name in kernels), weight[some]
+            )
+            dual_of_sum, intercept = whole.solve(targets[some], noise)
+            dual_of_sum *= share_of_sum
+            self.intercept_ += share_of_sum * intercept
+            held_out = (1 - share_of_sum) * held_out
+            held_out += share_of_sum * whole.held_out(targets[some], noise, folds)
         for name, x in blocks.items():
             x = _flat(x)
             weighed = zip(shares, said, strict=True)
             parts = [(share, p) for share, (its, p, _) in weighed if its == name and share > 0]
-            self.weights_[name] = float(sum(share for share, _ in parts))
             self.coef_[name] = np.zeros((x.shape[1], n_outputs))
-            if not parts:
+            if not parts and not few:
                 continue
             # one block at a time: the kernels of many epochs do not fit into memory together
             solver = solvers.get(name) or partial(solve, self._kernel(name, x, used), weight[used])
-            dual = np.zeros((len(used), n_outputs))
+            dual = np.zeros((len(used), n_outputs)) + amounts.get(name, 0.0) * dual_of_sum
             for share, penalty in parts:
                 alpha, intercept = solver(targets[used], penalty)
                 dual += share * alpha
                 self.intercept_ += share * intercept
             for part, z in self._columns(name, x, used):
                 self.coef_[name][part] = z.T @ dual
-        held_out = sum(share * part for share, (*_, part) in zip(shares, said, strict=True))
+            of_sum = share_of_sum * amounts[name] / sum(amounts.values()) if few else 0.0
+            self.weights_[name] = float(sum(share for share, _ in parts) + of_sum)
         return some, held_out
 
 
@@ -314,6 +337,41 @@ def stack(predictions: np.ndarray, targets: np.ndarray, spread: float) -> np.nda
         least = 0.01 * spread * np.sqrt(len(mean))
         shares *= max(mean @ targets / np.linalg.norm(mean), least) / np.linalg.norm(mean)
     return shares
+
+
+def evidence(
+    kernels: Mapping[str, np.ndarray], targets: np.ndarray, weight: np.ndarray
+) -> tuple[dict[str, float], float]:
+    """Amounts of the kernels, and of noise, under which a Gaussian process explains targets best.
+
+    The mode of their posterior, with a log-normal prior around equal amounts that make up half of
+    the targets. An epoch of weight 2 counts as two with the same values.
+    """
+    parts = [*kernels.values(), np.diag(1 / np.maximum(weight, 1e-9))]
+    n_outputs = targets.shape[1]
+    n_free = max(n_outputs - 1, 1)
+    y = targets - np.average(targets, axis=0, weights=weight)
+    y /= np.sqrt((y**2).mean() * n_outputs / n_free) or 1.0
+    middle = np.log([*[0.5 / len(kernels)] * len(kernels), 0.5])
+    n_repeated = weight.sum() - len(y)
+
+    def loss(theta: np.ndarray) -> tuple[float, np.ndarray]:
+        amounts = np.exp(theta)
+        total = sum(amount * part for amount, part in zip(amounts, parts, strict=True))
+        inverse = np.linalg.inv(total)
+        alpha = inverse @ y
+        complexity = np.linalg.slogdet(total)[1] + n_repeated * theta[-1]
+        slopes = [
+            n_free * (inverse * part).sum() - (alpha * (part @ alpha)).sum() for part in parts
+        ]
+        gradient = amounts * slopes
+        gradient[-1] += n_free * n_repeated
+        value = (y * alpha).sum() + n_free * complexity + PRECISION * ((theta - middle) ** 2).sum()
+        return value / 2, gradient / 2 + PRECISION * (theta - middle)
+
+    bounds = [(-9.0, 4.0)] * len(parts)
+    found = np.exp(minimize(loss, middle, jac=True, method="L-BFGS-B", bounds=bounds).x)
+    return dict(zip(kernels, found, strict=False)), float(found[-1])
 
 
 def scaling(x: np.ndarray, weight: np.ndarray, together: int = 1) -> tuple[np.ndarray, np.ndarray]:

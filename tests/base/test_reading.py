@@ -11,6 +11,7 @@ from dare_sklearn.base.reading import (
     KernelClassifier,
     KernelRegressor,
     KernelRidge,
+    evidence,
     make_folds,
     scaling,
     solve,
@@ -151,3 +152,52 @@ def test_noise_gives_no_confidence(rng):
     y = np.arange(60) % 2
     proba = KernelClassifier().fit(blocks_of(rng, y, 0), y).predict_proba(blocks_of(rng, y, 0))
     assert proba.max(axis=1).mean() < 0.65
+
+
+def test_evidence_finds_the_amounts_of_kernels(rng):
+    """Targets drawn from two of three kernels, and noise; an epoch of weight 2 counts as two."""
+    z = {name: rng.normal(size=(300, 40)) / np.sqrt(40) for name in ("a", "b", "none")}
+    kernels = {name: x @ x.T for name, x in z.items()}
+    truth = {"a": 1.0, "b": 0.25, "none": 0.0}
+    draws = [
+        sum(np.sqrt(truth[name]) * x @ rng.normal(size=(40, 1)) for name, x in z.items())
+        + np.sqrt(0.1) * rng.normal(size=(300, 1))
+        for _ in range(5)
+    ]
+    found = []
+    for targets in draws:
+        amounts, noise = evidence(kernels, targets, np.ones(300))
+        # amounts are relative to the targets' variance
+        found.append([amounts["a"], amounts["b"], amounts["none"], noise])
+    a, b, none, noise = np.mean(found, axis=0)
+    assert 0.15 < b / a < 0.4 and none / a < 0.05
+    assert 0.05 < noise / a < 0.2
+
+    twice = np.r_[np.arange(60), np.arange(20)]
+    weight = np.where(np.arange(60) < 20, 2.0, 1.0)
+    once = {name: kernel[:60, :60] for name, kernel in kernels.items()}
+    doubled = {name: kernel[np.ix_(twice, twice)] for name, kernel in kernels.items()}
+    amounts, noise = evidence(once, draws[0][:60], weight)
+    same, same_noise = evidence(doubled, draws[0][twice], np.ones(80))
+    np.testing.assert_allclose([*amounts.values(), noise], [*same.values(), same_noise], rtol=0.05)
+
+
+def test_few_epochs_are_read_from_all_blocks_together(rng, monkeypatch):
+    """What is spread over many blocks is found sooner by their sum than by a choice among them."""
+    y = np.arange(800) % 2
+    blocks = {f"block{i}": 0.5 * rng.normal(size=(800, 5)) for i in range(8)}
+    for x in blocks.values():
+        x[:, 0] += 0.35 * (2 * y - 1)
+    test = {name: x[400:] for name, x in blocks.items()}
+
+    def accuracy():
+        scores = []
+        for start in range(0, 400, 50):
+            part = slice(start, start + 16)
+            few = {name: x[part] for name, x in blocks.items()}
+            scores.append(KernelClassifier().fit(few, y[part]).score(test, y[400:]))
+        return np.mean(scores)
+
+    together = accuracy()
+    monkeypatch.setattr(reading, "LEAST_SHARE", 1.0)
+    assert together > accuracy() + 0.02
