@@ -1,8 +1,7 @@
 """Embeddings that were computed before, found again by the content of the epoch.
 
-An embedding depends on its own epoch only, so cross-validation and grid search need each one once,
-whatever fold or candidate asks for it. Keys are 128-bit hashes of the epoch's values and of
-everything else that the result depends on: encoder, montage, rate, unit, pooling, precision.
+Keys are 128-bit hashes of the epoch's values and of everything else that the result depends on:
+encoder, montage, rate, unit, pooling, precision.
 """
 
 import os
@@ -53,8 +52,7 @@ class EpochCache:
     def summarize(self, values: Any) -> Summary:
         """`signals.validation.summarize`, with hashes of the epochs of an array.
 
-        An array without a fault is looked through once: a search comes back with the same folds for
-        every candidate.
+        An array without a fault is looked through once: searches come back with the same folds.
         """
         if not isinstance(values, np.ndarray):
             return summarize(values)

@@ -34,8 +34,7 @@ Each = Callable[[Callable[[slice, np.ndarray], Any]], list]
 def fit_features(estimator: Any, windows: Windows, weight: np.ndarray | None = None) -> Any:
     """Features of the training epochs, and what is learned on the way, with a `weight` of each.
 
-    Stores ``space_``, where the reading learns: the tangent space of "covariance", or the blocks of
-    "auto". Blocks stay apart here, for what weighs them.
+    Stores ``space_`` for "covariance" and "auto", whose blocks stay apart here.
     """
     (n_epochs, n_chans, n_times), config = windows.shape, estimator.encoder_.config
     if estimator.pooling == "auto":
@@ -126,11 +125,7 @@ class TokenTangentSpace(BaseEstimator):
     """
 
     def fit_transform(self, each: Each, weight: np.ndarray) -> np.ndarray:
-        """Learn from tokens ``(n, n_chans, n_patches, n_dims)``, and map them.
-
-        `each` is called twice, so that tokens need not be kept. `weight` is that of each epoch in
-        both means.
-        """
+        """Learn from tokens ``(n, n_chans, n_patches, n_dims)``, with a `weight`, and map them."""
         self.mean_token_ = np.ascontiguousarray(_weighted_mean(each, weight), dtype=np.float32)
         batches = each(lambda _, tokens: token_covariances(tokens, self.mean_token_))
         # the mean of logarithms is that of the batches' means; of all, pyriemann makes copies

@@ -62,8 +62,7 @@ def whole_or_not_at_all(fit: Callable) -> Callable:
     """Decorate ``fit``: one that fails leaves the estimator as it was, never half refitted.
 
     Its messages begin with the estimator's name. It also fits under ``torch.inference_mode()``, and
-    in float32 under another default type or an autocast of torch; torch's switch of gradients is
-    left as it was found.
+    in float32 under another default type or an autocast of torch.
     """
 
     @wraps(fit)

@@ -4,12 +4,10 @@ Every block is standardised and gives a linear kernel of mean diagonal 1; featur
 ``(n_epochs, n_sets, n_features)`` keep their proportions in each set. Kernel ridge regression
 has its held-out predictions in closed form, for every penalty from one eigendecomposition.
 Non-negative least squares then weighs the predictions of all blocks and penalties by what they say
-of epochs that they have not seen (stacking [1]_): a block that knows nothing of the target gets no
-weight, and the user need not know whether the target is in amplitudes, in time courses or in space.
-Few epochs do not suffice for that: the fewer there are, the more counts a Gaussian process of the
-sum of all kernels, whose amounts are those that make the targets most probable (evidence [2]_).
-What is kept in the end are the coefficients of features, not epochs. Without a target,
-`KernelComponents` gives the principal components of all blocks, which weigh the same.
+of epochs that they have not seen (stacking [1]_). Few epochs do not suffice for that: the fewer
+there are, the more counts a Gaussian process of the sum of all kernels, whose amounts are those
+that make the targets most probable (evidence [2]_). What is kept in the end are the coefficients of
+features, not epochs.
 
 References
 ----------

@@ -83,20 +83,18 @@ class Stream:
         if not isinstance(x, torch.Tensor):
             x = torch.from_numpy(np.ascontiguousarray(x, np.float32))
         x, channels = x.float(), np.asarray(channels, np.int64)
-        patch, wrong = self.config.patch_size, None
-        if x.ndim != 3 or not len(x) or x.shape[2] % patch or not x.shape[2]:
+        patch, n_rows, wrong = self.config.patch_size, len(ELECTRODES), None
+        if x.ndim != 3 or 0 in x.shape or x.shape[2] % patch:
             wrong = (
                 f"has the shape {tuple(x.shape)}: give (n_windows, n_chans, n_times) in whole "
                 f"patches of {patch} samples at {self.config.sfreq:g} Hz"
             )
         elif (
-            channels.shape != tuple(x.shape[1:2])
-            or len(np.unique(channels)) != len(channels)
-            or not np.isin(channels, np.arange(len(ELECTRODES))).all()
+            channels.shape != x.shape[1:2] or len(set(channels) & set(range(n_rows))) != x.shape[1]
         ):
             wrong = (
                 f"has {x.shape[1]} channels and the rows {channels}: give each channel another row "
-                f"of the {len(ELECTRODES)} electrodes"
+                f"of the {n_rows} electrodes"
             )
         elif not torch.isfinite(x).all():
             wrong = "holds NaN or infinite values"

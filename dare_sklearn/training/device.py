@@ -1,9 +1,7 @@
 """How networks run: device, precision, threads, seeds, and what to do without memory.
 
-Sums over epochs are split by thread, so the last bits of what is fitted depend on the number of
-threads. Fits with the smallest networks are short, so they always run on one thread, which also
-costs least if other processes use the cores. Embedding sums nothing over epochs: its bits are the
-same with any number, and on two idle cores a second thread saves a third to a half of its time.
+Sums over epochs are split by thread, so the last bits of what is fitted depend on their number:
+fits with the smallest networks run on one. Embeddings have the same bits with any.
 """
 
 import gc

@@ -1,10 +1,9 @@
 """Pretraining of one model by several processes; and SIGTERM and Ctrl-C between two steps.
 
-``accelerate launch`` (or torchrun) starts the processes, `accelerate` connects them, and torch's
-DistributedDataParallel sums their gradients. With P processes, a step equals that of one process
-with batches P times as large: all draw the same windows and masks, each reads and computes its
-share of the windows, mask alignment contrasts every window with all others, and mean losses weigh
-each share by its size.
+A launcher starts the processes, `accelerate` connects them, and torch's DistributedDataParallel
+sums their gradients. A step equals that of one process with a larger batch: all draw the same
+windows and masks, each computes its share of the windows, mask alignment contrasts every window
+with all others, and mean losses weigh each share by its size.
 """
 
 from __future__ import annotations

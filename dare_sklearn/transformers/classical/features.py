@@ -16,7 +16,6 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from ...base.input import SIGNAL_CONSTRAINTS, SignalInputMixin, whole_or_not_at_all
-from ...base.state import PlainStateMixin
 from ...signals.container import Signals
 from ...signals.grid import resample, resampled_length
 
@@ -33,7 +32,7 @@ FLOOR_UV2 = 1e-6
 
 
 @dataclass(eq=False, repr=False)  # its __init__ only assigns parameters
-class SignalTransformer(SignalInputMixin, PlainStateMixin, TransformerMixin, BaseEstimator):
+class SignalTransformer(SignalInputMixin, TransformerMixin, BaseEstimator):
     """A fixed function of every epoch.
 
     A subclass writes ``_prepare()``, which refuses parameters that do not fit the layout, and
