@@ -89,9 +89,7 @@ class Stream:
                 f"has the shape {tuple(x.shape)}: give (n_windows, n_chans, n_times) in whole "
                 f"patches of {patch} samples at {self.config.sfreq:g} Hz"
             )
-        elif (
-            channels.shape != x.shape[1:2] or len(set(channels) & set(range(n_rows))) != x.shape[1]
-        ):
+        elif channels.shape != x.shape[1:2] or len({*channels} & {*range(n_rows)}) < len(channels):
             wrong = (
                 f"has {x.shape[1]} channels and the rows {channels}: give each channel another row "
                 f"of the {n_rows} electrodes"
