@@ -20,16 +20,16 @@ POWER_STRIDE = 16  # samples between the overlapping patches whose power is read
 class RotaryEmbedding(nn.Module):
     """Angles by patch index, for the first R = head_dim / 2 dimensions of queries and keys.
 
-    The frequencies are ``theta ** (-2 i / R)``, i from 0 to R/2 - 1.
+    The frequencies are ``10000 ** (-2 i / R)``, i from 0 to R/2 - 1.
     """
 
     freqs: Tensor
 
-    def __init__(self, head_dim: int, theta: float = 10_000.0) -> None:
+    def __init__(self, head_dim: int) -> None:
         super().__init__()
         n_rotated = head_dim // 2
         exponents = torch.arange(0, n_rotated, 2, dtype=torch.float32) / n_rotated
-        self.register_buffer("freqs", theta**-exponents)  # stored with the weights
+        self.register_buffer("freqs", 10_000.0**-exponents)  # stored with the weights
 
     def forward(self, patch_index: Tensor) -> tuple[Tensor, Tensor]:
         """Cosines and sines, each ``(n_tokens, R/2)``, for tokens of the given patches."""
@@ -219,15 +219,14 @@ def make_blocks(dim: int, num_heads: int, depth: int) -> nn.ModuleList:
 def init_weights(module: nn.Module) -> None:
     """Initialise `module` in place, from torch's global generator.
 
-    Truncated normal 0.02 for linear maps, convolutions and tokens, normal 0.02 for embeddings,
-    LayerNorm 1/0, biases 0; in block number l (from 1) the attention's output and the second MLP
-    weight are divided by sqrt(2 l).
+    Truncated normal 0.02 for linear maps and tokens, normal 0.02 for embeddings, LayerNorm 1/0,
+    biases 0; in block number l (from 1) the attention's output and the second MLP weight are
+    divided by sqrt(2 l).
     """
     for part in module.modules():
-        if isinstance(part, nn.Linear | nn.Conv1d):
+        if isinstance(part, nn.Linear):
             nn.init.trunc_normal_(part.weight, std=INIT_STD)
-            if part.bias is not None:
-                nn.init.zeros_(part.bias)
+            nn.init.zeros_(part.bias)
         elif isinstance(part, nn.Embedding):
             nn.init.normal_(part.weight, std=INIT_STD)
         elif isinstance(part, nn.LayerNorm):
@@ -280,23 +279,13 @@ class Encoder(nn.Module):
     def forward(
         self, x: Tensor, channels: Tensor, visible: Tensor | None = None, layer: int | None = None
     ) -> Tensor:
-        """Summary tokens of the visible patches.
+        """Summary tokens ``(n_epochs, n_visible_patches, embed_num, D)`` of the visible patches.
 
-        Parameters
-        ----------
-        x : Tensor, shape (n_epochs, n_chans, n_times)
-            Signals on the encoder's own scale (see `normalize`) and sampling rate.
-        channels : LongTensor, shape (n_chans,)
-            Row of each channel in the table of electrodes.
-        visible : LongTensor, shape (n_visible_patches, n_visible_chans), optional
-            Flat indices ``patch * n_chans + channel``; each row holds one patch. Default: all.
-        layer : int, optional
-            Number of the block (from 0) whose output is read, before any norm. Default: that of
-            the last block, normed.
-
-        Returns
-        -------
-        Tensor, shape (n_epochs, n_visible_patches, embed_num, embed_dim)
+        `x` are signals ``(n_epochs, n_chans, n_times)`` on the encoder's own scale (see
+        `normalize`) and sampling rate, and `channels` their rows ``(n_chans,)`` in the table of
+        electrodes. `visible` ``(n_visible_patches, n_visible_chans)`` holds flat indices ``patch *
+        n_chans + channel``, one patch per row; by default all. `layer` is the number of the block
+        (from 0) whose output is read, before any norm; by default the last one's, normed.
         """
         patches = to_patches(x, self.config.patch_size)  # (B, N, C, P)
         position = self.channel_embed(channels)  # (C, D)
@@ -361,8 +350,8 @@ class Encoder(nn.Module):
 class Predictor(nn.Module):
     """Temporal predictor of DARE-EEG.
 
-    With `skip_connection`, the combined sequence holds the encoder's own output at visible patches.
-    Without it (an ablation of the paper), the prediction stands everywhere.
+    Without `skip_connection` (an ablation of the paper), the combined sequence is the prediction at
+    visible patches too, where the encoder's own output stands otherwise.
     """
 
     def __init__(self, config: DAREConfig, skip_connection: bool = True) -> None:

@@ -14,26 +14,18 @@ from .networks import Encoder
 TINY = 1e-6  # added to variances, of which the logarithm is taken
 
 
-class _MaxNorm:
-    def __init__(self, *args, max_norm: float, **kwargs) -> None:
-        super().__init__(*args, **kwargs)
-        self.max_norm = max_norm
-
-
-class MaxNormLinear(_MaxNorm, nn.Linear):
-    """Linear map with rows of length at most `max_norm`, once `project_max_norm` was called."""
-
-
-class MaxNormConv1d(_MaxNorm, nn.Conv1d):
-    """Convolution with filters of length at most `max_norm`, once `project_max_norm` was called."""
+def _bounded(layer: nn.Module, max_norm: float) -> nn.Module:
+    """A layer whose rows or filters `project_max_norm` keeps at this length at most."""
+    layer.max_norm = max_norm
+    return layer
 
 
 def project_max_norm(module: nn.Module) -> None:
     """Shorten weights that have grown over their bound; called after each optimizer step."""
     for part in module.modules():
-        if isinstance(part, _MaxNorm):
+        if (bound := vars(part).get("max_norm")) is not None:
             # .data: between a forward and a backward pass weights are within their bounds already
-            part.weight.data.renorm_(p=2, dim=0, maxnorm=part.max_norm)
+            part.weight.data.renorm_(p=2, dim=0, maxnorm=bound)
 
 
 class SpatialAdapter(nn.Module):
@@ -49,7 +41,7 @@ class SpatialAdapter(nn.Module):
         super().__init__()
         widths = [n_chans, *[min(2 * n_chans, 256)] * (n_layers - 1), n_targets]
         self.layers = nn.ModuleList(
-            MaxNormConv1d(before, after, 1, bias=False, max_norm=1.0)
+            _bounded(nn.Conv1d(before, after, 1, bias=False), 1.0)
             for before, after in pairwise(widths)
         )
         if init is not None:
@@ -69,7 +61,7 @@ class TemporalAdapter(nn.Module):
         if kernel_size % 2 == 0:
             raise ValueError(f"temporal_kernel must be odd or None, got {kernel_size}.")
         size = {"padding": kernel_size // 2, "groups": n_chans, "bias": False}
-        self.conv = MaxNormConv1d(n_chans, n_chans, kernel_size, max_norm=1.0, **size)
+        self.conv = _bounded(nn.Conv1d(n_chans, n_chans, kernel_size, **size), 1.0)
         self.norm = nn.BatchNorm1d(n_chans)
 
     def forward(self, x: Tensor) -> Tensor:  # (B, C, T) -> (B, C, T)
@@ -84,8 +76,8 @@ class LinearHead(nn.Module):
     ) -> None:
         super().__init__()
         self.dropout = nn.Dropout(dropout)
-        self.per_patch = MaxNormLinear(n_features, 16, max_norm=1.0)
-        self.output = MaxNormLinear(n_patches * 16, n_outputs, max_norm=0.25)
+        self.per_patch = _bounded(nn.Linear(n_features, 16), 1.0)
+        self.output = _bounded(nn.Linear(n_patches * 16, n_outputs), 0.25)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Scores ``(n_epochs, n_outputs)`` of ``(n_epochs, n_patches, embed_num, embed_dim)``."""

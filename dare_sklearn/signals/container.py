@@ -22,8 +22,7 @@ Reader = Callable[[np.ndarray], np.ndarray]
 class LazyEpochs:
     """Epochs of one layout that stay where they are, and as they are, until they are needed.
 
-    Indexing with a slice or an array of numbers reads those epochs, as a float32 array in
-    microvolts, ``(n, n_chans, n_times)``.
+    Indexing with a slice or an array of numbers reads those as float32 microvolts.
     """
 
     readers: tuple[Reader, ...]  # one per recording

@@ -85,10 +85,9 @@ _OTHERWISE = " Set unknown_channels to 'error' or 'drop' to treat them otherwise
 def electrode_name(name: str) -> str:
     """The electrode that a channel's name means, in the table's spelling.
 
-    Upper case, without "EEG" in front, dots behind and a common reference ("-REF", "-LE", "-A2",
-    ...), and with today's name for the old T3, T4, T5 and T6. A name that means no single electrode
-    stays as it is, in upper case: a pair ("FPZ-CZ"), an electrode outside the 10-05 system, and so
-    on.
+    Upper case, without "EEG" in front, dots behind and a common reference ("-REF", "-A2", ...), and
+    with today's name for the old T3, T4, T5 and T6. Other names, as those of pairs ("FPZ-CZ"),
+    stay as they are, in upper case.
 
     Examples
     --------
@@ -122,9 +121,8 @@ def not_eeg(names: Iterable[str]) -> list[str]:
 
 def canonical_names(names: Sequence[str], what: str = "ch_names") -> tuple[str, ...]:
     """Canonical names of a montage; refused if two mean the same electrode (as T3 and T7 do)."""
-    if isinstance(names, str | set | frozenset | dict) or not all(
-        isinstance(n, str) for n in names
-    ):
+    unordered = isinstance(names, str | set | frozenset | dict)
+    if unordered or not all(isinstance(name, str) for name in names):
         raise SignalError(f"{what} must be a sequence of strings in order, got {names!r}.")
     canonical = tuple(electrode_name(name) for name in names)
     seen: dict[str, str] = {}
@@ -140,7 +138,7 @@ def canonical_names(names: Sequence[str], what: str = "ch_names") -> tuple[str, 
 
 def electrode_rows(names: Iterable[str]) -> np.ndarray:
     """Rows, ``(n_known,)``, in the encoder's channel embedding of those names that it has."""
-    rows = [electrode_index(name) for name in names]
+    rows = map(electrode_index, names)
     return np.array([row for row in rows if row is not None], dtype=np.int64)
 
 
@@ -194,28 +192,16 @@ def info_positions(chs: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
     return located
 
 
-def eeg_channels(
-    chs: Sequence[Mapping[str, Any]],
-) -> tuple[list[int], tuple[str, ...], dict[str, np.ndarray]]:
-    """Which channels of ``info["chs"]`` are EEG by name, their canonical names, and positions."""
-    names = [ch["ch_name"] for ch in chs]
-    others = not_eeg(names)
-    kept = [i for i, name in enumerate(names) if name not in others]
-    canonical = canonical_names([names[i] for i in kept], "the channels of X")
-    return kept, canonical, info_positions([chs[i] for i in kept])
-
-
 def place(
     names: Sequence[str], own: Mapping[str, np.ndarray] | None = None, near: float = 0.0
 ) -> tuple[dict[str, np.ndarray], frozenset[str]]:
-    """Where the electrodes of a recording are.
+    """Where the electrodes of a recording are, and which names its positions contradict.
 
     A name of the 10-05 system stands for its place on the template head, unless the recording's
-    `own` position (by canonical name) contradicts it: then that position counts, and the name says
-    nothing. Where many are contradicted, all are that are not as `near` as this to the place of
-    their name. Other names are known by the recording's positions only. Returns positions ``(3,)``
-    in metres, head coordinates, in the order of `names`, without those whose place is not known;
-    and the names that are contradicted.
+    `own` position (by canonical name) contradicts it: then that position counts. Where many are
+    contradicted, all are that are not as `near` as this to the place of their name. Other names are
+    known by the recording's positions only. Positions ``(3,)`` are in metres, head coordinates, in
+    the order of `names`, without those whose place is not known.
     """
     template = template_positions()
     own = _on_template_head(own or {})
@@ -297,7 +283,7 @@ def _distances(own: Mapping[str, np.ndarray]) -> dict[str, float]:
     return dict(zip(shared, HEAD_RADIUS * angles, strict=True))
 
 
-def directions(positions: Sequence[np.ndarray], centre: np.ndarray = _CENTRE) -> np.ndarray:
+def directions(positions: Sequence[np.ndarray], centre: np.ndarray | float = _CENTRE) -> np.ndarray:
     """Unit vectors ``(n, 3)`` from the centre of the head."""
     away = np.asarray(positions, dtype=float) - centre
     return away / np.linalg.norm(away, axis=-1, keepdims=True)
@@ -310,8 +296,8 @@ def spline_matrix(
 ) -> np.ndarray:
     """Matrix ``(n_targets, n_source)``, float32, from signals at `source` to electrodes `targets`.
 
-    The row of an electrode that is in `source`, by a name that is not `distrusted`, copies that
-    channel. The other rows are MNE's spherical splines, read off by interpolating unit signals.
+    An electrode that is in `source`, by a name that is not `distrusted`, is copied. The other rows
+    are MNE's spherical splines, read off by interpolating unit signals.
     """
     rows = {electrode_name(n): i for i, n in enumerate(source) if n not in distrusted}
     copied = [rows.get(electrode_name(name)) for name in targets]
@@ -372,14 +358,13 @@ def plan_channels(
     unknown: str = "interpolate",
     choice: bool = True,
 ) -> tuple[list[str], np.ndarray | None]:
-    """Plan how a montage (canonical names) reaches the encoder; no channel gets another one's name.
+    """The electrodes that the encoder gets of a montage, and the map that makes their signals.
 
     A channel that the encoder knows is passed on as it is. Every other one, if its position is
     known, stands for the nearest electrode of the table that was not recorded itself: the signal
-    there is interpolated (spherical splines) from all channels of the montage. The recording's own
-    `positions` count where names contradict them. Messages advise another `unknown` if the user has
-    the `choice`. Returns the electrodes of the table that the encoder gets, and the map
-    ``(n_electrodes, n_chans)`` that makes their signals (None: identity).
+    there is interpolated (spherical splines) from all channels of the montage. Messages advise
+    another `unknown` if the user has the `choice`. The map is ``(n_electrodes, n_chans)``, or None
+    for the identity.
     """
     source, distrusted = place(ch_names, positions, 0.0 if unknown == "interpolate" else NEAR)
     known = [n for n in ch_names if electrode_index(n) is not None and n not in distrusted]

@@ -26,11 +26,11 @@ _DAMAGE = ("does not match the file size", "Invalid tag")
 
 
 def find_files(path: str | os.PathLike) -> list[Path]:
-    """A file itself, or all recordings and files of epochs in a folder and the folders below it.
+    """A file itself, or all recordings and files of epochs in and below a folder, by name.
 
-    Files come in order of their names. Left out are later parts of split FIF files (MNE reads them
-    with the first), hidden files, and FIF files whose names say that they hold something else, such
-    as ``-cov.fif``. A folder without any recording is refused.
+    Left out are later parts of split FIF files (MNE reads them with the first), hidden files, and
+    FIF files whose names say that they hold something else, such as ``-cov.fif``. A folder without
+    any recording is refused.
     """
     path = Path(path)
     if path.is_file():
@@ -50,10 +50,8 @@ def find_files(path: str | os.PathLike) -> list[Path]:
         and not file.is_dir()
     )
     if not found:
-        raise ValueError(
-            f"The folder {str(path)!r} holds no recording: no file that ends in "
-            f"{', '.join(SUFFIXES)}."
-        )
+        ends = ", ".join(SUFFIXES)
+        raise ValueError(f"{str(path)!r} holds no recording: no file that ends in {ends}.")
     return found
 
 
@@ -73,10 +71,8 @@ def _is_part_of(first: Path, file: Path) -> bool:
 def stamps(paths: Iterable[str | os.PathLike]) -> list[list]:
     """Path, bytes and time of change of all files beside recordings, which may be parts of them."""
     folders = {file.absolute().parent for path in paths for file in find_files(path)}
-    found = [
-        (file, file.stat()) for folder in folders for file in folder.iterdir() if file.is_file()
-    ]
-    return sorted([str(file), state.st_size, state.st_mtime_ns] for file, state in found)
+    files = [file for folder in folders for file in folder.iterdir() if file.is_file()]
+    return sorted([str(file), file.stat().st_size, file.stat().st_mtime_ns] for file in files)
 
 
 def holds_epochs(path: str | os.PathLike) -> bool:
@@ -85,20 +81,14 @@ def holds_epochs(path: str | os.PathLike) -> bool:
 
 
 def open_epochs(path: str | os.PathLike) -> Any:
-    """The epochs of a file (``mne.Epochs``); their signals stay on disk until they are read.
-
-    If the file is shorter than it says, a ValueError; what MNE itself raises is passed on.
-    """
+    """The epochs of a file, whose signals stay on disk; a ValueError if it is cut short."""
     import mne
 
     return _undamaged(lambda: mne.read_epochs(path, preload=False, verbose="warning"))
 
 
 def open_file(path: str | os.PathLike) -> Any:
-    """A recording (``mne.io.Raw``); its values stay in the file, unless that is compressed.
-
-    If the file is shorter than it says, a ValueError; what MNE itself raises is passed on.
-    """
+    """A recording, whose signals stay on disk (unless zipped); a ValueError if it is cut short."""
     import mne
 
     name = os.fspath(path).lower()

@@ -23,8 +23,7 @@ class Windows:
     Indexing with a slice or an array of numbers reads those epochs, ``(n, n_chans, n_times)``, from
     memory or from their files. `unknown` says how to handle channels outside the table of
     electrodes ("interpolate", "drop" or "error"); None keeps all as they were recorded. Then
-    `electrodes` and `rows` ``(n_chans,)``, those of the table, are None. `y` are the data set's own
-    targets, or None, and `shape` is ``(n_epochs, n_chans, n_times)``.
+    `electrodes` and `rows` ``(n_chans,)``, those of the table, are None.
     """
 
     def __init__(self, signals: Signals, config: Any, *, unknown: str | None) -> None:
@@ -54,8 +53,7 @@ class Windows:
     def bring(self, data: np.ndarray) -> np.ndarray:
         """Microvolts ``(n, n_chans, n_times)`` as they were recorded, on the grid, float32."""
         data = resample(data, self.signals.sfreq, self.target)[..., : self.shape[2]]
-        if self.matrix is not None:
-            data = np.matmul(self.matrix, data)
+        data = data if self.matrix is None else np.matmul(self.matrix, data)
         return np.ascontiguousarray(data, dtype=np.float32)
 
     def digest(self) -> bytes:
@@ -81,9 +79,8 @@ def cut_windows(
     """Cut epochs ``(n_epochs, n_chans, n_times)`` into windows of `length` that cover all of them.
 
     Windows stand side by side; where they do not fill the epoch, a last one ends with it and
-    overlaps its neighbour. An epoch that is not longer than a window stays as it is. Returns views
-    of `data`, without the windows that overlap one of the segments `bad` (start and end in seconds,
-    at the rate `sfreq`), and how many these are.
+    overlaps its neighbour. Returns views of `data`, without the windows that overlap one of the
+    segments `bad` (start and end in seconds), and how many these are.
     """
     n_times = data.shape[-1]
     starts = np.arange(0, max(n_times - length, 0) + 1, length)
@@ -110,9 +107,8 @@ def resample(data: np.ndarray, sfreq: float, target: float) -> np.ndarray:
     """Anti-aliased resampling along the last axis (`scipy.signal.resample_poly`).
 
     Sample k of the answer ``(..., ceil(n_times * target / sfreq))``, float32, lies at exactly
-    k / target seconds. Epochs are continued at both ends by their reflection through the end point,
-    which carries slopes on. Offsets and slow drifts of electrodes pass as they are, however large
-    (see `_low_pass`), in double precision.
+    k / target seconds. Epochs are continued at both ends by their reflection through the end point.
+    Offsets and slow drifts of electrodes pass as they are, however large (see `_low_pass`).
     """
     up, down = _ratio(sfreq, target).as_integer_ratio()
     if up == down:  # also of rates that files state with rounding errors
@@ -126,10 +122,9 @@ def resample(data: np.ndarray, sfreq: float, target: float) -> np.ndarray:
 def _low_pass(up: int, down: int) -> np.ndarray:
     """The filter of `scipy.signal.resample_poly`, corrected so that lines pass unchanged.
 
-    Between two samples of the input, each output sample has weights of its own (a phase of the
-    filter). Scipy's add up to 1 only within 0.1 %, so that an electrode's offset of 20 mV becomes a
-    periodic artefact of 6 µV (at 250 Hz). Here the weights of every phase add up to 1, with no
-    delay.
+    Scipy's weights of an output sample (a phase of the filter) add up to 1 only within 0.1 %, so
+    that an electrode's offset of 20 mV becomes a periodic artefact of 6 µV (at 250 Hz). Here those
+    of every phase do, with no delay.
     """
     half = 10 * max(up, down)  # as in scipy
     taps = firwin(2 * half + 1, 1 / max(up, down), window=("kaiser", 5.0))
@@ -170,8 +165,8 @@ def whole_on_grid(values: np.ndarray, sfreq: float, config: Any) -> np.ndarray:
 def whole_patches(n_times: int, sfreq: float, config: Any, tmin: float | None = None) -> int:
     """Samples on the encoder's grid, in whole patches, of an epoch of `n_times` at `sfreq`.
 
-    A warning names the end that does not fill one, but not the one sample more that MNE's inclusive
-    ``tmax`` brings. `tmin`, the time of the first sample, is for its advice.
+    A warning names an end that does not fill one, but for one sample, which MNE's inclusive
+    ``tmax`` brings. `tmin` is the time of the first sample.
     """
     n_resampled = resampled_length(n_times, sfreq, config.sfreq)
     n_patches, rest = divmod(n_resampled, config.patch_size)
@@ -187,8 +182,7 @@ def whole_patches(n_times: int, sfreq: float, config: Any, tmin: float | None = 
         if tmin is not None:
             advice = f"tmax={tmin + longer:.4g} (or {tmin + shorter:.4g})"
         tell(
-            f"the encoder reads whole patches of {patch:g} s, so the last "
-            f"{rest / config.sfreq:.3g} s of every epoch of {seconds:.4g} s are not used: {advice} "
-            "avoids it."
+            f"the encoder reads whole patches of {patch:g} s, so the last {rest / config.sfreq:.3g}"
+            f" s of every epoch of {seconds:.4g} s are not used: {advice} avoids it."
         )
     return n_patches * config.patch_size

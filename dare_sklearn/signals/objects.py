@@ -5,13 +5,20 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import groupby
+from operator import attrgetter, itemgetter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from .container import LazyEpochs, Signals, bad_segments, read_whole
-from .electrodes import eeg_channels, electrode_name, template_positions
+from .electrodes import (
+    canonical_names,
+    electrode_name,
+    info_positions,
+    not_eeg,
+    template_positions,
+)
 from .errors import SignalError, SignalTypeError, listed, tell
 from .files import find_files, holds_epochs, open_epochs
 from .grid import overlapping
@@ -19,22 +26,29 @@ from .grid import overlapping
 MOVED = 0.01  # metres between places of an electrode that are not the same
 
 
+def _is_of(X: Any, library: str, kind: str) -> bool:
+    """Whether `X` is an object of a library; there is none where that was not imported."""
+    return library in sys.modules and isinstance(X, attrgetter(kind)(sys.modules[library]))
+
+
 def is_raw(X: Any) -> bool:
     """Whether `X` is a continuous recording of MNE."""
-    mne = sys.modules.get("mne")  # an MNE object exists only where mne is imported
-    return mne is not None and isinstance(X, mne.io.BaseRaw)
+    return _is_of(X, "mne", "io.BaseRaw")
 
 
 def is_epochs(X: Any) -> bool:
     """Whether `X` is epochs of MNE."""
-    mne = sys.modules.get("mne")
-    return mne is not None and isinstance(X, mne.BaseEpochs)
+    return _is_of(X, "mne", "BaseEpochs")
+
+
+def is_dataset(X: Any) -> bool:
+    """Whether `X` is a data set of torch, as braindecode's are."""
+    return _is_of(X, "torch", "utils.data.Dataset")
 
 
 def refuse_evoked(X: Any) -> None:
     """Say how to pass an average."""
-    mne = sys.modules.get("mne")
-    if mne is not None and isinstance(X, mne.Evoked):
+    if _is_of(X, "mne", "Evoked"):
         raise SignalTypeError(
             "cannot read an mne.Evoked as X, which is one average: pass evoked.data[None], with "
             "ch_names=evoked.ch_names, sfreq=evoked.info['sfreq'] and unit='V'."
@@ -148,11 +162,12 @@ def eeg_picks(
     import mne
 
     good = mne.pick_types(info, eeg=True, exclude="bads")
-    kept, canonical, positions = eeg_channels([info["chs"][i] for i in good])
-    picks = good[kept]
+    others = not_eeg(info["ch_names"][i] for i in good)
+    picks = good[[info["ch_names"][i] not in others for i in good]]
     names = [info["ch_names"][i] for i in picks]
+    canonical = canonical_names(names, "the channels of X")
     if not names:
-        _refuse_info(info, [info["ch_names"][i] for i in good], what, hint)
+        _refuse_info(info, others, what, hint)
     pending = [proj for proj in info["projs"] if not proj["active"]]
     if lacking := [p["desc"] for p in pending if set(names) & set(p["data"]["col_names"])]:
         tell(
@@ -164,7 +179,7 @@ def eeg_picks(
         "sfreq": info["sfreq"],
         "ignored": tuple(name for name in info["ch_names"] if name not in names),
         "bads": tuple(electrode_name(name) for name in info["bads"]),
-        "positions": positions,
+        "positions": info_positions([info["chs"][i] for i in picks]),
     }
 
 
@@ -202,18 +217,11 @@ def replace_data(epochs: Any, data: np.ndarray) -> Any:
     return loaded.apply_function(lambda _: data, picks="all", channel_wise=False, verbose="error")
 
 
-def is_dataset(X: Any) -> bool:
-    """Whether `X` is a data set of torch, as braindecode's are."""
-    torch = sys.modules.get("torch")
-    return torch is not None and isinstance(X, torch.utils.data.Dataset)
-
-
 def unwrap(X: Any) -> Any:
     """The data set under skorch's ``SliceDataset``, by which scikit-learn splits it lazily."""
-    helper = sys.modules.get("skorch.helper")
-    if helper is None or not isinstance(X, helper.SliceDataset):
+    if not _is_of(X, "skorch.helper", "SliceDataset"):
         return X
-    if type(X).transform is not helper.SliceDataset.transform:
+    if type(X).transform is not sys.modules["skorch.helper"].SliceDataset.transform:
         raise SignalTypeError(
             f"X is a {type(X).__name__}, whose own transform would be passed over: give the "
             "transform to its data set."
@@ -332,11 +340,10 @@ def without_bad_windows(X: Any) -> tuple[Any, int]:
         index = np.arange(len(leaf)) if index is None else index
         continuous = hasattr(leaf, "raw") and hasattr(leaf, "crop_inds")
         segments = bad_segments(leaf.raw) if continuous else ()
+        bad.append(np.zeros(len(index), dtype=bool))
         if segments:
             seconds = leaf.crop_inds[index] / leaf.raw.info["sfreq"]
-            bad.append(overlapping(segments, seconds[:, 1], seconds[:, 2]))
-        else:
-            bad.append(np.zeros(len(index), dtype=bool))
+            bad[-1] = overlapping(segments, seconds[:, 1], seconds[:, 2])
     bad = np.concatenate(bad)
     if not bad.any():
         return X, 0
@@ -350,20 +357,16 @@ def split_corpus(
 
     Recordings are paths of files (those in a folder one by one) and ``mne.io.Raw`` objects. Files
     of epochs are opened here by `open_epochs`, and left out where it gives None. What lies between
-    recordings stays together, as it came.
+    recordings stays together.
     """
     members = X if isinstance(X, list | tuple) else [X]
-    found = [item for x in members for item in _items(x, open_epochs)]
-    if not any(is_recording for _, is_recording in found):
-        if not any(isinstance(x, str | os.PathLike) for x in members):
-            return [(X, False)]
-        return [([item for item, _ in found], False)] if found else []
-    if not isinstance(X, list | tuple):
-        return found
+    if not any(is_raw(x) or isinstance(x, str | os.PathLike) for x in members):
+        return [(X, False)]
+    found = (item for x in members for item in _items(x, open_epochs))
     items: list[tuple[Any, bool]] = []
-    for is_recording, run in groupby(found, key=lambda item: item[1]):
-        run = list(run)
-        items += run if is_recording else [([item for item, _ in run], False)]
+    for is_recording, run in groupby(found, key=itemgetter(1)):
+        run = [item for item, _ in run]
+        items += [(item, True) for item in run] if is_recording else [(run, False)]
     return items
 
 
@@ -376,11 +379,7 @@ def _items(x: Any, open_epochs: Callable[[Path], Any]) -> Iterator[tuple[Any, bo
         for path in files:
             if not holds_epochs(path):
                 yield path, True
-                continue
-            epochs = open_epochs(path)
-            if epochs is not None:
+            elif (epochs := open_epochs(path)) is not None:
                 yield epochs, False
-    elif is_raw(x):
-        yield x, True
     else:
-        yield x, False
+        yield x, is_raw(x)

@@ -1,8 +1,7 @@
 """Ongoing activity: the brain's background and rhythms, and what is not brain.
 
-Random signals of a given spectrum come first; rows are signals, time is the last axis. Functions
-that take a head give µV, shape (n_chans, n_times), float32. Positions are in head coordinates (m):
-x to the right, y to the front, z up.
+Functions that take a head give µV, ``(n_chans, n_times)``, float32. Positions are in head
+coordinates (m): x to the right, y to the front, z up.
 """
 
 from collections.abc import Callable
@@ -81,11 +80,9 @@ def slow_gain(rng: Generator, n_rows: int, span: Span, cutoff: float, spread: fl
 
     `cutoff` (Hz) bounds how fast they change, `spread` is the deviation of their logarithm.
     """
-
-    def density(freqs: np.ndarray) -> np.ndarray:
-        return of_unit_power(np.exp(-((freqs / cutoff) ** 2)), freqs)
-
-    slow = coloured_noise(rng, n_rows, span, density)
+    slow = coloured_noise(
+        rng, n_rows, span, lambda f: of_unit_power(np.exp(-((f / cutoff) ** 2)), f)
+    )
     return np.exp(np.float32(spread) * slow - np.float32(spread**2))
 
 
@@ -93,13 +90,13 @@ def rhythm(
     rng: Generator, frequencies: np.ndarray, span: Span, *, bandwidth: float, burstiness: float,
     coherence: float = 0.0,
 ) -> np.ndarray:  # fmt: skip
-    """Bursting oscillations as analytic signals ``(n_sources, n_times)``, one per frequency.
+    """Bursting oscillations as analytic signals ``(n_sources, n_times)``, of about unit power.
 
     Narrow-band complex noise (its envelope waxes and wanes within 1 / `bandwidth` seconds) times
-    a slower lognormal gain, so that bursts stand out as they do in alpha and beta rhythms. The real
-    part is the signal, with a root mean square near 1. `frequencies` are the centres and
-    `bandwidth` the standard deviation of the spectral peaks (Hz), `burstiness` is the spread of the
-    slow gain, which the sources share, and `coherence` the share of their power in common.
+    a slower lognormal gain, so that bursts stand out as they do in alpha and beta rhythms.
+    `frequencies` are the centres and `bandwidth` the standard deviation of the spectral peaks (Hz),
+    `burstiness` is the spread of the slow gain, which the sources share, and `coherence` the share
+    of their power in common.
     """
     n_fft, freqs = _frequencies(span)
     power = np.exp(-0.5 * ((freqs[None, :] - frequencies[:, None]) / bandwidth) ** 2)
@@ -162,8 +159,7 @@ def sensorimotor_rhythms(
 ) -> np.ndarray:
     """Mu and beta over the hand and foot areas.
 
-    `gains` holds the amplitude of mu (row 0) and beta (row 1) over time for each of `HANDS`, 1
-    being rest, ``(2, n_times)``; None leaves them at rest.
+    `gains` holds the amplitude of mu and beta ``(2, n_times)`` by area; None is 1, that at rest.
     """
     half = 0.5 * traits.mu_asymmetry
     sides = {"hand_left": np.exp(-half), "hand_right": np.exp(half), "foot": 0.6}

@@ -7,7 +7,13 @@ import mne
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from ..signals.electrodes import electrode_name, head_sphere, template_montage, template_positions
+from ..signals.electrodes import (
+    directions,
+    electrode_name,
+    head_sphere,
+    template_montage,
+    template_positions,
+)
 
 # Electrodes that every forward solution holds besides the requested ones: the 10-20 system, on
 # which amplitudes are defined, so that a source is as strong whatever montage is requested.
@@ -70,15 +76,6 @@ def _template() -> tuple[tuple[str, ...], np.ndarray, np.ndarray, float]:
     return names, positions, *head_sphere(positions)
 
 
-def electrode_names() -> tuple[str, ...]:
-    """Every electrode that can be simulated."""
-    return _template()[0]
-
-
-def _unit(vectors: np.ndarray) -> np.ndarray:
-    return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
-
-
 def _cortex_directions(rng: np.random.Generator, n_dipoles: int) -> np.ndarray:
     """Evenly spread unit vectors over the part of a sphere that cortex fills."""
     golden = np.pi * (3.0 - np.sqrt(5.0))
@@ -86,8 +83,8 @@ def _cortex_directions(rng: np.random.Generator, n_dipoles: int) -> np.ndarray:
     height = lowest + (1.0 - lowest) * (np.arange(n_dipoles) + 0.5) / n_dipoles
     angle = golden * np.arange(n_dipoles) + rng.uniform(0.0, 2.0 * np.pi)
     ring = np.sqrt(1.0 - height**2)
-    directions = np.c_[ring * np.cos(angle), ring * np.sin(angle), height]
-    return _unit(directions + rng.normal(0.0, 0.03, directions.shape))
+    even = np.c_[ring * np.cos(angle), ring * np.sin(angle), height]
+    return directions(even + rng.normal(0.0, 0.03, even.shape), 0.0)
 
 
 def _tilted(rng: np.random.Generator, radial: np.ndarray, tilt: float) -> np.ndarray:
@@ -95,7 +92,7 @@ def _tilted(rng: np.random.Generator, radial: np.ndarray, tilt: float) -> np.nda
     tangential = rng.standard_normal(radial.shape)
     tangential -= (tangential * radial).sum(axis=1, keepdims=True) * radial
     angle = np.abs(rng.normal(tilt, 0.4 * tilt, (len(radial), 1)))
-    return np.cos(angle) * radial + np.sin(angle) * _unit(tangential)
+    return np.cos(angle) * radial + np.sin(angle) * directions(tangential, 0.0)
 
 
 def _leadfield(
@@ -120,10 +117,7 @@ def _leadfield(
 
 
 def make_head(rng: np.random.Generator, ch_names: tuple[str, ...]) -> Head:
-    """Draw one person's head and cap, and compute the forward solution to these electrodes.
-
-    The drawn numbers do not depend on which electrodes these are.
-    """
+    """One person's head and cap; no drawn number depends on which electrodes these are."""
     names, template, template_centre, template_radius = _template()
     # The head: its size, proportions and centre.
     proportions = rng.normal(1.0, 0.03, 3) * rng.normal(1.0, 0.035)
@@ -143,7 +137,7 @@ def make_head(rng: np.random.Generator, ch_names: tuple[str, ...]) -> Head:
         above = offsets[[index[name] for name in region.under]]
         shift = rng.normal(0.0, SPREAD, 3)  # the whole region, and each source in it
         jitter = rng.normal(0.0, 0.5 * SPREAD, above.shape)
-        direction = _unit(above + shift + jitter)
+        direction = directions(above + shift + jitter, 0.0)
         places.append(centre + radius * region.depth * direction)
         orientations.append(_tilted(rng, direction, region.tilt))
 

@@ -1,8 +1,7 @@
 """Putting a simulated recording together: people, paradigm, artifacts, reference.
 
-A class effect is the same in kind for everyone and individual in size, place and timing, so that
-it transfers between people, but not for free. `effect` scales only what differs between classes:
-the drawn numbers, and hence everything else in the signal, do not depend on it.
+A class effect is the same in kind for everyone and individual in size, place and timing. No drawn
+number depends on `effect`, which scales only what differs between classes.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,7 +17,7 @@ from threadpoolctl import threadpool_limits
 
 from ..signals.electrodes import ELECTRODES, template_montage
 from . import activity
-from .head import Head, Traits, electrode_names, make_head
+from .head import Head, Traits, make_head
 
 CLASSES: dict[str, tuple[str, ...]] = {
     "motor": ("left_hand", "right_hand"),
@@ -87,11 +86,11 @@ def simulate_epochs(
 ) -> mne.EpochsArray:
     """Simulate the EEG of several people in one of three paradigms.
 
-    Every person has an individual head (size, proportions, cap placement; the potentials come
-    from mne's forward solution in a spherical head model [1]_), cortical dipoles with 1/f
-    activity [2]_, posterior alpha, sensorimotor mu and beta, frontal midline theta, blinks, eye
-    movements, muscle activity, drifts, sensor noise and a trace of the power line. Each person's
-    trials follow each other without gaps in one continuous recording.
+    Every person has an individual head (size, proportions, cap placement; potentials come from
+    mne's forward solution in a sphere [1]_), cortical dipoles with 1/f activity [2]_, posterior
+    alpha, sensorimotor mu and beta, frontal midline theta, blinks, eye movements, muscle activity,
+    drifts, sensor noise and a trace of the power line. A person's trials follow each other without
+    gaps in one continuous recording.
 
     Parameters
     ----------
@@ -124,13 +123,12 @@ def simulate_epochs(
         Share of targets, between 0 and 1, for "erp" only.
     reference : {"average", "random"}, str, sequence of str or None, default="average"
         What the potentials are measured against: the average of `ch_names`, one electrode or the
-        mean of several (recorded or not, such as ``("M1", "M2")`` for the mastoids), a choice
-        that differs between people ("random": average, mastoids, left mastoid or vertex), or a
-        point at infinity (None). An electrode that is its own reference is flat.
+        mean of several (recorded or not, such as ``("M1", "M2")``), a choice that differs between
+        people ("random": average, mastoids, left mastoid or vertex), or a point at infinity (None).
+        An electrode that is its own reference is flat.
     random_state : int, numpy Generator, numpy RandomState or None, default=None
-        Source of all random numbers. The same integer gives the same signals bit for bit on the
-        same machine, on any number of threads; a generator is advanced by one number per call;
-        None differs each time.
+        The same integer gives the same signals bit for bit on the same machine, on any number of
+        threads; a generator is advanced by one number per call; None differs each time.
 
     Returns
     -------
@@ -150,11 +148,9 @@ def simulate_epochs(
 
     Notes
     -----
-    The seed also fixes the people: the same `random_state` gives person k the same head and the
-    same habits (alpha peak, blink rate, ...) in all paradigms, montages and sampling rates.
-    A person's recording is drawn as a whole, so that its epochs differ when `n_epochs`,
-    `duration`, `sfreq` or the number of electrodes differs. Only `effect` and `reference` leave
-    all drawn numbers as they are.
+    The same `random_state` gives person k the same head and habits (alpha peak, blink rate, ...) in
+    all paradigms, montages and sampling rates. A person's recording is drawn as a whole: only
+    `effect` and `reference` leave all drawn numbers as they are.
 
     References
     ----------
@@ -173,7 +169,8 @@ def simulate_epochs(
     >>> sorted(epochs.metadata["label"].unique())
     ['left_hand', 'right_hand']
     """
-    known = {name.lower(): name for name in electrode_names()}
+    montage = template_montage()
+    known = {name.lower(): name for name in montage.ch_names}
     names = _spelled(ELECTRODES if ch_names is None else ch_names, "ch_names", known)
     if isinstance(reference, str) and reference not in ("average", "random"):
         reference = [reference]
@@ -198,7 +195,7 @@ def simulate_epochs(
         }
     )
     info = mne.create_info(list(names), sfreq, "eeg", verbose="error")
-    info.set_montage(template_montage(), verbose="error")
+    info.set_montage(montage, verbose="error")
     epochs = mne.EpochsArray(
         data,
         info,
@@ -260,9 +257,8 @@ def _simulate_subject(
     labels = draw_labels(generator(session, 0), paradigm, n_epochs, target_fraction)
     person, span = (head, traits), activity.Span(n_epochs * n_times, sfreq)
     trials = labels, np.arange(n_times) / sfreq, effect
-    rng, gains = generator(session, 1), None
-    if paradigm == "motor":
-        gains = motor_gains(rng, traits, trials)
+    rng = generator(session, 1)
+    gains = motor_gains(rng, traits, trials) if paradigm == "motor" else None
     x = activity.aperiodic_background(generator(session, 2), *person, span)
     x += activity.alpha_and_theta(generator(session, 3), *person, span, _ALPHA[paradigm])
     x += activity.sensorimotor_rhythms(generator(session, 4), *person, span, gains)
@@ -285,14 +281,11 @@ def _simulate_subject(
 
 
 def draw_labels(rng: Generator, paradigm: str, n_epochs: int, target_fraction: float) -> np.ndarray:
-    """Class indices of one person's trials, in random order and as balanced as can be.
-
-    Of "erp", `target_fraction` are targets, and at least one trial of two or more is of each class.
-    """
+    """Class indices of one person's trials, in random order and as balanced as can be."""
     n_classes = len(CLASSES[paradigm])
     if paradigm == "erp":
         n_targets = round(target_fraction * n_epochs)
-        if n_epochs > 1:
+        if n_epochs > 1:  # at least one of each class
             n_targets = min(max(n_targets, 1), n_epochs - 1)
         labels = (np.arange(n_epochs) < n_targets).astype(int)
     else:
@@ -302,10 +295,10 @@ def draw_labels(rng: Generator, paradigm: str, n_epochs: int, target_fraction: f
 
 
 def motor_gains(rng: Generator, traits: Traits, trials: Trials) -> dict[str, np.ndarray]:
-    """Amplitude of mu and beta over the hand and foot areas during left or right hand movement.
+    """Amplitude of mu and beta during hand movement, by area, ``(2, n_epochs * n_times)``.
 
     The event-related desynchronisation sets in after a fraction of a second; its depth varies from
-    trial to trial, and so does the rhythm itself. By area, ``(2, n_epochs * n_times)``.
+    trial to trial, and so does the rhythm itself.
     """
     labels, epoch_times, effect = trials
     n_epochs = len(labels)
@@ -330,13 +323,10 @@ def motor_gains(rng: Generator, traits: Traits, trials: Trials) -> dict[str, np.
 
 
 def evoked_responses(rng: Generator, head: Head, traits: Traits, trials: Trials) -> np.ndarray:
-    """Responses to standard and target stimuli, in µV, ``(n_chans, n_epochs * n_times)``.
-
-    Targets add to the N2 and above all to the P3b. Latencies and amplitudes are individual and
-    jitter from trial to trial.
-    """
+    """Responses to standard and target stimuli, in µV, ``(n_chans, n_epochs * n_times)``."""
     labels, epoch_times, effect = trials
     n_epochs = len(labels)
+    # targets add to the N2 and above all to the P3b
     x = np.zeros((len(head.positions), n_epochs * len(epoch_times)), dtype=np.float32)
     for name, (regions, latency, width, common, extra) in _COMPONENTS.items():
         late = name == "p3"
@@ -359,10 +349,7 @@ def evoked_responses(rng: Generator, head: Head, traits: Traits, trials: Trials)
 def steady_responses(
     rng: Generator, head: Head, traits: Traits, trials: Trials, sfreq: float
 ) -> np.ndarray:
-    """Responses of the visual cortex that are locked to a flicker and its harmonics.
-
-    In µV, ``(n_chans, n_epochs * n_times)``.
-    """
+    """Responses to a flicker and its harmonics, in µV, ``(n_chans, n_epochs * n_times)``."""
     labels, epoch_times, effect = trials
     gain = head.regions["steady"]
     n_epochs, n_sources = len(labels), gain.shape[1]

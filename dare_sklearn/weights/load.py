@@ -53,9 +53,9 @@ def load_encoder(
         authors' training code (``.ckpt``), of which the momentum encoder is taken, or an id of the
         Hugging Face Hub (``"owner/name"``, which needs huggingface_hub).
     amplitude_uv : float or None, default=None
-        Microvolts that become 1.0 at the encoder's input, in place of those of its configuration
-        (see `DAREConfig`). The authors' checkpoints say nothing of a scale and are read with
-        1000 µV and an average reference, on which they were pretrained.
+        Microvolts that become 1.0 at the encoder's input; None takes those of its configuration.
+        The authors' checkpoints say nothing of a scale and are read with 1000 µV and an average
+        reference, on which they were pretrained.
     reference : {"saved", "average"} or None, default="saved"
         Reference that the encoder removes; "saved" takes that of its configuration, None leaves
         the one of the recording. To keep another scale for estimators, see `convert`.
