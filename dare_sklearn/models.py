@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from numbers import Integral
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -28,7 +27,7 @@ from .signals.electrodes import (
     spline_start,
     target_electrodes,
 )
-from .signals.errors import SignalError, about
+from .signals.errors import SignalError, about, tell
 from .signals.grid import resample, whole_patches
 from .signals.validation import decide_unit
 from .weights.load import load_encoder
@@ -223,11 +222,9 @@ class DAREModel(EEGModuleMixin, nn.Module):
         saved = {k: v for k, v in state_dict.items() if k.startswith(head) and k in own}
         other = any(own[k].shape != value.shape for k, value in saved.items())
         if other and not strict:
-            warnings.warn(
-                "The head of DAREModel starts anew: the saved one is for windows of another "
-                "length, another montage, or other outputs.",
-                UserWarning,
-                stacklevel=2,
+            tell(
+                "the head of DAREModel starts anew: the saved one is for windows of another "
+                "length, another montage, or other outputs."
             )
             state_dict = {k: v for k, v in state_dict.items() if not k.startswith(head)}
         return super().load_state_dict(state_dict, strict, **options)
@@ -321,4 +318,4 @@ def _warn_of_scale(x: Tensor, unit: str) -> None:
         if spread:
             decide_unit(spread, unit)
     except SignalError as error:
-        warnings.warn(f"DAREModel: {error}", UserWarning, stacklevel=3)
+        tell(f"DAREModel: {error}")

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from sklearn import get_config
-from sklearn.base import is_classifier, is_regressor
+from sklearn.base import clone, is_classifier, is_regressor
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import GroupKFold, ParameterGrid, StratifiedGroupKFold, check_cv
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions, validate_params
@@ -20,6 +20,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from tqdm.auto import tqdm
 
 from ..base.input import read_column
+from ..signals.errors import tell
 from ..signals.objects import settle
 from ..training.checkpoint import plain
 from . import _identity as identity
@@ -265,12 +266,10 @@ def _check_pipelines(pipelines: Any, grids: Any = None) -> tuple[dict[str, Any],
         if name not in pipelines:
             names = ", ".join(map(repr, pipelines))
             raise ValueError(f"param_grids names {name!r}, but the pipelines are {names}.")
-        known = pipelines[name].get_params(deep=True)
         if not len(ParameterGrid(grid)):
             raise ValueError(f"param_grids[{name!r}] is empty: name parameters, or leave it out.")
-        for param in {key for part in ParameterGrid(grid).param_grid for key in part}:
-            if param not in known and "__" not in param:
-                raise ValueError(f"param_grids[{name!r}] names the unknown parameter {param!r}.")
+        for params in ParameterGrid(grid):  # a name that is unknown is refused before the first fit
+            clone(pipelines[name]).set_params(**params)
     return dict(pipelines), dict(grids or {})
 
 
@@ -292,20 +291,17 @@ def check_scorers(pipelines: Any, scoring: Any) -> dict[str, Callable]:
         scoring = next((name for name, kind in kinds.items() if all(map(kind, known))), None)
         if scoring is None:
             raise ValueError("compare cannot tell which metric suits all pipelines: pass scoring=.")
-    if callable(scoring):
-        scoring = {getattr(scoring, "__name__", "score"): scoring}
-    names = [scoring] if isinstance(scoring, str) else scoring
-    if isinstance(names, list | tuple | set) and all(isinstance(name, str) for name in names):
-        scoring = {name: name for name in names}
-    if not isinstance(scoring, Mapping) or not scoring:
-        raise ValueError(
-            "scoring must be a name, a list of names, a callable, or a dict of names and callables "
-            f"by column, got {scoring!r}."
-        )
-    for name in scoring:
+    if isinstance(scoring, str) or callable(scoring):
+        name = scoring if isinstance(scoring, str) else getattr(scoring, "__name__", "score")
+        scoring = {name: scoring}
+    if isinstance(scoring, Mapping) and scoring:
+        scorers = {name: check_scoring(known[0], scoring=one) for name, one in scoring.items()}
+    else:  # it knows lists, and what is wrong with others
+        scorers = check_scoring(known[0], scoring=scoring)._scorers
+    for name in scorers:
         if name in (*WHICH, *CALIBRATION, *COSTS) or str(name).startswith(("chance_", "p_")):
             raise ValueError(f"A metric cannot be called {name!r}: that is a column of the table.")
-    return {name: check_scoring(known[0], scoring=metric) for name, metric in scoring.items()}
+    return scorers
 
 
 def _check_data(X: Any, y: Any, groups: Any) -> Data:
@@ -370,10 +366,8 @@ def _tell_copies(X: Any, folds: list[Fold]) -> None:
     _, same = np.unique(digests, return_inverse=True)
     copies = [np.isin(same[fold.test], same[fold.train]).sum() for fold in folds]
     if any(copies):
-        warnings.warn(
+        tell(
             f"{sum(copies)} of {sum(len(fold.test) for fold in folds)} test epochs are exact "
             "copies of training epochs of their fold, which give them away: leave copies out, or "
-            "keep them in one group.",
-            UserWarning,
-            stacklevel=4,
+            "keep them in one group."
         )

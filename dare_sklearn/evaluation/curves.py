@@ -11,6 +11,7 @@ import pandas as pd
 from sklearn.utils._param_validation import Interval, validate_params
 
 from ..signals.electrodes import electrode_name, place
+from ..signals.errors import tell
 from ..signals.objects import is_epochs
 from .compare import COSTS, WHICH, check_folds, check_scorers, compare
 
@@ -202,9 +203,5 @@ class _WithLoss:
                 return self.whole(estimator, X.copy().drop_channels(lost), y)
         except ValueError:  # the pipeline needs the channels of its fit
             score = self.whole(estimator, interpolated(X, lost), y)
-        warnings.warn(
-            "A pipeline needs the channels of its fit: for it, lost electrodes are interpolated.",
-            UserWarning,
-            stacklevel=2,
-        )
+        tell("a pipeline needs the channels of its fit: for it, lost electrodes are interpolated.")
         return score

@@ -56,11 +56,9 @@ def report(
     out : path
         Folder, created if it does not exist.
     title : str, default="Comparison of pipelines"
-        Heading of the page.
-    candidate : str or None, default=None
-        The pipeline that the report is about; None takes the first one of `table`.
-    rivals : sequence of str or None, default=None
-        The pipelines that the candidate is judged against; None takes all others.
+    candidate, rivals : str or None, sequence of str or None, default=None, None
+        The pipeline that the report is about (None: the first one of `table`), and those that it is
+        judged against (None: all others).
     learning_curve, lost_electrodes : DataFrame or None, default=None
         Results of the functions of these names.
     figures : iterable of (str, Figure, str), default=()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import warnings
 from dataclasses import KW_ONLY, dataclass
 from inspect import signature
 from numbers import Integral, Real
@@ -25,6 +24,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ..signals.electrodes import template_montage
+from ..signals.errors import tell
 from ..training.device import draw_seeds, resolve_device, run_in_batches, torch_seed
 from ..transformers.classical import SignalArray
 from ..weights.files import CONFIG_NAME, WEIGHTS_NAME, download, read_tensors
@@ -65,18 +65,14 @@ class BraindecodeClassifier(ClassifierMixin, BaseEstimator):
         Inverse regularisation of the classifier behind a frozen network.
     model_params : dict or None, default=None
         Further arguments of the model's class; they override those saved with `weights`.
-    ch_names : sequence of str or None, default=None
-        Names of the channels, for models that ask which electrodes they see.
-    sfreq : float or None, default=None
-        Sampling rate in Hz, for models that ask for it.
+    ch_names, sfreq : sequence of str or None, float or None, default=None, None
+        Names of the channels and sampling rate in Hz, for models that ask for them.
     scale : float or None, default=None
         Signals are divided by this (1000 turns µV into mV); None takes the standard deviation of
         the training signals.
-    max_epochs : int, default=100
-    batch_size : int, default=32
-    lr : float, default=1e-3
-        Constant learning rate of AdamW.
-    weight_decay : float, default=1e-2
+    max_epochs, batch_size : int, default=100, 32
+    lr, weight_decay : float, default=1e-3, 1e-2
+        Of AdamW, with a constant rate.
     device : str, default="auto"
         "auto" takes CUDA, then MPS, then the CPU.
     random_state : int, RandomState or None, default=None
@@ -248,12 +244,8 @@ class BraindecodeClassifier(ClassifierMixin, BaseEstimator):
                 "braindecode that interpolates channels, or model_params."
             )
         if lacking:
-            warnings.warn(
-                f"These parts of {self.model} are not in its weights, and start at random: "
-                f"{', '.join(lacking)}.",
-                UserWarning,
-                stacklevel=4,
-            )
+            names = ", ".join(lacking)
+            tell(f"parts of {self.model} are not in its weights, and start at random: {names}.")
         module.load_state_dict(fits, strict=False)
         return module
 

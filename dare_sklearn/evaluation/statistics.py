@@ -101,15 +101,13 @@ def summarize(
             within = (bounds or {}).get(metric) or bounds_of(metric)
             low, high = mean_interval(values, ratio, within, part["n_test"].sum())
             chance = f"chance_{metric}"
-            rows.append(
-                {
-                    **which, "metric": metric, "mean": values.mean(), "low": low, "high": high,
-                    "std": values.std(ddof=1) if len(values) > 1 else np.nan, "n": len(values),
-                    "unit": unit,
-                    **{c: part[c].agg(how) for c, (how, *_) in BESIDE.items() if c in part},
-                    "chance": part[chance].mean(skipna=False) if chance in part else np.nan,
-                }
-            )  # fmt: skip
+            rows.append({
+                **which, "metric": metric, "mean": values.mean(), "low": low, "high": high,
+                "std": values.std(ddof=1) if len(values) > 1 else np.nan, "n": len(values),
+                "unit": unit,
+                **{c: part[c].agg(how) for c, (how, *_) in BESIDE.items() if c in part},
+                "chance": part[chance].mean(skipna=False) if chance in part else np.nan,
+            })  # fmt: skip
     return pd.DataFrame(rows)
 
 
@@ -309,16 +307,14 @@ def pairwise(results: pd.DataFrame, metric: str | None = None) -> pd.DataFrame:
             # rounded, so that ties remain ties after the subtraction
             differences = np.round((scores[a] - scores[b]).to_numpy(), 12)
             greater, less = _test(test, differences, ratio)
-            rows.append(
-                {
-                    "dataset": dataset, "pipeline_a": a, "pipeline_b": b, "metric": metric,
-                    "unit": unit, "n": len(scores),
-                    "mean_a": scores[a].mean(), "mean_b": scores[b].mean(),
-                    "difference": differences.mean(), "effect_size": _effect(differences),
-                    "test": test, "p_greater": greater, "p_less": less,
-                    "p": min(1.0, 2 * min(greater, less)),
-                }
-            )  # fmt: skip
+            rows.append({
+                "dataset": dataset, "pipeline_a": a, "pipeline_b": b, "metric": metric,
+                "unit": unit, "n": len(scores),
+                "mean_a": scores[a].mean(), "mean_b": scores[b].mean(),
+                "difference": differences.mean(), "effect_size": _effect(differences),
+                "test": test, "p_greater": greater, "p_less": less,
+                "p": min(1.0, 2 * min(greater, less)),
+            })  # fmt: skip
         for row, p in zip(rows[first:], holm([row["p"] for row in rows[first:]]), strict=True):
             row["p_holm"] = p
     return pd.DataFrame(rows, columns=_PAIRS)

@@ -109,10 +109,8 @@ def plot_paired(
         As of `dare_sklearn.evaluation.observations`. Rows that lack one of the two are left out.
     pipeline_a, pipeline_b : str
         Left and right.
-    metric : str, default="score"
-        What the scores are.
-    unit : str, default="observation"
-        What a row is, "subject" or "fold".
+    metric, unit : str, default="score", "observation"
+        What the scores are, and what a row is ("subject" or "fold").
     ax : Axes or None, default=None
         Where to draw; None makes a figure.
 

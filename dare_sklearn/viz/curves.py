@@ -48,7 +48,6 @@ def plot_curve(
     chance : float or None, default=None
         Level of chance, a dashed line.
     log_x : bool, default=False
-        Logarithmic axis of `x`.
     ax : Axes or None, default=None
         Where to draw; None makes a figure.
 
