@@ -58,19 +58,10 @@ class DAREModel(EEGModuleMixin, nn.Module):
 
     Parameters
     ----------
-    n_outputs : int
-        Classes, or targets of a regression.
-    n_chans : int, optional
-        Channels; by default those of `chs_info`.
-    chs_info : list of dict, optional
-        ``info["chs"]`` of an ``mne.Info``: names and positions of the channels.
-    n_times : int, optional
-        Samples per window; by default from `input_window_seconds` and `sfreq`.
-    input_window_seconds : float, optional
-        Length of the window.
-    sfreq : float, optional
-        Sampling rate of the input in Hz, unless it follows from the two above: braindecode's
-        trainers read it off ``mne.Epochs``, but not off arrays and data sets.
+    n_outputs, n_chans, chs_info, n_times, input_window_seconds, sfreq : optional
+        As of all models of braindecode: classes or targets; channels, or ``info["chs"]`` of an
+        ``mne.Info``, with their names and positions; samples or seconds of a window; sampling rate
+        in Hz, which trainers read off ``mne.Epochs``, but not off arrays and data sets.
     encoder : str, Path or None, default=None
         Name or path of a pretrained encoder, as in `dare_sklearn.load_encoder`; None is an
         untrained one.

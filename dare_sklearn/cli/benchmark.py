@@ -8,6 +8,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from .. import __version__
+from . import _moabb
 from . import _options as opt
 from . import _pipelines as pipes
 from ._options import UsageError, check_network, doing, refuse, say
@@ -66,9 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _cv(value: str) -> int | str:
-    from ._moabb import EVALUATIONS
-
-    if value == "leave-one-out" or value in EVALUATIONS:
+    if value == "leave-one-out" or value in _moabb.EVALUATIONS:
         return value
     return opt.whole(2)(value)
 
@@ -76,9 +76,8 @@ def _cv(value: str) -> int | str:
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
     if args.pipelines == ["list"]:
-        refuse(
-            args, sorted({word[2:] for word in args.given} - {"pipelines"}), "with --pipelines list"
-        )
+        others = sorted({word[2:] for word in args.given} - {"pipelines"})
+        refuse(args, others, "with --pipelines list")
         print("Pipelines that --pipelines can name (* are compared by default):")
         for name in pipes.KNOWN:
             print(f"{'*' if name in pipes.DEFAULT else ' '} {name}")
@@ -116,25 +115,23 @@ def _check_effect(args: argparse.Namespace, names: list[str]) -> None:
         raise UsageError("--moabb and files are two comparisons: run one of them.")
     if args.files and args.label is None:
         raise UsageError("--label: say which metadata column holds the labels, or 'event'.")
-    if args.moabb:
-        refuse(args, (*_OF_FILES, "sizes", "no_curve"), "on --moabb")
-        if args.cv is not None and (isinstance(args.cv, int) or args.cv == "leave-one-out"):
-            raise UsageError(f"--cv {args.cv}: with --moabb pass within-session, cross-session or "
-                             "cross-subject.")  # fmt: skip
-    else:
-        refuse(args, ["subjects"], "without --moabb")
-        if isinstance(args.cv, str) and args.cv != "leave-one-out":
-            raise UsageError(f"--cv {args.cv} needs --moabb: pass a number or leave-one-out.")
-    if not args.files:
-        refuse(args, _OF_FILES, "without files of epochs")
-    elif args.cv == "leave-one-out" and args.groups is None:
+    if args.cv is not None and (args.cv in _moabb.EVALUATIONS) != bool(args.moabb):
+        raise UsageError(
+            f"--cv {args.cv}: pass {', '.join(_moabb.EVALUATIONS)} with --moabb, and a number or "
+            "leave-one-out without it."
+        )
+    for applies, options, why in (
+        (args.moabb, (*_OF_FILES, "sizes", "no_curve"), "on --moabb"),
+        (not args.moabb, ["subjects"], "without --moabb"),
+        (not args.files, _OF_FILES, "without files of epochs"),
+        (args.no_curve, ["sizes"], "with --no-curve"),
+        (not set(names) & pipes.TORCH, ["device"], "on classical pipelines only"),
+        (not set(names) & set(pipes.DARE), ["encoder"], "without a pipeline of DARE that uses it"),
+    ):
+        if applies:
+            refuse(args, options, why)
+    if args.files and args.cv == "leave-one-out" and args.groups is None:
         raise UsageError("--cv leave-one-out needs --groups: one group is left out at a time.")
-    if args.no_curve:
-        refuse(args, ["sizes"], "with --no-curve")
-    if not set(names) & pipes.TORCH:
-        refuse(args, ["device"], "on classical pipelines only")
-    if not set(names) & set(pipes.DARE):
-        refuse(args, ["encoder"], "without a pipeline of DARE that uses it")
 
 
 def _complete(found: Any, table: Any, what: str, names: Iterable[str], n_rows: int) -> Any:
@@ -147,9 +144,7 @@ def _complete(found: Any, table: Any, what: str, names: Iterable[str], n_rows: i
 
 def _of_moabb(args: argparse.Namespace, names: list[str], found: Any) -> None:
     """Scores of public data sets."""
-    from .. import __version__
     from ..evaluation._identity import digest
-    from . import _moabb
 
     # MOABB finds finished results by pipeline and person, whatever else has changed
     suffix = digest(args.about_encoder, __version__, args.seed, args.subjects, args.cv)
@@ -239,8 +234,9 @@ def _folds(data: Any, args: Any) -> list:
         raise UsageError(f"{option} do not fit these epochs: {error}") from None
     for number, (train, _) in enumerate(folds):
         if missing := set(data.y.tolist()) - set(data.y[train].tolist()):
-            raise UsageError(f"The training epochs of fold {number} have no {sorted(missing)[0]!r}:"
-                             " pass another --cv.")  # fmt: skip
+            raise UsageError(
+                f"Fold {number} trains on no {sorted(missing)[0]!r}: pass another --cv."
+            )
     return folds
 
 

@@ -28,7 +28,7 @@ from ..base.input import (
     read_weights,
     whole_or_not_at_all,
 )
-from ..base.state import PlainStateMixin, PushToHubMixin
+from ..base.state import PlainStateMixin
 from ..modules.probe import ConvLinearProbe, VirtualProbe
 from ..signals.electrodes import electrode_rows, spline_start, target_electrodes
 from ..signals.errors import tell
@@ -44,7 +44,7 @@ from ..training.device import (
     torch_seed,
 )
 from ..training.net import ProbeData, history_frame, hold_out_groups, train_probe
-from .persistence import load_probe, save_probe
+from .persistence import FilesMixin
 from .starts import MOST_EPOCHS, VIRTUAL_INITS, start_probe
 
 ADAPTATIONS = ("conv-linear", "linear", "finetune")
@@ -63,7 +63,7 @@ STEPS = (
 
 
 @dataclass(eq=False, repr=False)  # its __init__ only assigns parameters
-class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEstimator):
+class ProbeEstimator(SignalInputMixin, FilesMixin, PlainStateMixin, BaseEstimator):
     """Base of `DAREClassifier` and `DARERegressor`; not for users.
 
     A subclass has ``_encode_targets`` (what the networks read, and the weight of each epoch in the
@@ -361,31 +361,6 @@ class ProbeEstimator(SignalInputMixin, PushToHubMixin, PlainStateMixin, BaseEsti
             if self.pooling == "auto":
                 return features_of(self, windows, model)
             return features_of(self, windows, lambda rows: model(rows.astype(np.float64)))
-
-    # save --------------------------------------------------------------------------------------
-
-    def save_pretrained(self, folder: str | os.PathLike) -> None:
-        """Write the fitted estimator as ``config.json`` and ``model.safetensors``.
-
-        The files hold no training data and can run no code. Raises ValueError for
-        ``adaptation="linear"``, whose scikit-learn part has no such form.
-        """
-        check_is_fitted(self, "encoder_")
-        save_probe(folder, self)
-
-    @classmethod
-    def from_pretrained(cls, source: str | os.PathLike, **params: Any):
-        """A fitted estimator from a folder that `save_pretrained` wrote.
-
-        Parameters
-        ----------
-        source : str or path
-            Such a folder; or the name, folder or ``.ckpt`` of an encoder, which gives an unfitted
-            estimator on that encoder.
-        **params
-            Parameters that replace the saved ones.
-        """
-        return load_probe(cls, source, params)
 
 
 def tell_unread(estimator: Any, *, steps: bool, virtual: bool) -> None:

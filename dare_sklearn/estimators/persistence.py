@@ -5,10 +5,11 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from numbers import Integral
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
+from ..base.state import PushToHubMixin
 from ..signals.electrodes import ELECTRODES, canonical_names
 from ..signals.grid import resampled_length
 from ..signals.readers import PLAUSIBLE_HZ
@@ -27,86 +28,103 @@ _MOST = 2**31  # channels, or samples of an epoch
 _MALFORMED = (KeyError, TypeError, AttributeError, ValueError, OverflowError, RecursionError)
 
 
-def save_probe(folder: str | os.PathLike, probe: Any) -> None:
-    """Write a fitted probe."""
-    if probe.adaptation == "linear":
-        raise ValueError(
-            "adaptation='linear' ends in a scikit-learn model, which has no safetensors form: "
-            "save it with skops or joblib, or use adaptation='conv-linear'."
-        )
-    probe._check_unchanged()
-    params = {k: v for k, v in probe.get_params(deep=False).items() if k not in _NOT_SAVED}
-    if not isinstance(params["random_state"], Integral):
-        params["random_state"] = None
-    spec = probe.module_.spec()
-    config = {
-        "kind": type(probe).__name__,
-        "model": probe.encoder_.config.to_dict(),
-        "params": {k: _plain(v) for k, v in params.items()},
-        "fitted": {k: _plain(v) for k, v in vars(probe).items() if k in (*_LAYOUT, *_TARGET)},
-        "n_patches": spec["n_patches"],
-    }
-    if "readings" in spec:
-        config["virtual"] = {name: spec[name] for name in ("targets", "readings")}
-    try:
-        write_folder(folder, config, probe.module_.state_dict())
-    except TypeError as error:
-        raise ValueError(
-            f"{type(probe).__name__} holds a parameter or label that JSON cannot hold ({error}): "
-            "save it with skops, or use plain numbers and strings."
-        ) from None
+class FilesMixin(PushToHubMixin):
+    """Probes to and from files, which may be anybody's."""
 
+    def save_pretrained(self, folder: str | os.PathLike) -> None:
+        """Write the fitted estimator as ``config.json`` and ``model.safetensors``.
 
-def load_probe(cls: type, source: str | os.PathLike, params: dict[str, Any]) -> Any:
-    """A fitted probe, from files by anybody; an encoder's source gives an unfitted one."""
-    folder = locate(source)
-    config, tensors = ({}, {}) if folder.is_file() else read_folder(folder)
-    kind = config.get("kind")
-    if kind not in PROBES:
-        load_encoder(folder)  # refuse now what fit could not read
-        return cls(source, **params)
-    if kind != cls.__name__:
-        raise ValueError(
-            f"{str(source)!r} holds a {kind}, not a {cls.__name__}: call {kind}.from_pretrained."
-        )
-    with _reading(source):
-        saved = {name: _from_plain(value) for name, value in config["params"].items()}
-        strange = sorted(saved.keys() - (set(cls._get_param_names()) - _NOT_SAVED))
-        if strange:
-            raise ValueError(f"{kind} has no such parameters to save: {strange[:3]}")
-        adaptation = saved["adaptation"]
-        if adaptation not in ("conv-linear", "finetune"):
-            raise ValueError(f"adaptation={adaptation!r} is never saved")
-    if params.get("adaptation", adaptation) != adaptation:
-        raise ValueError(
-            f"{str(source)!r} holds a {kind} fitted with adaptation={adaptation!r}, which "
-            f"from_pretrained cannot turn into {params['adaptation']!r}: pass the folder as "
-            f"encoder= to {kind} and fit it."
-        )
-    probe = cls(**{"encoder": os.fspath(source), **saved, **params})
-    try:
-        probe._validate_params()
-    except ValueError as error:
-        raise ValueError(shorten(error)) from None
-    shape = config["model"]
-    with _reading(source):
-        vars(probe).update(_layout(config["fitted"]), **_targets(kind, config["fitted"]))
-        n_patches = config["n_patches"]
-        n_times = resampled_length(probe.n_times_in_, probe.sfreq_in_, shape.sfreq)
-        _check(type(n_patches) is int and n_patches == n_times // shape.patch_size)
-        spec = {**probe._probe_spec(), "n_chans": probe.n_chans_in_, "n_patches": n_patches}
-        if "virtual" in config:
-            shared = {name: spec[name] for name in ("n_chans", "n_patches", "n_outputs")}
-            spec = {**_virtual(config["virtual"]), **shared}
-    network = "VirtualProbe" if "virtual" in config else "ConvLinearProbe"
-    probe.module_ = make_network(network, shape, spec, tensors, repr(str(source)))
-    with _reading(source):
-        _check(probe.module_.targets.tolist() == spec["targets"])
-    probe.encoder_ = probe.module_.encoder
-    probe.ignored_ch_names_ = []
-    probe._fitted_with = probe._fixed_params()
-    probe._fitted_on_table = False
-    return probe
+        The files hold no training data and can run no code. Raises ValueError for
+        ``adaptation="linear"``, whose scikit-learn part has no such form.
+        """
+        self._check_unchanged()
+        if self.adaptation == "linear":
+            raise ValueError(
+                "adaptation='linear' ends in a scikit-learn model, which has no safetensors form: "
+                "save it with skops or joblib, or use adaptation='conv-linear'."
+            )
+        params = {k: v for k, v in self.get_params(deep=False).items() if k not in _NOT_SAVED}
+        if not isinstance(params["random_state"], Integral):
+            params["random_state"] = None
+        spec = self.module_.spec()
+        config = {
+            "kind": type(self).__name__,
+            "model": self.encoder_.config.to_dict(),
+            "params": {k: _plain(v) for k, v in params.items()},
+            "fitted": {k: _plain(v) for k, v in vars(self).items() if k in (*_LAYOUT, *_TARGET)},
+            "n_patches": spec["n_patches"],
+        }
+        if "readings" in spec:
+            config["virtual"] = {name: spec[name] for name in ("targets", "readings")}
+        try:
+            write_folder(folder, config, self.module_.state_dict())
+        except TypeError as error:
+            raise ValueError(
+                f"{type(self).__name__} holds a parameter or label that JSON cannot hold ({error}):"
+                " save it with skops, or use plain numbers and strings."
+            ) from None
+
+    @classmethod
+    def from_pretrained(cls, source: str | os.PathLike, **params: Any) -> Self:
+        """A fitted estimator from a folder that `save_pretrained` wrote.
+
+        Parameters
+        ----------
+        source : str or path
+            Such a folder; or the name, folder or ``.ckpt`` of an encoder, which gives an unfitted
+            estimator on that encoder.
+        **params
+            Parameters that replace the saved ones.
+        """
+        folder = locate(source)
+        config, tensors = ({}, {}) if folder.is_file() else read_folder(folder)
+        kind = config.get("kind")
+        if kind not in PROBES:
+            load_encoder(folder)  # refuse now what fit could not read
+            return cls(source, **params)
+        if kind != cls.__name__:
+            raise ValueError(
+                f"{str(source)!r} holds a {kind}, not a {cls.__name__}: call "
+                f"{kind}.from_pretrained."
+            )
+        with _reading(source):
+            saved = {name: _from_plain(value) for name, value in config["params"].items()}
+            strange = sorted(saved.keys() - (set(cls._get_param_names()) - _NOT_SAVED))
+            if strange:
+                raise ValueError(f"{kind} has no such parameters to save: {strange[:3]}")
+            adaptation = saved["adaptation"]
+            if adaptation not in ("conv-linear", "finetune"):
+                raise ValueError(f"adaptation={adaptation!r} is never saved")
+        if params.get("adaptation", adaptation) != adaptation:
+            raise ValueError(
+                f"{str(source)!r} holds a {kind} fitted with adaptation={adaptation!r}, which "
+                f"from_pretrained cannot turn into {params['adaptation']!r}: pass the folder as "
+                f"encoder= to {kind} and fit it."
+            )
+        probe = cls(**{"encoder": os.fspath(source), **saved, **params})
+        try:
+            probe._validate_params()
+        except ValueError as error:
+            raise ValueError(shorten(error)) from None
+        shape = config["model"]
+        with _reading(source):
+            vars(probe).update(_layout(config["fitted"]), **_targets(kind, config["fitted"]))
+            n_patches = config["n_patches"]
+            n_times = resampled_length(probe.n_times_in_, probe.sfreq_in_, shape.sfreq)
+            _check(type(n_patches) is int and n_patches == n_times // shape.patch_size)
+            spec = {**probe._probe_spec(), "n_chans": probe.n_chans_in_, "n_patches": n_patches}
+            if "virtual" in config:
+                shared = {name: spec[name] for name in ("n_chans", "n_patches", "n_outputs")}
+                spec = {**_virtual(config["virtual"]), **shared}
+        network = "VirtualProbe" if "virtual" in config else "ConvLinearProbe"
+        probe.module_ = make_network(network, shape, spec, tensors, repr(str(source)))
+        with _reading(source):
+            _check(probe.module_.targets.tolist() == spec["targets"])
+        probe.encoder_ = probe.module_.encoder
+        probe.ignored_ch_names_ = []
+        probe._fitted_with = probe._fixed_params()
+        probe._fitted_on_table = False
+        return probe
 
 
 @contextmanager

@@ -294,14 +294,12 @@ def check_scorers(pipelines: Any, scoring: Any) -> dict[str, Callable]:
     if isinstance(scoring, str) or callable(scoring):
         name = scoring if isinstance(scoring, str) else getattr(scoring, "__name__", "score")
         scoring = {name: scoring}
-    if isinstance(scoring, Mapping) and scoring:
-        scorers = {name: check_scoring(known[0], scoring=one) for name, one in scoring.items()}
-    else:  # it knows lists, and what is wrong with others
-        scorers = check_scoring(known[0], scoring=scoring)._scorers
-    for name in scorers:
+    for name in scoring if isinstance(scoring, Iterable) else ():
         if name in (*WHICH, *CALIBRATION, *COSTS) or str(name).startswith(("chance_", "p_")):
             raise ValueError(f"A metric cannot be called {name!r}: that is a column of the table.")
-    return scorers
+    if isinstance(scoring, Mapping) and scoring:
+        return {name: check_scoring(known[0], scoring=one) for name, one in scoring.items()}
+    return check_scoring(known[0], scoring=scoring)._scorers  # it knows lists, and what is wrong
 
 
 def _check_data(X: Any, y: Any, groups: Any) -> Data:
