@@ -134,8 +134,7 @@ def digest_each(X: Any) -> list[bytes]:
 
 
 def _code(code: Any) -> str:
-    """Name of a class or function, its source, and the values that it carries or takes from its
-    module; only the name of a class that is not the user's."""
+    """Name of a class or function, its source and what it uses; of others' classes, the name."""
     name = f"{code.__module__}.{code.__qualname__}"
     if inspect.isbuiltin(code) or code in _DESCRIBED:
         return name
