@@ -333,7 +333,8 @@ def _like(X: Any, aligned: np.ndarray, fitted: list[str] | None) -> Any:
     """`aligned` in the kind of container that `X` is."""
     parts = X if isinstance(X, list | tuple) else [X]
     if not all(map(is_epochs, parts)):
-        is_table = hasattr(X, "__array__") and np.ndim(X) == 2
+        has_shape = hasattr(X, "shape") or not hasattr(X, "__array__")
+        is_table = len(getattr(X, "shape", ()) if has_shape else np.asarray(X).shape) == 2
         if isinstance(X, list | tuple) and isinstance(X[0], list | tuple | np.ndarray):
             is_table = isinstance(X[0][0], Real)
         return aligned[:, 0] if is_table else aligned
