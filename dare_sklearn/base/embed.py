@@ -21,8 +21,7 @@ from xxhash import xxh3_128
 
 from .. import __version__
 from ..modules.config import DAREConfig
-from ..modules.filters import filter_patches, filter_windows, principal_filters
-from ..modules.networks import Encoder
+from ..modules.networks import Encoder, filter_patches, filter_windows, principal_filters
 from ..signals import electrodes as table
 from ..signals.container import digest_epochs
 from ..signals.grid import Windows

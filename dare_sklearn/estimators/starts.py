@@ -9,8 +9,7 @@ from scipy.optimize import nnls
 from torch import Tensor
 
 from ..base.reading import KernelRidge, calibrate, kernels, make_folds, scaled, solve, some_of
-from ..modules.filters import principal_filters
-from ..modules.networks import Encoder
+from ..modules.networks import Encoder, principal_filters
 from ..modules.probe import VirtualProbe
 from ..signals.covariance import covariances, csp_filters, xdawn_filters
 

@@ -46,7 +46,7 @@ class DAREConfig:
         object.__setattr__(self, "depth", tuple(int(n) for n in self.depth))
         for name in ("embed_num", "embed_dim", "num_heads", "patch_size"):
             value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 2**16:
+            if type(value) is not int or not 1 <= value <= 2**16:
                 raise ValueError(f"{name} must be an integer from 1 to 65536, got {value!r}.")
         if len(self.depth) != 3 or not all(1 <= n <= 256 for n in self.depth):
             raise ValueError(f"depth must hold three integers from 1 to 256, got {self.depth!r}.")

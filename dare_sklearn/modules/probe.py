@@ -8,8 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .filters import N_PRINCIPAL, filter_patches
-from .networks import Encoder
+from .networks import N_PRINCIPAL, Encoder, filter_patches
 
 TINY = 1e-6  # added to variances, of which the logarithm is taken
 

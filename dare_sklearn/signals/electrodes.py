@@ -66,13 +66,12 @@ HEAD_RADIUS = 0.095
 SMOOTHING = 1e-5
 
 # How far, along the scalp, an electrode may be recorded from where the 10-05 system puts its name.
-# MNE's montages of that system differ from it by up to 5 cm (the spherical ones; the others, and
-# caps digitised on single heads, by 1 to 3), electrodes of other systems that happen to have the
-# same names by 5 to 20 (BioSemi-128 and -256).
+# MNE's montages of that system differ from it by up to 5 cm (caps digitised on single heads by 1 to
+# 3), electrodes of other systems with the same names by 5 to 20 (BioSemi-128 and -256).
 MOST_OFF = 0.055
-# Where more than this share of the names is further off, the montage follows another system, and an
-# electrode that comes near the place of its name does so by chance: then positions count for all.
-# If nothing may be interpolated, one that is as near as this stands for the electrode of its name.
+# Where more than this share of the names is further off, the montage follows another system: then
+# positions count for all. If nothing may be interpolated, an electrode that is as NEAR as this to
+# the place of its name stands for it.
 MOST_WRONG = 0.25
 NEAR = 0.025
 COIL_BIPOLAR = 5  # MNE's FIFFV_COIL_EEG_BIPOLAR, the type of what set_bipolar_reference makes
@@ -224,8 +223,7 @@ def place(
 def _on_template_head(own: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Positions in metres on a head like the template's; none where they cannot be positions.
 
-    Some files hold them in millimetres or centimetres, or on a sphere of radius 1, and some in axes
-    of their own, which the names reveal.
+    Some files hold them in millimetres, or on a sphere of radius 1, and some in axes of their own.
     """
     if not own:
         return {}
@@ -300,11 +298,11 @@ def spline_matrix(
     are MNE's spherical splines, read off by interpolating unit signals.
     """
     rows = {electrode_name(n): i for i, n in enumerate(source) if n not in distrusted}
-    copied = [rows.get(electrode_name(name)) for name in targets]
-    missing = [name for name, row in zip(targets, copied, strict=True) if row is None]
-    spline = iter(_mne_spline(source.values(), missing)) if missing else None
+    names = [electrode_name(name) for name in targets]
     copies = np.eye(len(source), dtype=np.float32)
-    return np.stack([next(spline) if row is None else copies[row] for row in copied])
+    missing = [target for target, name in zip(targets, names, strict=True) if name not in rows]
+    spline = iter(_mne_spline(source.values(), missing) if missing else ())
+    return np.stack([copies[rows[name]] if name in rows else next(spline) for name in names])
 
 
 def spline_start(
@@ -312,8 +310,7 @@ def spline_start(
 ) -> np.ndarray | None:
     """Start of a spatial convolution ``(n_targets, n_chans)``: spline interpolation.
 
-    Channels whose position is not known start with weight zero, and a warning names them; None if
-    no position is known.
+    Channels of unknown position start with weight zero; None if no position is known.
     """
     source, distrusted = place(ch_names, own)
     known = [i for i, name in enumerate(ch_names) if name in source]

@@ -109,11 +109,11 @@ def tell_ignored(signals: Signals) -> None:
 
 def tell_unusual(signals: Signals) -> None:
     """Warn of signals that are far from those that encoders are pretrained on."""
-    if signals.sfreq / 2 < BETA_HZ:
+    highest = signals.sfreq / 2
+    if highest < BETA_HZ:
         tell(
-            f"X was sampled at {signals.sfreq:g} Hz, so it holds nothing above "
-            f"{signals.sfreq / 2:g} Hz, and encoders are pretrained on faster rhythms too: pass it "
-            "at the rate at which it was recorded."
+            f"X was sampled at {signals.sfreq:g} Hz, so it holds nothing above {highest:g} Hz, and "
+            "encoders are pretrained on faster rhythms too: pass it at the rate of its recording."
         )
     low, high = USUAL_UV
     if not low <= signals.typical <= high:
@@ -401,9 +401,7 @@ def _from_array(
 def _checked(X: Any) -> np.ndarray:
     """An array of numbers, by scikit-learn's check, or a sentence on what else it is."""
     if np.ma.isMaskedArray(X) and np.ma.is_masked(X):
-        raise SignalError(
-            "cannot read a masked array as X: drop what is masked, or pass X.filled(...)."
-        )
+        raise SignalError("cannot read a masked array as X: drop what is masked, or fill it in.")
     if not (hasattr(X, "__array__") or isinstance(X, list | tuple) or issparse(X)):
         raise SignalTypeError(f"cannot read a {type(X).__name__} as X: expected {ACCEPTED}.")
     if isinstance(X, list | tuple) and X and isinstance(X[0], str | os.PathLike):

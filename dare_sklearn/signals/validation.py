@@ -116,12 +116,8 @@ def _stepped(values: np.ndarray) -> np.ndarray:
     """Which channels of ``(n_epochs, n_chans, n_times)`` have a few levels, with steps between."""
     same = values[..., 1:] == values[..., :-1]
     stays = np.count_nonzero(same, axis=(0, 2)) / same[:, 0].size
-    return np.array(
-        [
-            share > 0.8 and 2 <= len(np.unique(values[:, i])) <= MOST_LEVELS
-            for i, share in enumerate(stays)
-        ]
-    )
+    levels = (len(np.unique(values[:, i])) if stays[i] > 0.8 else 0 for i in range(len(stays)))
+    return np.array([2 <= n_levels <= MOST_LEVELS for n_levels in levels])
 
 
 def check_finite(
@@ -156,9 +152,8 @@ def check_values(
         epochs = np.flatnonzero(too_large.any(axis=1))
         raise SignalError(
             f"X has a signal in {_names(too_large.any(axis=0), ch_names)}, epochs "
-            f"{listed(epochs, 6)}, that is {A_MILLION[0]:,.0f} or more times as large as is "
-            "typical of X: leave out channels that are not EEG or in another unit, and drop "
-            "damaged epochs."
+            f"{listed(epochs, 6)}, that is {A_MILLION[0]:,.0f} or more times as large as is typical"
+            " of X: leave out what is not EEG or in another unit, and drop damaged epochs."
         )
     flat = summary.flat
     if flat.all(axis=0).any() and not (fitted and len(flat) == 1):
@@ -174,8 +169,7 @@ def check_values(
     if summary.stepped.any():
         tell(
             f"{_names(summary.stepped, ch_names)} of X hold a few levels with steps between them, "
-            "as a trigger channel does, which may hold the labels and is not EEG: leave it out of "
-            "X."
+            "as a trigger channel does, which may hold the labels: leave it out of X."
         )
 
 
@@ -205,13 +199,13 @@ def decide_unit(size: float, unit: str, *, volts_by_definition: bool = False) ->
             f"{hint}"
         )
     if unit == "auto":
-        unit = next((name for name in fits if fits[name]), None)
-        if unit is None:
+        if not any(fits.values()):
             raise SignalError(
                 "cannot tell the unit of X (unit='auto'): the typical standard deviation of "
                 f"{size:.3g} fits EEG neither in microvolts ({low} to {high:g}) nor in volts. "
                 "Scale X to one of the two and pass unit='uV' or unit='V'."
             )
+        unit = "uV" if fits["uV"] else "V"
         doubt = " (as of z-scores, which have lost their amplitude)" if z_scores else ""
         tell(
             f"read the values as {unit} (unit='auto'): their typical standard deviation is "
@@ -246,11 +240,7 @@ def check_fitted_unit(size: float, unit: str) -> str:
 
 
 def to_microvolts(data: np.ndarray, unit: str) -> np.ndarray:
-    """A float32 array in microvolts; never the caller's own memory.
-
-    At an electrode's offset of 100 mV, the rounding of float32 is 0.004 µV: below the noise of any
-    amplifier.
-    """
+    """A float32 array in microvolts, which rounds by 0.004 µV at 100 mV; a copy in any case."""
     data = refuse_complex(data)
     with np.errstate(over="ignore"):
         if unit == "V":

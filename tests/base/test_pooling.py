@@ -20,7 +20,7 @@ from dare_sklearn.base.embed import (
 from dare_sklearn.base.encoder import fresh_encoder
 from dare_sklearn.base.features import BandSpace, TokenTangentSpace, fitted_feature_names
 from dare_sklearn.modules.config import DAREConfig
-from dare_sklearn.modules.filters import principal_filters
+from dare_sklearn.modules.networks import principal_filters
 
 CONFIG = DAREConfig(2, 32, (3, 1, 1), 4)
 NAMES = ["CZ", "PZ", "O1"]

@@ -9,8 +9,12 @@ import pytest
 import torch
 
 from dare_sklearn.modules.config import SIZES, DAREConfig, get_config
-from dare_sklearn.modules.filters import filter_patches, principal_filters
-from dare_sklearn.modules.networks import Encoder, init_weights
+from dare_sklearn.modules.networks import (
+    Encoder,
+    filter_patches,
+    init_weights,
+    principal_filters,
+)
 from dare_sklearn.modules.probe import (
     ConvLinearProbe,
     LinearHead,
