@@ -212,7 +212,8 @@ class ProbeEstimator(SignalInputMixin, FilesMixin, PlainStateMixin, BaseEstimato
             )
         kind = self._spatial_kind(len(train))
         virtual = kind in VIRTUAL_INITS
-        tell_unread(self, steps=bool(len(valid)) or not virtual, virtual=virtual)
+        steps = bool(len(valid)) or not virtual or self.adaptation == "finetune"
+        tell_unread(self, steps=steps, virtual=virtual)
         _, n_chans, n_times = windows.shape
         spec = {**self._probe_spec(), "n_patches": n_times // self.encoder_.config.patch_size}
         signals, spline = windows.signals, None
@@ -229,13 +230,13 @@ class ProbeEstimator(SignalInputMixin, FilesMixin, PlainStateMixin, BaseEstimato
             else:
                 start = None if spline is None else torch.from_numpy(spline)
                 module = ConvLinearProbe(encoder, n_chans=n_chans, spatial_start=start, **spec)
-            if virtual and not len(valid):  # the start is the closed-form optimum: nothing to do
+            if not steps:  # the start is the closed-form optimum
                 self.module_ = module
                 return
             data, held_out = (ProbeData(windows, targets, weight, part) for part in (train, valid))
             net = train_probe(
                 self, module, self._criterion(), data, held_out, order_seed, device,
-                keep_better=virtual,
+                from_start=virtual,
             )  # fmt: skip
         self.net_, self.module_ = net, net.module_.eval()
         if self.adaptation == "finetune":
@@ -275,14 +276,14 @@ class ProbeEstimator(SignalInputMixin, FilesMixin, PlainStateMixin, BaseEstimato
 
     def _spatial_kind(self, n_epochs: int) -> str:
         """`spatial_init`, where "auto" is "spline" for what virtual electrodes cannot do."""
-        paper = self.adaptation != "conv-linear" or self.spatial_layers > 1 or self.temporal_kernel
+        paper = self.spatial_layers > 1 or self.temporal_kernel
         if self.spatial_init == "auto" and (paper or n_epochs > MOST_EPOCHS):
             return "spline"
         if self.spatial_init in VIRTUAL_INITS and paper:
             raise ValueError(
-                f"spatial_init={self.spatial_init!r} is a probe of its own, with one spatial layer "
-                "on a frozen encoder: leave adaptation='conv-linear', spatial_layers=1 and "
-                "temporal_kernel=None, or take spatial_init='auto'."
+                f"spatial_init={self.spatial_init!r} is a probe of its own, with one spatial "
+                "layer: leave spatial_layers=1 and temporal_kernel=None, or take "
+                "spatial_init='auto'."
             )
         return self.spatial_init
 

@@ -81,9 +81,10 @@ class DAREClassifier(ClassifierMixin, ProbeEstimator):
         and time courses of their patch embedding: a sum of ridge regressions, weighed by
         cross-validation that fits the filters anew, without gradient steps. With
         ``validation_fraction > 0`` steps follow, and are kept if they lower the loss of the
-        held-out epochs. Channels may be missing in ``predict``: the filters are refitted to those
-        left. "auto" means "spline" for ``adaptation="finetune"``, several spatial layers, a
-        temporal kernel, and beyond 5,000 training epochs, whose kernels would fill the memory.
+        held-out epochs; ``adaptation="finetune"`` trains filters, encoder and map from this start
+        [2]_. Channels may be missing in ``predict``: the filters are refitted to those left. "auto"
+        means "spline" for several spatial layers, a temporal kernel, and beyond 5,000 training
+        epochs, whose kernels would fill the memory.
     spatial_layers : int, default=1
         Number of pointwise convolutions; two or more start at random.
     temporal_kernel : int or None, default=None
@@ -92,8 +93,9 @@ class DAREClassifier(ClassifierMixin, ProbeEstimator):
     max_epochs : int, default=100
         Passes through the training epochs.
     lr : float or None, default=None
-        Peak of the learning rate. None: 5e-4 for "finetune" and 5e-3 for "conv-linear", where the
-        paper's 5e-4 suits thousands of epochs, and ends near the start on a few dozen.
+        Peak of the learning rate. None: 5e-3 for "conv-linear", where the paper's 5e-4 suits
+        thousands of epochs, and ends near the start on a few dozen; for "finetune" 5e-4, and 1e-4
+        from a start with labels.
     weight_decay : float or None, default=None
         AdamW's; None: 0.01, and 0.05 for "finetune".
     layer_decay : float, default=0.75
@@ -140,6 +142,8 @@ class DAREClassifier(ClassifierMixin, ProbeEstimator):
     References
     ----------
     .. [1] Shao, Gong, Dai, Zhang (2026). DARE-EEG. arXiv:2605.18298.
+    .. [2] Kumar, Raghunathan, Jones, Ma, Liang (2022). Fine-tuning can distort pretrained features
+       and underperform out-of-distribution. ICLR.
 
     Examples
     --------

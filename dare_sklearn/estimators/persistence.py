@@ -114,8 +114,8 @@ class FilesMixin(PushToHubMixin):
             _check(type(n_patches) is int and n_patches == n_times // shape.patch_size)
             spec = {**probe._probe_spec(), "n_chans": probe.n_chans_in_, "n_patches": n_patches}
             if "virtual" in config:
-                shared = {name: spec[name] for name in ("n_chans", "n_patches", "n_outputs")}
-                spec = {**_virtual(config["virtual"]), **shared}
+                shared = ("n_chans", "n_patches", "n_outputs", "train_encoder")
+                spec = {**_virtual(config["virtual"]), **{name: spec[name] for name in shared}}
         network = "VirtualProbe" if "virtual" in config else "ConvLinearProbe"
         probe.module_ = make_network(network, shape, spec, tensors, repr(str(source)))
         with _reading(source):

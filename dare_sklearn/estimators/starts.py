@@ -42,7 +42,7 @@ def make_probe(
         targets += [rows[i % min(turn, len(rows))] for i in range(len(filters))]
         start = stop
     filters = np.concatenate([filters for _, filters in parts])
-    shape = targets, readings, spec["n_patches"], spec["n_outputs"]
+    shape = targets, readings, spec["n_patches"], spec["n_outputs"], spec["train_encoder"]
     probe = VirtualProbe(encoder, filters.shape[1], *shape).eval()
     with torch.no_grad():
         probe.spatial.weight.copy_(torch.from_numpy(filters)[:, :, None])

@@ -165,12 +165,12 @@ class ConvLinearProbe(nn.Module):
 
 
 class VirtualProbe(nn.Module):
-    """Spatial filters, a frozen encoder of each virtual electrode by itself, and a linear map.
+    """Spatial filters, an encoder of each virtual electrode by itself, and a linear map.
 
-    Parameters: the `encoder`, owned by the probe and in evaluation mode; `n_chans` recorded
-    channels; `targets`, the row of each virtual electrode in the encoder's table; `readings`, what
-    the map reads: "tokens", "power" or "evoked" (`filters` at every patch) of the virtual
-    electrodes from the second number up to the third.
+    Parameters: the `encoder`, owned by the probe, and frozen unless `train_encoder`; `n_chans`
+    recorded channels; `targets`, the row of each virtual electrode in the encoder's table;
+    `readings`, what the map reads: "tokens", "power" or "evoked" (`filters` at every patch) of the
+    virtual electrodes from the second number up to the third.
     """
 
     targets: Tensor
@@ -184,9 +184,11 @@ class VirtualProbe(nn.Module):
         readings: Sequence[tuple[str, int, int]],
         n_patches: int,
         n_outputs: int,
+        train_encoder: bool = False,
     ) -> None:
         super().__init__()
-        self.encoder = encoder.requires_grad_(False).eval()
+        self.encoder = encoder.requires_grad_(train_encoder).eval()
+        self.train_encoder = train_encoder
         self.readings = [tuple(reading) for reading in readings]
         self.n_patches = n_patches
         dim, patch_size = encoder.config.embed_dim, encoder.config.patch_size
@@ -211,11 +213,12 @@ class VirtualProbe(nn.Module):
             "readings": [list(reading) for reading in self.readings],
             "n_patches": self.n_patches,
             "n_outputs": self.head.out_features,
+            "train_encoder": self.train_encoder,
         }
 
     def train(self, mode: bool = True) -> Self:
         super().train(mode)
-        self.encoder.eval()
+        self.encoder.train(mode and self.train_encoder)
         self.norm.eval()  # its statistics are those of all training epochs
         return self
 

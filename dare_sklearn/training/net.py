@@ -31,6 +31,7 @@ from .device import autocast, fit_or_name_batch_size
 # Peak learning rate and weight decay, if the parameters are None.
 PROBE_RATES = (5e-3, 0.01)
 FINETUNE_RATES = (5e-4, 0.05)
+FROM_START_RATES = (1e-4, 0.05)  # to fine-tune what starts from a solution
 FINETUNE_WARMUP_EPOCHS = 5
 GROUP_DRAWS = 20  # until every class keeps training epochs
 
@@ -201,12 +202,12 @@ def train_probe(
     seed: int,
     device: torch.device,
     *,
-    keep_better: bool,
+    from_start: bool,
 ) -> ProbeNet:
     """Train a probe by the parameters of its estimator, `recipe`.
 
-    If epochs are held out, it stops early; with `keep_better` the probe returns to its initial
-    weights unless training has lowered their loss.
+    If epochs are held out, it stops early, and a probe that comes `from_start`, a solution, returns
+    to that unless training has lowered their loss.
     """
     finetune = recipe.adaptation == "finetune"
     batch_size = min(recipe.batch_size, len(data))
@@ -221,7 +222,9 @@ def train_probe(
         own.append(KeepBest(patience=recipe.patience, load_best=True, sink=lambda message: None))
         means = ["valid_loss"]
     callbacks = make_callbacks(course, means, recipe.verbose, own, n_batches)
-    lr, weight_decay = FINETUNE_RATES if finetune else PROBE_RATES
+    lr, weight_decay = PROBE_RATES
+    if finetune:
+        lr, weight_decay = FROM_START_RATES if from_start else FINETUNE_RATES
     start = copy.deepcopy(module.state_dict())
     net = ProbeNet(
         module,
@@ -243,7 +246,7 @@ def train_probe(
         verbose=recipe.verbose,
     )
     fit_or_name_batch_size(lambda: net.fit(data, None), recipe.batch_size, len(data))
-    if keep_better:
+    if from_start and len(held_out):
         trained = copy.deepcopy(net.module_.state_dict())
         after = _loss_of(net, held_out)
         net.module_.load_state_dict(start)

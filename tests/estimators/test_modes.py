@@ -75,7 +75,7 @@ def test_groups_are_those_of_the_docstring():
         (
             {"adaptation": "finetune", "max_epochs": 1, "unknown_channels": "drop"},
             "unknown_channels='drop' (read only with adaptation='linear')",
-            "adaptation='finetune'",
+            "adaptation='finetune' and spatial_init='auto'",
         ),
     ],
 )

@@ -15,6 +15,7 @@ import dare_sklearn.estimators.base as base
 import dare_sklearn.estimators.starts as starts
 from dare_sklearn import DAREClassifier, DARERegressor
 from dare_sklearn.estimators.starts import spatial_parts
+from dare_sklearn.modules.probe import VirtualProbe
 from dare_sklearn.signals.covariance import csp_filters, xdawn_filters
 from dare_sklearn.viz import plot_attention, plot_spatial_filters
 
@@ -237,9 +238,26 @@ def test_regression(rhythm):
     assert score(DARERegressor(random_state=0, **LAYOUT), X, y) > 0.5
 
 
+def test_fine_tuning_goes_on_from_the_start(rhythm, tmp_path):
+    """The first step changes filters, encoder and map a little, and what follows stays good."""
+    X, y, _ = rhythm
+    start = DAREClassifier(None, random_state=0, **LAYOUT).fit(X, y)
+    tuned = clone(start).set_params(adaptation="finetune", max_epochs=1, lr=1e-6).fit(X, y)
+    assert isinstance(tuned.module_, VirtualProbe) and tuned.n_iter_ == 1
+    np.testing.assert_allclose(tuned.predict_proba(X), start.predict_proba(X), atol=0.01)
+    pairs = zip(tuned.module_.named_parameters(), start.module_.named_parameters(), strict=True)
+    moved = {name for (name, a), (_, b) in pairs if not torch.equal(a, b)}
+    assert {"spatial.weight", "head.weight", "encoder.patch_embed.weight"} <= moved
+    tuned.save_pretrained(tmp_path)
+    again = DAREClassifier.from_pretrained(tmp_path)
+    np.testing.assert_array_equal(again.predict_proba(X), tuned.predict_proba(X))
+    assert again.module_.train_encoder
+    assert score(clone(tuned).set_params(max_epochs=10, lr=None), X, y) > 0.8
+
+
 def test_what_does_not_go_together(rhythm):
     X, y, _ = rhythm
-    for params in ({"adaptation": "finetune"}, {"spatial_layers": 2}, {"temporal_kernel": 15}):
+    for params in ({"spatial_layers": 2}, {"temporal_kernel": 15}):
         with pytest.raises(ValueError, match="spatial_init='csp' is a probe of its own"):
             DAREClassifier(spatial_init="csp", **params, **LAYOUT).fit(X, y)
 
@@ -255,7 +273,7 @@ def test_where_auto_is_spline(rhythm, monkeypatch):
         assert auto.n_iter_ == 1 and auto.net_.module_ is auto.module_
         np.testing.assert_array_equal(auto.predict_proba(X), spline.predict_proba(X))
 
-    for params in ({"adaptation": "finetune"}, {"spatial_layers": 2}, {"temporal_kernel": 15}):
+    for params in ({"spatial_layers": 2}, {"temporal_kernel": 15}):
         check(**params)
     monkeypatch.setattr(base, "MOST_EPOCHS", 11)
     check()
