@@ -2,17 +2,17 @@
 
 ``torch.load(weights_only=True)`` runs no code, but a small file can make it wait for ever, crash or
 fill the memory (compressed members, a key that holds itself twice over sixty levels, a storage that
-is larger than its data), and it reads the optimizer too. Here the instructions of the pickle are
-followed as far as the names and places of the weights. Time and memory grow with the file only.
+is larger than its data). So the file is checked first, and torch gets a fresh archive of what was
+checked. Time and memory grow with the size of the file only.
 """
 
+import io
 import pickletools
 import re
 import zipfile
-from collections.abc import Callable
-from functools import cache
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -33,38 +33,32 @@ _RENAMES = (
     (r"^loss_mc\.projection_head\.2\.", r"projection.fc2."),
 )
 
-_DTYPES = {
-    "torch DoubleStorage": torch.float64, "torch FloatStorage": torch.float32,
-    "torch HalfStorage": torch.float16, "torch BFloat16Storage": torch.bfloat16,
-    "torch LongStorage": torch.int64, "torch IntStorage": torch.int32,
-    "torch ShortStorage": torch.int16, "torch CharStorage": torch.int8,
-    "torch ByteStorage": torch.uint8, "torch BoolStorage": torch.bool,
+_ITEM_BYTES = {
+    "torch DoubleStorage": 8, "torch LongStorage": 8,
+    "torch FloatStorage": 4, "torch IntStorage": 4,
+    "torch HalfStorage": 2, "torch BFloat16Storage": 2, "torch ShortStorage": 2,
+    "torch CharStorage": 1, "torch ByteStorage": 1, "torch BoolStorage": 1,
 }  # fmt: skip
 _DICTS = ("collections Counter", "collections OrderedDict")
-_TENSOR, _PARAMETER = "torch._utils _rebuild_tensor_v2", "torch._utils _rebuild_parameter"
-_CALLED = (*_DICTS, _TENSOR, _PARAMETER, "torch Size", "torch device")
+_CALLED = {
+    *_DICTS, "torch Size", "torch device", "torch._utils _rebuild_parameter",
+    "torch._utils _rebuild_tensor_v2",
+}  # fmt: skip
 _PLAIN = {
     "NONE", "NEWTRUE", "NEWFALSE", "BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT",
     "BINUNICODE", "GLOBAL",
 }  # fmt: skip
 _TUPLES = {"EMPTY_TUPLE": 0, "TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3, "TUPLE": None}
-_OTHER = object()  # what stands for an object that nobody asks for
+_DICT, _OTHER = object(), object()  # what stands for a dictionary, and for any other object
 _ALONE = ": where you trust it, save its 'state_dict' alone"
 
 
-class _Stored(NamedTuple):
-    """A tensor, as the arguments of the function that makes it."""
-
-    storage: Any
-    offset: Any
-    size: Any
-    stride: Any
-
-
 def read_lightning(path: str | Path) -> tuple[DAREConfig, dict[str, Tensor]]:
-    """Configuration, by the shapes of the tensors, and tensors under this library's names.
+    """Configuration and tensors, under this library's names, of a Lightning checkpoint.
 
-    A ValueError says what is wrong with the file.
+    The sizes are read off the tensors' shapes. The scale of the signals is not part of the files;
+    the authors pretrained on millivolts against a common average, and so the configuration says. A
+    ValueError says what is wrong with the file.
     """
     state = read_state_dict(path)
     tensors = {}
@@ -112,14 +106,14 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
         if n_bytes > MAX_WEIGHTS_BYTES:
             raise ValueError("it is larger than any model of this library")
         with zipfile.ZipFile(path) as archive:
-            folder = _checked_folder(archive, n_bytes)
-            content = _unpickled(archive.read(folder + "data.pkl"))
-            state = content.get("state_dict") if type(content) is dict else None
-            if type(state) is not dict or not all(type(v) is _Stored for v in state.values()):
-                raise ValueError("it has no 'state_dict' of tensors")
-            read = cache(lambda key: bytearray(archive.read(f"{folder}data/{key}")))
-            tensors = {name: _tensor(stored, read) for name, stored in state.items()}
-        if sum(tensor.nbytes for tensor in tensors.values()) > n_bytes:
+            clean = _checked(archive, n_bytes)
+        content = torch.load(clean, map_location="cpu", weights_only=True)
+        state = content.get("state_dict") if isinstance(content, dict) else None
+        # an attribute in the file may hide the method of the dictionary
+        tensors = dict(dict.items(state)) if isinstance(state, dict) else {0: None}
+        if not all(type(k) is str and isinstance(v, Tensor) for k, v in tensors.items()):
+            raise ValueError("it has no 'state_dict' of tensors")
+        if sum(tensor.numel() * tensor.element_size() for tensor in tensors.values()) > n_bytes:
             raise ValueError("its tensors are larger than the file")  # a stride of zero
         return tensors
     # whatever zipfile, torch or the machine says of a hostile file
@@ -130,8 +124,11 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
         ) from None
 
 
-def _checked_folder(archive: zipfile.ZipFile, n_bytes: int) -> str:
-    """The folder in an archive that holds the pickle, which is of a size that can be read."""
+def _checked(archive: zipfile.ZipFile, n_bytes: int) -> io.BytesIO:
+    """What torch may read: the pickle and its storages, in an archive of our own.
+
+    Another archive, since two readers of one file may see two different lists of members.
+    """
     members = {member.filename: member for member in archive.infolist()}
     if len(members) < len(archive.infolist()):
         raise ValueError("it holds two members of one name")
@@ -147,18 +144,31 @@ def _checked_folder(archive: zipfile.ZipFile, n_bytes: int) -> str:
     folder = pickles[0].removesuffix("data.pkl")
     if folder + "byteorder" in members and archive.read(folder + "byteorder") != b"little":
         raise ValueError("it was written on a big-endian machine")
-    return folder
+    data = archive.read(pickles[0])
+    start = folder + "data/"
+    sizes = {n.removeprefix(start): m.file_size for n, m in members.items() if n.startswith(start)}
+    clean = io.BytesIO()
+    with zipfile.ZipFile(clean, "w") as copy:
+        copy.writestr("x/data.pkl", data)
+        copy.writestr("x/version", "3\n")
+        copy.writestr("x/byteorder", "little")
+        for key in _storages(data, sizes):
+            copy.writestr(f"x/data/{key}", archive.read(start + key))
+    clean.seek(0)
+    return clean
 
 
-def _unpickled(data: bytes) -> Any:
-    """What a pickle holds: dictionaries (of their text keys), plain values, and `_Stored` tensors.
+def _storages(data: bytes, sizes: Mapping[str, int]) -> set[str]:
+    """Keys of the storages in a pickle; refuse one that ``torch.save`` does not write.
 
-    Everything else is `_OTHER`. One that ``torch.save`` does not write is refused. Only text is
-    ever hashed, compared or printed: an object that holds itself twice would take for ever.
+    Nothing is made of it but tuples. Keys of dictionaries and called functions are plain values, so
+    that nothing nested is ever hashed, compared or printed, and storages are as large as their
+    data.
     """
     stack: list[Any] = []
     marks: list[int] = []
     memo: dict[int, Any] = {}
+    storages: set[str] = set()
 
     def pop(count: int | None = None) -> list[Any]:
         """The last items; without a count, those since the last mark."""
@@ -172,55 +182,57 @@ def _unpickled(data: bytes) -> Any:
     for code, value, _ in pickletools.genops(data):
         name = code.name
         if name in _PLAIN:
-            if name == "GLOBAL" and value not in _DTYPES and value not in _CALLED:
+            if name == "GLOBAL" and value not in _ITEM_BYTES and value not in _CALLED:
                 raise ValueError(f"it asks for {value.replace(' ', '.')}{_ALONE}")
+            if type(value) is int and abs(value) >= 2**63:  # many have the same hash
+                raise ValueError("it holds a number beyond 64 bits")
             stack.append(value)
         elif name in ("EMPTY_DICT", "EMPTY_LIST"):
-            stack.append({} if name == "EMPTY_DICT" else _OTHER)
+            stack.append(_DICT if name == "EMPTY_DICT" else _OTHER)
         elif name in _TUPLES:
             stack.append(tuple(pop(_TUPLES[name])))
         elif name == "MARK":
             marks.append(len(stack))
         elif name in ("BINPUT", "LONG_BINPUT"):
-            memo[value] = stack[-1]
+            (memo[value],) = item = pop(1)
+            stack += item
         elif name in ("BINGET", "LONG_BINGET"):
             stack.append(memo[value])
-        elif name in ("APPEND", "APPENDS", "BUILD"):
-            pop(None if name == "APPENDS" else 1)
+        elif name in ("APPEND", "APPENDS"):
+            pop(1 if name == "APPEND" else None)
         elif name in ("SETITEM", "SETITEMS"):
-            items = pop(2 if name == "SETITEM" else None)
-            if type(stack[-1]) is dict:
-                pairs = zip(items[::2], items[1::2], strict=True)
-                stack[-1].update((key, item) for key, item in pairs if type(key) is str)
+            keys = pop(2 if name == "SETITEM" else None)[::2]
+            if any(type(key) is tuple or key in (_DICT, _OTHER) for key in keys):
+                raise ValueError("it holds a dictionary with strange keys")
+        elif name == "BUILD":
+            if pop(1) != [_DICT]:
+                raise ValueError("it holds strange attributes")
         elif name == "BINPERSID":
-            pass  # the reference stands for its storage
+            storages.add(_storage(*pop(1), sizes))
+            stack.append(_OTHER)
         elif name == "REDUCE":
             function, args = pop(2)
             if type(function) is not str or function not in _CALLED or type(args) is not tuple:
                 raise ValueError(f"it makes a strange call{_ALONE}")
-            if function in _DICTS:
-                stack.append({})
-            elif function in (_TENSOR, _PARAMETER):
-                stack.append(_Stored(*args[:4]) if function == _TENSOR else args[0])
-            else:
-                stack.append(_OTHER)
+            if function in _DICTS and args not in ((), (_DICT,)):  # of which keys are made
+                raise ValueError("it holds a dictionary with strange keys")
+            stack.append(_OTHER)
         elif name not in ("PROTO", "STOP"):
             raise ValueError(f"it holds the instruction {name}, which torch.save does not write")
-    return pop(1)[0]
+    return storages
 
 
-def _tensor(stored: _Stored, read: Callable[[str], bytearray]) -> Tensor:
-    """A tensor, from its storage, which must be as large as it says."""
-    storage, offset, size, stride = stored
-    if type(storage) is not tuple or len(storage) != 5 or {*map(type, storage[:3])} != {str}:
+def _storage(reference: Any, sizes: Mapping[str, int]) -> str:
+    """Key of a storage, which must be as large as it says."""
+    if type(reference) is not tuple or len(reference) != 5:
         raise ValueError("it refers to an unknown kind of storage")
-    kind, name, key, _, n_values = storage
-    if kind != "storage" or name not in _DTYPES or type(n_values) is not int:
+    kind, dtype, key, place, n_values = reference
+    if {type(kind), type(dtype), type(key), type(place)} != {str} or kind != "storage":
         raise ValueError("it refers to an unknown kind of storage")
-    if not type(size) is type(stride) is tuple or {*map(type, (offset, *size, *stride))} != {int}:
-        raise ValueError("it holds a tensor of a strange size")
-    values, dtype = read(key), _DTYPES[name]
-    if len(values) != n_values * dtype.itemsize:
-        raise ValueError(f"its storage {shorten(key, 20)!r} is of another size than it says")
-    flat = torch.frombuffer(values, dtype=dtype) if values else torch.empty(0, dtype=dtype)
-    return flat.as_strided(size, stride, offset)
+    # torch finds members whatever their case, so that "a" and "A" would be one
+    known = dtype in _ITEM_BYTES and key.isascii() and key.isdecimal() and type(n_values) is int
+    if not known or sizes.get(key) != n_values * _ITEM_BYTES[dtype]:
+        raise ValueError(
+            f"its storage {shorten(key, 20)!r} is of another kind or size than it says"
+        )
+    return key
