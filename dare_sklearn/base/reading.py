@@ -349,7 +349,7 @@ def evidence(
     n_outputs = targets.shape[1]
     n_free = max(n_outputs - 1, 1)
     y = targets - np.average(targets, axis=0, weights=weight)
-    y /= np.sqrt((y**2).mean() * n_outputs / n_free) or 1.0
+    y /= np.sqrt(np.average(y**2, axis=0, weights=weight).sum() / n_free) or 1.0
     middle = np.log([*[0.5 / len(kernels)] * len(kernels), 0.5])
     n_repeated = weight.sum() - len(y)
 
