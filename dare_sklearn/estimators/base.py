@@ -153,9 +153,8 @@ class ProbeEstimator(SignalInputMixin, FilesMixin, PlainStateMixin, BaseEstimato
         n_epochs = len(signals.data)
         y = read_targets(signals.y if y is None else y, n_epochs)
         weight = read_weights(sample_weight, signals.data)
-        by_steps = self.adaptation == "finetune" or self.spatial_init in PAPER_INITS
-        typical = weight[weight > 0].mean()
-        if typical < SMALL_WEIGHT and (self.adaptation == "linear" or not by_steps):
+        ridge = self.adaptation == "linear" or self._spatial_kind(n_epochs) in VIRTUAL_INITS
+        if ridge and (typical := weight[weight > 0].mean()) < SMALL_WEIGHT:
             tell(
                 f"sample_weight has a mean of {typical:.2g}: these {n_epochs} epochs count as "
                 f"{weight.sum():.2g}, and the penalties outweigh them. Scale the weights to a mean "

@@ -163,13 +163,21 @@ def test_weights_of_epochs_and_classes(data):
         np.testing.assert_allclose(a, b, atol=5e-3)
 
 
-@pytest.mark.parametrize("params", [{"adaptation": "linear"}, {"spatial_init": "auto"}])
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"adaptation": "linear"},
+        {"spatial_init": "auto"},
+        {"adaptation": "finetune", "max_epochs": 1},
+    ],
+)
 def test_weights_that_sum_to_one_are_reported(data, params):
     X, y = data
     with pytest.warns(UserWarning, match="a mean of 0.025.*40 epochs count as 1,"):
         DAREClassifier(None, **PARAMS, **params).fit(X, y, sample_weight=np.full(40, 1 / 40))
-    steps = classifier(spatial_init="spline", max_epochs=1)  # whose loss is a weighted mean
-    steps.fit(X, y, sample_weight=np.full(40, 1 / 40))
+    for paper in ({"spatial_init": "spline"}, {"temporal_kernel": 3}):
+        steps = classifier(max_epochs=1, **paper)  # whose loss is a weighted mean
+        steps.fit(X, y, sample_weight=np.full(40, 1 / 40))
 
 
 def test_smooth_class_weights():
