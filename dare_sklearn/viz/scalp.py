@@ -153,7 +153,7 @@ def plot_spatial_filters(
     Parameters
     ----------
     probe : DAREClassifier or DARERegressor
-        Fitted with ``adaptation="conv-linear"`` or ``"finetune"``.
+        Fitted with ``spatial_init="spline"`` or ``"random"``.
     X : array, mne.Epochs, braindecode data set or None, default=None
         Signals in the layout of ``fit``, best the training epochs. None draws filters.
     targets : sequence of str or None, default=None
