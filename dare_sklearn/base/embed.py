@@ -44,6 +44,7 @@ LAYERS = ("patch", "last")
 FLOOR = 1e-5
 SINGULAR = 1e-10
 BAND_STRIDE = 8  # samples between the windows of "bands"
+ROWS = 2  # changes where rows do within a version, so that caches hold no others
 # Rhythms
 SHORTEST = 2.0  # s: the bins of shorter epochs are too few and too wide to tell a rhythm
 LOWEST, HIGHEST = 3.0, 45.0  # frequencies that are read, in Hz
@@ -173,7 +174,8 @@ class _Network:
             self.fill = tuple(torch.from_numpy(part).to(self.device) for part in fill)
         if self.cache is not None:  # everything but the windows that an embedding depends on
             how = (rows.tolist(), fitted, self.reading, self.precision, compiled, str(self.device))
-            how = (__version__, torch.__version__, *how)  # what a folder holds may be years old
+            # what a folder holds may be years old
+            how = (__version__, ROWS, torch.__version__, *how)
             self.settings = xxh3_128(repr((encoder_digest(encoder), how)).encode()).digest()
 
     @cached_property

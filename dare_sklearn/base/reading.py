@@ -149,7 +149,7 @@ class _KernelReading(_Blocks):
         )
         root = np.sqrt(weight[some])[:, None]
         share_of_sum = 0.3 / (1 + max(weight[used].sum(), len(used)) / 128)
-        few = share_of_sum >= LEAST_SHARE and len(some) == len(used)  # 640 epochs or fewer
+        few = share_of_sum >= LEAST_SHARE and len(some) == len(used)  # fewer than 640 epochs
         solvers, said, kernels = {}, [], {}
         for name, x in blocks.items():
             self.scaling_[name] = scaling(_flat(x), scale_weight, _together(x))

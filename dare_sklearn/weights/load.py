@@ -36,7 +36,7 @@ def shipped_names() -> list[str]:
     --------
     >>> from dare_sklearn.weights import shipped_names
     >>> shipped_names()
-    ['nano']
+    ['light', 'nano']
     """
     return sorted(path.parent.name for path in SHIPPED_FOLDER.glob(f"*/{files.CONFIG_NAME}"))
 

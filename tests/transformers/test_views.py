@@ -114,7 +114,7 @@ def test_layers_and_components(epochs):
         ({"pooling": "covariance"}, "set views='electrodes'"),
         ({"pooling": "mean", "layer": 2}, "a block from 0 to 1"),
         ({"pooling": "tokens", "n_components": 2}, "leave n_components out"),
-        ({"pooling": "mean", "n_components": 50}, "lower it"),
+        ({"pooling": "mean", "n_components": 50}, "n_components=50 must be between"),
         ({"n_components": 50}, "needs 51 epochs or more.*a lower n_components"),
         ({"views": "electrodes"}, "reads both views.*leave them out"),
         ({"layer": 0}, "its own layers.*leave them out"),

@@ -17,13 +17,13 @@ def epochs():
     return simulate_epochs("erp", n_subjects=2, n_epochs=16, random_state=12345)
 
 
-def test_nano_is_there():
-    assert "nano" in shipped_names()
+def test_what_is_there():
+    assert shipped_names() == ["light", "nano"]
 
 
 def test_the_wheel_stays_small():
     files = [file for file in SHIPPED_FOLDER.rglob("*") if file.is_file()]
-    assert sum(file.stat().st_size for file in files) < 20e6
+    assert sum(file.stat().st_size for file in files) < 24e6
 
 
 @pytest.mark.parametrize("name", shipped_names())
@@ -37,7 +37,8 @@ def test_files_belong_together(name):
         assert heading in card
     encoder = load_encoder(name)
     assert encoder.config.embed_dim == SIZES[name].embed_dim
-    assert "reference" not in config["model"]  # it was written before there was one
+    if name == "nano":
+        assert "reference" not in config["model"]  # it was written before there was one
     assert encoder.config == DAREConfig.from_dict(config["model"])
     assert encoder.config.reference is None
 
