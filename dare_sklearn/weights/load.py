@@ -279,8 +279,8 @@ def shipped_by_name() -> Iterator[None]:
         _BY_NAME.reset(token)
 
 
-def _shipped_tensors(name: str, prefix: str) -> dict[str, np.ndarray]:
-    return {prefix + k: v.numpy() for k, v in load_encoder(name).state_dict().items()}
+def _shipped_tensors(name: str) -> dict[str, np.ndarray]:
+    return {k: v.numpy() for k, v in load_encoder(name).state_dict().items()}
 
 
 def to_plain(module: nn.Module) -> dict[str, Any]:
@@ -291,8 +291,9 @@ def to_plain(module: nn.Module) -> dict[str, Any]:
     tensors = {k: v.detach().cpu().numpy().copy() for k, v in module.state_dict().items()}
     plain = {KIND: kind, "config": config.to_dict(), "spec": spec, "tensors": tensors}
     for name in shipped_names() if _BY_NAME.get() else ():
+        shipped = _shipped_tensors(name)
         for prefix in ("", "encoder."):  # an encoder, or a probe that holds one
-            known = _shipped_tensors(name, prefix)
+            known = {prefix + k: v for k, v in shipped.items()}
             if all(k in tensors and np.array_equal(tensors[k], v) for k, v in known.items()):
                 rest = {k: v for k, v in tensors.items() if k not in known}
                 digest = files.sha256(SHIPPED_FOLDER / name / files.WEIGHTS_NAME)
@@ -312,7 +313,7 @@ def from_plain(plain: dict[str, Any]) -> nn.Module:
                 "and this installation has no such encoder, or another version of it: install the "
                 "version of dare_sklearn that pickled it."
             )
-        arrays = {**_shipped_tensors(name, prefix), **arrays}
+        arrays = {**{prefix + k: v for k, v in _shipped_tensors(name).items()}, **arrays}
     # a copy: arrays that come from a memory map or an archive may be read-only
     tensors = {name: torch.from_numpy(array.copy()) for name, array in arrays.items()}
     config = DAREConfig.from_dict(plain["config"])
