@@ -167,19 +167,18 @@ class _KernelReading(_Blocks):
             # indicators of classes sum to a constant: they are one output fewer
             np.sqrt(spread * n_outputs / max(n_outputs - 1, 1)),
         )
-        held_out = sum(share * part for share, (*_, part) in zip(shares, said, strict=True))
-        amounts, dual_of_sum = {}, 0.0
+        amounts, dual_of_sum, held_out = {}, 0.0, 0.0
         if few:
             shares *= 1 - share_of_sum
             amounts, noise = evidence(kernels, targets[some], weight[some])
             whole = KernelRidge(
                 sum(amounts[name] * kernels[name] for name in kernels), weight[some]
             )
-            dual_of_sum, intercept = whole.solve(targets[some], noise)
-            dual_of_sum *= share_of_sum
-            self.intercept_ += share_of_sum * intercept
-            held_out = (1 - share_of_sum) * held_out
-            held_out += share_of_sum * whole.held_out(targets[some], noise, folds)
+            dual_of_sum, self.intercept_ = (
+                share_of_sum * part for part in whole.solve(targets[some], noise)
+            )
+            held_out = share_of_sum * whole.held_out(targets[some], noise, folds)
+        held_out += sum(share * part for share, (*_, part) in zip(shares, said, strict=True))
         for name, x in blocks.items():
             x = _flat(x)
             weighed = zip(shares, said, strict=True)
