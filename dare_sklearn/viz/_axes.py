@@ -18,12 +18,11 @@ LINES = ("-", "--", "-.", ":")
 LEGEND_LINES = 16  # in one column
 GREY = "0.45"
 PALE = "0.85"
-_WORDS = {
-    "auc": "area under the ROC curve", "f1": "F1 score",
-    "r2": "R² (share of the variance explained)",
-    "kappa": "Cohen's kappa", "cohen_kappa": "Cohen's kappa",
-    "mcc": "Matthews correlation", "matthews_corrcoef": "Matthews correlation",
-    "valid_loss": "validation loss",
+_WORDS = {  # of a column, or of what it starts with
+    **dict.fromkeys(["auc", "roc_auc"], "area under the ROC curve"), "f1": "F1 score",
+    **dict.fromkeys(["kappa", "cohen_kappa"], "Cohen's kappa"),
+    **dict.fromkeys(["mcc", "matthews_corrcoef"], "Matthews correlation"),
+    "r2": "R² (share of the variance explained)", "valid_loss": "validation loss",
     "n_labels": "labelled training epochs", "share": "share of electrodes lost",
 }  # fmt: skip
 SIGNED, POSITIVE = "RdBu_r", "viridis"  # colour maps: with a middle, and from low to high
@@ -97,20 +96,15 @@ def look(number: int) -> dict[str, str]:
 def spelled(name: Any) -> str:
     """A column's name as words: "roc_auc_ovr" becomes "area under the ROC curve"."""
     text = str(name)
-    if text in _WORDS:
-        return _WORDS[text]
     if text.startswith("neg_"):
         return f"{spelled(text[4:])} (negative)"
-    for start, words in (("roc_auc", "area under the ROC curve"), ("f1_", "F1 score")):
-        if text.startswith(start):
-            return words
-    return text.replace("_", " ")
+    known = (words for start, words in _WORDS.items() if f"{text}_".startswith(f"{start}_"))
+    return next(known, text.replace("_", " "))
 
 
 def wrap(label: Any, width: int = 26) -> str:
     """A long label on several lines, broken inside words where there is no space."""
-    text = str(label)
-    return text if len(text) <= width else "\n".join(textwrap.wrap(text, width))
+    return textwrap.fill(str(label), width)
 
 
 def add_legend(ax: Axes, title: str | None = None, *, below: bool = False) -> None:

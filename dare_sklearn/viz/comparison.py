@@ -13,7 +13,6 @@ from matplotlib.patches import Rectangle
 from . import _axes as style
 
 ALPHA = 0.05
-_KEYS = ["dataset", "pipeline", "fold"]
 _SUMMARY = ["dataset", "pipeline", "metric", "mean", "low", "high"]
 _BETTER, _WORSE = style.PALETTE[:2]
 
@@ -61,10 +60,12 @@ def plot_scores(
     >>> [label.get_text() for label in fig.axes[0].get_yticklabels()]
     ['CSP', 'DARE']
     """
-    style.check_table(results, [*_KEYS, metric], [metric])
+    style.check_table(results, ["dataset", "pipeline", "fold", metric], [metric])
+    means = {}
     if summary is not None:
         style.check_table(summary, _SUMMARY, ["mean"])
-        summary = summary[summary["metric"] == metric]
+        rows = summary[summary["metric"] == metric].itertuples()
+        means = {(row.dataset, row.pipeline): row for row in rows}
     datasets = results["dataset"].unique()
     pipelines = results["pipeline"].unique().tolist()
     if ax is not None and len(datasets) > 1:
@@ -75,11 +76,32 @@ def plot_scores(
         axes = style.panels(len(datasets), 2.8, height, most=3, beside=2.4, **shared)
     else:
         axes = [style.get_axes(ax)]
-    for panel, name in zip(axes, datasets, strict=True):
-        part = results[results["dataset"] == name]
-        means = None if summary is None else summary[summary["dataset"] == name]
-        _draw_scores(panel, part, means, pipelines, metric, chance)
-        panel.set_title(style.wrap(name, 32))
+    dots = {"s": 16, "color": style.PALETTE[0], "alpha": 0.5, "linewidths": 0}
+    diamond = {"fmt": "D", "color": "black", "markersize": 5.5, "capsize": 3, "elinewidth": 1.6}
+    for panel, dataset in zip(axes, datasets, strict=True):
+        part = results[results["dataset"] == dataset]
+        for row, name in enumerate(pipelines):
+            scores = part.loc[part["pipeline"] == name, metric].dropna().to_numpy()
+            if not len(scores):
+                continue
+            # above the interval, spread in the same way every time
+            shift = 0.24 * ((np.arange(len(scores)) * 0.618) % 1) - 0.34
+            panel.scatter(scores, row + shift, **dots)
+            known = means.get((dataset, name))
+            mean, arms = (scores.mean(), None) if known is None else (known.mean, _arms(known))
+            panel.errorbar(mean, row + 0.14, xerr=arms, **diamond)
+        level = chance
+        if chance is None and f"chance_{metric}" in part:
+            level = part[f"chance_{metric}"].mean(skipna=False)
+        if level is not None and not np.isnan(level):
+            panel.axvline(level, color=style.GREY, linestyle="--", linewidth=1, zorder=1)
+            panel.annotate(
+                "chance", (level, 1.0), xycoords=("data", "axes fraction"), xytext=(3, -2),
+                textcoords="offset points", va="top", fontsize="x-small", color=style.GREY,
+            )  # fmt: skip
+        panel.set(title=style.wrap(dataset, 32), xlabel=style.spelled(metric))
+        panel.tick_params(labelbottom=True)  # also above other panels
+        style.tidy(panel, "x")
     fold = results.columns.intersection(["dataset", "fold", "subject"])
     n_folds = len(results[fold].drop_duplicates())
     lacking = n_folds - results.groupby("pipeline")[metric].count()
@@ -194,18 +216,15 @@ def plot_cost(summary: pd.DataFrame, metric: str, *, ax: Axes | None = None) -> 
     summary = summary[summary["metric"] == metric]
     if summary.empty:
         raise ValueError(f"The table has no rows of metric={metric!r}.")
-    cost = summary[seconds].sum(axis=1, skipna=False)
-    if not (cost.dropna() > 0).all():
+    summary = summary.assign(cost=summary[seconds].sum(axis=1)).dropna(subset=["mean", *seconds])
+    if not (summary["cost"] > 0).all():
         raise ValueError("Seconds of fit and predict must be positive in sum.")
 
     ax = style.get_axes(ax, 5.2, 3.6 + 0.13 * len(summary))
-    for number, (row, x) in enumerate(zip(summary.itertuples(), cost, strict=True)):
-        if np.isnan(x) or np.isnan(row.mean):
-            continue
-        ax.errorbar(
-            x, row.mean, _arms(row), **style.look(number) | {"linestyle": "none"}, markersize=8,
-            capsize=3, elinewidth=1.2, label=style.wrap(row.pipeline),
-        )  # fmt: skip
+    for number, row in enumerate(summary.itertuples()):
+        point = style.look(number) | {"linestyle": "none", "markersize": 8, "capsize": 3}
+        label = style.wrap(row.pipeline)
+        ax.errorbar(row.cost, row.mean, _arms(row), elinewidth=1.2, label=label, **point)
     ax.set_xscale("log")
     ax.xaxis.set_major_formatter("{x:g}")
     low, high = ax.get_xlim()
@@ -272,7 +291,9 @@ def plot_significance(table: pd.DataFrame, *, ax: Axes | None = None) -> Figure:
         ax.add_patch(Rectangle((i - 0.5, i - 0.5), 1, 1, color="white"))
     for i, j in zip(*np.nonzero(~np.isnan(difference)), strict=True):
         strong = p[i, j] < ALPHA and abs(norm(difference[i, j]) - 0.5) > 0.3
-        text = f"{_signed(difference[i, j])}\n{style.p_text(p[i, j])}"
+        number = f"{difference[i, j]:+.2f}".replace("-", "\N{MINUS SIGN}")
+        number = "0.00" if number[1:] == "0.00" else number
+        text = f"{number}\n{style.p_text(p[i, j])}"
         shade = "white" if strong else "black"
         ax.text(j, i, text, ha="center", va="center", fontsize="x-small", color=shade)
     labels = [style.wrap(name, 20) for name in names]
@@ -288,42 +309,7 @@ def plot_significance(table: pd.DataFrame, *, ax: Axes | None = None) -> Figure:
     return ax.figure
 
 
-def _draw_scores(
-    ax: Axes, results: pd.DataFrame, summary: pd.DataFrame | None, pipelines: list, metric: str,
-    chance: float | None,
-) -> None:  # fmt: skip
-    for row, name in enumerate(pipelines):
-        scores = results.loc[results["pipeline"] == name, metric].dropna().to_numpy()
-        if not len(scores):
-            continue
-        # above the interval, spread in the same way every time
-        shift = 0.24 * ((np.arange(len(scores)) * 0.618) % 1) - 0.34
-        ax.scatter(scores, row + shift, s=16, color=style.PALETTE[0], alpha=0.5, linewidths=0)
-        mean, arms = scores.mean(), None
-        found = () if summary is None else summary[summary["pipeline"] == name].itertuples()
-        for known in found:
-            mean, arms = known.mean, _arms(known)
-        shown = {"fmt": "D", "color": "black", "markersize": 5.5, "capsize": 3, "elinewidth": 1.6}
-        ax.errorbar(mean, row + 0.14, xerr=arms, **shown)
-    if chance is None and f"chance_{metric}" in results:
-        chance = results[f"chance_{metric}"].mean(skipna=False)
-    if chance is not None and not np.isnan(chance):
-        ax.axvline(chance, color=style.GREY, linestyle="--", linewidth=1, zorder=1)
-        ax.annotate(
-            "chance", (chance, 1.0), xycoords=("data", "axes fraction"), xytext=(3, -2),
-            textcoords="offset points", va="top", fontsize="x-small", color=style.GREY,
-        )  # fmt: skip
-    ax.set_xlabel(style.spelled(metric))
-    ax.tick_params(labelbottom=True)  # also above other panels
-    style.tidy(ax, "x")
-
-
 def _arms(row: Any) -> np.ndarray | None:
     """The two arms of an interval around its mean, as `errorbar` takes them."""
     arms = np.array([[row.mean - row.low], [row.high - row.mean]])
     return np.maximum(arms, 0) if np.isfinite(arms).all() else None
-
-
-def _signed(difference: float) -> str:
-    text = f"{difference:+.2f}".replace("-", "\N{MINUS SIGN}")
-    return "0.00" if text[1:] == "0.00" else text

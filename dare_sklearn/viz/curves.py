@@ -7,11 +7,12 @@ import pandas as pd
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, NullFormatter, PercentFormatter, ScalarFormatter
+from matplotlib.ticker import MaxNLocator, NullFormatter, PercentFormatter
 from sklearn.utils import check_array
 
 from . import _axes as style
 
+BAND = {"alpha": 0.18, "linewidth": 0}
 NO_LOSS = {"epoch", "lr", "seconds"}  # columns of a history
 LOG_FROM = 20.0  # ratio of the largest loss to the smallest
 MOST_TICKS = 8  # of a logarithmic axis at the numbers that were tried
@@ -77,20 +78,19 @@ def plot_curve(
         raise ValueError(f"The table has several rows for one point ({', '.join(keys)}): pass one.")
     if log_x and not (table[x] > 0).all():
         raise ValueError(f"The column {x} must hold positive numbers for a logarithmic axis.")
-    names = [None] if hue is None else table[hue].unique()
-    ax = style.get_axes(ax, 5.2, 3.6 + 0.13 * len(names))
-    for number, name in enumerate(names):
-        rows = table if name is None else table[table[hue] == name]
-        label = None if name is None else style.wrap(name)
-        (drawn,) = ax.plot(rows[x], rows[y], **style.look(number), markersize=5, label=label)
+    lines = [("", table)] if hue is None else list(table.groupby(hue, sort=False))
+    ax = style.get_axes(ax, 5.2, 3.6 + 0.13 * len(lines))
+    for number, (name, rows) in enumerate(lines):
+        shown = style.look(number) | {"markersize": 5, "label": style.wrap(name)}
+        ax.plot(rows[x], rows[y], **shown)
         if band:
-            _band(ax, rows[x], rows[low], rows[high], drawn.get_color())
+            ax.fill_between(rows[x], rows[low], rows[high], color=shown["color"], **BAND)
     if chance is not None:
         ax.axhline(chance, color=style.GREY, linestyle="--", linewidth=1, label="chance", zorder=1)
     if log_x:
         ax.set_xscale("log")
         ax.xaxis.set_minor_formatter(NullFormatter())
-        ax.xaxis.set_major_formatter(ScalarFormatter())
+        ax.xaxis.set_major_formatter("{x:g}")
         if table[x].nunique() <= MOST_TICKS:
             ax.set_xticks(table[x].unique())
             ax.minorticks_off()
@@ -149,7 +149,7 @@ def plot_mask_invariance(table: pd.DataFrame) -> Figure:
         left.plot(rows.index, rows["negative_cosine"], **dotted)
         right.plot(rows.index, rows["retrieval"], label=style.wrap(encoder), **shown)
         low, high = ((rows["retrieval"] + sign * spread).clip(0, 1) for sign in (-1, 1))  # a share
-        _band(right, rows.index, low, high, shown["color"])
+        right.fill_between(rows.index, low, high, color=shown["color"], **BAND)
     left.plot([], [], "-", color=style.GREY, label="same epoch")
     left.plot([], [], ":", color=style.GREY, label="different epochs")
     left.legend(frameon=False, fontsize="small")
@@ -194,10 +194,8 @@ def plot_losses(history: Any, *, ax: Axes | None = None) -> Figure:
     """
     table = getattr(history, "history_", history)
     if not isinstance(table, pd.DataFrame):
-        kind = type(history).__name__
-        raise TypeError(
-            f"plot_losses takes a history_ or a fitted estimator with one, got a {kind}."
-        )
+        what = "plot_losses takes a history_ or a fitted estimator with one"
+        raise TypeError(f"{what}, got a {type(history).__name__}.")
     if table.empty:
         raise ValueError("plot_losses got a history without epochs, as of adaptation='linear'.")
     terms = [name for name in table if name not in NO_LOSS]
@@ -223,11 +221,6 @@ def plot_losses(history: Any, *, ax: Axes | None = None) -> Figure:
     if len(terms) > 1:
         style.add_legend(ax)
     return ax.figure
-
-
-def _band(ax: Axes, x: Any, low: Any, high: Any, shade: str) -> None:
-    if np.isfinite(np.asarray([low, high], dtype=float)).any():
-        ax.fill_between(x, low, high, color=shade, alpha=0.18, linewidth=0)
 
 
 def plot_embedding_map(
@@ -279,10 +272,8 @@ def plot_embedding_map(
     if not np.ptp(Z, axis=0).any():  # t-SNE would end the process
         raise ValueError("All epochs have the same embedding in Z: there is no map to draw.")
     if labels.shape != (len(Z),) or pd.isna(labels).any():
-        raise ValueError(
-            f"labels must be one value per epoch ({len(Z)}) without missing ones, got shape "
-            f"{labels.shape}."
-        )
+        wanted = f"one value per epoch ({len(Z)}) without missing ones"
+        raise ValueError(f"labels must be {wanted}, got shape {labels.shape}.")
     labels = labels.astype(str) if labels.dtype.kind == "O" else labels
     points, name, names = _reduce(Z, method, random_state)
 

@@ -113,22 +113,16 @@ def mean_attention(encoder: Any, passes: Iterator[Any]) -> np.ndarray:
     """Mean weights ``(n_chans + embed_num,)`` in the last block while `passes` run the encoder."""
     import torch
 
-    total, count, last = 0.0, 0, encoder.blocks[-1]
+    last, found = encoder.blocks[-1], []
 
     def gather(norm: Any, args: tuple, tokens: Any) -> None:
-        nonlocal total, count
         weights = attention_weights(last.attn, tokens.float(), encoder.config.embed_num)
-        total = total + weights.double().mean(dim=(1, 2)).sum(dim=0).cpu()
-        count += len(weights)
+        found.append(weights.mean(dim=(1, 2)).double().cpu())  # one row per sequence
 
-    hook = last.norm1.register_forward_hook(gather)
-    try:
-        with torch.inference_mode():
-            for _ in passes:
-                pass
-    finally:
-        hook.remove()
-    return (total / count).numpy()
+    with last.norm1.register_forward_hook(gather), torch.inference_mode():
+        for _ in passes:
+            pass
+    return torch.cat(found).mean(dim=0).numpy()
 
 
 @validate_params(
