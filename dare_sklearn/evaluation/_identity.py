@@ -34,6 +34,7 @@ _NO_RESULT = {"verbose", "n_jobs", "cache", "cache_mb", "memory"}
 _WEIGHTS = {"encoder", "weights"}
 _BLOCK = 256
 _DESCRIBED: list[Any] = []  # code under way, which may name itself or each other
+_DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 _CARRIED = ("__defaults__", "__kwdefaults__", "__self__")  # of functions and bound methods
 _PACKAGE, _STANDARD = Path(__file__).parents[1], Path(inspect.__file__).parent
 # parts of this library that only judge or show results
@@ -73,14 +74,13 @@ def own_code() -> str:
     return digest(*(_statements(_PACKAGE / name) for name in names if not name.startswith(_SHOW)))
 
 
-class _WithoutWords(ast.NodeTransformer):
-    def visit_Expr(self, node: ast.Expr) -> ast.Expr | None:
-        return None if isinstance(node.value, ast.Constant) else node
-
-
 def _statements(file: Path) -> str:
     """The code of a file without comments, layout and docstrings."""
-    return ast.dump(_WithoutWords().visit(ast.parse(file.read_bytes())))
+    tree = ast.parse(file.read_bytes())
+    for node in ast.walk(tree):
+        if isinstance(node, _DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
+            del node.body[0]
+    return ast.dump(tree)
 
 
 def describe(value: Any) -> str:
@@ -215,17 +215,17 @@ def _blocks(n_epochs: int, read: Callable[[np.ndarray], Any]) -> Iterator[np.nda
         yield np.asarray(read(np.arange(start, min(start + _BLOCK, n_epochs))))
 
 
-def read_row(file: Path) -> dict[str, Any] | None:
-    """The row of a finished cell, or None if none can be read."""
+def read_rows(file: Path) -> list[dict[str, Any]] | None:
+    """The rows of a finished cell, or None if none can be read."""
     try:
-        return dict(json.loads(file.read_text(encoding="utf-8"))["row"])
+        return list(json.loads(file.read_text(encoding="utf-8"))["rows"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def write_row(file: Path, row: dict[str, Any], pipeline: str) -> None:
-    """Write the row of a finished cell, and for people what it is, in one step."""
+def write_rows(file: Path, rows: list[dict[str, Any]], pipeline: str) -> None:
+    """Write the rows of a finished cell, and for people what it is, in one step."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    content = {"row": row, "about": {"pipeline": pipeline, "versions": versions()}}
+    content = {"rows": rows, "about": {"pipeline": pipeline, "versions": versions()}}
     with in_place_of(file) as part:
         part.write_text(json.dumps(content, indent=1), encoding="utf-8")

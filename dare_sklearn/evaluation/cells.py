@@ -91,12 +91,12 @@ class Answers:
 def run_cell(
     pipeline: Any, data: Data, fold: Fold, scorers: dict[str, Callable], grid: Any,
     random_state: int | None, n_permutations: int, each_subject: bool,
-) -> dict[str, Any]:  # fmt: skip
-    """Scores and costs of a fit on the training epochs; in "subjects" the scores of each one."""
+) -> list[dict[str, Any]]:  # fmt: skip
+    """Scores and costs of a fit on the training epochs: one row, or one for each subject."""
     train = data.take(fold.train)
     who = data.groups[fold.test] if each_subject else np.zeros(len(fold.test))
-    rows = {one: fold.test[who == one] for one in np.unique(who).tolist()}
-    tests = {one: data.take(part) for one, part in rows.items()}
+    parts = [fold.test[who == one] for one in np.unique(who)]
+    tests = [data.take(part) for part in parts]
     model = seeded(clone(pipeline), random_state)
     best = None
     with mne.use_log_level("warning"):  # by default it logs every covariance and rank
@@ -109,32 +109,29 @@ def run_cell(
         else:
             model, best = _search(model, grid, *next(iter(scorers.items())), fold.inner, train)
         fitting = time.perf_counter() - start
-        answers = {one: Answers(model, test.X) for one, test in tests.items()}
         start = time.perf_counter()
-        scores = {
-            one: {name: _score(name, scorer, said, tests[one]) for name, scorer in scorers.items()}
-            for one, said in answers.items()
-        }
-        answering = sum(said.seconds or 0.0 for said in answers.values())
+        answers = [Answers(model, test.X) for test in tests]
+        scores = [
+            {name: _score(name, scorer, said, test) for name, scorer in scorers.items()}
+            for said, test in zip(answers, tests, strict=True)
+        ]
+        answering = sum(said.seconds or 0.0 for said in answers)
         answering = answering or time.perf_counter() - start  # metrics that predict otherwise
         grown = np.maximum(_resident("VmHWM:") - before, 0.0)
-        for one, said in answers.items():
+        costs = {
+            "fit_seconds": fitting, "predict_seconds": answering, "peak_memory_mb": grown,
+            "best_params": best, "n_train": len(fold.train),
+        }  # fmt: skip
+        for row, part, test, said in zip(scores, parts, tests, answers, strict=True):
             # from the test epochs, not the fold's number: equal cells get equal permutations
-            content = int(digest(describe(rows[one])), 16)
+            content = int(digest(describe(part)), 16)
             seed = None if random_state is None else [random_state, content]
-            scores[one] |= _chance(scorers, scores[one], said, tests[one], n_permutations, seed)
-            scores[one] |= _calibration(said, tests[one])
-    costs = {
-        "fit_seconds": fitting, "predict_seconds": answering, "peak_memory_mb": grown,
-        "best_params": best,
-    }  # fmt: skip
-    if not each_subject:
-        return {**scores[0.0], **costs}
-    found = [
-        {"subject": one, "n_subjects": 1, "n_test": len(rows[one]), **row}
-        for one, row in scores.items()
-    ]
-    return {**costs, "subjects": found}
+            row |= _chance(scorers, row, said, test, n_permutations, seed)
+            row |= _calibration(said, test)
+            people = [] if test.groups is None else np.unique(test.groups).tolist()
+            subject = people[0] if len(people) == 1 else " + ".join(map(str, people)) or None
+            row |= {"subject": subject, "n_subjects": len(people), "n_test": len(part), **costs}
+    return scores
 
 
 def _search(

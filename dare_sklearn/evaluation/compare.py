@@ -19,7 +19,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions, va
 from sklearn.utils.parallel import Parallel, delayed
 from tqdm.auto import tqdm
 
-from ..base.input import read_column
+from ..base.input import read_column, read_groups
 from ..signals.errors import tell
 from ..signals.objects import settle
 from ..training.checkpoint import plain
@@ -200,15 +200,16 @@ def compare(
         key = identity.digest(common, texts[name], identity.describe(rows))
         return Path(cache_dir) / f"{label}_{key}.json"
 
-    def work(name: str, fold: Fold) -> tuple[dict[str, Any] | str, Iterable[tuple]]:
-        """The row of a cell, or what went wrong, and its warnings."""
+    def work(name: str, fold: Fold) -> tuple[list[dict[str, Any]] | str, Iterable[tuple]]:
+        """The rows of a cell, or what went wrong, and its warnings."""
         file = file_of(name, fold) if texts else None
-        row, told = file and identity.read_row(file), []
-        if row is None:
+        known, told = file and identity.read_rows(file), []
+        rows = known
+        if known is None:
             try:
                 # those of another process would be lost
                 with warnings.catch_warnings(record=True) as told:
-                    row = run_cell(
+                    rows = run_cell(
                         pipelines[name], data, fold, scorers, grids.get(name), random_state,
                         n_permutations, each_subject,
                     )  # fmt: skip
@@ -220,32 +221,25 @@ def compare(
                 if on_error == "raise":
                     raise RuntimeError(message) from error
                 return message, ()
-            tested = [] if groups is None else np.unique(data.groups[fold.test]).tolist()
-            who = {
-                "dataset": dataset, "pipeline": name, "n_subjects": len(tested),
-                "subject": tested[0] if len(tested) == 1 else " + ".join(map(str, tested)) or None,
-                "n_train": len(fold.train), "n_test": len(fold.test),
-            }  # fmt: skip
-            row = plain({**who, **row})
-            if file is not None:
-                identity.write_row(file, row, texts[name])
-        told = dict.fromkeys((str(w.message), w.category, w.filename, w.lineno) for w in told)
-        return {**row, "dataset": dataset, "pipeline": name, "fold": fold.number}, told
+        which = {"dataset": dataset, "pipeline": name, "fold": fold.number}
+        rows = plain([row | which for row in rows])
+        if known is None and file is not None:
+            identity.write_rows(file, rows, texts[name])
+        return rows, {(str(w.message), w.category, w.filename, w.lineno): None for w in told}
 
     found = Parallel(n_jobs, return_as="generator")(delayed(work)(*cell) for cell in cells)
     done: list[dict[str, Any]] = []
-    names = [*(name for name, _ in cells), "done"]
-    with tqdm(total=len(cells), unit="cell", desc=names[0], disable=not verbose) as bar:
-        for number, (row, told) in enumerate(found):
-            for text, kind, *where in told:
-                known = kind.__module__ == "builtins"  # others may not be made of a text
-                warnings.warn_explicit(text, kind if known else UserWarning, *where)
-            if isinstance(row, str):
-                warnings.warn(f"{row} Its row is left out.", UserWarning, stacklevel=2)
-            else:
-                done += [{**row, **part} for part in row.pop("subjects", [{}])]
-            bar.set_description(names[number + 1])
-            bar.update()
+    bar = tqdm(cells, unit="cell", disable=not verbose)
+    for name, _ in bar:
+        bar.set_description(name)
+        rows, told = next(found)
+        for text, kind, *where in told:
+            known = kind.__module__ == "builtins"  # others may not be made of a text
+            warnings.warn_explicit(text, kind if known else UserWarning, *where)
+        if isinstance(rows, str):
+            warnings.warn(f"{rows} Its row is left out.", UserWarning, stacklevel=2)
+        else:
+            done += rows
     chance = [f"{kind}_{m}" for m in scorers for kind in ("chance", "p")] if n_permutations else []
     return pd.DataFrame(done, columns=[*WHICH, *scorers, *chance, *CALIBRATION, *COSTS])
 
@@ -297,9 +291,7 @@ def check_scorers(pipelines: Any, scoring: Any) -> dict[str, Callable]:
     for name in scoring if isinstance(scoring, Iterable) else ():
         if name in (*WHICH, *CALIBRATION, *COSTS) or str(name).startswith(("chance_", "p_")):
             raise ValueError(f"A metric cannot be called {name!r}: that is a column of the table.")
-    if isinstance(scoring, Mapping) and scoring:
-        return {name: check_scoring(known[0], scoring=one) for name, one in scoring.items()}
-    return check_scoring(known[0], scoring=scoring)._scorers  # it knows lists, and what is wrong
+    return check_scoring(known[0], scoring=scoring)._scorers
 
 
 def _check_data(X: Any, y: Any, groups: Any) -> Data:
@@ -308,20 +300,15 @@ def _check_data(X: Any, y: Any, groups: Any) -> Data:
         n_epochs = n_rows(X)
     except (TypeError, IndexError):
         raise TypeError(f"X of compare must hold epochs, got {type(X).__name__}.") from None
-    columns = {"y": y} if groups is None else {"y": y, "groups": groups}
-    for name, values in columns.items():
-        columns[name] = read_column(values, name)
-        if len(columns[name]) != n_epochs:
-            n_values = len(columns[name])
-            raise ValueError(f"compare got {n_values} {name} for {n_epochs} epochs: pass one each.")
-    return Data(X, columns["y"], columns.get("groups"))
+    groups = None if groups is None else read_groups(groups, n_epochs)
+    return Data(X, read_column(y, "y", n_epochs), groups)
 
 
 def _folds(
     cv: Any, y: np.ndarray, groups: np.ndarray | None, stratify: bool, name: str
 ) -> list[Fold]:
     """The folds, drawn once: a random splitter would give each pipeline other ones."""
-    if isinstance(cv, Integral) and not isinstance(cv, bool) and groups is not None:
+    if isinstance(cv, Integral) and groups is not None:
         n_groups = len(np.unique(groups))
         if not 2 <= cv <= n_groups:
             raise ValueError(

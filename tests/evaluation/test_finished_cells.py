@@ -225,7 +225,8 @@ def test_a_cell_says_what_it_is(tmp_path):
     path = min(tmp_path.iterdir())
     assert path.name.startswith("toy_band-power-LR_")
     content = json.loads(path.read_text())
-    assert content["row"]["pipeline"] == "band power + LR" and content["row"]["n_train"] == 16
+    (row,) = content["rows"]
+    assert row["pipeline"] == "band power + LR" and row["n_train"] == 16
     assert "Counting" in content["about"]["pipeline"] and "0.25" in content["about"]["pipeline"]
     assert content["about"]["versions"]["scikit-learn"]
 
