@@ -6,7 +6,7 @@ Windows are embedded batch by batch, and each epoch on its own: what is learned 
 
 import copy
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from numbers import Integral
@@ -122,8 +122,12 @@ def embed_each(estimator: Any, windows: Windows, work: Callable[[slice, np.ndarr
 
     if vars(estimator).get("verbose"):  # a bar that is switched off starts its thread too
         bar = tqdm(desc="embedding", total=n_epochs, leave=False, unit="epoch")
+    device = resolve_device(estimator.device)
+    precision = resolve_precision(estimator.precision, device)
+    context = autocast(device, precision)
     with compute_threads(n_threads_to_embed()), bar or nullcontext():
-        network = _Network(estimator, windows)  # computes, and may do so in a forked process
+        # computes, and may do so in a forked process
+        network = _Network(estimator, windows, device, precision, context)
         return run_in_batches(embed, n_epochs, estimator.batch_size)
 
 
@@ -150,17 +154,23 @@ def features_of(
 class _Network:
     """The encoder of an estimator, on its device: windows in, features out."""
 
-    def __init__(self, estimator: Any, windows: Windows) -> None:
-        self.windows, self.device = windows, resolve_device(estimator.device)
-        self.precision = resolve_precision(estimator.precision, self.device)
+    def __init__(
+        self,
+        estimator: Any,
+        windows: Windows,
+        device: torch.device,
+        precision: str,
+        context: AbstractContextManager,
+    ) -> None:
+        self.windows, self.device, self.context = windows, device, context
         self.reading, encoder, rows = Reading.of(estimator), estimator.encoder_, windows.rows
         self.reading.check(encoder.config)  # parameters may have been set since the fit
         cache = vars(estimator).get("cache")
         self.cache = None if cache is None else open_cache(cache, estimator.cache_mb)
-        self.channels = torch.from_numpy(rows).to(self.device)
+        self.channels = torch.from_numpy(rows).to(device)
         # run in evaluation mode without touching the module, which several estimators may share
-        here = next(encoder.parameters()).device == self.device
-        self.encoder = encoder if here else copy.deepcopy(encoder).to(self.device)
+        here = next(encoder.parameters()).device == device
+        self.encoder = encoder if here else copy.deepcopy(encoder).to(device)
         compiled = getattr(estimator, "compile", False)  # the probes have no such parameter
         self.forward = torch.compile(self.encoder) if compiled else self.encoder
         # a pretrainer of several layouts has no electrodes that epochs could lack
@@ -171,32 +181,32 @@ class _Network:
             template = table.template_positions()
             matrix = table.spline_matrix({name: template[name] for name in names}, fitted)
             fill = matrix, table.electrode_rows(fitted)
-            self.fill = tuple(torch.from_numpy(part).to(self.device) for part in fill)
+            self.fill = tuple(torch.from_numpy(part).to(device) for part in fill)
         if self.cache is not None:  # everything but the windows that an embedding depends on
-            how = (rows.tolist(), fitted, self.reading, self.precision, compiled, str(self.device))
+            how = (rows.tolist(), fitted, self.reading, precision, compiled, str(device))
             # what a folder holds may be years old
             how = (__version__, ROWS, torch.__version__, *how)
             self.settings = xxh3_128(repr((encoder_digest(encoder), how)).encode()).digest()
 
     @cached_property
-    def filters(self) -> tuple[Tensor, Tensor] | None:
+    def filters(self) -> tuple[Tensor, Tensor]:
         """What only "auto" reads: bands, and an orthonormal basis of all that they span.
 
-        Not made where the cache has all epochs.
+        Not made where the cache has all epochs. In double precision, which autocast leaves alone.
         """
-        if self.reading.pooling != "auto":
-            return None
         bands, _ = principal_filters(self.encoder)
         # in the basis, slow deflections stay as large as in the signal; in bands, all are alike
         basis = torch.linalg.qr(bands.T.double()).Q.T.float()
         return bands.to(self.device), basis.to(self.device)
 
     def run(self, block: np.ndarray) -> np.ndarray:
-        """Rows ``(n, ...)`` of windows ``(n, n_chans, n_times)``."""
-        filters = self.filters  # in full precision
-        with torch.inference_mode(), autocast(self.device, self.precision):
-            x = self.encoder.normalize(torch.from_numpy(block).to(self.device))
-            rows = self._read(x, filters)
+        """Rows ``(n, ...)`` of windows ``(n, n_chans, n_times)``, before any learning.
+
+        Pooled features; for "covariance" the tokens, for "auto" all blocks side by side.
+        """
+        read = self._read_all if self.reading.pooling == "auto" else self._read_one
+        with torch.inference_mode(), self.context:
+            rows = read(torch.from_numpy(block).to(self.device))
         if not np.isfinite(rows).all():
             raise FloatingPointError(
                 "The encoder gives NaN or infinite embeddings: its training diverged (lower lr), "
@@ -204,37 +214,35 @@ class _Network:
             )
         return rows
 
-    def _read(self, x: Tensor, filters: tuple[Tensor, Tensor] | None) -> np.ndarray:
-        """What the reading takes from each epoch of a batch, before any learning.
+    def _read_one(self, x: Tensor) -> np.ndarray:
+        reading, channels, x = self.reading, self.channels, self.encoder.normalize(x)
+        if self.fill is not None:
+            x, channels = self.fill[0] @ x, self.fill[1]
+        if reading.pooling == "power":
+            return self.encoder.log_power(x, FLOOR).flatten(1).cpu().numpy()
+        how = {"views": reading.views, "layer": reading.layer, "forward": self.forward}
+        tokens = read_tokens(self.encoder, x, channels, **how).float().cpu().numpy()
+        return tokens if reading.pooling == "covariance" else pool(tokens, reading.pooling)
 
-        Pooled features; for "covariance" the tokens, for "auto" all blocks side by side.
-        """
-        pooling, sfreq = self.reading.pooling, self.encoder.config.sfreq
+    def _read_all(self, x: Tensor) -> np.ndarray:
+        bands, basis = self.filters
+        x = self.encoder.normalize(x)
         # lost electrodes are read one by one from the interpolated signal
-        each = (x, self.channels) if self.fill is None else (self.fill[0] @ x, self.fill[1])
-
-        def tokens(views: str) -> np.ndarray:
-            found = read_tokens(
-                self.encoder,
-                *(each if views == "electrodes" else (x, self.channels)),
-                views=views,
-                layer=self.reading.layer,
-                forward=self.forward,
-            )
-            return found.float().cpu().numpy()
-
-        if pooling == "covariance":
-            return tokens("electrodes")
-        if pooling not in ("auto", "power"):
-            return pool(tokens(self.reading.views), pooling)
-        power = self.encoder.log_power(each[0], FLOOR).flatten(1).cpu().numpy()
-        if pooling == "power":
-            return power
-        evoked = filter_patches(each[0], filters[1]).flatten(1).float().cpu().numpy()
-        bands = read_bands(filters[0], each[0]).reshape(len(x), -1)
+        each, channels = (
+            (x, self.channels) if self.fill is None else (self.fill[0] @ x, self.fill[1])
+        )
+        joint = self.forward(x, self.channels)
+        alone = self.encoder.forward_electrodes(each, channels)
+        power = self.encoder.log_power(each, FLOOR)
+        evoked = filter_patches(each, basis)
+        filtered = filter_windows(each, bands, BAND_STRIDE)
+        joint, alone, power, evoked = (
+            block.flatten(1).float().cpu().numpy() for block in (joint, alone, power, evoked)
+        )
         # of what was recorded: an interpolated electrode adds no direction to its neighbours
-        blocks = [power, read_rhythms(x, sfreq), evoked, bands]
-        return np.hstack([*(pool(tokens(views), "flatten") for views in VIEWS), *blocks])
+        rhythms = read_rhythms(x, self.encoder.config.sfreq)
+        covariances = read_bands(filtered).reshape(len(x), -1)
+        return np.hstack([joint, alone, power, rhythms, evoked, covariances])
 
     def rows(self, start: int, stop: int) -> np.ndarray:
         """Features of some epochs: from the cache, or computed and put there.
@@ -288,17 +296,18 @@ def read_tokens(
     return tokens.flatten(2)[:, None]
 
 
-def read_bands(filters: Tensor, x: Tensor) -> np.ndarray:
+def read_bands(filtered: Tensor) -> np.ndarray:
     """Covariances of electrodes over windows of each principal filter's output, with OAS shrinkage.
 
-    Lower triangles, ``(n_epochs, n_filters, n_chans * (n_chans + 1) / 2)``, float32.
+    Of ``(n_epochs, n_chans, n_filters, n_windows)`` the lower triangles, ``(n_epochs, n_filters,
+    n_chans * (n_chans + 1) / 2)``, float32.
     """
-    n_epochs, n_chans, _ = x.shape
-    out = filter_windows(x, filters, BAND_STRIDE).transpose(1, 2).flatten(0, 1)
+    n_epochs, n_chans, n_filters, _ = filtered.shape
+    out = filtered.transpose(1, 2).flatten(0, 1)
     covariances = token_covariances(out.float().cpu().numpy()[:, :, None])
     covariances[:, range(n_chans), range(n_chans)] += FLOOR
     triangle = covariances[(slice(None), *np.tril_indices(n_chans))]
-    return triangle.reshape(n_epochs, len(filters), -1).astype(np.float32)
+    return triangle.reshape(n_epochs, n_filters, -1).astype(np.float32)
 
 
 def pool(tokens: np.ndarray, pooling: str) -> np.ndarray:

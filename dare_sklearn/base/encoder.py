@@ -7,11 +7,11 @@ from typing import Any
 from sklearn.base import clone
 from sklearn.utils._param_validation import HasMethods
 
-from ..modules.config import DAREConfig, get_config
+from ..modules.config import SIZES, DAREConfig, get_config
 from ..modules.networks import Encoder
 from ..signals.errors import tell
-from ..training.device import draw_seeds, torch_seed
-from ..weights.load import load_encoder
+from ..training.device import draw_seeds, resolve_device, torch_seed
+from ..weights.load import load_encoder, shipped_names
 
 
 class _Pretrainer(HasMethods):
@@ -53,6 +53,13 @@ def resolve_encoder(estimator: Any, X: Any) -> Encoder:
         (seed,) = draw_seeds(estimator.random_state, 1)
         return fresh_encoder(seed, get_config("nano"))
     if not is_pretrainer(encoder):
+        is_size = isinstance(encoder, str) and encoder in SIZES
+        if is_size and encoder not in shipped_names() and not os.path.exists(encoder):
+            raise ValueError(
+                f"encoder={encoder!r} is a size, not the name of a shipped encoder "
+                f"({', '.join(shipped_names())}): pass encoder=DAREPretrainer({encoder!r}), which "
+                "is pretrained on X, or a folder that save_pretrained wrote."
+            )
         return load_encoder(encoder)
     if encoder._is_fitted_for_use():
         return encoder.encoder_
@@ -70,6 +77,7 @@ def resolve_encoder(estimator: Any, X: Any) -> Encoder:
         inherited["unit"] = estimator.unit
     if encoder.random_state is None and estimator.random_state is not None:
         (inherited["random_state"],) = draw_seeds(estimator.random_state, 1)
+    resolve_device(estimator.device)  # the pretraining may take hours before its use
     return clone(encoder).set_params(**inherited).fit(X).encoder_
 
 

@@ -1,6 +1,5 @@
 """How every estimator reads what it is given, and fits whole or not at all."""
 
-import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -17,14 +16,12 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, column_or_1d, validate_data
 from torch import nn
 
-from ..modules.config import SIZES
-from ..signals.container import LazyEpochs, Signals
+from ..signals.container import Signals
 from ..signals.errors import SignalError, about, listed, tell
 from ..signals.grid import Windows
 from ..signals.readers import read_signals, tell_ignored, tell_unusual
 from ..signals.validation import UNITS, summarize
 from ..weights.files import shorten
-from ..weights.load import shipped_names
 from .cache import open_cache
 
 # Warnings that each estimator has given, which are no part of its state.
@@ -102,13 +99,6 @@ class SignalInputMixin:
                 "DAREPretrainer, got a network: pass what load_encoder was given, or the "
                 "pretrainer whose encoder_ it is."
             )
-        is_size = isinstance(encoder, str) and encoder in SIZES
-        if is_size and encoder not in shipped_names() and not os.path.exists(encoder):
-            raise ValueError(
-                f"encoder={encoder!r} is a size, not the name of a shipped encoder "
-                f"({', '.join(shipped_names())}): pass encoder=DAREPretrainer({encoder!r}), which "
-                "is pretrained on X, or a folder that save_pretrained wrote."
-            )
         if isinstance(getattr(self, "ch_names", None), str):
             raise ValueError(
                 f"ch_names must be a list of names, got the text {self.ch_names!r}: pass "
@@ -158,9 +148,9 @@ class SignalInputMixin:
         cache = vars(self).get("cache") if self._needs_ch_names else None
         summary_of = summarize if cache is None else open_cache(cache, self.cache_mb).summarize
         given = {"ch_names": self.ch_names, "sfreq": self.sfreq, "unit": self.unit}
-        like = None if reset else self._layout()
-        given |= {"like": like, "takes_fewer": self._takes_fewer_chans, "summary_of": summary_of}
-        signals = read_signals(X, **given)
+        if not reset:
+            given |= {"like": self._layout(), "takes_fewer": self._takes_fewer_chans}
+        signals = read_signals(X, **given, summary_of=summary_of)
         if not reset:
             return signals
         tell_ignored(signals)
@@ -177,14 +167,10 @@ class SignalInputMixin:
         self._check_table(X, reset=True)
         return signals
 
-    def _windows(self, signals: Signals) -> Windows:
-        """Signals on the grid of ``encoder_``."""
-        unknown = self.unknown_channels if self._needs_ch_names else None
-        return Windows(signals, self.encoder_.config, unknown=unknown)
-
     def _load(self, X: Any) -> Windows:
         """`X` in the layout of ``fit``, on the grid of ``encoder_``."""
-        return self._windows(self._read(X, reset=False))
+        unknown = self.unknown_channels if self._needs_ch_names else None
+        return Windows(self._read(X, reset=False), self.encoder_.config, unknown=unknown)
 
     def _check_table(self, X: Any, *, reset: bool) -> None:
         """scikit-learn's own check of a 2-D input: number and names of its columns (samples)."""
@@ -212,7 +198,7 @@ class SignalInputMixin:
         """What ``fit`` saw, as far as it is known: a folder holds only some of it."""
         own, data = vars(self), None
         if not own.get("_mixed"):  # a corpus of several layouts is no template
-            data = LazyEpochs((), (), self.n_chans_in_, self.n_times_in_)
+            data = np.empty((0, self.n_chans_in_, self.n_times_in_), np.float32)
         return Signals(
             data, self.ch_names_in_, self.sfreq_in_, unit=self.unit_,
             positions=own.get("_positions", {}), ignored=own.get("ignored_ch_names_", ()),

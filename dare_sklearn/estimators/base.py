@@ -43,7 +43,7 @@ from ..training.device import (
     run_in_batches,
     torch_seed,
 )
-from ..training.net import ProbeData, history_frame, hold_out_groups, train_probe
+from ..training.net import history_frame, hold_out_groups, train_probe
 from .persistence import FilesMixin
 from .starts import MOST_EPOCHS, VIRTUAL_INITS, start_probe
 
@@ -67,8 +67,8 @@ class ProbeEstimator(SignalInputMixin, FilesMixin, PlainStateMixin, BaseEstimato
     """Base of `DAREClassifier` and `DARERegressor`; not for users.
 
     A subclass has ``_encode_targets`` (what the networks read, and the weight of each epoch in the
-    decision; stores what ``predict`` needs), ``_criterion`` (one loss per epoch), and for "linear"
-    ``_linear_model`` (one pooling) and ``_kernel_model`` ("auto").
+    decision; stores what ``predict`` needs), and for "linear" ``_linear_model`` (one pooling) and
+    ``_kernel_model`` ("auto").
     """
 
     encoder: Any = "nano"
@@ -148,33 +148,49 @@ class ProbeEstimator(SignalInputMixin, FilesMixin, PlainStateMixin, BaseEstimato
             it, and for "linear", it leaves the object as it was.
         """
         self._validate_params()
+        linear = self.adaptation == "linear"
+        more_layers = self.spatial_layers > 1 or self.temporal_kernel
+        if more_layers and not linear and self.spatial_init in ("csp", "xdawn"):
+            raise ValueError(
+                f"spatial_init={self.spatial_init!r} is a probe of its own, with one spatial "
+                "layer: leave spatial_layers=1 and temporal_kernel=None, or take "
+                "spatial_init='auto'."
+            )
         signals = self._read(X, reset=True)
         self._event_codes = event_codes(X, {}) if y is None else {}
         n_epochs = len(signals.data)
         y = read_targets(signals.y if y is None else y, n_epochs)
         weight = read_weights(sample_weight, signals.data)
-        ridge = self.adaptation == "linear" or self._spatial_kind(n_epochs) in VIRTUAL_INITS
+        groups = None if groups is None else read_groups(groups, n_epochs)
+        targets, decision = self._encode_targets(y, weight)
+        self.encoder_ = resolve_encoder(self, X)
+        unknown = self.unknown_channels if linear else None
+        windows = Windows(signals, self.encoder_.config, unknown=unknown)
+        ridge = linear or self._spatial_kind(n_epochs) in VIRTUAL_INITS
         if ridge and (typical := weight[weight > 0].mean()) < SMALL_WEIGHT:
             tell(
                 f"sample_weight has a mean of {typical:.2g}: these {n_epochs} epochs count as "
                 f"{weight.sum():.2g}, and the penalties outweigh them. Scale the weights to a mean "
                 "of 1, unless that is meant."
             )
-        groups = None if groups is None else read_groups(groups, n_epochs)
-        targets, decision = self._encode_targets(y, weight)
-        device = resolve_device(self.device)  # a pretrainer may train for hours before its use
-        self.encoder_ = resolve_encoder(self, X)
-        windows = self._windows(signals)
-        if self.adaptation != "linear":
-            windows.keep()
         self._fitted_with = self._fixed_params()
         for name in ("net_", "module_", "linear_", "space_", "electrodes_"):
             vars(self).pop(name, None)
-        self.n_iter_, self.history_ = 0, history_frame([], {"train_loss": "loss"})
-        if self.adaptation == "linear":
+        columns = {"train_loss": "loss"}
+        if linear:
             self._fit_linear(windows, targets, weight, decision, groups)
-        else:
-            self._fit_probe(windows, targets, decision, groups, device)
+            self.history_ = history_frame([], columns)
+            return self
+        history = self._fit_probe(windows, targets, decision, groups)
+        if self.validation_fraction:
+            columns["valid_loss"] = "valid_loss"
+        self.history_ = history_frame(history, columns)
+        self.n_iter_ = len(self.history_)
+        if hasattr(self, "net_") and (len(history) > self.n_iter_ or not self.n_iter_):
+            tell(
+                f"the fit was interrupted in epoch {self.n_iter_ + 1} of {self.max_epochs}: it "
+                "keeps what it has learned until then."
+            )
         return self
 
     def _fit_linear(
@@ -199,8 +215,10 @@ class ProbeEstimator(SignalInputMixin, FilesMixin, PlainStateMixin, BaseEstimato
 
     def _fit_probe(
         self, windows: Windows, targets: np.ndarray, weight: np.ndarray,
-        groups: np.ndarray | None, device: torch.device,
-    ) -> None:  # fmt: skip
+        groups: np.ndarray | None,
+    ) -> list[dict[str, Any]]:  # fmt: skip
+        """Fit ``module_``; gives skorch's history of the gradient steps, if there were any."""
+        device = resolve_device(self.device)
         init_seed, order_seed, split_seed = draw_seeds(self.random_state, 3)
         # an epoch without weight is none, in no batch and no fold
         train, valid = (part[weight[part] > 0] for part in self._split(targets, groups, split_seed))
@@ -215,7 +233,7 @@ class ProbeEstimator(SignalInputMixin, FilesMixin, PlainStateMixin, BaseEstimato
         tell_unread(self, steps=steps, virtual=virtual)
         _, n_chans, n_times = windows.shape
         spec = {**self._probe_spec(), "n_patches": n_times // self.encoder_.config.patch_size}
-        signals, spline = windows.signals, None
+        signals, x, spline = windows.signals, windows.keep(), None
         if self.spatial_init != "random" and self.spatial_layers == 1 and signals.ch_names:
             names = target_electrodes(self.target_channels)
             spline = spline_start(signals.ch_names, signals.positions, names)
@@ -224,30 +242,20 @@ class ProbeEstimator(SignalInputMixin, FilesMixin, PlainStateMixin, BaseEstimato
             if virtual:
                 spline = np.eye(n_chans, dtype=np.float32) if spline is None else spline
                 groups = None if groups is None else groups[train]
-                data = windows[train], targets[train], weight[train]
+                data = x[train], targets[train], weight[train]
                 module = start_probe(encoder, spec, kind, *data, spline, groups, init_seed)
             else:
                 start = None if spline is None else torch.from_numpy(spline)
                 module = ConvLinearProbe(encoder, n_chans=n_chans, spatial_start=start, **spec)
             if not steps:  # the start is the closed-form optimum
                 self.module_ = module
-                return
-            data, held_out = (ProbeData(windows, targets, weight, part) for part in (train, valid))
-            net = train_probe(
-                self, module, self._criterion(), data, held_out, order_seed, device,
-                from_start=virtual,
-            )  # fmt: skip
+                return []
+            data = x, targets, weight
+            net = train_probe(self, module, data, train, valid, order_seed, device, virtual)
         self.net_, self.module_ = net, net.module_.eval()
         if self.adaptation == "finetune":
             self.encoder_ = self.module_.encoder
-        columns = {"train_loss": "loss", **({"valid_loss": "valid_loss"} if len(valid) else {})}
-        self.history_ = history_frame(net.history, columns)
-        self.n_iter_ = len(self.history_)
-        if len(net.history) > self.n_iter_ or not self.n_iter_:
-            tell(
-                f"the fit was interrupted in epoch {self.n_iter_ + 1} of {self.max_epochs}: it "
-                "keeps what it has learned until then."
-            )
+        return net.history
 
     def _split(
         self, targets: np.ndarray, groups: np.ndarray | None, seed: int
@@ -275,16 +283,8 @@ class ProbeEstimator(SignalInputMixin, FilesMixin, PlainStateMixin, BaseEstimato
 
     def _spatial_kind(self, n_epochs: int) -> str:
         """`spatial_init`, where "auto" is "spline" for what virtual electrodes cannot do."""
-        paper = self.spatial_layers > 1 or self.temporal_kernel
-        if self.spatial_init == "auto" and (paper or n_epochs > MOST_EPOCHS):
-            return "spline"
-        if self.spatial_init in VIRTUAL_INITS and paper:
-            raise ValueError(
-                f"spatial_init={self.spatial_init!r} is a probe of its own, with one spatial "
-                "layer: leave spatial_layers=1 and temporal_kernel=None, or take "
-                "spatial_init='auto'."
-            )
-        return self.spatial_init
+        too_much = self.spatial_layers > 1 or self.temporal_kernel or n_epochs > MOST_EPOCHS
+        return "spline" if self.spatial_init == "auto" and too_much else self.spatial_init
 
     def _probe_spec(self) -> dict[str, Any]:
         """What the parameters and the targets say of the probe, for `ConvLinearProbe`."""
@@ -323,13 +323,14 @@ class ProbeEstimator(SignalInputMixin, FilesMixin, PlainStateMixin, BaseEstimato
     def _scores(self, X: Any) -> np.ndarray:
         """Outputs of the probe's network, ``(n_epochs, n_outputs)``."""
         device = resolve_device(self.device)
+        context = autocast(device, self.precision)
         with self._asking(), compute_threads(n_threads_of(self.encoder_.config)):
             windows = self._load(X)
             module = self._network(windows)
             module = module if device.type == "cpu" else copy.deepcopy(module).to(device)
 
             def score(start: int, stop: int) -> torch.Tensor:
-                with torch.inference_mode(), autocast(device, self.precision):
+                with torch.inference_mode(), context:
                     return module(torch.from_numpy(windows[start:stop]).to(device)).float().cpu()
 
             scores = torch.cat(run_in_batches(score, len(windows), self.batch_size))

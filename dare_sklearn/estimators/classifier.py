@@ -5,7 +5,6 @@ from numbers import Real
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
 from scipy.special import softmax
 from sklearn.base import ClassifierMixin
 from sklearn.linear_model import LogisticRegression
@@ -221,9 +220,6 @@ class DAREClassifier(ClassifierMixin, ProbeEstimator):
             raise ValueError(f"class_weight must hold positive numbers, got {given!r}.")
         codes = codes.astype(np.int64)
         return codes, weight * self._class_weights(codes, weight)[codes]
-
-    def _criterion(self) -> torch.nn.Module:
-        return torch.nn.CrossEntropyLoss(reduction="none", label_smoothing=self.label_smoothing)
 
     def _class_weights(self, y: np.ndarray, sample_weight: np.ndarray) -> np.ndarray:
         """Weight of each class, in the order of ``classes_``; an epoch of weight 2 counts twice."""

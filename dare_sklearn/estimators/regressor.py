@@ -5,7 +5,6 @@ from numbers import Real
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
 from sklearn.base import RegressorMixin
 from sklearn.linear_model import Ridge
 from sklearn.metrics import r2_score
@@ -94,18 +93,8 @@ n_times_in_, n_features_in_
             raise ValueError("The target y is too large: rescale it.")
         return (y - self.y_mean_) / self.y_scale_, weight
 
-    def _criterion(self) -> torch.nn.Module:
-        return _SquaredError()
-
     def _kernel_model(self, targets: np.ndarray, weight: np.ndarray) -> KernelRegressor:
         return KernelRegressor()
 
     def _linear_model(self) -> Ridge:
         return Ridge(alpha=self.alpha)
-
-
-class _SquaredError(torch.nn.Module):
-    """Squared error of each epoch."""
-
-    def forward(self, predicted: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        return (predicted[:, 0] - target).square()

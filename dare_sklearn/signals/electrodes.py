@@ -191,6 +191,16 @@ def info_positions(chs: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
     return located
 
 
+def read_channels(
+    chs: Sequence[Mapping[str, Any]],
+) -> tuple[list[str], tuple[str, ...], dict[str, np.ndarray]]:
+    """Of EEG channels: names that say otherwise; canonical names and positions of the others."""
+    others = not_eeg([ch["ch_name"] for ch in chs])
+    chs = [ch for ch in chs if ch["ch_name"] not in others]
+    names = canonical_names([ch["ch_name"] for ch in chs], "the channels of X")
+    return others, names, info_positions(chs)
+
+
 def place(
     names: Sequence[str], own: Mapping[str, np.ndarray] | None = None, near: float = 0.0
 ) -> tuple[dict[str, np.ndarray], frozenset[str]]:

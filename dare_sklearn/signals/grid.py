@@ -40,14 +40,11 @@ class Windows:
             n_chans = len(self.rows)
         n_times = whole_patches(n_times, signals.sfreq, config, signals.tmin)
         self.shape = (n_epochs, n_chans, n_times)
-        self._data: np.ndarray | None = None
 
     def __len__(self) -> int:
         return self.shape[0]
 
     def __getitem__(self, index: slice | np.ndarray) -> np.ndarray:
-        if self._data is not None:
-            return self._data[index]
         return self.bring(self.signals.data[index])
 
     def bring(self, data: np.ndarray) -> np.ndarray:
@@ -62,11 +59,10 @@ class Windows:
         matrix = b"" if self.matrix is None else np.ascontiguousarray(self.matrix).tobytes()
         return xxh3_128(repr(how).encode() + matrix).digest()
 
-    def keep(self) -> Self:
-        """Itself; what is in memory is brought to the grid once, for a caller that reads often."""
-        if isinstance(self.signals.data, np.ndarray):
-            self._data = self.bring(self.signals.data)
-        return self
+    def keep(self) -> np.ndarray | Self:
+        """What a caller that reads often indexes: what is in memory is brought to the grid once."""
+        data = self.signals.data
+        return self.bring(data) if isinstance(data, np.ndarray) else self
 
     def load(self) -> np.ndarray:
         """All of them as one array, block by block."""

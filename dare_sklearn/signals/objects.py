@@ -13,10 +13,8 @@ import numpy as np
 
 from .container import LazyEpochs, Signals, bad_segments, read_whole
 from .electrodes import (
-    canonical_names,
     electrode_name,
-    info_positions,
-    not_eeg,
+    read_channels,
     template_positions,
 )
 from .errors import SignalError, SignalTypeError, listed, tell
@@ -162,10 +160,9 @@ def eeg_picks(
     import mne
 
     good = mne.pick_types(info, eeg=True, exclude="bads")
-    others = not_eeg(info["ch_names"][i] for i in good)
+    others, canonical, positions = read_channels([info["chs"][i] for i in good])
     picks = good[[info["ch_names"][i] not in others for i in good]]
     names = [info["ch_names"][i] for i in picks]
-    canonical = canonical_names(names, "the channels of X")
     if not names:
         _refuse_info(info, others, what, hint)
     pending = [proj for proj in info["projs"] if not proj["active"]]
@@ -179,7 +176,7 @@ def eeg_picks(
         "sfreq": info["sfreq"],
         "ignored": tuple(name for name in info["ch_names"] if name not in names),
         "bads": tuple(electrode_name(name) for name in info["bads"]),
-        "positions": info_positions([info["chs"][i] for i in picks]),
+        "positions": positions,
     }
 
 

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -41,13 +42,12 @@ def read_signals(
     signals = merge(list(read_parts(X, continuous=False, like=like, **how)))
     if like is None or like.data is None:
         return signals
-    _, n_expected, n_fitted = like.data.shape
-    if signals.ch_names is not None and like.ch_names is not None:
-        shared = _shared_channels(signals, like, takes_fewer)
-        signals, n_expected = signals.reorder(shared), len(shared)
     n_epochs, n_chans, n_times = signals.data.shape
-    if n_chans != n_expected:
-        raise SignalError(_OTHER_CHANNELS.format(n_chans, n_expected))
+    _, n_fitted_chans, n_fitted = like.data.shape
+    if signals.ch_names is not None and like.ch_names is not None:
+        signals = signals.reorder(_shared_channels(signals, like, takes_fewer))
+    elif n_chans != n_fitted_chans:
+        raise SignalError(_OTHER_CHANNELS.format(n_chans, n_fitted_chans))
     if not np.isclose(signals.sfreq, like.sfreq):
         raise SignalError(
             f"X was sampled at {signals.sfreq:g} Hz, and the fit had {like.sfreq:g} Hz: resample X."
@@ -204,7 +204,7 @@ def read_parts(
     wanted = None if ch_names is None else canonical_names(ch_names)
     known = {"ch_names": wanted, "sfreq": sfreq, "like": like}
     for source in find_sources(X, continuous=continuous, **known):
-        with about(source.name):
+        with about(source.name) if source.name else nullcontext():
             signals = _read_part(source, wanted, sfreq, unit, like, summary_of)
         yield signals
 

@@ -20,7 +20,7 @@ from torch.utils.data import Dataset, Sampler
 from xxhash import xxh3_128
 
 from ..modules.config import DAREConfig
-from ..signals.container import LazyEpochs, Signals
+from ..signals.container import Signals
 from ..signals.electrodes import ELECTRODES
 from ..signals.errors import SignalError, listed
 from ..weights.files import sha256
@@ -269,8 +269,7 @@ def find_prepared(folder: Path, made_of: Any) -> Corpus | None:
                 return None
             montages.append(Montage(windows, tuple(rows), source))
         layout = {k: tuple(v) if isinstance(v, list) else v for k, v in found["layout"].items()}
-        n_epochs, *size = layout.pop("shape")
-        layout = Signals(LazyEpochs((), (n_epochs,), *size), **layout)
+        layout = Signals(np.empty(layout.pop("shape"), np.float32), **layout)
         return Corpus(montages, layout=layout, **{name: found[name] for name in _OF_CORPUS})
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None

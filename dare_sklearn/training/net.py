@@ -22,6 +22,7 @@ from skorch.callbacks import (
 )
 from skorch.helper import predefined_split
 from torch import nn
+from torch.nn import functional as F
 from torch.utils.data import Dataset
 
 from ..modules.probe import project_max_norm
@@ -159,12 +160,17 @@ class KeepBest(EarlyStopping):
 
 
 class ProbeNet(Net):
-    """Train a `ConvLinearProbe`; inputs are dictionaries of ``x`` and per-epoch ``weight``."""
+    """Train a probe; inputs are dictionaries of ``x`` and per-epoch ``weight``.
 
-    def __init__(self, *args, weight_decay=0.01, layer_decay=None, precision="auto", **kwargs):
-        self.weight_decay = weight_decay
-        self.layer_decay = layer_decay  # None if the encoder is frozen
-        self.precision = precision
+    Of class numbers, the loss is cross-entropy; of numbers, the squared error. `layer_decay` is
+    None if the encoder is frozen, and the network runs in the `context`, such as `autocast`.
+    """
+
+    def __init__(
+        self, *args, weight_decay=0.01, layer_decay=None, label_smoothing=0.0, context, **kwargs
+    ):
+        self.weight_decay, self.layer_decay = weight_decay, layer_decay
+        self.label_smoothing, self.context = label_smoothing, context
         super().__init__(*args, **kwargs)
 
     def groups(self) -> list[dict]:
@@ -173,7 +179,7 @@ class ProbeNet(Net):
         return layerwise_groups(self.module_, self.lr, self.weight_decay, self.layer_decay)
 
     def infer(self, x: dict[str, torch.Tensor], **fit_params) -> torch.Tensor:
-        with autocast(torch.device(self.device), self.precision):
+        with self.context:
             return self.module_(x["x"].to(self.device)).float()
 
     def predict(self, X: Any) -> np.ndarray:
@@ -182,7 +188,12 @@ class ProbeNet(Net):
         return outputs.argmax(axis=1) if outputs.shape[1] > 1 else outputs[:, 0]
 
     def get_loss(self, y_pred, y_true, X=None, training=False) -> torch.Tensor:
-        losses = self.criterion_(y_pred, y_true.to(self.device))
+        y_true = y_true.to(self.device)
+        if y_true.is_floating_point():
+            losses = (y_pred[:, 0] - y_true).square()
+        else:
+            smoothing = {"label_smoothing": self.label_smoothing}
+            losses = F.cross_entropy(y_pred, y_true, reduction="none", **smoothing)
         loss = (losses * X["weight"].to(self.device)).mean()
         check_finite(loss.item())
         return loss
@@ -196,20 +207,21 @@ class ProbeNet(Net):
 def train_probe(
     recipe: Any,
     module: nn.Module,
-    criterion: nn.Module,
-    data: ProbeData,
-    held_out: ProbeData,
+    data: tuple[Any, np.ndarray, np.ndarray],
+    train: np.ndarray,
+    valid: np.ndarray,
     seed: int,
     device: torch.device,
-    *,
     from_start: bool,
 ) -> ProbeNet:
     """Train a probe by the parameters of its estimator, `recipe`.
 
-    If epochs are held out, it stops early, and a probe that comes `from_start`, a solution, returns
+    `data` are windows, targets and weights; `train` and `valid` are the epochs of each part. If
+    epochs are held out, it stops early, and a probe that comes `from_start`, a solution, returns
     to that unless training has lowered their loss.
     """
     finetune = recipe.adaptation == "finetune"
+    data, held_out = (ProbeData(*data, part) for part in (train, valid))
     batch_size = min(recipe.batch_size, len(data))
     n_batches = -(-len(data) // batch_size)
     course = partial(one_cycle, n_steps=recipe.max_epochs * n_batches)
@@ -228,13 +240,14 @@ def train_probe(
     start = copy.deepcopy(module.state_dict())
     net = ProbeNet(
         module,
-        criterion=criterion,
+        criterion=nn.Identity,
         max_epochs=recipe.max_epochs,
         batch_size=batch_size,
         lr=lr if recipe.lr is None else recipe.lr,
         weight_decay=weight_decay if recipe.weight_decay is None else recipe.weight_decay,
         layer_decay=recipe.layer_decay if finetune else None,
-        precision=recipe.precision,
+        label_smoothing=getattr(recipe, "label_smoothing", 0.0),
+        context=autocast(device, recipe.precision),
         device=str(device),
         iterator_train__shuffle=True,
         iterator_train__generator=torch.Generator().manual_seed(seed),

@@ -45,7 +45,7 @@ class PretrainNet(Net):
         weight_decay=1e-6,
         momentum=None,
         masks=None,
-        precision="auto",
+        context=None,
         compiled=False,
         ranks=None,
         stop=None,
@@ -53,7 +53,7 @@ class PretrainNet(Net):
     ):
         self.weight_decay = weight_decay
         self.momentum, self.masks = momentum, masks  # functions of the step
-        self.precision, self.compiled = precision, compiled
+        self.context, self.compiled = context, compiled
         self.ranks = ranks or Ranks()
         self.stop: StopSignals | None = stop
         super().__init__(*args, **kwargs)
@@ -154,7 +154,7 @@ class PretrainNet(Net):
         if together:
             together.begin(*batch[2])
         self.optimizer_.zero_grad()
-        with autocast(torch.device(self.device), self.precision):
+        with self.context:
             terms = self.run_(x, channels, masks)
         (together.loss(terms) if together else terms["loss"]).backward()
         # one transfer from the device for all terms
@@ -188,14 +188,15 @@ def masks_of_step(step: int, n_patches: int, n_chans: int, *, seed: int, **share
 
 def pretrain(recipe: Any, X: Any) -> tuple[PretrainNet, Corpus]:
     """Train networks on `X` by the parameters of a `DAREPretrainer`, which is only read."""
-    shares, ranks = check_params(recipe, X), find_ranks(recipe.device)
+    shares = check_params(recipe, X)
+    device, drawn = resolve_device(recipe.device), draw_seeds(recipe.random_state, 3)
+    ranks = find_ranks(recipe.device)
+    device = ranks.device or device
     if ranks.size > 1 and recipe.reconstruction_target == "bands":
         raise ValueError(
             "reconstruction_target='bands' needs the whole batch in one process: train in one "
             "process, or pass 'patch'."
         )
-    device = ranks.device or resolve_device(recipe.device)
-    drawn = draw_seeds(recipe.random_state, 3)
     saves, shared = recipe.checkpoint_dir is not None, ranks.size > 1
     with ExitStack() as stack:
         stop = stack.enter_context(StopSignals(saves or shared, shared))
@@ -214,11 +215,14 @@ def pretrain(recipe: Any, X: Any) -> tuple[PretrainNet, Corpus]:
         n_threads = recipe.n_threads or torch.get_num_threads()
         stack.enter_context(torch_seed(init_seed))
         stack.enter_context(compute_threads(n_threads))
+        context = autocast(device, recipe.precision)
         model = recipe._make_model()
         store = stack.enter_context(closing(WindowStore(folder and folder.inside)))
         items, kept = [X] if shares is None else list(X), folder and folder.windows
         corpus, made_of = read_corpus(recipe, items, model.config, ranks, store, kept)
-        n_windows = corpus.n_windows
+        # workers make the batches of streams; windows are ready already
+        options = worker_options(recipe.n_workers if corpus.streams else 0)
+        n_windows, largest = corpus.n_windows, max(corpus.sizes, default=recipe.batch_size)
         if recipe.mask_alignment and 1 in (n_windows, recipe.batch_size):
             tell(
                 "every batch is a single window: mask alignment has nothing to contrast it with. "
@@ -233,8 +237,6 @@ def pretrain(recipe: Any, X: Any) -> tuple[PretrainNet, Corpus]:
             )
         order = np.random.default_rng(order_seed)
         sampler = MontageBatches(corpus, recipe.batch_size * ranks.size, order, shares)
-        # workers make the batches of streams; windows are ready already
-        options = worker_options(recipe.n_workers if corpus.streams else 0)
         loader = DataLoader(corpus, sampler=sampler, batch_size=None, **options)
 
         def describe_run() -> dict[str, Any]:
@@ -280,7 +282,7 @@ def pretrain(recipe: Any, X: Any) -> tuple[PretrainNet, Corpus]:
                 visible_share=recipe.visible_share,
                 hidden_target_share=recipe.hidden_target_share,
             ),
-            precision=recipe.precision,
+            context=context,
             compiled=recipe.compile,
             ranks=ranks,
             stop=stop,
@@ -289,7 +291,6 @@ def pretrain(recipe: Any, X: Any) -> tuple[PretrainNet, Corpus]:
             callbacks=make_callbacks(course, terms, verbose, callbacks, n_batches),
             verbose=verbose,
         )
-        largest = max(corpus.sizes, default=recipe.batch_size)
         stop.delays = stop.finishes
         fit_or_name_batch_size(lambda: net.train(loader, checkpoint), recipe.batch_size, largest)
     check_finite_weights(net.module_)
@@ -298,6 +299,11 @@ def pretrain(recipe: Any, X: Any) -> tuple[PretrainNet, Corpus]:
 
 def check_params(recipe: Any, X: Any) -> np.ndarray | None:
     """Check what scikit-learn's constraints cannot express; return shares that add up to 1."""
+    if not any(getattr(recipe, term) for term in TERMS[:3]):
+        raise ValueError(
+            "reconstruction, anchor_alignment and mask_alignment are all 0, so that there is "
+            "nothing to learn: give one of them a weight above 0."
+        )
     if recipe.checkpoint_dir is not None and not str(recipe.checkpoint_dir):
         raise ValueError("checkpoint_dir='' names no folder: pass a folder, or None.")
     visible, shares, last = recipe.visible_share, recipe.shares, recipe.max_epochs

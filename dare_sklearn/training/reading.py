@@ -5,7 +5,7 @@ import os
 import signal
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -42,7 +42,7 @@ class Part:
     """Signals of one layout; a continuous recording is one long epoch at the encoder's rate."""
 
     signals: Signals
-    layout: Signals  # what was read (without the values of a recording)
+    layout: Signals  # what was read, without its values
     on_disk: bool
     n_bad: int = 0  # windows that were left out already
     # of a recording: its name, the hash of its values, and its bad segments
@@ -80,12 +80,12 @@ class Reader:
         self.skipped[name] = reason
 
     @contextmanager
-    def guard(self, name: str | None) -> Iterator[None]:
-        """Attribute errors inside to the recording of that name; None is not a recording."""
+    def guard(self, name: str) -> Iterator[None]:
+        """Attribute errors inside to the recording of that name."""
         try:
             yield
         except Exception as error:
-            if name is None or isinstance(error, MemoryError | Warning):
+            if isinstance(error, MemoryError | Warning):
                 raise
             self.note(name, explain(error), error)
 
@@ -176,7 +176,7 @@ def _read_epochs(item: Any, reader: Reader) -> Iterator[Part]:
         )
     item, n_bad = without_bad_windows(item)
     for signals in read_parts(item, **reader.given):
-        yield Part(signals, signals, isinstance(signals.data, LazyEpochs), n_bad)
+        yield Part(signals, without_values(signals), isinstance(signals.data, LazyEpochs), n_bad)
         n_bad = 0
 
 
@@ -208,8 +208,7 @@ def read_recording(item: Any, reader: Reader, name: str) -> Part:
 
 def without_values(signals: Signals) -> Signals:
     """The layout of signals, without their values."""
-    n_epochs, n_chans, n_times = signals.data.shape
-    return replace(signals, data=LazyEpochs((), (n_epochs,), n_chans, n_times))
+    return replace(signals, data=np.empty((0, *signals.data.shape[1:]), np.float32))
 
 
 def _read_file(path: Any, reader: Reader) -> tuple[str, Part | None, str | None, list[str]]:
@@ -273,14 +272,13 @@ def prepare(
             digest.update(repr((layout.unit, part.bad)).encode() + part.digest)
         done.n_bad += part.n_bad
         grid = None
-        with reader.guard(part.name):
+        with nullcontext() if part.name is None else reader.guard(part.name):
             grid = Windows(part.signals, config, unknown=unknown)
         if grid is None:
             continue
         layouts.add(kind)
         done.mixed |= part.name is not None or len(layouts) > 1
-        if done.layout is None:
-            done.layout = without_values(layout)
+        done.layout = done.layout or layout
         done.n_parts += 1
         data, rows = part.signals.data, tuple(grid.rows.tolist())
         # lengths above that of the part are cut once
@@ -335,6 +333,8 @@ def read_corpus(
         return found or prepare(sources, reader, store, **params, **work)
 
     corpus = ranks.first(make) if paths else make()
+    if corpus.layout is not None:
+        tell_ignored(corpus.layout)
     corpus.rank, corpus.n_ranks = ranks.rank, ranks.size
     corpus.streams = [Stream(stream, config, number) for stream, number in streams if len(stream)]
     if corpus.skipped:
@@ -348,8 +348,6 @@ def read_corpus(
         )
     if not corpus.montages and not corpus.streams:
         raise SignalError("X has 0 sample(s), and at least 1 is required.")
-    if corpus.layout is not None:
-        tell_ignored(corpus.layout)
     if corpus.streams:
         corpus.layout, corpus.mixed = corpus.layout or corpus.streams[0].layout(), True
     try:  # maps the files before the first process renames their folder

@@ -242,7 +242,7 @@ default="auto"
         signals = self._read(X, reset=True)
         self.encoder_ = resolve_encoder(self, X)
         Reading.of(self).check(self.encoder_.config)
-        windows = self._windows(signals)
+        windows = Windows(signals, self.encoder_.config, unknown=self.unknown_channels)
         self.electrodes_ = windows.electrodes
         self._fitted_with = self._learned_params()
         return windows

@@ -295,11 +295,6 @@ class DAREPretrainer(EmbeddingMixin, BaseEstimator):
             `checkpoint_dir`, another ``fit`` continues from there.
         """
         self._validate_params()
-        if not any(getattr(self, term) for term in TERMS[:3]):
-            raise ValueError(
-                "reconstruction, anchor_alignment and mask_alignment are all 0, so that there is "
-                "nothing to learn: give one of them a weight above 0."
-            )
         self._check_table(X, reset=True)
         net, corpus = pretrain(self, X)
         self._store_layout(corpus.layout)

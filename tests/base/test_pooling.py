@@ -10,6 +10,7 @@ import torch
 from pyriemann.estimation import Covariances
 
 from dare_sklearn.base.embed import (
+    BAND_STRIDE,
     FLOOR,
     Reading,
     pool,
@@ -20,7 +21,7 @@ from dare_sklearn.base.embed import (
 from dare_sklearn.base.encoder import fresh_encoder
 from dare_sklearn.base.features import BandSpace, TokenTangentSpace, fitted_feature_names
 from dare_sklearn.modules.config import DAREConfig
-from dare_sklearn.modules.networks import principal_filters
+from dare_sklearn.modules.networks import filter_windows, principal_filters
 
 CONFIG = DAREConfig(2, 32, (3, 1, 1), 4)
 NAMES = ["CZ", "PZ", "O1"]
@@ -171,7 +172,7 @@ def test_what_does_not_go_together(views, pooling, layer, words):
 def test_bands_are_covariances_of_filtered_signals(encoder):
     filters, _ = principal_filters(encoder)
     x = np.random.default_rng(0).standard_normal((2, 3, 320)).astype(np.float32)
-    got = read_bands(filters, torch.from_numpy(x))
+    got = read_bands(filter_windows(torch.from_numpy(x), filters, BAND_STRIDE))
     filters = filters.numpy()
     assert got.shape == (2, len(filters), 6)
     for band in (0, len(filters) - 1):

@@ -33,7 +33,8 @@ def X():
 
 
 def embedder(**params):
-    return DAREEmbedder(None, random_state=0, **{"pooling": "mean", **PARAMS, **params})
+    params = {"encoder": None, "pooling": "mean", **PARAMS, **params}
+    return DAREEmbedder(random_state=0, **params)
 
 
 def make_epochs(X, names=NAMES, types="eeg", bads=()):
@@ -265,9 +266,7 @@ def odd(X):
 def test_the_message_names_the_mistake(case, X):
     data, params, message = odd(X)[case]
     with pytest.raises((ValueError, TypeError), match=message):
-        embedder(**params).fit(data) if "encoder" not in params else DAREEmbedder(
-            "base", pooling="mean"
-        ).fit(data)
+        embedder(**params).fit(data)
 
 
 def test_the_end_that_fills_no_patch(X):
