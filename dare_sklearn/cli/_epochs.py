@@ -100,8 +100,8 @@ def _read(path: Path) -> Any:
     try:
         return open_epochs(path).load_data()
     except Exception as error:
-        hint = " Cut epochs from a recording with mne.Epochs, and save them as NAME-epo.fif."
-        hint = "" if holds_epochs(path) else hint
+        hint = "Cut epochs from a recording with mne.Epochs, and save them as NAME-epo.fif."
+        hint = "" if holds_epochs(path) else f" {hint}"
         raise UsageError(f"{path} cannot be read: {explain(error)}.{hint}") from None
 
 

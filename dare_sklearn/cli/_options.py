@@ -154,13 +154,12 @@ def find(args: Any) -> dict[Path, str]:
     return found
 
 
-def open_recording(file: Path, args: Any, *, keep: bool = False) -> Any:
-    """Open a recording or epochs (on disk, unless filtered); `keep` keeps all channels."""
+def open_recording(file: Path) -> Any:
+    """A recording or epochs, whose signals stay on disk."""
     try:
-        inst = open_epochs(file) if holds_epochs(file) else open_file(file)
+        return open_epochs(file) if holds_epochs(file) else open_file(file)
     except Exception as error:
         raise ValueError(f"{file} cannot be read: {explain(error)}") from error
-    return inst if keep else pick_and_filter(inst, file, args)
 
 
 def pick_and_filter(inst: Any, file: Path, args: Any) -> Any:

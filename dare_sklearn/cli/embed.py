@@ -88,12 +88,10 @@ def run(args: argparse.Namespace) -> int:
             with mne.use_log_level("error"):
                 # a new one for each file: an embedder gives the same warning only once
                 tables.append(_embed(DAREEmbedder(**how), file, name, args))
-        except _NoEpochs as reason:  # the file is left out, and never silently
-            say(f"{name} is left out: {reason}")
         except UsageError:
             raise
-        except (ValueError, OSError, RuntimeError) as error:
-            if args.on_error == "raise":
+        except (_NoEpochs, ValueError, OSError, RuntimeError) as error:
+            if args.on_error == "raise" and not isinstance(error, _NoEpochs):
                 what = f"{name}: {error}".rstrip(".")
                 raise ValueError(f"{what}. (--on-error skip leaves the file out.)") from error
             say(f"{name} is left out: {error}")
@@ -139,7 +137,7 @@ def _embed(embedder: Any, file: Path, name: str, args: argparse.Namespace) -> An
     import pandas as pd
 
     if holds_epochs(file):
-        epochs = open_recording(file, args)
+        epochs = opt.pick_and_filter(open_recording(file), file, args)
         epochs = epochs[_wanted(event_labels(epochs), args)].drop_bad(verbose="error")
         if not len(epochs):
             raise _NoEpochs("all its epochs are rejected.")
@@ -161,7 +159,7 @@ def _from_recording(file: Path, name: str, args: argparse.Namespace) -> tuple[An
     """Windows of a recording, or epochs around its events, their labels and onsets."""
     import mne
 
-    raw = open_recording(file, args, keep=True)
+    raw = open_recording(file)
     # events are found before channels are picked, among which may be that of the events
     found = None if args.around is None else find_events(raw)
     raw = opt.pick_and_filter(raw, file, args)

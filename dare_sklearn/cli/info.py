@@ -5,7 +5,6 @@ import json
 import platform
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
-from importlib.resources import files
 from math import prod
 from pathlib import Path
 
@@ -54,16 +53,12 @@ def _installation() -> dict[str, str]:
     for name in _LIBRARIES:
         with suppress(PackageNotFoundError):
             facts[name] = version(name)
-    shipped = sorted((files("dare_sklearn") / "weights" / "shipped").iterdir())
-    for folder in filter(Path.is_dir, shipped):
-        weights = folder / "model.safetensors"
+    for weights in sorted(Path(__file__).parents[1].glob("weights/shipped/*/model.safetensors")):
         with weights.open("rb") as file:  # its head lists the tensors
-            listed = json.loads(file.read(int.from_bytes(file.read(8), "little")))
-        n = sum(
-            prod(listed[name]["shape"]) for name in listed if name.startswith("target_encoder.")
-        )
+            head = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+        n = sum(prod(head[name]["shape"]) for name in head if name.startswith("target_encoder."))
         size = f"{weights.stat().st_size / 1e6:.1f} MB"
-        facts[f"encoder {folder.name}"] = f"{n:,} parameters, {size}"
+        facts[f"encoder {weights.parent.name}"] = f"{n:,} parameters, {size}"
     return facts
 
 
@@ -81,8 +76,7 @@ def _encoder(source: str) -> dict[str, object]:
         facts["kind"] = config.get("kind", "encoder")
         facts["values in the file"] = f"{sum(tensor.numel() for tensor in tensors.values()):,}"
         facts["configuration"] = path / CONFIG_NAME
-    n_parameters = sum(parameter.numel() for parameter in encoder.parameters())
-    facts["parameters of the encoder"] = f"{n_parameters:,}"
+    facts["parameters of the encoder"] = f"{sum(p.numel() for p in encoder.parameters()):,}"
     facts["size of the file"] = f"{weights.stat().st_size / 1e6:.1f} MB"
     facts["SHA-256"] = sha256(weights)
     return facts | encoder.config.to_dict()

@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     if args.channels is not None or args.band is not None:
         why = "with --channels or --band, for which files are opened first"
         refuse(args, ["on_error", "workers"], why)
-        corpus = [open_recording(file, args) for file in files]
+        corpus = [opt.pick_and_filter(open_recording(file), file, args) for file in files]
     args.after_stop = " The same command continues from the last checkpoint."
     pretrainer = DAREPretrainer(
         args.size, weights=args.weights, unknown_channels=args.unknown_channels,

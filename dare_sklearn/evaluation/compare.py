@@ -62,8 +62,8 @@ def compare(
 ) -> pd.DataFrame:
     """Cross-validate pipelines on the same folds.
 
-    For each fold every pipeline is cloned and fitted, with its search for parameters if it has one,
-    on the training epochs only.
+    In each fold every pipeline is cloned, searched if it has a grid, and fitted on the training
+    epochs only.
 
     Parameters
     ----------
@@ -135,9 +135,9 @@ def compare(
     one included) that score as high [1]_: an exact test of whether predictions and labels are
     related. It assumes that the test epochs of a group are exchangeable, which blocks of one label
     are not, and cannot detect a leak in `X` itself (features chosen with all labels). Labels are
-    permuted within groups, so that a model that merely tells people apart stays at chance; where
-    each group has one label, labels of whole groups are exchanged. A fold whose test epochs all
-    have one label cannot be tested: its chance level is NaN and its p 1.
+    permuted within groups, so that telling people apart gains nothing; where each group has one
+    label, whole groups are exchanged. Where all test epochs of a fold have one label, its chance
+    level is NaN and its p 1.
 
     **Calibration.** ``brier`` is the mean squared distance of the probabilities from the truth
     (halved for two classes, as in `sklearn.metrics.brier_score_loss`), ``calibration_error`` the

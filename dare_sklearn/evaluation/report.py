@@ -52,7 +52,7 @@ def report(
     Parameters
     ----------
     table : DataFrame
-        Result of `compare`; several data sets are stacked with `pandas.concat`.
+        Of `compare`; of several data sets `pandas.concat`.
     out : path
         Folder, created if it does not exist.
     title : str, default="Comparison of pipelines"
@@ -74,13 +74,11 @@ def report(
     Examples
     --------
     >>> import tempfile
-    >>> import pandas as pd
-    >>> from dare_sklearn.evaluation import report
-    >>> scores = {"a": [0.8, 0.7, 0.9, 0.8, 0.6], "b": [0.6, 0.6, 0.7, 0.7, 0.5]}
-    >>> rows = [("data", name, i, f"s{i}", 1, 80, 20, score)
-    ...         for name, column in scores.items() for i, score in enumerate(column)]
-    >>> columns = "dataset pipeline fold subject n_subjects n_train n_test accuracy".split()
-    >>> report(pd.DataFrame(rows, columns=columns), tempfile.mkdtemp()).name
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.naive_bayes import GaussianNB
+    >>> from dare_sklearn.evaluation import compare, report
+    >>> table = compare({"naive Bayes": GaussianNB()}, *load_iris(return_X_y=True))
+    >>> report(table, tempfile.mkdtemp()).name
     'report.html'
     """
     if not isinstance(table, pd.DataFrame) or not len(table):

@@ -1,8 +1,7 @@
 """Statistics of a table of `compare`: observations, intervals, and paired tests.
 
 If every row tests one of several subjects, an observation is the mean score of a **subject**;
-otherwise it is the score of a **fold**. Folds share training data, so the variance of their mean is
-enlarged (Nadeau and Bengio, see `pairwise`). Paired tests over subjects are those of MOABB.
+otherwise it is the score of a **fold**.
 """
 
 import re
@@ -54,8 +53,7 @@ def summarize(
     Parameters
     ----------
     results : DataFrame
-        Result of `compare`, `learning_curve` or `lost_electrodes`; several data sets are stacked
-        with `pandas.concat`.
+        Of `compare`, `learning_curve` or `lost_electrodes`; of several data sets `pandas.concat`.
     metrics : str, sequence of str or None, default=None
         Columns of scores; None takes all that a data set has.
     bounds : dict of str to (float, float), or None, default=None
@@ -79,12 +77,12 @@ def summarize(
 
     Examples
     --------
-    >>> import pandas as pd
-    >>> from dare_sklearn.evaluation import summarize
-    >>> columns = "dataset pipeline fold subject n_subjects n_train n_test accuracy".split()
-    >>> rows = [("data", "a", i, f"s{i}", 1, 80, 20, s) for i, s in enumerate([0.6, 0.7, 0.8])]
-    >>> summarize(pd.DataFrame(rows, columns=columns))[["mean", "low", "high"]].round(3).values
-    array([[0.7  , 0.425, 0.88 ]])
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.naive_bayes import GaussianNB
+    >>> from dare_sklearn.evaluation import compare, summarize
+    >>> results = compare({"naive Bayes": GaussianNB()}, *load_iris(return_X_y=True))
+    >>> summarize(results)[["mean", "low", "high"]].round(2).values
+    array([[0.95, 0.86, 0.99]])
     """
     chosen = () if metrics is None else np.atleast_1d(metrics).tolist()
     along = [name for name in ("n_labels", "share") if name in results]
@@ -253,7 +251,7 @@ def pairwise(results: pd.DataFrame, metric: str | None = None) -> pd.DataFrame:
     Parameters
     ----------
     results : DataFrame
-        Result of `compare`; several data sets are stacked with `pandas.concat`.
+        Of `compare`; of several data sets `pandas.concat`.
     metric : str or None, default=None
         Column of the score; may be None if there is only one.
 
@@ -274,8 +272,8 @@ def pairwise(results: pd.DataFrame, metric: str | None = None) -> pd.DataFrame:
     Notes
     -----
     Subjects that are left out in turn share training data too; treating them as observations is the
-    field's practice (MOABB). SciPy's permutation (up to 14 subjects all sign patterns, beyond that
-    10,000 random ones) and rank tests give MOABB's numbers, unless scores tie (its sign test does
+    field's practice (MOABB). SciPy's permutation test (all sign patterns up to 14 subjects, else
+    10,000 random ones) and rank test give MOABB's numbers, unless scores tie (its sign test does
     not allow for rounding) or the mean and the ranks disagree (its Wilcoxon follows the mean).
 
     References
@@ -286,15 +284,13 @@ def pairwise(results: pd.DataFrame, metric: str | None = None) -> pd.DataFrame:
 
     Examples
     --------
-    >>> import pandas as pd
-    >>> from dare_sklearn.evaluation import pairwise
-    >>> scores = {"a": [0.8, 0.7, 0.9, 0.8, 0.6], "b": [0.6, 0.6, 0.7, 0.7, 0.5]}
-    >>> rows = [("data", name, i, f"s{i}", 1, 80, 20, score)
-    ...         for name, column in scores.items() for i, score in enumerate(column)]
-    >>> columns = "dataset pipeline fold subject n_subjects n_train n_test accuracy".split()
-    >>> table = pairwise(pd.DataFrame(rows, columns=columns))
-    >>> table[["pipeline_a", "pipeline_b", "n", "test", "p"]].values.tolist()
-    [['a', 'b', 5, 'permutation', 0.0625]]
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.dummy import DummyClassifier
+    >>> from sklearn.naive_bayes import GaussianNB
+    >>> from dare_sklearn.evaluation import compare, pairwise
+    >>> models = {"Bayes": GaussianNB(), "dummy": DummyClassifier()}
+    >>> pairwise(compare(models, *load_iris(return_X_y=True)))[["n", "test"]].values.tolist()
+    [[5, 'corrected_ttest']]
     """
     metric = score_column(results, metric)
     rows = []

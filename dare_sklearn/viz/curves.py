@@ -52,10 +52,6 @@ def plot_curve(
     ax : Axes or None, default=None
         Where to draw; None makes a figure.
 
-    Returns
-    -------
-    Figure
-
     Raises
     ------
     TypeError, ValueError
@@ -116,10 +112,6 @@ def plot_mask_invariance(table: pd.DataFrame) -> Figure:
         Of `dare_sklearn.inspection.mask_invariance`; of several encoders stacked, with a column
         ``encoder``. Points are means over draws, the band is their SD.
 
-    Returns
-    -------
-    Figure
-
     Raises
     ------
     TypeError, ValueError
@@ -131,8 +123,7 @@ def plot_mask_invariance(table: pd.DataFrame) -> Figure:
     >>> from dare_sklearn.viz import plot_mask_invariance
     >>> table = pd.DataFrame({"encoder": "nano", "overlap": [0.2, 0.8], "retrieval": [0.5, 0.9],
     ...     "positive_cosine": [0.6, 0.9], "negative_cosine": [0.1, 0.2]})
-    >>> fig = plot_mask_invariance(table)
-    >>> [ax.get_ylabel() for ax in fig.axes]
+    >>> [ax.get_ylabel() for ax in plot_mask_invariance(table).axes]
     ['cosine similarity', 'found at once']
     """
     numbers = ["overlap", "positive_cosine", "negative_cosine", "retrieval"]
@@ -174,10 +165,6 @@ def plot_losses(history: Any, *, ax: Axes | None = None) -> Figure:
     ax : Axes or None, default=None
         Where to draw; None makes a figure.
 
-    Returns
-    -------
-    Figure
-
     Raises
     ------
     TypeError, ValueError
@@ -188,9 +175,8 @@ def plot_losses(history: Any, *, ax: Axes | None = None) -> Figure:
     >>> import pandas as pd
     >>> from dare_sklearn.viz import plot_losses
     >>> history = pd.DataFrame({"epoch": [1, 2, 3], "loss": [0.7, 0.5, 0.4], "lr": [1, 2, 1]})
-    >>> fig = plot_losses(history)
-    >>> [line.get_label() for line in fig.axes[0].lines]
-    ['loss']
+    >>> plot_losses(history).axes[0].get_title()
+    'Loss of training'
     """
     table = getattr(history, "history_", history)
     if not isinstance(table, pd.DataFrame):
@@ -245,10 +231,6 @@ def plot_embedding_map(
         Seed of the map; the same integer gives the same map.
     ax : Axes or None, default=None
         Where to draw; None makes a figure.
-
-    Returns
-    -------
-    Figure
 
     Raises
     ------

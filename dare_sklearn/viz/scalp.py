@@ -61,10 +61,8 @@ def plot_attention(estimator: Any, X: Any, *, ax: Axes | None = None) -> Figure:
     --------
     >>> from dare_sklearn import DAREEmbedder, simulate_epochs
     >>> from dare_sklearn.viz import plot_attention
-    >>> names = ["Fz", "C3", "Cz", "C4", "Pz"]
-    >>> epochs = simulate_epochs(n_subjects=1, n_epochs=4, ch_names=names, random_state=0)
-    >>> fig = plot_attention(DAREEmbedder(None, random_state=0).fit(epochs), epochs)
-    >>> print(fig.axes[0].get_title())
+    >>> epochs = simulate_epochs(n_subjects=1, n_epochs=4, ch_names=["Fz", "C3", "Cz", "C4", "Pz"])
+    >>> print(plot_attention(DAREEmbedder(None).fit(epochs), epochs).axes[0].get_title())
     Attention of the summary token
     (16.7 % if all were alike)
     """
@@ -290,10 +288,6 @@ def plot_channel_relevance(
     ax : Axes or None, default=None
         Where to draw; None makes a figure.
 
-    Returns
-    -------
-    Figure
-
     Raises
     ------
     TypeError, ValueError
@@ -302,8 +296,7 @@ def plot_channel_relevance(
     Examples
     --------
     >>> from dare_sklearn.viz import plot_channel_relevance
-    >>> fig = plot_channel_relevance([0.0, 0.02, 0.2], ["Fz", "Cz", "C4"])
-    >>> fig.axes[0].get_title()
+    >>> plot_channel_relevance([0.0, 0.02, 0.2], ["Fz", "Cz", "C4"]).axes[0].get_title()
     'Relevance of channels'
     """
     repeats = np.asarray(getattr(importances, "importances", importances), dtype=float)
