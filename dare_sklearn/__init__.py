@@ -6,27 +6,21 @@ imported when they are first used.
 
 from typing import TYPE_CHECKING
 
-from ._lazy import lazy_names
+import lazy_loader
 
 __version__ = "0.2.0"
 
-__getattr__, __dir__ = lazy_names(
+__getattr__, __dir__, _ = lazy_loader.attach(
     __name__,
+    "signals simulation modules pretraining weights training base transformers estimators "
+    "models inspection evaluation viz cli".split(),
     {
-        "DAREPretrainer": "transformers",
-        "DAREEmbedder": "transformers",
-        "DAREClassifier": "estimators",
-        "DARERegressor": "estimators",
-        "EuclideanAligner": "transformers",
-        "SpectralAligner": "transformers",
-        "DAREModel": "models",
-        "load_encoder": "weights",
-        "simulate_epochs": "simulation",
+        "transformers": ["DAREPretrainer", "DAREEmbedder", "EuclideanAligner", "SpectralAligner"],
+        "estimators": ["DAREClassifier", "DARERegressor"],
+        "models": ["DAREModel"],
+        "weights": ["load_encoder"],
+        "simulation": ["simulate_epochs"],
     },
-    set(
-        "signals simulation modules pretraining weights training base transformers estimators "
-        "models inspection evaluation viz cli".split()
-    ),
 )
 
 __all__ = [

@@ -18,7 +18,6 @@ ORDER = "signals simulation modules pretraining weights training base transforme
 FILES = sorted(
     p for p in PACKAGE.rglob("*.py") if not p.stem.startswith("__") or p.parent != PACKAGE
 )
-HELPERS = {"_lazy"}  # import nothing of the package
 
 # "Where does my line go": what only these layers may import.
 ONLY = {
@@ -93,15 +92,12 @@ MODULES = {module_name(path): path for path in [*FILES, PACKAGE / "__init__.py"]
 def test_every_room_is_a_layer():
     rooms = {p.parent.name for p in PACKAGE.glob("*/__init__.py")}
     rooms |= {p.stem for p in PACKAGE.glob("*.py") if not p.stem.startswith("__")}
-    assert rooms - HELPERS == set(ORDER)
+    assert rooms == set(ORDER)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_imports_point_up_only(path):
     layer = room(path)
-    if layer in HELPERS:
-        assert not any("dare_sklearn" in name for name in imports_of(path))
-        return
     allowed = set(ORDER[: ORDER.index(layer) + 1])
     for name in imports_of(path):
         top, *rest = name.split(".")
@@ -130,8 +126,8 @@ def test_no_circles():
     edges = {name: own_imports(path) for name, path in MODULES.items()}
     # the lazy names of a package are no imports of it
     for name, path in MODULES.items():
-        if path.name == "__init__.py" and "lazy_names" in path.read_text(encoding="utf-8"):
-            edges[name] = {"dare_sklearn._lazy"} & MODULES.keys()
+        if path.name == "__init__.py" and "lazy_loader" in path.read_text(encoding="utf-8"):
+            edges[name] = set()
     done, circles = set(), []
 
     def visit(name: str, way: tuple[str, ...]) -> None:
@@ -176,5 +172,5 @@ def test_public_names_resolve(name):
 
 
 def test_unknown_name():
-    with pytest.raises(AttributeError, match="no attribute 'DAREBanana'"):
+    with pytest.raises(AttributeError, match="No dare_sklearn attribute DAREBanana"):
         _ = dare_sklearn.DAREBanana

@@ -24,29 +24,19 @@ from .grid import overlapping
 MOVED = 0.01  # metres between places of an electrode that are not the same
 
 
-def _is_of(X: Any, library: str, kind: str) -> bool:
+def _is_of(library: str, kind: str, X: Any) -> bool:
     """Whether `X` is an object of a library; there is none where that was not imported."""
     return library in sys.modules and isinstance(X, attrgetter(kind)(sys.modules[library]))
 
 
-def is_raw(X: Any) -> bool:
-    """Whether `X` is a continuous recording of MNE."""
-    return _is_of(X, "mne", "io.BaseRaw")
-
-
-def is_epochs(X: Any) -> bool:
-    """Whether `X` is epochs of MNE."""
-    return _is_of(X, "mne", "BaseEpochs")
-
-
-def is_dataset(X: Any) -> bool:
-    """Whether `X` is a data set of torch, as braindecode's are."""
-    return _is_of(X, "torch", "utils.data.Dataset")
+is_raw = partial(_is_of, "mne", "io.BaseRaw")
+is_epochs = partial(_is_of, "mne", "BaseEpochs")
+is_dataset = partial(_is_of, "torch", "utils.data.Dataset")  # as those of braindecode are
 
 
 def refuse_evoked(X: Any) -> None:
     """Say how to pass an average."""
-    if _is_of(X, "mne", "Evoked"):
+    if _is_of("mne", "Evoked", X):
         raise SignalTypeError(
             "cannot read an mne.Evoked as X, which is one average: pass evoked.data[None], with "
             "ch_names=evoked.ch_names, sfreq=evoked.info['sfreq'] and unit='V'."
@@ -216,7 +206,7 @@ def replace_data(epochs: Any, data: np.ndarray) -> Any:
 
 def unwrap(X: Any) -> Any:
     """The data set under skorch's ``SliceDataset``, by which scikit-learn splits it lazily."""
-    if not _is_of(X, "skorch.helper", "SliceDataset"):
+    if not _is_of("skorch.helper", "SliceDataset", X):
         return X
     if type(X).transform is not sys.modules["skorch.helper"].SliceDataset.transform:
         raise SignalTypeError(

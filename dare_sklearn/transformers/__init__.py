@@ -2,14 +2,17 @@
 
 from typing import TYPE_CHECKING
 
-from .._lazy import lazy_names
+import lazy_loader
 
-_HOMES = {
-    "DAREEmbedder": "embedder", "DAREPretrainer": "pretrainer", "EuclideanAligner": "aligner",
-    "BandPower": "classical", "DownsampledSignals": "classical", "SignalArray": "classical",
-    "SpectralAligner": "aligner", "classical_pipelines": "classical",
-}  # fmt: skip
-__getattr__, __dir__ = lazy_names(__name__, _HOMES)
+__getattr__, __dir__, _ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "aligner": ["EuclideanAligner", "SpectralAligner"],
+        "classical": ["BandPower", "DownsampledSignals", "SignalArray", "classical_pipelines"],
+        "embedder": ["DAREEmbedder"],
+        "pretrainer": ["DAREPretrainer"],
+    },
+)
 
 __all__ = [
     "BandPower", "DAREEmbedder", "DAREPretrainer", "DownsampledSignals", "EuclideanAligner",
