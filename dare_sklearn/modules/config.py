@@ -10,18 +10,14 @@ class DAREConfig:
 
     Parameters
     ----------
-    embed_num : int
-        Number E of summary tokens per patch.
-    embed_dim : int
-        Width D of a token.
+    embed_num, embed_dim : int
+        Number E of summary tokens per patch, and width D of a token.
     depth : tuple of int, length 3
         Blocks of the encoder, the predictor and the reconstructor.
     num_heads : int
         Attention heads H.
-    patch_size : int, default=64
-        Samples P per patch.
-    sfreq : float, default=256.0
-        Sampling rate in Hz of the signals that the encoder reads.
+    patch_size, sfreq : int and float, default=64 and 256.0
+        Samples P per patch, and sampling rate in Hz of the signals that the encoder reads.
     amplitude_uv : float, default=1.0
         Microvolts that become 1.0 at the encoder's input. An encoder must be fed on the scale
         that it was pretrained with, so the scale travels with the weights.

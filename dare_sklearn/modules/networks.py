@@ -86,24 +86,13 @@ class Attention(nn.Module):
     def last(self, x: Tensor, n_read: int) -> Tensor:
         """Attention of the last `n_read` tokens only, to all tokens.
 
-        For the last block of the encoder, of which only the summary tokens are read. With so few
-        queries, the keys and values of all tokens need not be computed: a query is brought into the
-        space of the tokens (q K' = (q W_k) x'; the key's bias, the same for all, drops out of the
-        softmax), and the map of the values is applied to the weighted mean of the tokens.
+        For the last block of the encoder, of which only the summary tokens are read.
         """
-        n_seqs, _, dim = x.shape
-        heads, width = self.num_heads, dim // self.num_heads
-        bias = self.qkv.bias
-        w_q, w_k, w_v = self.qkv.weight.unflatten(0, (3, heads, width))  # each (heads, width, dim)
-        q = F.linear(x[:, -n_read:], w_q.flatten(0, 1), bias[:dim]) * width**-0.5
-        # one product per head: (heads, n_seqs * n_read, width) @ (heads, width, dim)
-        q = q.unflatten(-1, (heads, width)).permute(2, 0, 1, 3).flatten(1, 2) @ w_k
-        q = q.unflatten(1, (n_seqs, n_read)).transpose(0, 1).flatten(1, 2)
-        scores = q @ x.transpose(1, 2)  # (n_seqs, heads * n_read, tokens)
-        mean = scores.softmax(dim=-1) @ x  # (n_seqs, heads * n_read, dim)
-        mean = mean.unflatten(1, (heads, n_read)).transpose(0, 1).flatten(1, 2)
-        out = (mean @ w_v.transpose(1, 2)).unflatten(1, (n_seqs, n_read))
-        return self.proj(out.permute(1, 2, 0, 3).flatten(2) + bias[2 * dim :])
+        dim, weight, bias = x.shape[-1], self.qkv.weight, self.qkv.bias
+        q = F.linear(x[:, -n_read:], weight[:dim], bias[:dim])
+        k, v = F.linear(x, weight[dim:], bias[dim:]).chunk(2, dim=-1)
+        q, k, v = (y.unflatten(-1, (self.num_heads, -1)).transpose(1, 2) for y in (q, k, v))
+        return self.join(F.scaled_dot_product_attention(q, k, v))
 
     def shared(
         self, own: Tensor, shared: Tensor, rotary: tuple[Tensor, Tensor]
@@ -150,20 +139,13 @@ class Attention(nn.Module):
         b_q, b_v = bias[:dim] * scale, bias[2 * dim :]
         both = F.linear(other, torch.cat((w_q, w_v)), torch.cat((b_q, b_v)))
         q_other, v_other = both.chunk(2, dim=-1)
-        # k and v below are differences own - other
-        if len(other) == 1 and not read_other:  # the constant token goes into the bias
-            shift = F.linear(other, w_kv)[0]
-            all_three = F.linear(own, torch.cat((w_q, w_kv)), torch.cat((b_q, -shift)))
-            q_own, k, v = all_three.chunk(3, dim=-1)
-        else:
-            k, v = F.linear(own - other, w_kv).chunk(2, dim=-1)
-            q_own = None if read_other else F.linear(own, w_q, b_q)
+        k, v = F.linear(own - other, w_kv).chunk(2, dim=-1)
 
         def attend(q: Tensor) -> Tensor:
             share = torch.sigmoid((q * k).unflatten(-1, (heads, -1)).sum(dim=-1, keepdim=True))
             return self.proj(v_other + (share * v.unflatten(-1, (heads, -1))).flatten(-2))
 
-        return None if read_other else attend(q_own), attend(q_other)
+        return None if read_other else attend(F.linear(own, w_q, b_q)), attend(q_other)
 
 
 class MLP(nn.Module):
@@ -321,31 +303,28 @@ class Encoder(nn.Module):
 
     def _in_parts(self, run: Callable[..., Tensor], seqs: Tensor, layer: int | None) -> Tensor:
         """What a method makes of sequences of channel tokens; on a CPU, of some at a time."""
-        if seqs.device.type != "cpu" or torch.compiler.is_compiling():
-            return run(seqs, layer)
-        n_tokens = seqs.shape[1] + self.config.embed_num
-        parts = seqs.split(max(1, TOKENS_AT_ONCE // n_tokens))
-        return torch.cat([run(part, layer) for part in parts])
-
-    def _summarize(self, tokens: Tensor, layer: int | None) -> Tensor:
-        """Summary tokens ``(n_seqs, E, D)`` of sequences of channel tokens ``(n_seqs, C, D)``."""
-        *before, last = self.blocks if layer is None else self.blocks[: layer + 1]
-        tokens = torch.cat((tokens, self.summary_token.expand(tokens.shape[0], -1, -1)), dim=1)
-        for block in before:
-            tokens = block(tokens)
-        # only the summary tokens are read from the last block: the others are not computed there
-        summary = last.forward_last(tokens, self.config.embed_num)
+        blocks, parts = self.blocks if layer is None else self.blocks[: layer + 1], [seqs]
+        if seqs.device.type == "cpu" and not torch.compiler.is_compiling():
+            n_tokens = seqs.shape[1] + self.config.embed_num
+            parts = seqs.split(max(1, TOKENS_AT_ONCE // n_tokens))
+        summary = torch.cat([run(part, *blocks) for part in parts])
         return self.norm(summary) if layer is None else summary
 
-    def _summarize_pairs(self, tokens: Tensor, layer: int | None) -> Tensor:
+    def _summarize(self, tokens: Tensor, *blocks: Block) -> Tensor:
+        """Summary tokens ``(n_seqs, E, D)`` of sequences of channel tokens ``(n_seqs, C, D)``."""
+        tokens = torch.cat((tokens, self.summary_token.expand(tokens.shape[0], -1, -1)), dim=1)
+        for block in blocks[:-1]:
+            tokens = block(tokens)
+        # only the summary tokens are read from the last block: the others are not computed there
+        return blocks[-1].forward_last(tokens, self.config.embed_num)
+
+    def _summarize_pairs(self, tokens: Tensor, *blocks: Block) -> Tensor:
         """The same for sequences of one channel token and one summary token."""
-        *before, last = self.blocks if layer is None else self.blocks[: layer + 1]
         tokens = tokens[:, 0]  # (n_seqs, D)
         summary = self.summary_token[0]  # (1, D): alike in all sequences until the first block
-        for block in before:
+        for block in blocks[:-1]:
             tokens, summary = block.forward_pairs(tokens, summary)
-        _, summary = last.forward_pairs(tokens, summary, read_other=True)
-        return (self.norm(summary) if layer is None else summary)[:, None]
+        return blocks[-1].forward_pairs(tokens, summary, read_other=True)[1][:, None]
 
 
 def principal_filters(encoder: Encoder) -> tuple[Tensor, Tensor]:

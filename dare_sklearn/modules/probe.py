@@ -91,20 +91,17 @@ class ConvLinearProbe(nn.Module):
     ----------
     encoder : Encoder
         Owned by the probe. Frozen and in evaluation mode, unless `train_encoder`.
-    n_chans : int
-        Recorded channels.
+    n_chans, n_patches, n_outputs : int
+        Of the recording, its epochs, and the decision.
     targets : sequence of int
         Rows of the target electrodes in the encoder's table.
-    n_patches, n_outputs : int
-    spatial_layers : int, default=1
-    spatial_start : Tensor, shape (n_targets, n_chans), optional
-        Start of a single spatial layer.
+    spatial_layers, spatial_start : int and Tensor (n_targets, n_chans) or None, default=1 and None
+        Spatial convolutions, and the start of a single one.
     temporal_kernel : int or None, default=None
         Odd; None leaves the temporal convolution out.
-    adapter_dropout, dropout : float, default=0.0, 0.5
+    adapter_dropout, dropout : float, default=0.0 and 0.5
         Between adapter and encoder, and in the head.
     train_encoder : bool, default=False
-        Whether the encoder is fine-tuned.
     """
 
     targets: Tensor
