@@ -76,11 +76,6 @@ class GroupAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
             Epochs of groups that are predicted later, by the name under which MOABB offers them: if
             `cs_mode` has it in its own name, they align those groups, in place of the epochs of
             the call. Their groups are those of `group_by`; without it they are one group.
-
-        Returns
-        -------
-        object
-            The aligner itself.
         """
         self._fit(X, groups, X_target_unlabeled)
         return self
@@ -115,21 +110,8 @@ class GroupAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
     def update(self, X: Any, groups: Any = None) -> Self:
         """Remember epochs of groups that ``fit`` did not see, as ones that came before.
 
-        Parameters
-        ----------
-        X, groups
-            As in `transform`.
-
-        Returns
-        -------
-        object
-            The aligner itself.
-
-        Raises
-        ------
-        ValueError
-            If `cs_mode` is not "train_trialwise", the only one that looks back, or the groups are
-            of the fit.
+        `X` and `groups` are as in `transform`. A ValueError if `cs_mode` is not "train_trialwise",
+        the only one that looks back, or the groups are of the fit.
         """
         check_is_fitted(self, self._fitted_attribute)
         if self.cs_mode != "train_trialwise":

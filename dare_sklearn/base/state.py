@@ -41,25 +41,9 @@ class PushToHubMixin:
     ) -> str:
         """Upload what `save_pretrained` writes: configuration and weights, no data.
 
-        Parameters
-        ----------
-        repo_id : str
-            ``owner/name``; made where it is missing.
-        commit_message : str, default="Upload from dare_sklearn"
-        private : bool or None, default=None
-            Whether a new repository is private; None takes the Hub's default.
-        token : str or None, default=None
-            Access token; None takes the one that is stored on this machine.
-
-        Returns
-        -------
-        str
-            Address of the commit.
-
-        Raises
-        ------
-        ImportError
-            Without huggingface_hub.
+        The repository `repo_id`, ``owner/name``, is made where it is missing; `private` and an
+        access `token` default to what the Hub and this machine have set. Gives the address of the
+        commit. An ImportError without huggingface_hub.
         """
         api = need_hub("push_to_hub needs the Hugging Face Hub").HfApi(token=token)
         with tempfile.TemporaryDirectory() as folder:

@@ -141,11 +141,10 @@ class ProbeEstimator(SignalInputMixin, FilesMixin, PlainStateMixin, BaseEstimato
             groups are held out. Through cross-validation they come by scikit-learn's metadata
             routing (``sklearn.set_config(enable_metadata_routing=True)``).
 
-        Returns
-        -------
-        self
-            `KeyboardInterrupt` during the training leaves a usable object, with a warning; before
-            it, and for "linear", it leaves the object as it was.
+        Notes
+        -----
+        `KeyboardInterrupt` during the training leaves a usable object, with a warning; before it,
+        and for "linear", it leaves the object as it was.
         """
         self._validate_params()
         linear = self.adaptation == "linear"

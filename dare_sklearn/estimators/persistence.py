@@ -68,13 +68,8 @@ class FilesMixin(PushToHubMixin):
     def from_pretrained(cls, source: str | os.PathLike, **params: Any) -> Self:
         """A fitted estimator from a folder that `save_pretrained` wrote.
 
-        Parameters
-        ----------
-        source : str or path
-            Such a folder; or the name, folder or ``.ckpt`` of an encoder, which gives an unfitted
-            estimator on that encoder.
-        **params
-            Parameters that replace the saved ones.
+        Of the name, folder or ``.ckpt`` of an encoder, an unfitted estimator on that encoder.
+        `params` replace the saved ones.
         """
         folder = locate(source)
         config, tensors = ({}, {}) if folder.is_file() else read_folder(folder)

@@ -6,10 +6,10 @@ import signal
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,13 +28,8 @@ from .checkpoint import plain
 from .corpus import BLOCK, Corpus, Stream, WindowStore, find_prepared
 from .processes import Ranks
 
-
-class Source(NamedTuple):
-    """Signals to read, whether they are a recording, and the number of their item of X."""
-
-    item: Any
-    is_recording: bool
-    number: int
+# Signals to read, whether they are a recording, and the number of their item of X.
+Source = tuple[Any, bool, int]
 
 
 @dataclass
@@ -51,24 +46,19 @@ class Part:
     bad: tuple[tuple[float, float], ...] = ()
 
 
+@dataclass
 class Reader:
-    """How to read signals for an encoder, and how to handle recordings that cannot be used.
+    """How to read signals for an encoder, by the parameters of `DAREPretrainer`."""
 
-    `given` are the parameters that `read_parts` takes; `skipped` says which recordings were left
-    out, and why.
-    """
-
-    def __init__(
-        self,
-        config: DAREConfig,
-        *,
-        on_error: str = "raise",
-        robust_scale: float | None = None,
-        **given: Any,
-    ) -> None:
-        self.config, self.given = config, given
-        self.on_error, self.robust_scale = on_error, robust_scale
-        self.skipped: dict[str, str] = {}
+    config: DAREConfig
+    given: dict[str, Any]  # parameters that `read_parts` takes
+    window_s: float | Sequence[float] = 4.0
+    unknown_channels: str = "interpolate"
+    robust_scale: float | None = None
+    on_error: str = "raise"
+    n_workers: int = 0
+    verbose: int = 0
+    skipped: dict[str, str] = field(default_factory=dict)  # recordings left out, and why
 
     def note(self, name: str, reason: str, cause: BaseException | None = None) -> None:
         """Raise a SignalError, or record the reason."""
@@ -118,7 +108,7 @@ def find_sources(
             item = rest[0] if len(rest) == 1 else rest
         if rest or not members:
             found = split_corpus(item, reader.open_epochs)
-            sources += [Source(x, is_recording, number) for x, is_recording in found]
+            sources += [(x, is_recording, number) for x, is_recording in found]
     paths = [str(Path(x).absolute()) for x in given if _is_path(x)]
     return sources, streams, paths, len(paths) == len(given)
 
@@ -131,18 +121,17 @@ def _is_path(x: Any) -> bool:
     return isinstance(x, str | os.PathLike)
 
 
-def read_sources(
-    sources: list[Source], reader: Reader, n_workers: int, verbose: int
-) -> Iterator[tuple[int, Part]]:
+def read_sources(sources: list[Source], reader: Reader) -> Iterator[tuple[int, Part]]:
     """All parts in order, one at a time, each with the number of its source."""
-    paths = [source.item for source in sources if _is_path(source.item)]
-    options = worker_options(n_workers if paths else 0)
+    paths = [item for item, *_ in sources if _is_path(item)]
+    options = worker_options(reader.n_workers if paths else 0)
     if "num_workers" in options:
         options["prefetch_factor"] = 1  # each worker holds one recording in memory
     read = partial(_read_file, reader=reader)
     loader = DataLoader(paths, batch_size=None, collate_fn=read, **options)
     # a disabled bar would start a thread too
-    outcomes = iter(tqdm(loader, "reading files", leave=False) if verbose and paths else loader)
+    shown = reader.verbose and paths
+    outcomes = iter(tqdm(loader, "reading files", leave=False) if shown else loader)
     remarks = []
     for at, (item, is_recording, _) in enumerate(sources):
         parts: Any = []
@@ -183,15 +172,12 @@ def _read_epochs(item: Any, reader: Reader) -> Iterator[Part]:
 def read_recording(item: Any, reader: Reader, name: str) -> Part:
     """Read a whole recording, scale it, and bring it to the encoder's rate."""
     (signals,) = read_parts(item, **reader.given)
-    recording, factor = signals.data, 1.0 if signals.unit == "V" else 1e-6
-    values, quartiles = recording.values, []
-    for channel in values if reader.robust_scale is not None else ():
-        points = np.percentile(channel[recording.good].astype(np.float64), [25, 50, 75])
-        quartiles.append(points * factor)
-    if factor != 1.0:
-        values *= np.float32(factor)
-    if quartiles:
-        low, middle, high = np.transpose(quartiles)
+    recording, values = signals.data, signals.data.values
+    if signals.unit != "V":
+        values *= np.float32(1e-6)
+    if reader.robust_scale is not None:
+        channels = (channel[recording.good].astype(np.float64) for channel in values)
+        low, middle, high = np.transpose([np.percentile(its, [25, 50, 75]) for its in channels])
         spread = float(np.median(high - low))
         if spread <= 0:
             raise SignalError("its interquartile range is zero, so robust_scale cannot scale it")
@@ -242,38 +228,30 @@ def _leave_signals_alone(number: int) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
-def prepare(
-    sources: list[Source],
-    reader: Reader,
-    store: WindowStore,
-    *,
-    window_s: float | Sequence[float],
-    unknown: str,
-    n_workers: int = 0,
-    verbose: int = 0,
-) -> Corpus:
+def prepare(sources: list[Source], reader: Reader, store: WindowStore) -> Corpus:
     """Bring every part onto the encoder's grid, cut it at each length of windows, and store them.
 
     Only one recording at a time is in memory. The hash of the content is that of the values as they
     were read, before any processing that may round differently on another machine.
     """
     config, lengths = reader.config, []
-    for seconds in np.atleast_1d(window_s):
+    for seconds in np.atleast_1d(reader.window_s):
         lengths.append(round(seconds * config.sfreq) // config.patch_size * config.patch_size)
         if not lengths[-1]:
             patch = config.patch_size / config.sfreq
             raise SignalError(f"window_s={seconds:g} is shorter than one patch of {patch:g} s.")
     done, digest, layouts = Corpus(skipped=reader.skipped), xxh3_128(), set()
-    for at, part in read_sources(sources, reader, n_workers, verbose):
-        layout, kind = part.layout, part.layout.layout()
+    for at, part in read_sources(sources, reader):
+        layout, (*_, number) = part.layout, sources[at]
         positions = sorted((name, list(map(float, p))) for name, p in layout.positions.items())
+        kind = layout.layout()
         digest.update(repr((kind, positions)).encode())
         if part.digest is not None:
             digest.update(repr((layout.unit, part.bad)).encode() + part.digest)
         done.n_bad += part.n_bad
         grid = None
         with nullcontext() if part.name is None else reader.guard(part.name):
-            grid = Windows(part.signals, config, unknown=unknown)
+            grid = Windows(part.signals, config, unknown=reader.unknown_channels)
         if grid is None:
             continue
         layouts.add(kind)
@@ -282,7 +260,7 @@ def prepare(
         done.n_parts += 1
         data, rows = part.signals.data, tuple(grid.rows.tolist())
         # lengths above that of the part are cut once
-        cuts = list(dict.fromkeys(min(length, grid.shape[2]) for length in lengths))
+        cuts = dict.fromkeys(np.minimum(lengths, grid.shape[2]).tolist())
         step = BLOCK if isinstance(data, LazyEpochs) else len(data)
         for start in range(0, len(data), step):
             block = data[start : start + step]
@@ -292,8 +270,7 @@ def prepare(
             for length in cuts:
                 windows, n_bad = cut_windows(block, length, part.bad, config.sfreq)
                 done.n_bad += n_bad
-                key = sources[at].number, rows, length
-                store.add(key, windows, part.on_disk, (at + 1) / len(sources))
+                store.add((number, rows, length), windows, part.on_disk, (at + 1) / len(sources))
     done.montages, done.content = store.montages(), digest.hexdigest()
     if not done.montages and done.n_bad:
         raise SignalError(
@@ -315,22 +292,21 @@ def read_corpus(
 
     The first process reads files for all. `kept` is where windows of an earlier run may be.
     """
-    how = ("ch_names", "sfreq", "unit", "robust_scale", "on_error")
+    given = {name: getattr(recipe, name) for name in ("ch_names", "sfreq", "unit")}
+    how = ("window_s", "unknown_channels", "robust_scale", "on_error")
     how = {name: getattr(recipe, name) for name in how}
-    params = {"window_s": recipe.window_s, "unknown": recipe.unknown_channels}
-    reader = Reader(config, **how)
+    reader = Reader(config, given, **how, n_workers=recipe.n_workers, verbose=recipe.verbose)
     sources, streams, paths, only_paths = find_sources(items, reader)
     ranks.check_same(paths, "The list of files in X")
     made_of = None
     if kept is not None and paths and only_paths:
-        numbers = [source.number for source in sources]
+        numbers = [number for *_, number in sources]
         grid = (config.patch_size, config.sfreq)
-        made_of = plain([paths, numbers, stamps(paths), grid, how, params])
+        made_of = plain([paths, numbers, stamps(paths), grid, given, how])
 
     def make() -> Corpus:
         found = None if made_of is None else find_prepared(kept, made_of)
-        work = {"n_workers": recipe.n_workers, "verbose": recipe.verbose}
-        return found or prepare(sources, reader, store, **params, **work)
+        return found or prepare(sources, reader, store)
 
     corpus = ranks.first(make) if paths else make()
     if corpus.layout is not None:

@@ -79,10 +79,11 @@ class DAREEmbedder(EmbeddingMixin, BaseEstimator):
     `DAREClassifier` takes from an epoch, so that a linear model behind them knows little less,
     whether its target is in amplitudes, in time courses or in space.
 
-    ``fit`` reads the layout of the signals, gets the encoder and learns scales and components from
-    the epochs, without labels; it does not train the encoder, unless `encoder` is an unfitted
-    `DAREPretrainer`. ``transform`` takes epochs that lack some of the fitted channels (lost, or
-    marked bad), and warns; for arrays, ``set_params(ch_names=...)`` says which are left.
+    ``fit`` gets the encoder, which it does not train unless `encoder` is an unfitted
+    `DAREPretrainer`, and learns scales and components from the epochs, without labels.
+    ``transform`` takes epochs that lack some of the fitted channels (lost, or marked bad), and
+    warns; for arrays, ``set_params(ch_names=...)`` says which are left. Lost electrodes are
+    interpolated where electrodes are read separately, and left out where they are read together.
 
     Parameters
     ----------
@@ -105,9 +106,8 @@ class DAREEmbedder(EmbeddingMixin, BaseEstimator):
         keeps where a signal was. Only with one pooling.
     pooling : {"auto", "mean", "mean_std", "flatten", "covariance", "power", "tokens"}, \
 default="auto"
-        "auto" reads everything: joint tokens and tokens of every electrode at every patch, and the
-        other blocks of `DAREClassifier`'s default reading. Each block is standardised and weighs
-        the same, and all are reduced to their principal components. "mean" averages tokens over
+        "auto" are components of all blocks of `DAREClassifier`'s default reading, each of which is
+        standardised and weighs the same. "mean" averages tokens over
         patches, "mean_std" adds their standard deviation, "flatten" keeps every patch, and with it
         the time course. Only with ``views="electrodes"``: "covariance" is the covariance of
         electrodes over patches and dimensions of their tokens (minus their mean over the epochs of
@@ -156,12 +156,6 @@ default="auto"
     ValueError, TypeError
         As `DAREPretrainer`.
 
-    Notes
-    -----
-    ``fit`` reads the epochs' values only for "auto", "covariance" and `n_components`. A fitted
-    electrode that later epochs lack is embedded from its interpolated signal where electrodes are
-    read separately, and left out where they are read together.
-
     References
     ----------
     .. [1] Barachant, Bonnet, Congedo, Jutten (2012). Multiclass brain-computer interface
@@ -208,17 +202,9 @@ default="auto"
 
     @whole_or_not_at_all
     def fit(self, X: Any, y: Any = None) -> Self:
-        """Read the layout of the signals and get the encoder.
+        """Get the encoder, and learn from `X`, as in `transform`, what the parameters need.
 
-        Parameters
-        ----------
-        X : array, mne.Epochs or braindecode data set
-        y : ignored
-
-        Returns
-        -------
-        DAREEmbedder
-            Itself.
+        The values are read only for "auto", "covariance" and `n_components`; `y` is not used.
         """
         windows = self._begin(X)
         if self._learned_params():

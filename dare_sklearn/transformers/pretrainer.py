@@ -161,11 +161,6 @@ class DAREPretrainer(EmbeddingMixin, BaseEstimator):
         From ``fit``, naming a `batch_size` to try, and from ``transform``, if not even single
         epochs fit.
 
-    See Also
-    --------
-    DAREEmbedder : embeddings from an encoder that is there already.
-    DAREClassifier : a conv-linear probe on an encoder.
-
     Notes
     -----
     A fitted pretrainer that is passed as ``encoder=`` to another estimator keeps its weights
@@ -282,17 +277,14 @@ class DAREPretrainer(EmbeddingMixin, BaseEstimator):
     def fit(self, X: Any, y: Any = None) -> Self:
         """Pretrain on unlabelled signals.
 
+        `KeyboardInterrupt` ends the training early and leaves a usable object; with
+        `checkpoint_dir`, another ``fit`` continues from there.
+
         Parameters
         ----------
         X : array, mne.Epochs, mne.io.Raw, braindecode windows, path, stream, or a list of them
             A list may mix montages, rates and lengths (see `shares`).
         y : ignored
-
-        Returns
-        -------
-        DAREPretrainer
-            Itself. `KeyboardInterrupt` ends the training early and leaves a usable object; with
-            `checkpoint_dir`, another ``fit`` continues from there.
         """
         self._validate_params()
         self._check_table(X, reset=True)
@@ -330,14 +322,9 @@ class DAREPretrainer(EmbeddingMixin, BaseEstimator):
 
     @classmethod
     def from_pretrained(cls, source: str | os.PathLike, **params: Any) -> Self:
-        """A fitted pretrainer from saved weights; its ``fit`` continues from them.
+        """A fitted pretrainer with these parameters; its ``fit`` continues from its weights.
 
-        Parameters
-        ----------
-        source : str or path
-            Shipped name, folder of `save_pretrained`, or ``.ckpt`` file.
-        **params
-            Parameters of the pretrainer.
+        `source` is a shipped name, a folder of `save_pretrained`, or a ``.ckpt`` file.
         """
         pretrainer = cls(weights=source, **params)
         with torch_seed(0):

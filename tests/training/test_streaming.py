@@ -88,11 +88,12 @@ def load(path, preload=True):
 
 def windows_of(X, window_s=0.5, robust_scale=None):
     """Windows of a corpus, per montage; whether they lie on disk; how many were left out."""
-    reader = reading.Reader(get_config("nano"), robust_scale=robust_scale, unit="V")
+    how = {"window_s": window_s, "robust_scale": robust_scale}
+    reader = reading.Reader(get_config("nano"), {"unit": "V"}, **how)
     sources, *_ = reading.find_sources([X], reader)
     store = WindowStore(None)
     try:
-        done = prepare(sources, reader, store, window_s=window_s, unknown="interpolate")
+        done = prepare(sources, reader, store)
         its = [montage.windows for montage in done.montages]
         its = [windows[np.arange(len(windows))] for windows in its]
     finally:

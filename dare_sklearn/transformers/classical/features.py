@@ -50,17 +50,7 @@ class SignalTransformer(SignalInputMixin, TransformerMixin, BaseEstimator):
 
     @whole_or_not_at_all
     def fit(self, X: Any, y: Any = None) -> Self:
-        """Read the layout of the signals.
-
-        Parameters
-        ----------
-        X : array, mne.Epochs, list of them, or braindecode data set
-        y : ignored
-
-        Returns
-        -------
-        self
-        """
+        """Read the layout of the signals `X`, which are as in `transform`; `y` is not used."""
         self._fit_layout(X)
         return self
 
