@@ -323,7 +323,7 @@ def mask_invariance(
         encoder = resolve_encoder(embedder, X)
     with about("mask_invariance"):
         windows = Windows(read_signals(X, **layout), encoder.config, unknown=unknown_channels)
-        data, index = windows.load(), windows.rows
+        data, index = windows[:], windows.rows
     fewest = min(_n_shared(overlap, n_chans) for overlap in overlaps)
     if 2 * n_chans - fewest > len(index):
         raise ValueError(

@@ -123,16 +123,16 @@ def canonical_names(names: Sequence[str], what: str = "ch_names") -> tuple[str, 
     unordered = isinstance(names, str | set | frozenset | dict)
     if unordered or not all(isinstance(name, str) for name in names):
         raise SignalError(f"{what} must be a sequence of strings in order, got {names!r}.")
-    canonical = tuple(electrode_name(name) for name in names)
-    seen: dict[str, str] = {}
-    for name, plain in zip(names, canonical, strict=True):
-        if plain in seen:
+    canonical: dict[str, str] = {}
+    for name in names:
+        plain = electrode_name(name)
+        if plain in canonical:
             raise SignalError(
-                f"{what} holds the electrode {plain} twice (as {seen[plain]!r} and {name!r}): "
+                f"{what} holds the electrode {plain} twice (as {canonical[plain]!r} and {name!r}): "
                 "every channel must be another electrode, so drop or rename one of them."
             )
-        seen[plain] = name
-    return canonical
+        canonical[plain] = name
+    return tuple(canonical)
 
 
 def electrode_rows(names: Iterable[str]) -> np.ndarray:
@@ -170,10 +170,8 @@ def template_positions() -> dict[str, np.ndarray]:
     """Positions (metres, head coordinates) of the electrodes of the 10-05 system."""
     import mne
 
-    montage = template_montage()
-    info = mne.create_info(montage.ch_names, 256.0, "eeg", verbose="error")
-    info.set_montage(montage, verbose="error")
-    return info_positions(info["chs"])
+    positions = mne.channels.transform_to_head(template_montage()).get_positions()["ch_pos"]
+    return {electrode_name(name): xyz for name, xyz in positions.items()}
 
 
 def info_positions(chs: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:

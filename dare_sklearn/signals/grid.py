@@ -14,8 +14,6 @@ from .container import Signals
 from .electrodes import electrode_rows, plan_channels
 from .errors import SignalError, tell
 
-BLOCK = 256
-
 
 class Windows:
     """Epochs on the encoder's grid: float32 microvolts at its rate, in whole patches.
@@ -63,10 +61,6 @@ class Windows:
         """What a caller that reads often indexes: what is in memory is brought to the grid once."""
         data = self.signals.data
         return self.bring(data) if isinstance(data, np.ndarray) else self
-
-    def load(self) -> np.ndarray:
-        """All of them as one array, block by block."""
-        return np.concatenate([self[at : at + BLOCK] for at in range(0, len(self), BLOCK)])
 
 
 def cut_windows(

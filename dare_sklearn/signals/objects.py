@@ -12,11 +12,7 @@ from typing import Any
 import numpy as np
 
 from .container import LazyEpochs, Signals, bad_segments, read_whole
-from .electrodes import (
-    electrode_name,
-    read_channels,
-    template_positions,
-)
+from .electrodes import electrode_name, read_channels, template_positions
 from .errors import SignalError, SignalTypeError, listed, tell
 from .files import find_files, holds_epochs, open_epochs
 from .grid import overlapping
@@ -225,32 +221,27 @@ def unwrap(X: Any) -> Any:
 def from_dataset(dataset: Any) -> Iterator[Signals]:
     """braindecode windows and torch Subsets of them, recording by recording."""
     import mne
-    from braindecode.datasets import EEGWindowsDataset, WindowsDataset
 
     for leaf, index, transforms in leaves(dataset):
-        if not isinstance(leaf, WindowsDataset | EEGWindowsDataset):
-            raise SignalTypeError(
-                f"cannot read a {type(leaf).__name__} as X: expected a data set of windows of "
-                "braindecode (its recordings are [part.raw for part in X.datasets])."
-            )
-        if not len(leaf):  # a recording of which no windows are left
-            continue
-        source = leaf.windows if isinstance(leaf, WindowsDataset) else leaf.raw
+        source = leaf.windows if hasattr(leaf, "windows") else leaf.raw
         info = source.info
         channels = np.arange(len(info["ch_names"]))
-        if getattr(leaf, "targets_from", "metadata") == "channels":  # misc channels are the targets
+        if leaf.targets_from == "channels":  # misc channels are the targets
             channels = np.setdiff1d(channels, mne.pick_types(info, misc=True))
         hint = " (on the recordings; braindecode's create_from_X_y makes all channels 'misc')"
         picks, known = eeg_picks(info, "data set", hint)
         rows = np.searchsorted(channels, picks)
-        index = np.arange(len(leaf)) if index is None else index
         reader = partial(_read_windows, leaf, index, rows, len(channels))
         if source.preload:
             data = reader(np.arange(len(index)))
         else:
             shape = reader(np.arange(1)).shape
             data = LazyEpochs((reader,), (len(index),), *shape[1:])
-        yield Signals(data, y=_targets(leaf, index, transforms), **known)
+        in_signals = leaf.targets_from == "channels"
+        targets = [leaf[int(i)][1] if in_signals else leaf.y[i] for i in index]
+        for transform in transforms:
+            targets = [transform(target) for target in targets]
+        yield Signals(data, y=np.asarray(targets), **known)
 
 
 def _read_windows(
@@ -277,27 +268,24 @@ def _read_windows(
     return np.stack(windows)[:, rows]
 
 
-def _targets(leaf: Any, index: np.ndarray, transforms: Sequence) -> np.ndarray:
-    in_signals = leaf.targets_from != "metadata"
-    targets = [leaf[int(i)][1] if in_signals else leaf.y[i] for i in index]
-    for transform in transforms:
-        targets = [transform(target) for target in targets]
-    return np.asarray(targets)
-
-
-def leaves(dataset: Any, index: np.ndarray | None = None, transforms: Sequence = ()) -> Iterator:
-    """Recordings of a nested data set, window numbers (or None: all), transforms of targets."""
+def leaves(dataset: Any, index: Any = slice(None), transforms: Sequence = ()) -> Iterator:
+    """Recordings of a nested data set, numbers of their windows, and transforms of targets."""
     import torch
+    from braindecode.datasets import EEGWindowsDataset, WindowsDataset
 
-    if index is not None:
-        index = np.where(index < 0, index + len(dataset), index)
+    nested = torch.utils.data.Subset | torch.utils.data.ConcatDataset
+    if not isinstance(dataset, nested | WindowsDataset | EEGWindowsDataset):
+        raise SignalTypeError(
+            f"cannot read a {type(dataset).__name__} as X: expected a data set of windows of "
+            "braindecode (its recordings are [part.raw for part in X.datasets])."
+        )
+    index = np.arange(len(dataset))[index]
     if isinstance(dataset, torch.utils.data.Subset):
         inner = np.asarray(dataset.indices, dtype=int)
-        yield from leaves(dataset.dataset, inner if index is None else inner[index], transforms)
+        yield from leaves(dataset.dataset, inner[index], transforms)
     elif isinstance(dataset, torch.utils.data.ConcatDataset):
         own = getattr(dataset, "target_transform", None)
         transforms = transforms if own is None else (own, *transforms)
-        index = np.arange(len(dataset)) if index is None else index
         starts = np.array([0, *dataset.cumulative_sizes])
         which = np.searchsorted(starts[1:], index, side="right")
         # runs of neighbours from one recording, so that the order of the windows is kept
@@ -305,7 +293,7 @@ def leaves(dataset: Any, index: np.ndarray | None = None, transforms: Sequence =
             if len(run):
                 part = which[run[0]]
                 yield from leaves(dataset.datasets[part], index[run] - starts[part], transforms)
-    elif index is None or len(index):
+    elif len(index):
         yield dataset, index, transforms
 
 
@@ -322,19 +310,15 @@ def without_bad_windows(X: Any) -> tuple[Any, int]:
         return X, 0
     import torch
 
-    bad = [np.empty(0, dtype=bool)]
+    bad = []
     for leaf, index, _ in leaves(X):
-        index = np.arange(len(leaf)) if index is None else index
-        continuous = hasattr(leaf, "raw") and hasattr(leaf, "crop_inds")
-        segments = bad_segments(leaf.raw) if continuous else ()
-        bad.append(np.zeros(len(index), dtype=bool))
-        if segments:
-            seconds = leaf.crop_inds[index] / leaf.raw.info["sfreq"]
-            bad[-1] = overlapping(segments, seconds[:, 1], seconds[:, 2])
-    bad = np.concatenate(bad)
-    if not bad.any():
+        raw = getattr(leaf, "raw", None)
+        segments = () if raw is None else bad_segments(raw)
+        starts, stops = leaf.crop_inds[index, 1:].T / (1 if raw is None else raw.info["sfreq"])
+        bad.extend(overlapping(segments, starts, stops))
+    if not any(bad):
         return X, 0
-    return torch.utils.data.Subset(X, np.flatnonzero(~bad).tolist()), int(bad.sum())
+    return torch.utils.data.Subset(X, np.flatnonzero(np.logical_not(bad)).tolist()), int(sum(bad))
 
 
 def split_corpus(

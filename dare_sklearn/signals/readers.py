@@ -316,8 +316,8 @@ def _from_list(X: Sequence, continuous: bool, known: dict[str, Any]) -> Iterator
         # what scikit-learn's splitters make of a braindecode data set
         if len({np.shape(item[0]) for item in items}) > 1:
             raise SignalError("X has windows of different shapes: cut them alike first.")
-        values = np.stack([np.asarray(_without_torch(x)) for x, *_ in items])
-        yield replace(_from_array(values, **known), y=np.asarray([item[1] for item in items]))
+        signals = _from_array([x for x, *_ in items], **known)
+        yield replace(signals, y=np.asarray([item[1] for item in items]))
     elif any(hasattr(x, "columns") for x in items):
         raise SignalTypeError(
             "X is a list of data frames, which do not say whether rows or columns are channels: "
@@ -337,10 +337,6 @@ def _without_torch(x: Any) -> Any:
     torch = sys.modules.get("torch")
     if torch is None or not isinstance(x, torch.Tensor):
         return x
-    if x.layout != torch.strided or x.is_quantized or x.is_meta:
-        raise SignalTypeError(
-            "X is a sparse, quantized or meta tensor, which is not supported: pass a dense one."
-        )
     x = x.detach().cpu()
     return (x.float() if x.dtype == torch.bfloat16 else x).numpy()
 
@@ -350,9 +346,6 @@ def _from_array(
     like: Signals | None = None,
 ) -> Signals:  # fmt: skip
     """An array, which carries neither names nor rate; one in a file is read when it is needed."""
-    is_list = isinstance(X, list | tuple)
-    X = [_without_torch(x) for x in X] if is_list else _without_torch(X)
-    _refuse_table_of_samples(X)
     values = _checked(X)
     if values.ndim == 2:  # epochs of one channel, which X[0] of several channels is not
         names = like.ch_names if ch_names is None and like is not None else ch_names
@@ -409,12 +402,21 @@ def _checked(X: Any) -> np.ndarray:
             "cannot read names of files as X: pass a list of mne.Epochs, each from "
             "mne.read_epochs(name)."
         )
+    names = [name for name in getattr(X, "columns", ()) if isinstance(name, str)]
+    known = [name for name in names if electrode_index(name) is not None]
+    if len(known) >= 2 and 2 * len(known) >= len(names):
+        raise SignalError(
+            f"X is a data frame with a column per electrode ({', '.join(known[:3])}, ...) and a "
+            "row per sample, which is a recording and not epochs: cut it into an array (n_epochs, "
+            "n_chans, n_times), for instance by mne.io.RawArray and mne.make_fixed_length_epochs."
+        )
     try:
+        X = list(map(_without_torch, X)) if isinstance(X, list | tuple) else _without_torch(X)
         # check_values names the channels that hold NaN
         values = check_array(X, allow_nd=True, ensure_all_finite=False, input_name="X")
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, NotImplementedError) as error:
         reason = str(error).split("\n")[0].rstrip(".:")  # the caller's numbers may follow
-        kind = SignalTypeError if isinstance(error, TypeError) else SignalError
+        kind = SignalError if isinstance(error, ValueError) else SignalTypeError
         raise kind(
             f"cannot read X as signals ({reason}). Reshape your data or convert them: expected "
             f"{ACCEPTED}."
@@ -424,15 +426,3 @@ def _checked(X: Any) -> np.ndarray:
             f"cannot read X as signals (dtype {values.dtype}): convert it to numbers."
         )
     return values.astype(np.float32) if values.dtype == bool else values
-
-
-def _refuse_table_of_samples(X: Any) -> None:
-    """A data frame with one column per electrode is a recording, not epochs of one channel."""
-    names = [name for name in getattr(X, "columns", ()) if isinstance(name, str)]
-    known = [name for name in names if electrode_index(name) is not None]
-    if len(known) >= 2 and 2 * len(known) >= len(names):
-        raise SignalError(
-            f"X is a data frame with a column per electrode ({', '.join(known[:3])}, ...) and a "
-            "row per sample, which is a recording and not epochs: cut it into an array (n_epochs, "
-            "n_chans, n_times), for instance by mne.io.RawArray and mne.make_fixed_length_epochs."
-        )

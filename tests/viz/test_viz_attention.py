@@ -102,7 +102,7 @@ def embedder(encoder):
 def expected(encoder):
     embedder = DAREEmbedder(None, **LAYOUT).fit(X)
     windows = Windows(embedder._read(X, reset=False), encoder.config, unknown="error")
-    data, index = windows.load(), windows.rows
+    data, index = windows[:], windows.rows
     return expected_percent(
         encoder, encoder.normalize(torch.from_numpy(data)), torch.from_numpy(index)
     )
