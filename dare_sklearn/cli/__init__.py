@@ -39,10 +39,12 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"dare-sklearn {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for command in COMMANDS:
+    for command in COMMANDS:  # their docstrings are their help
+        first, _, text = (command.__doc__ or "").partition("\n\n")
+        description, _, examples = text.partition("examples:")
         sub = commands.add_parser(
-            command.__name__.rsplit(".", 1)[-1], help=command.HELP, epilog=command.EPILOG,
-            description=command.DESCRIPTION, **how,
+            command.__name__.rsplit(".", 1)[-1], help=first, epilog=f"examples:{examples}",
+            description=description, **how,
         )  # fmt: skip
         command.add_arguments(sub)
         sub.add_argument("--debug", action="store_true", help="show the traceback of an error")

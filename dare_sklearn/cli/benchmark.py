@@ -1,4 +1,12 @@
-"""``dare-sklearn benchmark``: compare pipelines, and write a report."""
+"""Compare DARE with classical EEG pipelines, and write a report.
+
+Score DARE and classical EEG pipelines on the same folds, and write an HTML
+report with its tables as CSV. A stopped run continues with the same command.
+
+examples:
+  dare-sklearn benchmark *-epo.fif --label condition --groups subject
+  dare-sklearn benchmark --moabb BNCI2014-001 --subjects 3
+"""
 
 import argparse
 import platform
@@ -14,16 +22,6 @@ from . import _options as opt
 from . import _pipelines as pipes
 from ._options import UsageError, check_network, doing, refuse, say
 
-HELP = "compare DARE with classical EEG pipelines, and write a report"
-DESCRIPTION = """\
-Score DARE and classical EEG pipelines on the same folds, and write an HTML
-report with its tables as CSV. A stopped run continues with the same command.
-"""
-EPILOG = """\
-examples:
-  dare-sklearn benchmark *-epo.fif --label condition --groups subject
-  dare-sklearn benchmark --moabb BNCI2014-001 --subjects 3
-"""
 SIZES = (16, 32, 64)
 FOLDS = 5  # of trials, without groups
 N_PERMUTATIONS = 100
@@ -31,7 +29,6 @@ _OF_FILES = ("label", "groups", "classes", "channels", "lost")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments of this command."""
     parser.usage = "dare-sklearn benchmark [FILE-epo.fif ... | --moabb NAME ...] [options]"
     add, text = parser.add_argument, opt.text
     # fmt: off
@@ -74,7 +71,6 @@ def _cv(value: str) -> int | str:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the command."""
     if args.pipelines == ["list"]:
         others = sorted({word[2:] for word in args.given} - {"pipelines"})
         refuse(args, others, "with --pipelines list")

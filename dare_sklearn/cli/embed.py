@@ -1,4 +1,18 @@
-"""``dare-sklearn embed``: a table of embeddings of recordings."""
+"""Write embeddings of recordings as a table.
+
+Embed epochs with a frozen encoder, and write one row per epoch: the file, the number and onset of
+the epoch, its label and metadata where the file has them, and the features (dare_s0_d000, ...).
+
+Continuous recordings are cut into windows of --window seconds, or with --around START STOP around
+their events (a stim channel or annotations). Of files named *-epo.fif, --labels chooses epochs.
+
+examples:
+  dare-sklearn embed night.edf --window 30 --out night_embedded.csv
+  dare-sklearn embed DIR --around -0.2 0.8 --labels target other --band 0.5 40 --out erp.csv
+  dare-sklearn embed DIR --encoder my_encoder --pooling flatten --out table.parquet
+
+.parquet needs pyarrow (pip install pyarrow).
+"""
 
 import argparse
 import os
@@ -12,27 +26,10 @@ from ..signals.files import event_labels, event_seconds, find_events, holds_epoc
 from . import _options as opt
 from ._options import UsageError, check_network, doing, find, open_recording, refuse, rising, say
 
-HELP = "write embeddings of recordings as a table"
-DESCRIPTION = """\
-Embed epochs with a frozen encoder, and write one row per epoch: the file, the number and onset of
-the epoch, its label and metadata where the file has them, and the features (dare_s0_d000, ...).
-
-Continuous recordings are cut into windows of --window seconds, or with --around START STOP around
-their events (a stim channel or annotations). Of files named *-epo.fif, --labels chooses epochs.
-"""
-EPILOG = """\
-examples:
-  dare-sklearn embed night.edf --window 30 --out night_embedded.csv
-  dare-sklearn embed DIR --around -0.2 0.8 --labels target other --band 0.5 40 --out erp.csv
-  dare-sklearn embed DIR --encoder my_encoder --pooling flatten --out table.parquet
-
-.parquet needs pyarrow (pip install pyarrow).
-"""
 _FORMATS = (".csv", ".parquet")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments of this command."""
     opt.add_file_arguments(parser)
     add = parser.add_argument
     add("--out", type=opt.path, required=True, help="table: .csv or .parquet")
@@ -55,7 +52,6 @@ class _NoEpochs(Exception):
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the command."""
     rising(args, "around")
     if args.around is not None and args.around[1] - args.around[0] < opt.PATCH:
         raise UsageError(f"--around must span {opt.PATCH} s (one patch) or more.")

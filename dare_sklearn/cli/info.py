@@ -1,4 +1,13 @@
-"""``dare-sklearn info``: what is installed, and what an encoder is."""
+"""Versions, shipped encoders; or all about one encoder.
+
+Without an argument: versions, and the encoders that come with the library. With the name or the
+folder of an encoder: its configuration, its size and its SHA-256.
+
+examples:
+  dare-sklearn info
+  dare-sklearn info nano
+  dare-sklearn info my_encoder
+"""
 
 import argparse
 import json
@@ -11,17 +20,6 @@ from pathlib import Path
 from .. import __version__
 from ._options import doing, text
 
-HELP = "versions, shipped encoders; or all about one encoder"
-DESCRIPTION = """\
-Without an argument: versions, and the encoders that come with the library. With the name or the
-folder of an encoder: its configuration, its size and its SHA-256.
-"""
-EPILOG = """\
-examples:
-  dare-sklearn info
-  dare-sklearn info nano
-  dare-sklearn info my_encoder
-"""
 _LIBRARIES = (
     "torch", "braindecode", "mne", "scikit-learn", "skorch", "numpy", "scipy", "pandas",
     "matplotlib", "pyriemann", "moabb", "pyarrow", "huggingface_hub",
@@ -29,13 +27,11 @@ _LIBRARIES = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments of this command."""
     what = "shipped name, folder, .ckpt or Hub id"
     parser.add_argument("encoder", nargs="?", type=text, help=what)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the command."""
     facts = _installation() if args.encoder is None else _encoder(args.encoder)
     width = max(map(len, facts))
     for name, value in facts.items():

@@ -1,19 +1,11 @@
-"""``dare-sklearn pretrain``: an encoder from unlabelled recordings."""
+"""Pretrain an encoder on unlabelled recordings.
 
-import argparse
-
-from . import _options as opt
-from ._options import INTERRUPTED, check_network, doing, find, open_recording, refuse
-
-HELP = "pretrain an encoder on unlabelled recordings"
-DESCRIPTION = """\
 Learn an encoder from recordings without labels (masked reconstruction, mask alignment and anchor
 alignment), and write a folder that every --encoder, and encoder= in Python, takes. Recordings may
 mix montages, sampling rates and lengths. They stay on disk, unless --band filters them.
 
 A run that was stopped continues with the same command: its checkpoints are in OUT/checkpoints.
-"""
-EPILOG = """\
+
 examples:
   dare-sklearn pretrain DIR --out encoder
   dare-sklearn pretrain DIR --out larger --size small --epochs 50 --batch-size 64 --device cuda
@@ -22,9 +14,13 @@ examples:
 Leave out the recordings that you will test on.
 """
 
+import argparse
+
+from . import _options as opt
+from ._options import INTERRUPTED, check_network, doing, find, open_recording, refuse
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments of this command."""
     opt.add_file_arguments(parser)
     add = parser.add_argument
     add("--out", type=opt.folder, required=True, help="folder of the encoder")
@@ -45,7 +41,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the command."""
     if args.weights is not None:
         refuse(args, ["size"], "with --weights, which have a size of their own")
     files = find(args)
