@@ -94,16 +94,14 @@ def compare(
         Name of the data in the table.
     cache_dir : path or None, default=None
         Folder for finished cells, a file each. A later call takes those of which everything is the
-        same: pipeline (parameters, weights, the code of its classes and of this library), data,
-        labels, groups (and whether they are routed), fold, metrics, seeds, and versions of the
-        libraries. Your own classes and functions count with what they use of their module, but not
-        the modules that they import: empty the folder after changing those.
+        same: pipeline (parameters, weights, code), this library, data, labels, groups (and whether
+        they are routed), fold, metrics, seeds, versions. Your own classes and functions count with
+        what they use of their module, but not what it imports: then empty the folder.
     n_permutations : int, default=0
         Permutations of the test labels for the chance level (see Notes).
     each_subject : bool, default=False
-        Score each subject (of `groups`) among a fold's test epochs separately, with the fold's
-        model, as MOABB's `CrossSubjectEvaluation` does: subjects are then the observations of
-        intervals and tests.
+        Score each subject (of `groups`) of a fold separately, with the fold's model, as MOABB's
+        `CrossSubjectEvaluation` does: then they are the observations of intervals and tests.
     on_error : {"raise", "warn"}, default="raise"
         Whether a cell that fails raises an error, or warns and is left out.
     verbose : int, default=0
@@ -116,10 +114,10 @@ def compare(
         pipeline, fold``; ``subject``, the group of the test epochs (several are joined by " + ",
         None without `groups`), and ``n_subjects``; ``n_train, n_test``, epochs; one column per
         metric, and with permutations ``chance_<metric>`` and ``p_<metric>``; ``brier`` and
-        ``calibration_error`` of classifiers with ``predict_proba``, NaN for others; ``fit_seconds``
-        (with the search), ``predict_seconds`` (one answer for all test epochs), ``peak_memory_mb``
-        (megabytes by which the process grew, not those of a GPU; NaN outside Linux);
-        ``best_params``, a dict, None without a search.
+        ``calibration_error``, NaN without ``predict_proba``; ``fit_seconds`` (with the search),
+        ``predict_seconds`` (all test epochs, once), ``peak_memory_mb`` (growth of the process in
+        megabytes, without a GPU's; NaN outside Linux); ``best_params``, a dict, None without a
+        search.
 
     Raises
     ------
@@ -153,18 +151,14 @@ def compare(
 
     Examples
     --------
-    >>> import numpy as np
-    >>> from sklearn.linear_model import LogisticRegression
-    >>> from sklearn.pipeline import make_pipeline
+    >>> from dare_sklearn import simulate_epochs
     >>> from dare_sklearn.evaluation import compare
-    >>> from dare_sklearn.transformers.classical import BandPower
-    >>> rng = np.random.default_rng(0)
-    >>> y = np.arange(40) % 2
-    >>> X = 10 * (1 + y[:, None, None]) * rng.normal(size=(40, 3, 128))
-    >>> power = make_pipeline(BandPower(sfreq=128, unit="uV"), LogisticRegression())
-    >>> table = compare({"power": power}, X, y, groups=np.arange(40) // 10, cv=4)
-    >>> table[["pipeline", "fold", "accuracy"]].round(2).values.tolist()
-    [['power', 0, 1.0], ['power', 1, 1.0], ['power', 2, 1.0], ['power', 3, 1.0]]
+    >>> from dare_sklearn.transformers import classical_pipelines
+    >>> epochs = simulate_epochs("motor", n_subjects=2, n_epochs=12, random_state=0)
+    >>> y, people = epochs.metadata["label"], epochs.metadata["subject"]
+    >>> table = compare({"MDM": classical_pipelines()["MDM"]}, epochs, y, groups=people, cv=2)
+    >>> table[["pipeline", "subject"]].values.tolist()
+    [['MDM', 'S001'], ['MDM', 'S002']]
     """
     if cache_dir is not None and not str(cache_dir):
         raise ValueError("cache_dir of compare must be a folder or None, got an empty name.")

@@ -45,15 +45,13 @@ def learning_curve(
 
     Examples
     --------
-    >>> import numpy as np
-    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.naive_bayes import GaussianNB
     >>> from dare_sklearn.evaluation import learning_curve
-    >>> rng = np.random.default_rng(0)
-    >>> y = np.arange(40) % 2
-    >>> X = rng.normal(size=(40, 3)) + 3 * y[:, None]
-    >>> table = learning_curve({"LR": LogisticRegression()}, X, y, sizes=[4, 16], cv=4)
+    >>> X, y = load_iris(return_X_y=True)
+    >>> table = learning_curve({"naive Bayes": GaussianNB()}, X, y, sizes=[6, 60])
     >>> table.groupby("n_labels")["accuracy"].count().to_dict()
-    {4: 4, 16: 4}
+    {6: 5, 60: 5}
     """
     data, folds = check_folds(pipelines, X, y, compare_options)
     most = min(len(fold.train) for fold in folds)
@@ -86,9 +84,8 @@ def lost_electrodes(
     """Cross-validate pipelines that lose electrodes between the fit and the prediction.
 
     Pipelines are fitted (and searched) once per fold, on all electrodes, and predict the test
-    epochs without a random share of them. For a pipeline that does not take fewer channels than it
-    was fitted on, as those of DARE do, they are interpolated (`mne.Epochs.interpolate_bads`), with
-    a warning.
+    epochs without a random share of them. For a pipeline that needs the channels of its fit (those
+    of DARE do not), they are interpolated (`mne.Epochs.interpolate_bads`), with a warning.
 
     Parameters
     ----------
@@ -116,13 +113,10 @@ def lost_electrodes(
 
     Examples
     --------
-    >>> from sklearn.linear_model import LogisticRegression
-    >>> from sklearn.pipeline import make_pipeline
-    >>> from dare_sklearn import DAREEmbedder, simulate_epochs
+    >>> from dare_sklearn import DAREClassifier, simulate_epochs
     >>> from dare_sklearn.evaluation import lost_electrodes
     >>> epochs = simulate_epochs(n_subjects=1, n_epochs=12, random_state=0)
-    >>> dare = make_pipeline(DAREEmbedder(), LogisticRegression(max_iter=1000))
-    >>> y = epochs.events[:, 2]
+    >>> dare, y = DAREClassifier(adaptation="linear"), epochs.metadata["label"]
     >>> table = lost_electrodes({"DARE": dare}, epochs, y, shares=[0, 0.5], cv=2, n_draws=1)
     >>> table.groupby("share")["accuracy"].count().to_dict()
     {0.0: 2, 0.5: 2}
