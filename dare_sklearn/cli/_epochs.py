@@ -115,12 +115,10 @@ def _column(epochs: Any, name: str, option: str, file: str) -> list[str]:
                 f"--{option} {name}: {missing} of {len(values)} epochs of {file} have no value: "
                 "drop them before you save the epochs."
             )
-        if values.dtype.kind == "f" and (values % 1 != 0).any():
-            raise UsageError(
-                f"--{option} {name}: {file} has numbers with decimals there, not classes. (In "
-                "Python, evaluation.compare takes DARERegressor for them.)"
-            )
         if values.dtype.kind == "f":
+            if (values % 1 != 0).any():
+                what = f"--{option} {name}: {file} has numbers with decimals there, not classes"
+                raise UsageError(f"{what} (evaluation.compare takes DARERegressor for them).")
             values = values.astype(int)  # 1.0 in one file is 1 in another
         return values.astype(str).tolist()
     events = event_labels(epochs)
@@ -145,9 +143,8 @@ def _check_layout(name: str, epochs: Any, first: str, other: Any) -> None:
         for e in (epochs, other)
     )
     if ours != theirs:
-        raise UsageError(
-            f"{name} has epochs of {ours} and {first} of {theirs}: cut and resample them alike."
-        )
+        what = f"{name} has epochs of {ours} and {first} of {theirs}"
+        raise UsageError(f"{what}: cut and resample them alike.")
 
 
 def _check_labels(y: np.ndarray, args: Any) -> None:
@@ -158,10 +155,8 @@ def _check_labels(y: np.ndarray, args: Any) -> None:
             f"{', '.join(sorted(counts)[:12]) or 'none'}."
         )
     if len(counts) < 2:
-        only = next(iter(counts))
-        raise UsageError(
-            f"--label {args.label}: all epochs have {only!r} there. Choose another column."
-        )
+        what = f"--label {args.label}: all epochs have {y[0]!r} there"
+        raise UsageError(f"{what}. Choose another column.")
     rare = min(counts, key=counts.get)
     if counts[rare] < 2 or len(counts) > len(y) / 2:
         raise UsageError(

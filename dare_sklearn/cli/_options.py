@@ -21,7 +21,7 @@ class UsageError(ValueError):
 
 def refuse(args: Any, names: Iterable[str], why: str) -> None:
     """Refuse options that would have no effect here."""
-    options = [f"--{name.replace('_', '-')}" for name in names]
+    options = (f"--{name.replace('_', '-')}" for name in names)
     if given := [option for option in options if option in args.given]:
         raise UsageError(f"no effect {why}: leave out {' and '.join(given)}.")
 
@@ -119,8 +119,7 @@ def add_file_arguments(parser: argparse.ArgumentParser) -> None:
 
 def name_files(sources: Sequence[Path], *, only_epochs: bool = False) -> dict[Path, str]:
     """All files by their names in the searched folder, or by their paths if two are alike."""
-    found: dict[Path, str] = {}
-    seen: set[Path] = set()
+    found: dict[Path, tuple[Path, str]] = {}  # by path without links and dots
     for source in sources:
         try:
             files = find_files(source)
@@ -131,13 +130,11 @@ def name_files(sources: Sequence[Path], *, only_epochs: bool = False) -> dict[Pa
             if not files:
                 raise UsageError(f"The folder {str(source)!r} holds no *-epo.fif.")
         for file in files:
-            if file.resolve() in seen:  # by another path
-                continue
-            seen.add(file.resolve())
-            found[file] = file.relative_to(source).as_posix() if file != source else file.name
-    if len(set(found.values())) < len(found):
-        found = {file: file.as_posix() for file in found}
-    return found
+            name = file.relative_to(source).as_posix() if file != source else file.name
+            found.setdefault(file.resolve(), (file, name))
+    names = dict(found.values())
+    unique = len(set(names.values())) == len(names)
+    return names if unique else {file: file.as_posix() for file in names}
 
 
 def find(args: Any) -> dict[Path, str]:
@@ -145,8 +142,7 @@ def find(args: Any) -> dict[Path, str]:
     rising(args, "band")
     if args.band == [None, None]:
         refuse(args, ["band"], "with two open ends")
-    if any(source.is_dir() for source in args.files):
-        doing("Looking for recordings")
+    doing("Looking for recordings")
     found = name_files(args.files)
     for file, name in found.items():
         if holds_epochs(file):
@@ -167,9 +163,11 @@ def pick_and_filter(inst: Any, file: Path, args: Any) -> Any:
     import mne
 
     eeg = [inst.ch_names[i] for i in mne.pick_types(inst.info, eeg=True, exclude="bads")]
-    picked = eeg if args.channels is None else _named(args.channels, inst, eeg, file)
     others = [name for name in inst.ch_names if name not in eeg]
-    if others and eeg and args.channels is None:
+    picked = eeg
+    if args.channels is not None:
+        picked = _named(args.channels, inst, eeg, file)
+    elif others and eeg:
         words = f"left out {', '.join(others)}: channels that are not EEG, or are marked bad."
         warnings.warn(words, UserWarning, stacklevel=2)
     if picked and picked != inst.ch_names:  # without any EEG, the library's readers say what to do
@@ -188,17 +186,13 @@ def _named(wanted: list[str], inst: Any, eeg: list[str], file: Path) -> list[str
     """The channels of a file by name, or by the electrode that a name means."""
     from ..signals.electrodes import electrode_name
 
-    by_name = {electrode_name(name): name for name in reversed(inst.ch_names)}
-    picked = []
-    for name in wanted:
-        found = name if name in inst.ch_names else by_name.get(electrode_name(name))
-        if found not in eeg:
-            raise UsageError(
-                f"--channels: {file} has no EEG channel {name} that is not marked bad; it has "
-                f"{', '.join(eeg)}."
-            )
-        picked.append(found)
-    return list(dict.fromkeys(picked))
+    known = {electrode_name(name): name for name in reversed(inst.ch_names)}
+    known |= {name: name for name in inst.ch_names}
+    found = {name: known.get(name, known.get(electrode_name(name))) for name in wanted}
+    if lacking := [name for name in wanted if found[name] not in eeg]:
+        which = f"no EEG channel {', '.join(lacking)} that is not marked bad"
+        raise UsageError(f"--channels: {file} has {which}; it has {', '.join(eeg)}.")
+    return list(dict.fromkeys(found.values()))
 
 
 def say(text: str) -> None:

@@ -80,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     names = pipes.choose(args.pipelines, args.encoder)
     _check_effect(args, names)
-    what = ", ".join(args.moabb or ()) or ", ".join(map(str, args.files)) or "simulated EEG"
+    what = ", ".join(map(str, args.moabb or args.files)) or "simulated EEG"
     doing(f"Comparing {len(names)} pipelines on {what}")
     check_network(args.device, args.encoder)
     args.about_encoder = pipes.about(args.encoder)
@@ -230,9 +230,7 @@ def _folds(data: Any, args: Any) -> list:
         raise UsageError(f"{option} do not fit these epochs: {error}") from None
     for number, (train, _) in enumerate(folds):
         if missing := set(data.y.tolist()) - set(data.y[train].tolist()):
-            raise UsageError(
-                f"Fold {number} trains on no {sorted(missing)[0]!r}: pass another --cv."
-            )
+            raise UsageError(f"Fold {number} trains on no {min(missing)!r}: pass another --cv.")
     return folds
 
 

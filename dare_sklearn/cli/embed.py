@@ -100,16 +100,12 @@ def run(args: argparse.Namespace) -> int:
     table = pd.concat(tables, ignore_index=True)
     features = [name for name in table if name.startswith("dare_")]
     if table[features].isna().to_numpy().any():
-        raise ValueError(
-            "Epochs differ in length, and so do their features with --pooling flatten: "
-            "pass --window, or another --pooling."
-        )
-    table = table[[*(name for name in table if name not in features), *features]]
+        what = "Epochs differ in length, and so do their features with --pooling flatten"
+        raise ValueError(f"{what}: pass --window, or another --pooling.")
+    table = table[[*table.columns.difference(features, sort=False), *features]]
+    write = table.to_parquet if args.out.suffix == ".parquet" else table.to_csv
     with in_place_of(args.out) as part:
-        if args.out.suffix == ".parquet":
-            table.to_parquet(part, index=False)
-        else:
-            table.to_csv(part, index=False)
+        write(part, index=False)
     print(f"{args.out}: {len(table)} epochs of {len(tables)} files, {len(features)} features")
     return 0
 
@@ -161,9 +157,8 @@ def _from_recording(file: Path, name: str, args: argparse.Namespace) -> tuple[An
     raw = opt.pick_and_filter(raw, file, args)
     sfreq = raw.info["sfreq"]
     if found is None:
-        seconds = args.window or 4.0
+        seconds, length = args.window or 4.0, raw.n_times / sfreq
         if raw.n_times < round(seconds * sfreq):
-            length = raw.n_times / sfreq
             raise _NoEpochs(f"it lasts {length:.3g} s, and --window is {seconds:g} s.")
         epochs = mne.make_fixed_length_epochs(raw, seconds, preload=False, verbose="error")
         labels = [""] * len(epochs.events)
@@ -180,9 +175,8 @@ def _from_recording(file: Path, name: str, args: argparse.Namespace) -> tuple[An
     reasons = ", ".join(f"{count} {why}" for why, count in lost.items())
     if not len(epochs):
         raise _NoEpochs(f"no epoch lies within it and outside its bad segments ({reasons}).")
-    if lost:
-        n_all = len(epochs) + lost.total()
-        say(f"{name}: {lost.total()} of {n_all} epochs are left out ({reasons}).")
+    if n := lost.total():
+        say(f"{name}: {n} of {len(epochs) + n} epochs are left out ({reasons}).")
     onsets = (epochs.events[:, 0] - raw.first_samp) / sfreq
     return epochs, [labels[i] for i in epochs.selection], onsets
 
