@@ -46,28 +46,27 @@ def from_files(args: Any) -> Data:
     values, labels, groups, near = [], [], [], 0
     for path, name in name_files(args.files, only_epochs=True).items():
         epochs = _read(path)
-        ours = _column(epochs, args.label, "label", name)
-        people = _column(epochs, args.groups, "groups", name) if args.groups else ours
+        ours = np.array(_column(epochs, args.label, "label", name))
+        people = np.array(_column(epochs, args.groups, "groups", name)) if args.groups else ours
         epochs = pick_and_filter(epochs, path, args)
         parts.append((name, epochs))
         _check_layout(*parts[-1], *parts[0])
-        keep = [i for i, label in enumerate(ours) if label in (args.classes or ours)]
+        keep = np.isin(ours, args.classes or ours)
         values.append(epochs.get_data(item=keep, copy=False, verbose="error"))
         if (np.diff(epochs.events[:, 0]) != 1).any():  # else EpochsArray just numbered them
             length = len(epochs.times) / epochs.info["sfreq"]
             close = np.diff(np.sort(event_seconds(epochs[keep]))) < length - 1e-6
             near += int((np.r_[close, False] | np.r_[False, close]).sum())
-        labels += [ours[i] for i in keep]
-        groups += [people[i] for i in keep]
-    joined = np.concatenate(values)
+        labels.append(ours[keep])
+        groups.append(people[keep])
+    joined, y, people = map(np.concatenate, (values, labels, groups))
     single = np.sort(np.unique(digest_each(joined), return_index=True)[1])
-    y = np.array(labels, dtype=str)[single]
-    _check_labels(y, args)
+    _check_labels(y[single], args)
     name, epochs = parts[0]
     info = mne.pick_info(epochs.info, range(len(epochs.ch_names)))
     title = f"{name if len(parts) == 1 else f'{len(parts)} files'} ({args.label})"
     array = mne.EpochsArray(joined[single], info, tmin=epochs.tmin, verbose="error")
-    data = Data(title, array, y, np.array(groups, dtype=str)[single] if args.groups else None)
+    data = Data(title, array, y[single], people[single] if args.groups else None)
     if copies := len(joined) - len(single):
         data.notes.append(
             f"{copies} of {len(joined)} epochs are exact copies of others and are left out: a copy "

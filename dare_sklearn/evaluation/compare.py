@@ -168,13 +168,13 @@ def compare(
         raise ValueError("each_subject=True needs groups, the subject of each epoch: pass them.")
     scorers = check_scorers(pipelines, scoring)
     stratify = all(map(is_classifier, pipelines.values()))
-    folds = _folds(cv, data.y, data.groups, stratify, "cv")
+    pairs = _folds(cv, data.y, data.groups, stratify, "cv")
+    folds = [Fold(number, *pair) for number, pair in enumerate(pairs)]
     _tell_copies(data.X, folds)
     for fold in folds if grids else ():
         within = None if data.groups is None else data.groups[fold.train]
         name = f"inner_cv (in fold {fold.number})"
-        inner = _folds(inner_cv, data.y[fold.train], within, stratify, name)
-        fold.inner = [(part.train, part.test) for part in inner]
+        fold.inner = _folds(inner_cv, data.y[fold.train], within, stratify, name)
     cells = [(name, fold) for name in pipelines for fold in folds]
     texts: dict[str, str] = {}
     if cache_dir is not None:
@@ -194,8 +194,8 @@ def compare(
         key = identity.digest(common, texts[name], identity.describe(rows))
         return Path(cache_dir) / f"{label}_{key}.json"
 
-    def work(name: str, fold: Fold) -> tuple[list[dict[str, Any]] | str, Iterable[tuple]]:
-        """The rows of a cell, or what went wrong, and its warnings."""
+    def work(name: str, fold: Fold) -> tuple[list[dict[str, Any]], Iterable[tuple]]:
+        """The rows of a cell (none if it failed), and its warnings."""
         file = file_of(name, fold) if texts else None
         known, told = file and identity.read_rows(file), []
         rows = known
@@ -214,7 +214,7 @@ def compare(
                 )
                 if on_error == "raise":
                     raise RuntimeError(message) from error
-                return message, ()
+                return [], [(f"{message} Its row is left out.", UserWarning, __file__, 0)]
         which = {"dataset": dataset, "pipeline": name, "fold": fold.number}
         rows = plain([row | which for row in rows])
         if known is None and file is not None:
@@ -230,30 +230,22 @@ def compare(
         for text, kind, *where in told:
             known = kind.__module__ == "builtins"  # others may not be made of a text
             warnings.warn_explicit(text, kind if known else UserWarning, *where)
-        if isinstance(rows, str):
-            warnings.warn(f"{rows} Its row is left out.", UserWarning, stacklevel=2)
-        else:
-            done += rows
+        done += rows
     chance = [f"{kind}_{m}" for m in scorers for kind in ("chance", "p")] if n_permutations else []
     return pd.DataFrame(done, columns=[*WHICH, *scorers, *chance, *CALIBRATION, *COSTS])
 
 
 def _check_pipelines(pipelines: Any, grids: Any = None) -> tuple[dict[str, Any], dict[str, Any]]:
     if not isinstance(pipelines, Mapping) or not pipelines:
-        raise TypeError(
-            "compare takes pipelines as a dict, name to estimator, with one or more of them, got "
-            f"{type(pipelines).__name__}."
-        )
+        what = "compare takes pipelines as a dict, name to estimator, with one or more of them"
+        raise TypeError(f"{what}, got {type(pipelines).__name__}.")
     for name, pipeline in pipelines.items():
         if not isinstance(name, str) or not hasattr(pipeline, "fit") or isinstance(pipeline, type):
-            raise TypeError(
-                f"pipelines[{name!r}] must be an estimator (an object, not its class) under a "
-                f"string, got {pipeline!r}."
-            )
+            what = "an estimator (an object, not its class) under a string"
+            raise TypeError(f"pipelines[{name!r}] must be {what}, got {pipeline!r}.")
     for name, grid in (grids or {}).items():
         if name not in pipelines:
-            names = ", ".join(map(repr, pipelines))
-            raise ValueError(f"param_grids names {name!r}, but the pipelines are {names}.")
+            raise ValueError(f"param_grids names {name!r}, but the pipelines are {[*pipelines]}.")
         if not len(ParameterGrid(grid)):
             raise ValueError(f"param_grids[{name!r}] is empty: name parameters, or leave it out.")
         for params in ParameterGrid(grid):  # a name that is unknown is refused before the first fit
@@ -263,7 +255,7 @@ def _check_pipelines(pipelines: Any, grids: Any = None) -> tuple[dict[str, Any],
 
 def check_folds(
     pipelines: Any, X: Any, y: Any, options: Mapping[str, Any]
-) -> tuple[Data, list[Fold]]:
+) -> tuple[Data, list[tuple[np.ndarray, np.ndarray]]]:
     """The data and folds that `compare` would use with these options."""
     known, _ = _check_pipelines(pipelines)
     data = _check_data(X, y, options.get("groups"))
@@ -300,8 +292,8 @@ def _check_data(X: Any, y: Any, groups: Any) -> Data:
 
 def _folds(
     cv: Any, y: np.ndarray, groups: np.ndarray | None, stratify: bool, name: str
-) -> list[Fold]:
-    """The folds, drawn once: a random splitter would give each pipeline other ones."""
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Rows to train and test on, drawn once: a random splitter would differ by pipeline."""
     if isinstance(cv, Integral) and groups is not None:
         n_groups = len(np.unique(groups))
         if not 2 <= cv <= n_groups:
@@ -319,22 +311,21 @@ def _folds(
             "number, a splitter of scikit-learn (an object, not its class), or a list of (train, "
             "test) pairs."
         ) from error
-    folds = []
     for i, pair in enumerate(pairs):
         rows = [np.flatnonzero(r) if r.dtype == bool else r for r in map(np.asarray, pair)]
-        if not len(rows[0]) or not len(rows[1]):
+        train, test = pairs[i] = rows
+        if not len(train) or not len(test):
             raise ValueError(f"Fold {i} of {name} has no training or no test epochs.")
         used = np.concatenate(rows)
         if used.dtype.kind not in "iu" or used.min() < 0 or used.max() >= len(y):
             raise ValueError(f"Fold {i} of {name} must hold numbers of epochs, 0 to {len(y) - 1}.")
-        if len(np.unique(rows[1])) < len(rows[1]):
+        if len(np.unique(test)) < len(test):
             raise ValueError(f"Fold {i} of {name} tests an epoch twice.")
-        if np.intersect1d(*rows).size:
+        if np.intersect1d(train, test).size:
             raise ValueError(f"Fold {i} of {name} tests on epochs that it trains on.")
-        folds.append(Fold(i, *rows))
-    if not folds:
+    if not pairs:
         raise ValueError(f"{name} of compare gives no folds.")
-    return folds
+    return pairs
 
 
 def _tell_copies(X: Any, folds: list[Fold]) -> None:

@@ -54,15 +54,15 @@ def learning_curve(
     {6: 5, 60: 5}
     """
     data, folds = check_folds(pipelines, X, y, compare_options)
-    most = min(len(fold.train) for fold in folds)
+    most = min(len(train) for train, _ in folds)
     sizes = list(dict.fromkeys(np.ravel(sizes).tolist()))
     if not sizes or not all(isinstance(n, Integral) and 1 <= n <= most for n in sizes):
         raise ValueError(f"sizes must be integers from 1 to {most} (of a fold), got {sizes}.")
     seed = compare_options.get("random_state") or 0
     fewer = [
-        (nested_rows(data.y, fold.train, size, seed), fold.test)
+        (nested_rows(data.y, train, size, seed), test)
         for size in sorted(sizes)
-        for fold in folds
+        for train, test in folds
     ]
     table = compare(pipelines, X, y, **{**compare_options, "cv": fewer})
     size, fold = np.divmod(table["fold"].to_numpy(dtype=int), len(folds))

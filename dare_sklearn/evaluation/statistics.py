@@ -127,8 +127,7 @@ def observations(results: pd.DataFrame, metric: str) -> tuple[pd.DataFrame, str,
     ratio : float
         Test epochs per training epoch, which enlarges the variance over folds; 0 for subjects.
     """
-    lacking = [name for name in WHICH if name not in results]
-    if lacking:
+    if lacking := [name for name in WHICH if name not in results]:
         raise ValueError(f"This is not a table of compare: it lacks {', '.join(lacking)}.")
     dataset = results["dataset"].iloc[0]
     if results.duplicated(["pipeline", "fold", "subject"]).any():
@@ -137,9 +136,8 @@ def observations(results: pd.DataFrame, metric: str) -> tuple[pd.DataFrame, str,
         raise ValueError(f"{dataset!r} has missing or infinite scores of {metric!r}.")
     one_each = (results["n_subjects"] == 1).all() and results["subject"].nunique() > 1
     unit = "subject" if one_each else "fold"
-    scores = results.pivot_table(
-        metric, index=unit, columns="pipeline", aggfunc="mean", sort=False, observed=True
-    )
+    layout = {"index": unit, "columns": "pipeline", "sort": False, "observed": True}
+    scores = results.pivot_table(metric, **layout)  # means
     _check_same_folds(results)
     ratio = 0.0 if unit == "subject" else results["n_test"].mean() / results["n_train"].mean()
     return scores, unit, float(ratio)
@@ -298,7 +296,6 @@ def pairwise(results: pd.DataFrame, metric: str | None = None) -> pd.DataFrame:
         scores, unit, ratio = observations(part, metric)
         test = "permutation" if len(scores) < WILCOXON_FROM else "wilcoxon"
         test = test if unit == "subject" else "corrected_ttest"
-        first = len(rows)
         for a, b in combinations(scores.columns, 2):
             # rounded, so that ties remain ties after the subtraction
             differences = np.round((scores[a] - scores[b]).to_numpy(), 12)
@@ -311,9 +308,8 @@ def pairwise(results: pd.DataFrame, metric: str | None = None) -> pd.DataFrame:
                 "test": test, "p_greater": greater, "p_less": less,
                 "p": min(1.0, 2 * min(greater, less)),
             })  # fmt: skip
-        for row, p in zip(rows[first:], holm([row["p"] for row in rows[first:]]), strict=True):
-            row["p_holm"] = p
-    return pd.DataFrame(rows, columns=_PAIRS)
+    table = pd.DataFrame(rows, columns=_PAIRS)
+    return table.assign(p_holm=table.groupby("dataset")["p"].transform(holm))
 
 
 def holm(p: Iterable[float]) -> np.ndarray:

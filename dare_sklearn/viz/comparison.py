@@ -198,9 +198,8 @@ def plot_cost(summary: pd.DataFrame, metric: str, *, ax: Axes | None = None) -> 
     --------
     >>> import pandas as pd
     >>> from dare_sklearn.viz import plot_cost
-    >>> summary = pd.DataFrame({"dataset": "motor", "pipeline": ["CSP", "DARE"],
-    ...     "metric": "accuracy", "mean": [0.6, 0.7], "low": [0.5, 0.6], "high": [0.7, 0.8],
-    ...     "fit_seconds": [1, 8], "predict_seconds": 0.5})
+    >>> summary = pd.DataFrame([{"dataset": "motor", "pipeline": "CSP", "metric": "accuracy",
+    ...     "mean": 0.6, "low": 0.5, "high": 0.7, "fit_seconds": 1, "predict_seconds": 0.5}])
     >>> plot_cost(summary, "accuracy").axes[0].get_xlabel()
     'seconds per fold (fit + predict)'
     """

@@ -30,7 +30,7 @@ MARKED_FROM = 2.0
 def plot_attention(estimator: Any, X: Any, *, ax: Axes | None = None) -> Figure:
     """How much the encoder's summary tokens attend to each electrode in the last block.
 
-    The softmax's weights [1]_, averaged over epochs, patches, heads and summary tokens, show from
+    The softmax's weights [1]_, averaged over epochs, patches, heads and summary tokens. They show
     where the last block gathers, not what caused a decision: earlier blocks have mixed the
     channels. For a probe with a spatial convolution, the electrodes are its targets.
 
@@ -136,11 +136,10 @@ def plot_spatial_filters(
 ) -> Figure:
     """Maps of the spatial convolution of a fitted probe: its filters, or its patterns.
 
-    At every target electrode of the encoder, the convolution makes a weighted sum of the recorded
-    channels. Without `X`, maps show these weights, the *filters*, which also cancel noise: a large
-    weight does not say that the channel carries the signal. With `X`, they show the *patterns*
-    [1]_, from which it may be read where a signal comes from: the covariance of every channel with
-    the filter's output over the output's standard deviation (µV).
+    At every target electrode, the convolution makes a weighted sum of the recorded channels.
+    Without `X`, maps show these weights, the *filters*, which also cancel noise: a large weight
+    does not say that the channel carries the signal. With `X`, they show the *patterns* [1]_, which
+    do: the covariance of each channel with the output over the output's standard deviation (µV).
 
     Parameters
     ----------
@@ -175,11 +174,9 @@ def plot_spatial_filters(
     --------
     >>> from dare_sklearn import DAREClassifier, simulate_epochs
     >>> from dare_sklearn.viz import plot_spatial_filters
-    >>> names = ["Fz", "C3", "Cz", "C4", "Pz"]
-    >>> epochs = simulate_epochs(n_subjects=1, n_epochs=8, ch_names=names, random_state=0)
-    >>> y = epochs.metadata["label"].to_numpy()
-    >>> clf = DAREClassifier(None, spatial_init="spline", max_epochs=1).fit(epochs, y)
-    >>> fig = plot_spatial_filters(clf, epochs, targets=["C3", "C4"])
+    >>> epochs = simulate_epochs(n_subjects=1, n_epochs=8, random_state=0)
+    >>> clf = DAREClassifier(None, spatial_init="spline", max_epochs=1)
+    >>> fig = plot_spatial_filters(clf.fit(epochs, epochs.metadata["label"]), targets=["C3", "C4"])
     >>> [ax.get_title() for ax in fig.axes[:2]]
     ['C3', 'C4']
     """
@@ -315,13 +312,9 @@ def plot_channel_relevance(
     label = label or getattr(importances, "label", "fall of the score")
 
     mean = repeats.mean(axis=1)
-    sure = None
-    if repeats.shape[1] > 1:
-        sure = (mean > MARKED_FROM * repeats.std(axis=1)) & (mean > 0)
-    ax = one_map(
-        ax, mean, places, label, cmap=SIGNED, limits=symmetric_limits(mean),
-        names=ch_names, marked=sure,
-    )  # fmt: skip
+    sure = (mean > MARKED_FROM * repeats.std(axis=1)) & (mean > 0) & (repeats.shape[1] > 1)
+    shown = {"cmap": SIGNED, "limits": symmetric_limits(mean), "names": ch_names, "marked": sure}
+    ax = one_map(ax, mean, places, label, **shown)
     ax.set_title("Relevance of channels")
     return ax.figure
 

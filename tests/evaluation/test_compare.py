@@ -577,7 +577,7 @@ def test_a_metric_that_is_not_defined_is_no_number_in_the_table():
         ({"pipelines": [LogisticRegression()]}, TypeError, "dict, name to estimator"),
         ({"pipelines": {}}, TypeError, "one or more"),
         ({"pipelines": {"lr": LogisticRegression}}, TypeError, "not its class"),
-        ({"param_grids": {"ls": {}}}, ValueError, "'ls', but the pipelines are 'lr'"),
+        ({"param_grids": {"ls": {}}}, ValueError, "'ls', but the pipelines are .'lr'"),
         ({"param_grids": {"lr": {"D": [1]}}}, ValueError, "Invalid parameter 'D' for estimator LogisticRegression"),
         ({"X": None}, TypeError, "X of compare must hold epochs, got NoneType"),
         ({"X": 3.0}, TypeError, "X of compare must hold epochs, got float"),
