@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import torch
 from sklearn.base import is_regressor
+from sklearn.inspection import permutation_importance
 from sklearn.metrics import check_scoring
 from sklearn.utils import Bunch, check_random_state
 from sklearn.utils._param_validation import Interval, validate_params
@@ -91,22 +92,19 @@ def channel_importance(
     if len(data) < 2:
         raise ValueError("channel_importance shuffles epochs, so it needs two or more.")
     scorer = check_scoring(estimator, scoring=scoring)
-    rng = check_random_state(random_state)
-    baseline = scorer(estimator, X, y)
-    importances = np.empty((data.shape[1], n_repeats))
-    for channel in range(data.shape[1]):
-        for repeat in range(n_repeats):
-            shuffled = data.copy()
-            shuffled[:, channel] = data[rng.permutation(len(data)), channel]
-            importances[channel, repeat] = baseline - scorer(estimator, put_back(shuffled), y)
-    return Bunch(
-        importances=importances,
-        importances_mean=importances.mean(axis=1),
-        importances_std=importances.std(axis=1),
-        baseline=baseline,
-        ch_names=getattr(X, "ch_names", None),
-        label="fall of the score",
+    channels = np.arange(data.shape[1])
+    # a column per channel, of the numbers of the epochs that its signals are taken from
+    sources = np.tile(np.arange(len(data))[:, None], len(channels))
+
+    def score(estimator: Any, sources: np.ndarray, y: Any) -> float:
+        return scorer(estimator, put_back(data[sources, channels]), y)
+
+    found = permutation_importance(
+        estimator, sources, y, scoring=score, n_repeats=n_repeats, random_state=random_state
     )
+    names = getattr(X, "ch_names", None)
+    baseline = scorer(estimator, X, y)
+    return Bunch(**found, baseline=baseline, ch_names=names, label="fall of the score")
 
 
 def gradient_relevance(estimator: Any, X: Any, *, target: Any = None) -> Bunch:
@@ -273,10 +271,8 @@ def mask_invariance(
         Signals, in any of the library's input types.
     overlaps : sequence of float, default=(0.0, 0.2, 0.4, 0.6, 0.8)
         Overlaps of the two views: channels in common over channels in either.
-    n_chans : int, default=12
-        Channels of a view.
-    n_trials : int, default=256
-        Trials of a draw; all where `X` has fewer.
+    n_chans, n_trials : int, default=12 and 256
+        Channels of a view, and trials of a draw (all where `X` has fewer).
     n_draws : int, default=20
         Draws of trials and channels per overlap, the same for every encoder.
     ch_names, sfreq, unit
@@ -334,8 +330,7 @@ def mask_invariance(
     n_trials = min(n_trials, len(data))
     if n_trials < 2:
         raise ValueError("Trials are compared, and X holds one: pass more epochs.")
-    rng = check_random_state(random_state)
-    seeds = rng.randint(2**31 - 1, size=n_draws)
+    seeds = check_random_state(random_state).randint(2**31 - 1, size=n_draws)
     rows = []
     for overlap in overlaps:
         shared = _n_shared(overlap, n_chans)

@@ -9,11 +9,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 import torch
 from braindecode.models.base import EEGModuleMixin
-from sklearn.utils._param_validation import (
-    Interval,
-    StrOptions,
-    validate_parameter_constraints,
-)
+from sklearn.utils._param_validation import Interval, StrOptions, validate_parameter_constraints
 from torch import Tensor, nn
 
 from .modules.config import DAREConfig, get_config
@@ -34,6 +30,7 @@ from .weights.load import load_encoder
 
 __all__ = ["DAREModel"]
 
+# braindecode makes a class of configurations from these
 Adaptation = Literal["conv-linear", "finetune", "linear"]
 Views = Literal["joint", "electrodes"]
 SpatialInit = Literal["spline", "random"]
@@ -77,17 +74,13 @@ class DAREModel(EEGModuleMixin, nn.Module):
         Tokens of all electrodes together, or with "linear" those of every electrode alone.
     target_channels : list of str or None, default=None
         Electrodes that the spatial convolution leads to; None is the 19 of the 10-20 system.
-    spatial_init : {"spline", "random"}, default="spline"
-        Start of a single spatial layer: interpolation onto the targets where `chs_info` tells names
-        or positions; elsewhere "random".
-    spatial_layers : int, default=1
-        Number of spatial convolutions.
+    spatial_layers, spatial_init : int and {"spline", "random"}, default=1 and "spline"
+        Number of spatial convolutions, and the start of a single one: interpolation onto the
+        targets where `chs_info` tells names or positions; elsewhere "random".
     temporal_kernel : int or None, default=None
         Length, odd, of a depthwise temporal convolution at the encoder's rate; None leaves it out.
-    adapter_dropout : float, default=0.0
-        Dropout between the adapters and the encoder.
-    drop_prob : float, default=0.5
-        Dropout in the head.
+    adapter_dropout, drop_prob : float, default=0.0 and 0.5
+        Dropout between the adapters and the encoder, and in the head.
     unit : {"uV", "V"}, default="uV"
         Unit of the input. braindecode's trainers turn ``mne.Epochs`` into microvolts, but windows
         of its data sets stay in volts (``module__unit="V"``), unless a preprocessor scaled them.
@@ -227,21 +220,11 @@ class DAREModel(EEGModuleMixin, nn.Module):
     def forward(
         self, x: Tensor, return_features: bool = False
     ) -> Tensor | dict[str, Tensor | None]:
-        """Scores of windows of EEG.
+        """Scores ``(batch, n_outputs)`` of `x` ``(batch, n_chans, n_times)`` in `unit`.
 
-        Parameters
-        ----------
-        x : Tensor, shape (batch, n_chans, n_times)
-            Signals in `unit`.
-        return_features : bool, default=False
-            Whether to return the encoder's tokens instead.
-
-        Returns
-        -------
-        Tensor, shape (batch, n_outputs)
-            Scores; or a dictionary of "features", shape (batch, n_tokens, embed_num * embed_dim),
-            and "cls_token", which is None. A token is a patch, or with ``views="electrodes"`` a
-            patch of one electrode.
+        With `return_features` a dictionary instead: "features", the encoder's tokens ``(batch,
+        n_tokens, embed_num * embed_dim)``, and "cls_token", which is None. A token is a patch, or
+        with ``views="electrodes"`` a patch of one electrode.
         """
         if x.ndim != 3 or x.shape[1:] != self.input_shape[1:]:
             raise ValueError(

@@ -230,11 +230,11 @@ def _read_part(
     else:  # what a fitted model gets from files is read once, so one block speaks for all of it
         summary = summary_of(data[: checks.BLOCK] if lazy and like is not None else data)
     checks.check_values(summary, names, fitted=like is not None)
-    if like is not None and like.unit != "auto" and source.unit != "V":
-        passed = like.unit if unit == "auto" else unit
-        unit = checks.check_fitted_unit(summary.typical, passed)
-    else:
-        unit = checks.decide_unit(summary.typical, unit, volts_by_definition=source.unit == "V")
+    in_volts = source.unit == "V"
+    fitted = like is not None and like.unit != "auto" and not in_volts
+    if fitted and unit == "auto":
+        unit = like.unit
+    unit = checks.decide_unit(summary.typical, unit, in_volts, fitted)
     if lazy:
         data = replace(data, unit=unit)
     elif summary.digests is not None:  # they may be known, so that nobody needs their microvolts
@@ -280,45 +280,36 @@ def find_sources(X: Any, *, continuous: bool, **known: Any) -> Iterator[Signals]
     inputs that do not say it themselves: `ch_names` (canonical), `sfreq` and `like`.
     """
     X = objects.unwrap(X)
-    objects.refuse_evoked(X)
-    if objects.is_raw(X):
-        if not continuous:
-            raise SignalTypeError(
-                "cannot read continuous recordings (Raw) as X here: cut epochs first, for instance "
-                "with mne.make_fixed_length_epochs (only DAREPretrainer.fit takes recordings)."
-            )
-        yield objects.from_raw(X)
-    elif objects.is_epochs(X):
-        yield objects.from_epochs([X])
-    elif continuous and isinstance(X, str | os.PathLike):
-        yield objects.from_raw(open_file(X), "file", " on the opened recording, and pass that")
-    elif objects.is_dataset(X):
-        yield from objects.from_dataset(X)
-    elif isinstance(X, list | tuple) and len(X) and not isinstance(X[0], int | float | str):
-        yield from _from_list(X, continuous, known)
-    else:
-        yield _from_array(X, **known)
-
-
-def _from_list(X: Sequence, continuous: bool, known: dict[str, Any]) -> Iterator[Signals]:
-    items = list(X)
+    is_list = isinstance(X, list | tuple) and len(X) > 0
+    items = list(X) if is_list else [X]
     objects.refuse_evoked(items[0])
-    if all(objects.is_dataset(x) or objects.is_epochs(x) or objects.is_raw(x) for x in items):
+    if continuous and isinstance(X, str | os.PathLike):
+        yield objects.from_raw(open_file(X), "file", " on the opened recording, and pass that")
+    elif all(objects.is_dataset(x) or objects.is_epochs(x) or objects.is_raw(x) for x in items):
         if not continuous:
+            if any(map(objects.is_raw, items)):
+                raise SignalTypeError(
+                    "cannot read continuous recordings (Raw) as X here: cut epochs first, for "
+                    "instance with mne.make_fixed_length_epochs (only DAREPretrainer.fit takes "
+                    "recordings)."
+                )
             objects.tell_differences(items)
         for run in objects.by_layout(items):
             if objects.is_epochs(run[0]):
                 yield objects.from_epochs(run)
                 continue
             for item in run:
-                yield from find_sources(item, continuous=continuous, **known)
+                if objects.is_raw(item):
+                    yield objects.from_raw(item)
+                else:
+                    yield from objects.from_dataset(item)
     elif all(isinstance(x, tuple) and len(x) >= 2 and np.ndim(x[0]) == 2 for x in items):
         # what scikit-learn's splitters make of a braindecode data set
         if len({np.shape(item[0]) for item in items}) > 1:
             raise SignalError("X has windows of different shapes: cut them alike first.")
         signals = _from_array([x for x, *_ in items], **known)
         yield replace(signals, y=np.asarray([item[1] for item in items]))
-    elif any(hasattr(x, "columns") for x in items):
+    elif is_list and any(hasattr(x, "columns") for x in items):
         raise SignalTypeError(
             "X is a list of data frames, which do not say whether rows or columns are channels: "
             "pass an array (n_epochs, n_chans, n_times), such as np.stack([frame.T for frame in X])"
@@ -329,7 +320,7 @@ def _from_list(X: Sequence, continuous: bool, known: dict[str, Any]) -> Iterator
             "X looks like one (x, y, ...) item of a data set: pass a list of items, X=[item]."
         )
     else:
-        yield _from_array(items, **known)
+        yield _from_array(X, **known)
 
 
 def _without_torch(x: Any) -> Any:

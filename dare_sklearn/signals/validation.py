@@ -178,14 +178,27 @@ def _names(which: np.ndarray, ch_names: tuple[str, ...] | None) -> str:
     return "channels " + listed(index if ch_names is None else [ch_names[i] for i in index], 6)
 
 
-def decide_unit(size: float, unit: str, *, volts_by_definition: bool = False) -> str:
+def decide_unit(
+    size: float, unit: str, volts_by_definition: bool = False, fitted: bool = False
+) -> str:
     """Unit of the values, "uV" or "V": the one that was passed, or decided from their amplitude.
 
-    `size` is their typical standard deviation. MNE objects are in volts by definition.
+    `size` is their typical standard deviation. MNE objects are in volts by definition. Of a
+    `fitted` unit, no quiet or noisy epoch is refused, only values that would be EEG in the other.
     """
     low, high = PLAUSIBLE_UV
     fits = {"uV": low <= size <= high, "V": low <= size * 1e6 <= high}
     z_scores = _LIKE_Z_SCORES[0] <= size <= _LIKE_Z_SCORES[1]
+    if fitted:
+        other = "V" if unit == "uV" else "uV"
+        if not fits[other]:
+            return unit
+        if other == "uV" and z_scores:
+            raise SignalError(f"X has a typical standard deviation of {size:.3g}, {_Z_SCORES}")
+        raise SignalError(
+            f"X looks like {other} (typical standard deviation {size:.3g}), but arrays are read as "
+            f"{unit}, as in fit: scale X, or pass the right unit."
+        )
     if volts_by_definition and fits["V"]:
         return "V"  # `unit` speaks of arrays
     if volts_by_definition and not (unit == "uV" and fits["uV"]):
@@ -218,23 +231,6 @@ def decide_unit(size: float, unit: str, *, volts_by_definition: bool = False) ->
             f"unit={unit!r}, but the values of X have a typical standard deviation of {size:.3g} "
             f"{unit}, which is not EEG: expected {low} to {high:g} µV. Pass the right unit, or "
             "scale the values."
-        )
-    return unit
-
-
-def check_fitted_unit(size: float, unit: str) -> str:
-    """Unit of later values: that of ``fit``.
-
-    A quiet or noisy epoch is not refused; only values that would be EEG in the other unit are.
-    """
-    low, high = PLAUSIBLE_UV
-    other = "V" if unit == "uV" else "uV"
-    if low <= size * (1e6 if other == "V" else 1.0) <= high:
-        if other == "uV" and _LIKE_Z_SCORES[0] <= size <= _LIKE_Z_SCORES[1]:
-            raise SignalError(f"X has a typical standard deviation of {size:.3g}, {_Z_SCORES}")
-        raise SignalError(
-            f"X looks like {other} (typical standard deviation {size:.3g}), but arrays are read as "
-            f"{unit}, as in fit: scale X, or pass the right unit."
         )
     return unit
 

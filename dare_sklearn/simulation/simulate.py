@@ -6,7 +6,6 @@ number depends on `effect`, which scales only what differs between classes.
 
 from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
-from typing import Any
 
 import mne
 import numpy as np
@@ -102,14 +101,11 @@ def simulate_epochs(
         - "erp": "nontarget" and "target" stimuli at time 0; targets evoke a larger P3b [4]_.
         - "steady_state": "10 Hz", "12 Hz" and "15 Hz" flicker from time 0, which the visual
           cortex follows with its harmonics [5]_.
-    n_subjects : int, default=4
-        Number of people. Person k is the same whatever this number is.
-    n_epochs : int, default=100
-        Number of epochs per person.
-    duration : float, default=1.0
-        Length of an epoch (s), at least 0.1; epochs start at time 0.
-    sfreq : float, default=256.0
-        Sampling frequency (Hz), at least 64.
+    n_subjects, n_epochs : int, default=4 and 100
+        Number of people, and of epochs per person. Person k is the same whatever `n_subjects` is.
+    duration, sfreq : float, default=1.0 and 256.0
+        Length of an epoch (s), at least 0.1, which starts at time 0; sampling frequency (Hz), at
+        least 64.
     ch_names : sequence of str, default=None
         Electrodes, in any case, among the 343 of mne's 10-05 montage; None takes the 62 that the
         shipped encoders know.
@@ -149,8 +145,8 @@ def simulate_epochs(
     Notes
     -----
     The same `random_state` gives person k the same head and habits (alpha peak, blink rate, ...) in
-    all paradigms, montages and sampling rates. A person's recording is drawn as a whole: only
-    `effect` and `reference` leave all drawn numbers as they are.
+    all paradigms, montages and sampling rates. Only `effect` and `reference` leave all numbers that
+    are drawn for a recording as they are.
 
     References
     ----------
@@ -178,7 +174,12 @@ def simulate_epochs(
         reference = _spelled(reference, "reference", known)
     n_times, classes = round(duration * sfreq), CLASSES[paradigm]
     task = (paradigm, names, n_epochs, n_times, sfreq, effect, artifacts, target_fraction)
-    entropy = _root_entropy(random_state)
+    if isinstance(random_state, np.random.Generator):
+        random_state = random_state.integers(2**63 - 1)
+    elif isinstance(random_state, np.random.RandomState):
+        random_state = random_state.randint(2**31 - 1)
+    # one integer from which every generator of the simulation is derived
+    entropy = int(np.random.SeedSequence(random_state).entropy)
     data = np.empty((n_subjects * n_epochs, len(names), n_times))
     labels = np.empty(n_subjects * n_epochs, dtype=int)
     for subject in range(n_subjects):
@@ -220,17 +221,6 @@ def _spelled(names: Sequence[str], what: str, known: Mapping[str, str]) -> tuple
             f"each once; it is empty, or has the unknown {unknown} or the repeated {repeated}."
         )
     return tuple(known[name] for name in wanted)
-
-
-def _root_entropy(random_state: Any) -> int:
-    """One integer from which every generator of a simulation is derived."""
-    if random_state is None:
-        return int(np.random.SeedSequence().entropy)
-    if isinstance(random_state, np.random.Generator):
-        return int(random_state.integers(2**63 - 1))
-    if isinstance(random_state, np.random.RandomState):
-        return int(random_state.randint(2**31 - 1))
-    return int(random_state)
 
 
 def _simulate_subject(
