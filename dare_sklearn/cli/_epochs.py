@@ -10,6 +10,7 @@ import numpy as np
 
 from ..evaluation._identity import digest_each
 from ..signals.electrodes import TEN_TWENTY
+from ..signals.errors import listed
 from ..signals.files import event_labels, event_seconds, explain, holds_epochs, open_epochs
 from ._options import UsageError, name_files, pick_and_filter
 
@@ -126,7 +127,7 @@ def _column(epochs: Any, name: str, option: str, file: str) -> list[str]:
     if option == "groups" and name == FILE:
         return [file] * len(epochs)
     there = "no metadata" if table is None else f"the columns {', '.join(map(str, table))}"
-    known = ", ".join(sorted(set(events))[:8])
+    known = listed(sorted(set(events)))
     other = {"groups": f"'{FILE}' takes every file as a group",
              "label": f"'{EVENT}' takes its event names ({known})"}  # fmt: skip
     raise UsageError(f"--{option} {name}: {file} has {there}; {other[option]}.")
@@ -149,16 +150,11 @@ def _check_layout(name: str, epochs: Any, first: str, other: Any) -> None:
 def _check_labels(y: np.ndarray, args: Any) -> None:
     counts = Counter(y.tolist())
     if unknown := [label for label in args.classes or () if label not in counts]:
+        there = listed(sorted(counts))
+        raise UsageError(f"--classes {' '.join(unknown)}: no epoch has it; there are {there}.")
+    rare, n = min(counts.items(), key=lambda item: item[1], default=("none", 0))
+    if len(counts) < 2 or n < 2 or len(counts) > len(y) / 2:
         raise UsageError(
-            f"--classes {' '.join(unknown)}: no epoch has this label; there are "
-            f"{', '.join(sorted(counts)[:12]) or 'none'}."
-        )
-    if len(counts) < 2:
-        what = f"--label {args.label}: all epochs have {y[0]!r} there"
-        raise UsageError(f"{what}. Choose another column.")
-    rare = min(counts, key=counts.get)
-    if counts[rare] < 2 or len(counts) > len(y) / 2:
-        raise UsageError(
-            f"--label {args.label}: {len(counts)} labels for {len(y)} epochs, {rare!r} "
-            f"{counts[rare]} time(s): too few to learn from. --classes chooses labels."
+            f"--label {args.label}: {len(counts)} labels for {len(y)} epochs, {rare!r} {n} "
+            "time(s): nothing to learn from. Choose another column, or labels with --classes."
         )

@@ -233,10 +233,15 @@ def corrected_ttest(differences: np.ndarray, ratio: float) -> tuple[float, float
     """One-sided p-values, above zero and below, of Nadeau and Bengio's corrected t-test."""
     if len(differences) < 2:
         raise ValueError("A single fold cannot be tested: use two or more.")
-    error, mean = corrected_error(differences, ratio), np.round(differences.mean(), 12)
-    # without error, every fold has the same difference
-    t, df = mean / error if error else mean and np.copysign(np.inf, mean), len(differences) - 1
+    t = _in_units(differences.mean(), corrected_error(differences, ratio))
+    df = len(differences) - 1
     return float(stats.t.sf(t, df)), float(stats.t.cdf(t, df))
+
+
+def _in_units(mean: float, spread: float) -> float:
+    """Mean over spread; infinite, or zero, where all differences are the same."""
+    mean = np.round(mean, 12)  # which rounding alone keeps from zero
+    return float(mean / spread if spread else mean and np.copysign(np.inf, mean))
 
 
 def pairwise(results: pd.DataFrame, metric: str | None = None) -> pd.DataFrame:
@@ -300,11 +305,13 @@ def pairwise(results: pd.DataFrame, metric: str | None = None) -> pd.DataFrame:
             # rounded, so that ties remain ties after the subtraction
             differences = np.round((scores[a] - scores[b]).to_numpy(), 12)
             greater, less = _test(test, differences, ratio)
+            spread = differences.std(ddof=1) if np.ptp(differences) > TIE else 0.0
             rows.append({
                 "dataset": dataset, "pipeline_a": a, "pipeline_b": b, "metric": metric,
                 "unit": unit, "n": len(scores),
                 "mean_a": scores[a].mean(), "mean_b": scores[b].mean(),
-                "difference": differences.mean(), "effect_size": _effect(differences),
+                "difference": differences.mean(),
+                "effect_size": _in_units(differences.mean(), spread),
                 "test": test, "p_greater": greater, "p_less": less,
                 "p": min(1.0, 2 * min(greater, less)),
             })  # fmt: skip
@@ -342,11 +349,3 @@ def _test(test: str, differences: np.ndarray, ratio: float) -> tuple[float, floa
         return 1.0, 1.0  # no ranks to sum
     both = (stats.wilcoxon(differences, alternative=side) for side in ("greater", "less"))
     return tuple(float(found.pvalue) for found in both)
-
-
-def _effect(differences: np.ndarray) -> float:
-    """Mean in units of the standard deviation, like MOABB's ``compute_effect``."""
-    mean = differences.mean()
-    if np.ptp(differences) <= TIE:
-        return 0.0 if abs(mean) <= TIE else float(np.copysign(np.inf, mean))
-    return float(mean / differences.std(ddof=1))
