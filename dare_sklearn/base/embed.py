@@ -21,10 +21,10 @@ from xxhash import xxh3_128
 
 from .. import __version__
 from ..modules.config import DAREConfig
-from ..modules.networks import Encoder, filter_patches, filter_windows, principal_filters
+from ..modules.networks import Encoder, filter_windows, principal_filters
 from ..signals import electrodes as table
 from ..signals.container import digest_epochs
-from ..signals.grid import Windows
+from ..signals.grid import Windows, resample
 from ..training.device import (
     PRECISIONS,
     autocast,
@@ -44,7 +44,8 @@ LAYERS = ("patch", "last")
 FLOOR = 1e-5
 SINGULAR = 1e-10
 BAND_STRIDE = 8  # samples between the windows of "bands"
-ROWS = 2  # changes where rows do within a version, so that caches hold no others
+ROWS = 3  # changes where rows do within a version, so that caches hold no others
+EVOKED_RATE = 32.0  # Hz, as of the field's plain features of evoked potentials
 # Rhythms
 SHORTEST = 2.0  # s: the bins of shorter epochs are too few and too wide to tell a rhythm
 LOWEST, HIGHEST = 3.0, 45.0  # frequencies that are read, in Hz
@@ -70,8 +71,8 @@ class Reading:
     """What is read from the encoder of each epoch: one of the views, poolings and layers, or all.
 
     The pooling "auto" is the default reading: joint tokens and tokens of every electrode at every
-    patch, the power of every electrode, and outputs of the principal filters, at every patch and as
-    covariances of electrodes, in one row.
+    patch, the power of every electrode, its rhythms and its samples at a low rate, and covariances
+    of electrodes in the bands of the principal filters, in one row.
     """
 
     views: str = "joint"
@@ -189,15 +190,12 @@ class _Network:
             self.settings = xxh3_128(repr((encoder_digest(encoder), how)).encode()).digest()
 
     @cached_property
-    def filters(self) -> tuple[Tensor, Tensor]:
-        """What only "auto" reads: bands, and an orthonormal basis of all that they span.
+    def filters(self) -> Tensor:
+        """What only "auto" reads, and what is not made where the cache has all epochs.
 
-        Not made where the cache has all epochs. In double precision, which autocast leaves alone.
+        In double precision, which autocast leaves alone.
         """
-        bands, _ = principal_filters(self.encoder)
-        # in the basis, slow deflections stay as large as in the signal; in bands, all are alike
-        basis = torch.linalg.qr(bands.T.double()).Q.T.float()
-        return bands.to(self.device), basis.to(self.device)
+        return principal_filters(self.encoder)[0].to(self.device)
 
     def run(self, block: np.ndarray) -> np.ndarray:
         """Rows ``(n, ...)`` of windows ``(n, n_chans, n_times)``, before any learning.
@@ -225,7 +223,6 @@ class _Network:
         return tokens if reading.pooling == "covariance" else pool(tokens, reading.pooling)
 
     def _read_all(self, x: Tensor) -> np.ndarray:
-        bands, basis = self.filters
         x = self.encoder.normalize(x)
         # lost electrodes are read one by one from the interpolated signal
         each, channels = (
@@ -234,11 +231,11 @@ class _Network:
         joint = self.forward(x, self.channels)
         alone = self.encoder.forward_electrodes(each, channels)
         power = self.encoder.log_power(each, FLOOR)
-        evoked = filter_patches(each, basis)
-        filtered = filter_windows(each, bands, BAND_STRIDE)
-        joint, alone, power, evoked = (
-            block.flatten(1).float().cpu().numpy() for block in (joint, alone, power, evoked)
+        filtered = filter_windows(each, self.filters, BAND_STRIDE)
+        joint, alone, power = (
+            block.flatten(1).float().cpu().numpy() for block in (joint, alone, power)
         )
+        evoked = read_evoked(each, self.encoder.config.sfreq)
         # of what was recorded: an interpolated electrode adds no direction to its neighbours
         rhythms = read_rhythms(x, self.encoder.config.sfreq)
         covariances = read_bands(filtered).reshape(len(x), -1)
@@ -346,6 +343,21 @@ def token_covariances(tokens: np.ndarray, mean_token: Any = 0.0) -> np.ndarray:
     cov *= (1 - shrinkage)[:, None, None]
     cov[:, range(n_chans), range(n_chans)] += (shrinkage * mean + SINGULAR)[:, None]
     return cov
+
+
+def evoked_rate(sfreq: float) -> float:
+    """Rate in Hz of the samples that `read_evoked` gives."""
+    return min(EVOKED_RATE, sfreq)
+
+
+def read_evoked(x: Tensor, sfreq: float) -> np.ndarray:
+    """Samples of every electrode at a low rate, without its mean, ``(n_epochs, n_features)``.
+
+    Evoked potentials are slow: the tokens and narrow bands, which have all frequencies alike, need
+    more epochs to find them.
+    """
+    x = (x - x.mean(dim=-1, keepdim=True)).float().cpu().numpy()
+    return resample(x, sfreq, evoked_rate(sfreq)).reshape(len(x), -1)
 
 
 def rhythm_frequencies(n_times: int, sfreq: float) -> np.ndarray:

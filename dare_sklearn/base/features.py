@@ -17,7 +17,14 @@ from sklearn.utils import gen_batches
 from ..modules.config import DAREConfig
 from ..signals.grid import Windows, resampled_length
 from ..training.device import compute_threads, n_threads_of
-from .embed import Reading, embed_each, features_of, rhythm_frequencies, token_covariances
+from .embed import (
+    Reading,
+    embed_each,
+    evoked_rate,
+    features_of,
+    rhythm_frequencies,
+    token_covariances,
+)
 from .reading import N_CHOICE, KernelComponents, Rows
 
 N_COMPONENTS = 128  # of the reading "auto", if the user does not say how many
@@ -238,15 +245,15 @@ class AllBlocks(BaseEstimator):
 
     def _split(self, rows: np.ndarray) -> dict[str, np.ndarray]:
         (n_chans, n_patches, n_dims), config = self.shape, self.config
+        n_times = n_patches * config.patch_size
+        n_samples = resampled_length(n_times, config.sfreq, evoked_rate(config.sfreq))
         widths = {
             "joint": n_patches * n_dims,
             "electrodes": n_chans * n_patches * n_dims,
             "power": n_chans * config.embed_dim,
-            "rhythms": len(rhythm_frequencies(n_patches * config.patch_size, config.sfreq)),
+            "rhythms": len(rhythm_frequencies(n_times, config.sfreq)),
+            "evoked": n_chans * n_samples,
         }
-        n_left = rows.shape[1] - sum(widths.values())
-        n_principal = n_left // (n_chans * n_patches + n_chans * (n_chans + 1) // 2)
-        widths["evoked"] = n_chans * n_principal * n_patches
         parts = np.split(rows, np.cumsum(list(widths.values())), axis=1)
         blocks = dict(zip([*widths, "bands"], parts, strict=True))
         blocks["evoked"] = blocks["evoked"][:, None]  # one scale: large deflections stay large
