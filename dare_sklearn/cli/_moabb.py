@@ -1,7 +1,5 @@
 """Public data sets: MOABB's own paradigms and evaluations, with our pipelines in them."""
 
-from __future__ import annotations
-
 import logging
 from typing import Any, NamedTuple
 
@@ -83,22 +81,22 @@ def _default(name: str, dataset: Any) -> Protocol:
     return Protocol(name, paradigm, "within-session", settings)
 
 
-def evaluate(name: str, names: list[str], args: Any, store: Any, suffix: str) -> Any:
+def evaluate(name: str, found: tuple, names: list[str], args: Any, suffix: str) -> Any:
     """Scores of one data set in the columns of `compare`; finished ones are not computed again."""
     import mne
 
-    dataset, paradigm, evaluation, settings = find(name, args.cv)
+    dataset, paradigm, evaluation, settings = found
     logging.getLogger("moabb").setLevel(logging.ERROR)
     if args.subjects is not None:
         dataset.subject_list = dataset.subject_list[: args.subjects]
     with mne.use_log_level("error"):
         layout = _layout(dataset, paradigm)
-        found = evaluation(
-            paradigm=paradigm, datasets=[dataset], hdf5_path=str(store), suffix=suffix,
+        scores = evaluation(
+            paradigm=paradigm, datasets=[dataset], hdf5_path=str(args.out / "moabb"), suffix=suffix,
             random_state=args.seed, n_jobs=args.jobs, return_epochs=not layout,
             additional_columns=["n_samples_test"], **settings,
         ).process(_by_people(build(names, args.encoder, args.device, **layout)))  # fmt: skip
-    table = _as_table(found, name, paradigm.scoring)
+    table = _as_table(scores, name, paradigm.scoring)
     table.attrs["how"] = f"{type(paradigm).__name__} and {evaluation.__name__} of MOABB"
     return table
 

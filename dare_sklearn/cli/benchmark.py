@@ -144,12 +144,11 @@ def _of_moabb(args: argparse.Namespace, names: list[str], found: Any) -> None:
 
     # MOABB finds finished results by pipeline and person, whatever else has changed
     suffix = digest(args.about_encoder, __version__, args.seed, args.subjects, args.cv)
-    for name in args.moabb:  # errors come before anything is downloaded
-        _moabb.find(name, args.cv)
-    for name in dict.fromkeys(args.moabb):
+    # errors come before anything is downloaded
+    for name, protocol in {name: _moabb.find(name, args.cv) for name in args.moabb}.items():
         doing(f"{name}: MOABB loads and scores it")
         try:
-            table = _moabb.evaluate(name, names, args, args.out / "moabb", suffix)
+            table = _moabb.evaluate(name, protocol, names, args, suffix)
         except Exception as error:  # a download, a pipeline: the other data sets continue
             if len(args.moabb) == 1:
                 raise

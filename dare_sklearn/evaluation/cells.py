@@ -1,13 +1,11 @@
 """One cell of a comparison: one pipeline on one fold."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import mne
 import numpy as np
@@ -44,7 +42,7 @@ class Data:
     y: np.ndarray
     groups: np.ndarray | None
 
-    def take(self, rows: np.ndarray) -> Data:
+    def take(self, rows: np.ndarray) -> Self:
         """These epochs, selected in one call; mne.Epochs stay mne.Epochs."""
         X, groups = self.X, None if self.groups is None else self.groups[rows]
         if is_epochs(X):

@@ -1,14 +1,12 @@
 """Networks of braindecode as rivals that take the same input."""
 
-from __future__ import annotations
-
 import json
 import re
 from dataclasses import KW_ONLY, dataclass
 from inspect import signature
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import mne
 import numpy as np
@@ -37,8 +35,6 @@ RATES: dict[str, tuple[float, float | None]] = {
     "biot": (200.0, None), "signaljepa": (128.0, None), "reve": (200.0, None),
     "luna": (256.0, None),
 }  # fmt: skip
-# EEGNet without this head is deprecated in braindecode
-_HEAD = {"EEGNet": {"final_layer_with_constraint": True}}
 _POSITIVE = Interval(Real, 0, None, closed="neither")
 _WHOLE = Interval(Integral, 1, None, closed="left")
 
@@ -130,7 +126,7 @@ class BraindecodeClassifier(ClassifierMixin, BaseEstimator):
         "weight_decay": [Interval(Real, 0, None, closed="left")], "random_state": ["random_state"],
     }  # fmt: skip
 
-    def fit(self, X: Any, y: Any) -> BraindecodeClassifier:
+    def fit(self, X: Any, y: Any) -> Self:
         """Train on `X` ``(n_epochs, n_chans, n_times)`` and labels `y` ``(n_epochs,)``."""
         self._validate_params()
         X, y = validate_data(self, X, y, allow_nd=True, dtype=np.float32)
@@ -141,7 +137,7 @@ class BraindecodeClassifier(ClassifierMixin, BaseEstimator):
         if len(self.classes_) < 2:
             raise ValueError("BraindecodeClassifier needs two or more classes in y, got one class.")
         self.n_chans_in_, self.n_times_in_ = X.shape[1:]
-        self.scale_ = 1.0 if self.scale is None else float(self.scale)
+        self.scale_ = float(self.scale or 1.0)
         if self.scale is None:
             self.scale_ = float(self._scaled(X).std()) or 1.0
         with torch_seed(draw_seeds(self.random_state, 1)[0]):
@@ -209,8 +205,9 @@ class BraindecodeClassifier(ClassifierMixin, BaseEstimator):
         if not isinstance(network, type):
             raise ValueError(f"braindecode.models has no class {self.model!r}.")
         shape = {"n_chans": self.n_chans_in_, "n_times": self.n_times_in_, "sfreq": self.sfreq}
-        head = _HEAD.get(self.model, {}) if self.weights is None else {}
-        known = {**shape, **head, "n_outputs": len(self.classes_), **(self.model_params or {})}
+        known = {**shape, "n_outputs": len(self.classes_), **(self.model_params or {})}
+        if self.model == "EEGNet" and self.weights is None:  # others are deprecated in braindecode
+            known.setdefault("final_layer_with_constraint", True)
         if self.ch_names is not None:
             info = mne.create_info(list(self.ch_names), 1.0, "eeg")
             info.set_montage(template_montage(), match_case=False, on_missing="ignore")
