@@ -111,10 +111,8 @@ def _column(epochs: Any, name: str, option: str, file: str) -> list[str]:
     if table is not None and name in table:
         values = table[name]
         if missing := int(values.isna().sum()):
-            raise UsageError(
-                f"--{option} {name}: {missing} of {len(values)} epochs of {file} have no value: "
-                "drop them before you save the epochs."
-            )
+            what = f"{missing} of {len(values)} epochs of {file} have no value"
+            raise UsageError(f"--{option} {name}: {what}: drop them before you save the epochs.")
         if values.dtype.kind == "f":
             if (values % 1 != 0).any():
                 what = f"--{option} {name}: {file} has numbers with decimals there, not classes"

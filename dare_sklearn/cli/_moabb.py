@@ -52,10 +52,8 @@ def find(name: str, how: str | None) -> tuple[Any, Any, Any, str]:
     wanted = PROTOCOLS[name].dataset if name in PROTOCOLS else name
     make = getattr(moabb.datasets, wanted, None) or getattr(moabb.datasets.fake, wanted, None)
     if not isinstance(make, type) or not issubclass(make, moabb.datasets.base.BaseDataset):
-        raise UsageError(
-            f"--moabb: MOABB has no data set {name!r}. Protocols: {', '.join(PROTOCOLS)}; any "
-            "other name is that of a class in moabb.datasets."
-        )
+        known = f"Protocols: {', '.join(PROTOCOLS)}; other names are classes of moabb.datasets"
+        raise UsageError(f"--moabb: MOABB has no data set {name!r}. {known}.")
     dataset = make()
     protocol = PROTOCOLS.get(name) or _default(name, dataset)
     paradigm = getattr(paradigms, protocol.paradigm)(**protocol.settings)

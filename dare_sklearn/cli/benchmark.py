@@ -112,10 +112,8 @@ def _check_effect(args: argparse.Namespace, names: list[str]) -> None:
     if args.files and args.label is None:
         raise UsageError("--label: say which metadata column holds the labels, or 'event'.")
     if args.cv is not None and (args.cv in _moabb.EVALUATIONS) != bool(args.moabb):
-        raise UsageError(
-            f"--cv {args.cv}: pass {', '.join(_moabb.EVALUATIONS)} with --moabb, and a number or "
-            "leave-one-out without it."
-        )
+        known = f"{', '.join(_moabb.EVALUATIONS)} with --moabb, a number or leave-one-out without"
+        raise UsageError(f"--cv {args.cv}: pass {known}.")
     for applies, options, why in (
         (args.moabb, (*_OF_FILES, "sizes", "no_curve"), "on --moabb"),
         (not args.moabb, ["subjects"], "without --moabb"),
@@ -200,10 +198,8 @@ def _sizes(data: Any, folds: list, args: Any) -> list[int]:
     least = 3 * len(set(data.y.tolist()))  # readings are weighed by cross-validation
     most = min(len(train) for train, _ in folds) - 1
     if wrong := [n for n in args.sizes or () if not least <= n <= most]:
-        raise UsageError(
-            f"--sizes {wrong[0]}: must lie between {least} (three epochs of every label) and "
-            f"{most} (the smallest fold has one more)."
-        )
+        ends = f"{least} (three epochs of every label) and {most} (the smallest fold has one more)"
+        raise UsageError(f"--sizes {wrong[0]}: must lie between {ends}.")
     return [] if args.no_curve else sorted({n for n in args.sizes or SIZES if least <= n <= most})
 
 

@@ -89,9 +89,7 @@ def describe(value: Any) -> str:
         value = value.item()
     elif isinstance(value, torch.Tensor):
         value = value.detach().cpu().numpy()
-    if value is None or isinstance(
-        value, bool | int | float | complex | str | bytes | range | Path
-    ):
+    if isinstance(value, bool | int | float | complex | str | bytes | range | Path | None):
         return repr(value)
     if isinstance(value, np.ndarray) and not value.dtype.hasobject:
         content = xxh3_128_hexdigest(np.ascontiguousarray(value).tobytes())

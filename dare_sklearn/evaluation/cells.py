@@ -159,16 +159,16 @@ def _fit(model: Any, train: Data, params: Mapping[str, Any] | None = None) -> An
 
 def seeded(pipeline: Any, random_state: int | None) -> Any:
     """Set `random_state` wherever the pipeline has None, except in parts that keep their fit."""
-    if random_state is None:
+    if random_state is None or keeps_its_fit(pipeline):
         return pipeline
     params = pipeline.get_params(deep=True)
-    free = {}
-    for name, value in params.items():
-        *path, last = name.split("__")
-        owners = [pipeline, *(params["__".join(path[: i + 1])] for i in range(len(path)))]
-        if last == "random_state" and value is None and not any(map(keeps_its_fit, owners)):
-            free[name] = random_state
-    return pipeline.set_params(**free)
+    kept = tuple(f"{name}__" for name, value in params.items() if keeps_its_fit(value))
+    free = [
+        name
+        for name, value in params.items()
+        if value is None and name.split("__")[-1] == "random_state" and not name.startswith(kept)
+    ]
+    return pipeline.set_params(**dict.fromkeys(free, random_state))
 
 
 def permuted(y: np.ndarray, groups: np.ndarray | None, rng: np.random.Generator) -> np.ndarray:
@@ -192,11 +192,9 @@ def permuted(y: np.ndarray, groups: np.ndarray | None, rng: np.random.Generator)
 def _score(name: str, scorer: Callable, fitted: Any, test: Data) -> float:
     score = scorer(fitted, test.X, test.y)
     if not np.isscalar(score) or not np.isfinite(score):
-        raise ValueError(
-            f"the metric {name!r} is {score} on these {len(test.y)} test epochs (labels: "
-            f"{np.unique(test.y).tolist()[:6]}); a metric that needs several classes needs them in "
-            "every test fold"
-        )
+        epochs = f"{len(test.y)} test epochs (labels: {np.unique(test.y).tolist()[:6]})"
+        why = "a metric that needs several classes needs them in every test fold"
+        raise ValueError(f"the metric {name!r} is {score} on these {epochs}; {why}")
     return float(score)
 
 

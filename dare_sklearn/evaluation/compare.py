@@ -297,10 +297,8 @@ def _folds(
     if isinstance(cv, Integral) and groups is not None:
         n_groups = len(np.unique(groups))
         if not 2 <= cv <= n_groups:
-            raise ValueError(
-                f"{name}={cv} needs from 2 to as many folds as there are groups to hold out, and "
-                f"there are {n_groups}: pass another number, or a splitter."
-            )
+            most = f"as many folds as there are groups to hold out, and there are {n_groups}"
+            raise ValueError(f"{name}={cv} needs from 2 to {most}: pass another, or a splitter.")
         cv = StratifiedGroupKFold(cv) if stratify else GroupKFold(cv)
     try:
         splitter = check_cv(cv, y, classifier=stratify)

@@ -162,10 +162,10 @@ def interpolated(epochs: Any, lost: Sequence[str]) -> Any:
         eeg = [filled.ch_names[i] for i in mne.pick_types(filled.info, eeg=True, exclude=())]
         where, _ = place(eeg)
         if strange := [name for name in eeg if name not in where]:
-            raise ValueError(
-                f"Lost electrodes are interpolated, and {', '.join(strange[:5])} have no position: "
-                "set a montage on the epochs, or drop these channels."
+            what = (
+                f"Lost electrodes are interpolated, and {', '.join(strange[:5])} have no position"
             )
+            raise ValueError(f"{what}: set a montage on the epochs, or drop these channels.")
         filled.set_montage(mne.channels.make_dig_montage(where, coord_frame="head"))
     bads = list(filled.info["bads"])
     filled.info["bads"] += lost

@@ -89,13 +89,8 @@ def report(
     extra = {name: part for name, part in extra.items() if part is not None and len(part)}
     verdicts = judge(table, candidate, rivals)
     datasets = [_dataset(part, verdicts, extra) for _, part in table.groupby("dataset", sort=False)]
-    tables = {
-        "scores": table,
-        "summary": pd.concat([d["summary"] for d in datasets]),
-        "pairs": pd.concat([d["pairs"] for d in datasets]),
-        "verdicts": verdicts,
-        **extra,
-    }
+    made = {name: pd.concat([d[name] for d in datasets]) for name in ("summary", "pairs")}
+    tables = {"scores": table, **made, "verdicts": verdicts, **extra}
     tables = {f"{name}.csv": part for name, part in tables.items() if len(part)}
     for name, part in tables.items():
         part.to_csv(folder / name, index=False)

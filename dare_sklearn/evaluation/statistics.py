@@ -151,10 +151,9 @@ def _check_same_folds(results: pd.DataFrame) -> None:
     }
     most = max(tested.values(), key=len)
     if few := [name for name, folds in tested.items() if folds != most]:
-        raise ValueError(
-            f"The pipelines of {results['dataset'].iloc[0]!r} were not scored on the same folds "
-            f"({', '.join(few)} on others): leave out the pipelines or folds that lack scores."
-        )
+        what = f"The pipelines of {results['dataset'].iloc[0]!r} were not scored on the same folds"
+        hint = "leave out the pipelines or folds that lack scores"
+        raise ValueError(f"{what} ({', '.join(few)} on others): {hint}.")
 
 
 def mean_interval(

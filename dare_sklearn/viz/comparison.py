@@ -268,10 +268,8 @@ def plot_significance(table: pd.DataFrame, *, ax: Axes | None = None) -> Figure:
     swapped = {"pipeline_a": table["pipeline_b"], "pipeline_b": table["pipeline_a"]}
     both = pd.concat([table, table.assign(**swapped, difference=-table["difference"])])
     if both.duplicated(["pipeline_a", "pipeline_b"]).any():
-        raise ValueError(
-            "The table must hold one row per pair of pipelines, and has a pair twice or a pipeline "
-            "against itself: pass the rows of one data set."
-        )
+        what = "one row per pair of pipelines, and has a pair twice or a pipeline against itself"
+        raise ValueError(f"The table must hold {what}: pass the rows of one data set.")
     both = both.pivot(index="pipeline_a", columns="pipeline_b", values=numbers)
     difference, p = (both[name].loc[names, names].to_numpy(dtype=float) for name in numbers)
 

@@ -261,15 +261,14 @@ def plot_embedding_map(
 
     ax = style.get_axes(ax, 6.0, 4.4)
     dots = {"s": 24 if len(Z) <= 500 else 8, "linewidths": 0.3, "edgecolors": "white"}
-    classes, colors = np.unique(labels), list(style.PALETTE)
+    classes = np.unique(labels)
     many = len(classes) > len(style.PALETTE)
     if labels.dtype.kind == "f" or (labels.dtype.kind in "iu" and many):
         drawn = ax.scatter(*points.T, c=labels, cmap=style.POSITIVE, **dots)
         ax.figure.colorbar(drawn, ax=ax, label="label")
     else:
-        if many:
-            colors = colormaps[style.POSITIVE](np.linspace(0, 0.95, len(classes)))
-        for label, color in zip(classes, colors, strict=False):
+        shades = colormaps[style.POSITIVE](np.linspace(0, 0.95, len(classes)))
+        for label, color in zip(classes, shades if many else style.PALETTE, strict=False):
             ax.scatter(*points[labels == label].T, color=color, label=style.wrap(label), **dots)
         style.add_legend(ax)
     ax.set(title=f"Embeddings ({name})", xlabel=names[0], ylabel=names[1], xticks=[], yticks=[])

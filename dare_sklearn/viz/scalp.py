@@ -15,6 +15,7 @@ from sklearn.utils._param_validation import Interval, validate_params
 from sklearn.utils.validation import check_is_fitted
 
 from ..signals.electrodes import ELECTRODES, electrode_name, info_positions, place, template_montage
+from ..signals.errors import listed
 from ._axes import POSITIVE, SIGNED, get_axes, panels, symmetric_limits
 
 # Polar angles are taken from this point (metres, head coordinates), which puts the lowest ring of
@@ -74,10 +75,9 @@ def plot_attention(estimator: Any, X: Any, *, ax: Axes | None = None) -> Figure:
     check_is_fitted(estimator)
     module = getattr(estimator, "module_", None)
     if module is not None and not hasattr(module, "temporal"):
-        raise ValueError(
-            f"The probe of spatial_init={estimator.spatial_init!r} shows its encoder one virtual "
-            "electrode at a time, so that there is no attention between electrodes."
-        )
+        probe = f"The probe of spatial_init={estimator.spatial_init!r}"
+        how = "shows its encoder one virtual electrode at a time"
+        raise ValueError(f"{probe} {how}: there is no attention between electrodes.")
     with estimator._asking():
         windows = estimator._load(X)
     bare = estimator.encoder_ if module is None else module.encoder
@@ -252,10 +252,8 @@ def _choose(electrodes: list[str], maps: np.ndarray, targets: Any, n_maps: int) 
     wanted = [targets] if isinstance(targets, str) else list(targets)
     unknown = [name for name in wanted if electrode_name(name) not in electrodes]
     if unknown or not wanted:
-        raise ValueError(
-            f"targets must be among the probe's target electrodes "
-            f"({', '.join(electrodes)}), got {', '.join(map(str, unknown)) or 'none'}."
-        )
+        known = f"the probe's target electrodes ({', '.join(electrodes)})"
+        raise ValueError(f"targets must be among {known}, got {listed(unknown)}.")
     return [electrodes.index(electrode_name(name)) for name in wanted]
 
 
@@ -298,9 +296,8 @@ def plot_channel_relevance(
     """
     repeats = np.asarray(getattr(importances, "importances", importances), dtype=float)
     if repeats.ndim not in (1, 2) or repeats.size == 0 or not np.isfinite(repeats).all():
-        raise ValueError(
-            f"importances must be finite numbers of shape (n_chans, ...), got {repeats.shape}."
-        )
+        what = "finite numbers of shape (n_chans, ...)"
+        raise ValueError(f"importances must be {what}, got {repeats.shape}.")
     repeats = repeats.reshape(len(repeats), -1)
     if ch_names is None:
         ch_names = getattr(importances, "ch_names", None) or getattr(info, "ch_names", None)
@@ -335,10 +332,8 @@ def place_electrodes(ch_names: Sequence[str], own: Mapping[str, np.ndarray]) -> 
     source, _ = place(ch_names, own)
     lost = [name for name in ch_names if name not in source]
     if lost:
-        raise ValueError(
-            f"There is no position for {', '.join(lost)}: "
-            "rename them to electrodes of the 10-05 system, or pass info= with a montage."
-        )
+        hint = "rename them to electrodes of the 10-05 system, or pass info= with a montage"
+        raise ValueError(f"There is no position for {', '.join(lost)}: {hint}.")
     if len(ch_names) < 2:
         raise ValueError("A map over the scalp needs two channels or more.")
     away = np.stack([source[name] for name in ch_names]) - _CENTRE
