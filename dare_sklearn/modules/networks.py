@@ -332,14 +332,9 @@ def principal_filters(encoder: Encoder) -> tuple[Tensor, Tensor]:
 
     Strongest for signals with the spectrum of ongoing EEG, 1/f from 0.5 to 45 Hz, and of variance 1
     for them: narrow bands, which depend on the encoder alone and not on the recordings. Also how
-    much of such a signal each accounts for, ``(n_filters, 1)``: the norm of its pattern [1]_.
-    Multiplied by that, slow deflections stay the largest, as in the signal itself, where tokens
-    have all frequencies alike.
-
-    References
-    ----------
-    .. [1] Haufe et al. (2014). On the interpretation of weight vectors of linear models in
-       multivariate neuroimaging. NeuroImage 87.
+    much of such a signal each accounts for, ``(n_filters, 1)``: the norm of its pattern (Haufe et
+    al., 2014, NeuroImage 87). Multiplied by that, slow deflections stay the largest, as in the
+    signal itself, where tokens have all frequencies alike.
     """
     config = encoder.config
     # on the CPU: other devices may lack double precision

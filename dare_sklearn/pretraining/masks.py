@@ -52,15 +52,9 @@ def draw_masks(
     visible, and each other one is a target with probability 0.2. Drawn anew while nothing is
     visible or no target lies in a visible patch (of a single channel, none can).
 
-    Parameters
-    ----------
-    n_patches, n_chans : int
-    generator : torch.Generator
-    visible_share : float or (float, float), default=12 / 58
-        Share of the channels that a visible patch shows, of which there is at least one; or the
-        lowest and the highest share, between which each batch draws its own.
-    hidden_target_share : float, default=1.0
-        Share of the channels of a wholly hidden patch that are targets; the paper takes all.
+    `visible_share` is the share of the channels that a visible patch shows, at least one; or the
+    lowest and the highest share, between which each batch draws its own. `hidden_target_share` is
+    the share of the channels of a wholly hidden patch that are targets; the paper takes all.
     """
     if not isinstance(visible_share, float | int):
         low, high = visible_share

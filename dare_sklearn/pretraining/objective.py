@@ -19,20 +19,17 @@ class PretrainingModel(nn.Module):
     config : DAREConfig
     reconstruction, anchor_alignment, mask_alignment : float, default=1.0, 1.0, 0.1
         Weights of the loss terms. Zero switches a term off (two ablations of the paper).
-    target_norm : bool, default=True
-        Layer norm on the targets of anchor alignment and reconstruction; False is an ablation.
-    skip_connection : bool, default=True
-        The encoder's own output at visible patches of the combined sequence; False is an ablation.
+    target_norm, skip_connection : bool, default=True
+        Layer norm on the targets of anchor alignment and reconstruction; the encoder's own output
+        at visible patches of the combined sequence. False are ablations.
     reconstruction_target : {"patch", "bands"}, default="patch"
         Reconstruct patches of the signals, or of signals whose bands are equally strong (see
         `losses.equalize_bands`).
 
     Attributes
     ----------
-    encoder : Encoder
-        Trained by gradients.
-    target_encoder : Encoder
-        Momentum average of `encoder`: what embeddings are made with.
+    encoder, target_encoder : Encoder
+        The one trained by gradients; its momentum average, which embeddings are made with.
     """
 
     def __init__(

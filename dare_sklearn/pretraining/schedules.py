@@ -10,11 +10,6 @@ def one_cycle(step: int, n_steps: int) -> float:
 
     The paper's cycle: from half the peak (2.5e-4) to the peak (5e-4) at 20 % of the steps, and
     down to an eighth of the start.
-
-    Examples
-    --------
-    >>> [round(one_cycle(step, 101), 4) for step in (0, 20, 100)]
-    [0.5, 1.0, 0.0625]
     """
     last = max(n_steps - 1, 1)
     peak = 0.2 * last
@@ -24,13 +19,7 @@ def one_cycle(step: int, n_steps: int) -> float:
 
 
 def warmup_cosine(step: int, n_steps: int, *, n_warmup: int) -> float:
-    """Share of the peak learning rate: linear warm-up, then a half cosine down to zero.
-
-    Examples
-    --------
-    >>> [round(warmup_cosine(step, 21, n_warmup=10), 2) for step in (0, 9, 10, 20)]
-    [0.1, 1.0, 1.0, 0.0]
-    """
+    """Share of the peak learning rate: linear warm-up, then a half cosine down to zero."""
     n_warmup = min(n_warmup, max(n_steps - 1, 0))
     if step < n_warmup:
         return (step + 1) / n_warmup
@@ -38,13 +27,7 @@ def warmup_cosine(step: int, n_steps: int, *, n_warmup: int) -> float:
 
 
 def linear(step: int, n_steps: int, first: float, last: float) -> float:
-    """Straight line from `first` at step 0 to `last` at the final step.
-
-    Examples
-    --------
-    >>> linear(5, 11, 0.996, 1.0)
-    0.998
-    """
+    """Straight line from `first` at step 0 to `last` at the final step."""
     return first + (last - first) * min(step / max(n_steps - 1, 1), 1.0)
 
 
@@ -52,11 +35,6 @@ def restarted(step: int, schedule: Callable[[int, int], float], borders: Sequenc
     """A schedule, of the step and the number of steps, that begins anew at some steps.
 
     `borders` are 0, the steps at which it begins anew, and the number of all steps.
-
-    Examples
-    --------
-    >>> [restarted(step, lambda step, n_steps: (step, n_steps), (0, 4, 10)) for step in (3, 4)]
-    [(3, 4), (0, 6)]
     """
     place = min(bisect_right(borders, step), len(borders) - 1)
     begin, end = borders[place - 1], borders[place]

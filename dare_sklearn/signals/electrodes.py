@@ -85,13 +85,8 @@ def electrode_name(name: str) -> str:
     """The electrode that a channel's name means, in the table's spelling.
 
     Upper case, without "EEG" in front, dots behind and a common reference ("-REF", "-A2", ...), and
-    with today's name for the old T3, T4, T5 and T6. Other names, as those of pairs ("FPZ-CZ"),
-    stay as they are, in upper case.
-
-    Examples
-    --------
-    >>> electrode_name("Fc5."), electrode_name("EEG T3-REF"), electrode_name("EEG Fpz-Cz")
-    ('FC5', 'T7', 'FPZ-CZ')
+    with today's name for the old T3, T4, T5 and T6: "Fc5." is FC5, and "EEG T3-REF" T7. Other
+    names, as those of pairs ("FPZ-CZ"), stay as they are, in upper case.
     """
     plain = " ".join(str(name).split()).rstrip(". ").upper()
     bare = _PREFIX.sub("", plain).strip(". ")

@@ -150,7 +150,18 @@ def eeg_picks(
     picks = good[[info["ch_names"][i] not in others for i in good]]
     names = [info["ch_names"][i] for i in picks]
     if not names:
-        _refuse_info(info, others, what, hint)
+        types = sorted(set(info.get_channel_types()))
+        reason = f"set the types of its channels, which are {types}, with set_channel_types{hint}"
+        if others:
+            reason = f"{', '.join(others)} are not EEG, by their names"
+        elif "eeg" in types:
+            reason = "all are marked bad: change info['bads'], or interpolate the bad channels"
+        elif "csd" in types:
+            reason = (
+                "encoders read potentials, and these are current source densities (V/m²): pass "
+                "what mne.preprocessing.compute_current_source_density was given"
+            )
+        raise SignalError(f"X has no good EEG channel in the {what}: {reason}.")
     pending = [proj for proj in info["projs"] if not proj["active"]]
     if lacking := [p["desc"] for p in pending if set(names) & set(p["data"]["col_names"])]:
         tell(
@@ -164,23 +175,6 @@ def eeg_picks(
         "bads": tuple(electrode_name(name) for name in info["bads"]),
         "positions": positions,
     }
-
-
-def _refuse_info(info: Any, others: list[str], what: str, hint: str) -> None:
-    """Say why no channel can be used; `others` are of type EEG and good."""
-    types = sorted(set(info.get_channel_types()))
-    if others:
-        reason = f"{', '.join(others)} are not EEG, by their names"
-    elif "eeg" in types:
-        reason = "all are marked bad: change info['bads'], or interpolate the bad channels"
-    elif "csd" in types:
-        reason = (
-            "encoders read potentials, and these are current source densities (V/m²): pass what "
-            "mne.preprocessing.compute_current_source_density was given"
-        )
-    else:
-        reason = f"set the types of its channels, which are {types}, with set_channel_types{hint}"
-    raise SignalError(f"X has no good EEG channel in the {what}: {reason}.")
 
 
 def settle(X: Any) -> Any:

@@ -13,7 +13,7 @@ from dare_sklearn.pretraining.losses import (
     reconstruction_loss,
     reconstruction_targets,
 )
-from dare_sklearn.pretraining.schedules import linear, one_cycle, warmup_cosine
+from dare_sklearn.pretraining.schedules import linear, one_cycle, restarted, warmup_cosine
 
 
 @pytest.fixture
@@ -79,3 +79,6 @@ def test_schedules():
     fine = [warmup_cosine(step, 100, n_warmup=5) for step in range(100)]
     assert fine[4] == fine[5] == 1.0 and fine[-1] == pytest.approx(0.0)
     assert 0 < one_cycle(0, 1) <= 1 and 0 < warmup_cosine(0, 1, n_warmup=5) <= 1
+    assert warmup_cosine(0, 21, n_warmup=10) == 0.1
+    again = [restarted(step, lambda *place: place, (0, 4, 10)) for step in (3, 4)]
+    assert again == [(3, 4), (0, 6)]
