@@ -21,26 +21,22 @@ from .base import ProbeEstimator
 class DAREClassifier(ClassifierMixin, ProbeEstimator):
     """Classify EEG epochs with a frozen or fine-tuned DARE-EEG encoder.
 
-    Parameters stand in four groups: those that every `adaptation` reads (`encoder` to `verbose`),
-    those of "linear" (`unknown_channels` to `cache_mb`), those of the convolutions of "conv-linear"
-    and "finetune" (`target_channels` to `temporal_kernel`), and those of gradient steps
-    (`max_epochs` to `callbacks`), which "finetune" takes, and "conv-linear" with
-    ``spatial_init="spline"`` or "random", or with ``validation_fraction > 0``. ``fit`` warns of
-    changed parameters that its mode does not read.
+    Every `adaptation` reads the parameters from `encoder` to `verbose`, "linear" also those to
+    `cache_mb`, the others those of the convolutions (`target_channels` to `temporal_kernel`) and
+    those of gradient steps (`max_epochs` to `callbacks`), which "finetune" takes, and "conv-linear"
+    with ``spatial_init="spline"`` or "random", or with ``validation_fraction > 0``. ``fit`` warns
+    of changed parameters that its mode does not read.
 
     Parameters
     ----------
     encoder : str, path, DAREPretrainer or None, default="nano"
-        Shipped name, folder or ``.ckpt`` file, a pretrainer (an unfitted one is pretrained on the
-        signals of ``fit``), or None for an untrained nano encoder. Dask's
-        ``client.scatter(pretrainer)`` is sent to each worker once.
+        As in `DAREEmbedder`.
     adaptation : {"conv-linear", "linear", "finetune"}, default="conv-linear"
         "conv-linear" fits a spatial (and optionally temporal) convolution before the frozen encoder
         and a linear head after it [1]_ (see `spatial_init`). "linear" reads the frozen encoder in
         closed form (see `pooling`). "finetune" trains the encoder too, lower layers more slowly.
     ch_names, sfreq, unit : default=None, None, "auto"
-        How arrays are read, as in `DAREEmbedder`. "conv-linear" and "finetune" can do without
-        names.
+        How arrays are read, as in `DAREEmbedder`. Only "linear" needs names.
     class_weight : {"balanced", "smooth"}, dict or None, default=None
         Weights of the classes. "smooth" is the paper's (mean frequency / frequency) ** 0.5, with a
         mean of 1. For "linear" they weigh the decision only, sample weights also the scaling.
@@ -64,10 +60,8 @@ class DAREClassifier(ClassifierMixin, ProbeEstimator):
         The others are one pooling, as in `DAREEmbedder`, with `C`.
     C : float, default=1.0
         With one pooling: inverse strength of the L2 penalty. "auto" chooses its own.
-    cache : "memory", path or None, default=None
-        Where embeddings are kept between fits, as in `DAREEmbedder`.
-    cache_mb : int, default=1000
-        Bound of the cache in megabytes.
+    cache, cache_mb : default=None, 1000
+        Where embeddings are kept between fits, and its bound in MB, as in `DAREEmbedder`.
     target_channels : sequence of str or None, default=None
         Electrodes that the spatial convolution maps to; None: the 19 of the 10-20 system.
     spatial_init : {"auto", "csp", "xdawn", "spline", "random"}, default="auto"
@@ -78,12 +72,11 @@ class DAREClassifier(ClassifierMixin, ProbeEstimator):
         both and the spline's ("auto"), fitted by MNE on the labelled training epochs; with fewer
         than five epochs of a class, the spline's only. One linear map reads their tokens, and power
         and time courses of their patch embedding: a sum of ridge regressions, weighed by
-        cross-validation that fits the filters anew, without gradient steps. With
-        ``validation_fraction > 0`` steps follow, and are kept if they lower the loss of the
-        held-out epochs; ``adaptation="finetune"`` trains filters, encoder and map from this start
-        [2]_. Channels may be missing in ``predict``: the filters are refitted to those left. "auto"
-        means "spline" for several spatial layers, a temporal kernel, and beyond 5,000 training
-        epochs, whose kernels would fill the memory.
+        cross-validation that fits the filters anew. Gradient steps follow with
+        ``validation_fraction > 0``, kept if they lower the loss of the held-out epochs, and with
+        "finetune", which trains filters, encoder and map [2]_. Channels may be missing in
+        ``predict``: the filters are refitted to those left. "auto" means "spline" for several
+        spatial layers, a temporal kernel, and beyond 5,000 training epochs (kernels fill memory).
     spatial_layers : int, default=1
         Number of pointwise convolutions; two or more start at random.
     temporal_kernel : int or None, default=None
@@ -124,10 +117,9 @@ class DAREClassifier(ClassifierMixin, ProbeEstimator):
         For "linear": the reading of all blocks, with their shares as ``weights_``, or scaler and
         logistic regression.
     history_ : pandas.DataFrame
-        One row per pass: epoch, loss, valid_loss where held out, lr, seconds. Empty where nothing
-        took gradient steps.
+        One row per pass of gradient steps: epoch, loss, valid_loss where held out, lr, seconds.
     n_iter_ : int
-        Passes of gradient steps, 0 where there were none; for "linear" the solver's iterations.
+        Passes of gradient steps; for "linear" the solver's iterations.
     ch_names_in_, sfreq_in_, n_chans_in_, n_times_in_, n_features_in_
         The layout of the training signals.
 

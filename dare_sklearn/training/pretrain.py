@@ -14,7 +14,7 @@ from skorch.utils import TeeGenerator
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from ..pretraining.masks import Masks, draw_masks
+from ..pretraining.masks import draw_masks
 from ..pretraining.schedules import linear, one_cycle, restarted
 from ..signals.errors import tell
 from ..weights.files import WEIGHTS_NAME, read_tensors
@@ -30,7 +30,7 @@ from .device import (
     torch_seed,
 )
 from .net import Net, check_finite, check_finite_weights, make_callbacks
-from .processes import Ranks, StopSignals, Together, find_ranks
+from .processes import StopSignals, Together, find_ranks
 from .reading import read_corpus, worker_options
 
 TERMS = ("reconstruction", "anchor_alignment", "mask_alignment", "activation_penalty")
@@ -40,22 +40,13 @@ class PretrainNet(Net):
     """Pretrain a `PretrainingModel`; `train` takes a loader of items of a `Corpus`."""
 
     def __init__(
-        self,
-        *args,
-        weight_decay=1e-6,
-        momentum=None,
-        masks=None,
-        context=None,
-        compiled=False,
-        ranks=None,
-        stop=None,
-        **kwargs,
+        self, *args, weight_decay, momentum, masks, context, compiled, ranks, stop, **kwargs
     ):
         self.weight_decay = weight_decay
-        self.momentum, self.masks = momentum, masks  # functions of the step
+        self.momentum = momentum  # a function of the step
+        self.masks = masks  # their seed, and shares as `draw_masks` takes them
         self.context, self.compiled = context, compiled
-        self.ranks = ranks or Ranks()
-        self.stop: StopSignals | None = stop
+        self.ranks, self.stop = ranks, stop
         super().__init__(*args, **kwargs)
 
     def get_iterator(self, dataset: Any, training: bool = False) -> DataLoader:
@@ -149,7 +140,10 @@ class PretrainNet(Net):
         x, channels = (tensor.to(self.device, non_blocking=True) for tensor in batch[:2])
         _, n_chans, n_times = x.shape
         n_patches = n_times // self.module_.config.patch_size
-        masks = self.masks(self.n_steps_done_, n_patches, n_chans).to(self.device)
+        seed, shares = self.masks
+        # a function of the seed and the step, so that a run can resume
+        generator = torch.Generator().manual_seed(seed * 1_000_003 + self.n_steps_done_)
+        masks = draw_masks(n_patches, n_chans, generator, **shares).to(self.device)
         together = self.together_
         if together:
             together.begin(*batch[2])
@@ -178,12 +172,6 @@ class PretrainNet(Net):
         super().on_batch_end(net, batch=batch, training=training, **kwargs)
         # skorch counts only this process's windows
         self.history.record_batch("train_batch_size", batch[2][1])
-
-
-def masks_of_step(step: int, n_patches: int, n_chans: int, *, seed: int, **shares: Any) -> Masks:
-    """Masks by `draw_masks` as a function of the seed and the step, so that a run can resume."""
-    generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
-    return draw_masks(n_patches, n_chans, generator, **shares)
 
 
 def pretrain(recipe: Any, X: Any) -> tuple[PretrainNet, Corpus]:
@@ -241,11 +229,6 @@ def pretrain(recipe: Any, X: Any) -> tuple[PretrainNet, Corpus]:
 
         def describe_run() -> dict[str, Any]:
             params = recipe._run_params(model, device)
-            if checkpoint is not None and recipe.precision == "auto":
-                # another meaning of "auto" on another device only changes the rounding
-                begun = checkpoint.run
-                if begun["rounding"]["device"] != device.type:
-                    params["precision"] = begun["params"]["precision"]
             if shared:
                 params["n_processes"] = ranks.size
             rounding = {"device": device.type, "threads": n_threads, "torch": torch.__version__}
@@ -253,7 +236,11 @@ def pretrain(recipe: Any, X: Any) -> tuple[PretrainNet, Corpus]:
             run = {"params": params, "corpus": corpus.describe(), "seeds": seeds}
             run["rounding"] = rounding
             if checkpoint is not None:
-                folder.check_same_run(checkpoint.run, run)
+                begun = checkpoint.run
+                if recipe.precision == "auto" and begun["rounding"]["device"] != device.type:
+                    # another meaning of "auto" on another device only changes the rounding
+                    params["precision"] = begun["params"]["precision"]
+                folder.check_same_run(begun, run)
             if made_of is not None and store.folder is not None:
                 store.keep(kept, corpus, made_of)
             return run
@@ -269,6 +256,7 @@ def pretrain(recipe: Any, X: Any) -> tuple[PretrainNet, Corpus]:
         rise = partial(linear, first=first, last=last)
         terms = [*(term for term in TERMS[:3] if getattr(recipe, term)), TERMS[3]]
         course = partial(restarted, schedule=one_cycle, borders=borders)
+        shown = {name: getattr(recipe, name) for name in ("visible_share", "hidden_target_share")}
         net = PretrainNet(
             model,
             criterion=torch.nn.Identity,
@@ -276,12 +264,7 @@ def pretrain(recipe: Any, X: Any) -> tuple[PretrainNet, Corpus]:
             lr=recipe.lr,
             weight_decay=recipe.weight_decay,
             momentum=partial(restarted, schedule=rise, borders=borders),
-            masks=partial(
-                masks_of_step,
-                seed=mask_seed,
-                visible_share=recipe.visible_share,
-                hidden_target_share=recipe.hidden_target_share,
-            ),
+            masks=(mask_seed, shown),
             context=context,
             compiled=recipe.compile,
             ranks=ranks,
@@ -315,34 +298,26 @@ def check_params(recipe: Any, X: Any) -> np.ndarray | None:
         return all(isinstance(value, Real) and 0 <= value <= most for value in values)
 
     pair = visible if isinstance(visible, list | tuple) else (0, 1)
-    rules = {
-        "momentum": (
-            len(recipe.momentum) == 2 and are(recipe.momentum, 1),
-            "be two numbers from 0 to 1 (first and last)",
-        ),
-        "visible_share": (
-            len(pair) == 2 and are(pair, 1) and pair[0] <= pair[1],
-            "be a number from 0 to 1, or the lowest and the highest one",
-        ),
-        "restarts": (
-            rising or not len(recipe.restarts),
-            f"hold rising numbers of epochs between 0 and max_epochs={last}",
-        ),
-        "window_s": (
-            len(windows) and are(windows, 1e9) and 0 not in windows,
-            "be a number of seconds, or several",
-        ),
-        "shares": (
-            shares is None or (len(shares) and are(shares, sys.float_info.max) and 0 not in shares),
-            "hold positive numbers",
-        ),
+    is_right = {
+        "momentum": len(recipe.momentum) == 2 and are(recipe.momentum, 1),
+        "visible_share": len(pair) == 2 and are(pair, 1) and pair[0] <= pair[1],
+        "restarts": rising or not len(recipe.restarts),
+        "window_s": len(windows) and are(windows, 1e9) and 0 not in windows,
+        "shares": shares is None
+        or (len(shares) and are(shares, sys.float_info.max) and 0 not in shares),
     }
-    for name, (is_right, allowed) in rules.items():
-        if not is_right:
-            raise ValueError(
-                f"The {name!r} parameter of {type(recipe).__name__} must {allowed}, got "
-                f"{getattr(recipe, name)!r} instead."
-            )
+    allowed = {
+        "momentum": "be two numbers from 0 to 1 (first and last)",
+        "visible_share": "be a number from 0 to 1, or the lowest and the highest one",
+        "restarts": f"hold rising numbers of epochs between 0 and max_epochs={last}",
+        "window_s": "be a number of seconds, or several",
+        "shares": "hold positive numbers",
+    }
+    for name in (name for name, right in is_right.items() if not right):
+        raise ValueError(
+            f"The {name!r} parameter of {type(recipe).__name__} must {allowed[name]}, got "
+            f"{getattr(recipe, name)!r} instead."
+        )
     if shares is None:
         return None
     if not isinstance(X, list | tuple) or len(X) != len(shares):

@@ -89,12 +89,10 @@ class DAREEmbedder(EmbeddingMixin, BaseEstimator):
     ----------
     encoder : str, path, DAREPretrainer or None, default="nano"
         Shipped name, folder or ``.ckpt`` file, a pretrainer (an unfitted one is pretrained on the
-        signals of ``fit``), or None for an untrained nano encoder. Also what Dask's
-        ``client.scatter(pretrainer)`` gives: it is sent to each worker once.
-    ch_names : sequence of str or None, default=None
-        Channel names of arrays, which carry none.
-    sfreq : float or None, default=None
-        Sampling rate in Hz of arrays, which carry none.
+        signals of ``fit``), or None for an untrained nano encoder. Dask's
+        ``client.scatter(pretrainer)`` is sent to each worker once.
+    ch_names, sfreq : sequence of str, and float, or None, default=None
+        Channel names, and sampling rate in Hz, of arrays, which carry none.
     unit : {"auto", "uV", "V"}, default="auto"
         Unit of arrays and braindecode windows; "auto" decides from the amplitude and warns. MNE
         objects are in volts.
@@ -127,7 +125,7 @@ default="auto"
         this process, or in a folder that processes share. They are found by the content of the
         epoch, the encoder and the parameters, and differ by rounding (1e-7) between batches.
     cache_mb : int, default=1000
-        Bound of the cache in megabytes; what was used longest ago is dropped first.
+        Bound of the cache in MB; what was used longest ago is dropped first.
     device : str, default="auto"
         Device of torch; "auto" takes CUDA, then MPS, then the CPU.
     precision : {"auto", "float32", "bfloat16"}, default="auto"

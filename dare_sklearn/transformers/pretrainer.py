@@ -102,8 +102,8 @@ class DAREPretrainer(EmbeddingMixin, BaseEstimator):
         Layer norm on the targets of reconstruction and anchor alignment, and the encoder's own
         output at visible patches of the combined sequence. False is an ablation of the paper.
     views, pooling, layer : default="joint", "mean", "last"
-        What `transform` reads from the encoder, as in `DAREEmbedder`. They may change after
-        ``fit``, but for ``pooling="covariance"``, which learns from epochs of one layout.
+        What `transform` reads, as in `DAREEmbedder`. They may change after ``fit``, but for
+        ``pooling="covariance"``, which learns from epochs of one layout.
     device, precision : default="auto"
         As in `DAREEmbedder`.
     n_threads : int or None, default=None
@@ -113,8 +113,7 @@ class DAREPretrainer(EmbeddingMixin, BaseEstimator):
         compiler.
     checkpoint_dir : path or None, default=None
         Folder of checkpoints, from which the same ``fit`` call continues (see Notes). It also holds
-        the last model in the format of `save_pretrained`: ``weights=checkpoint_dir`` starts another
-        run from its weights.
+        the last model, from which ``weights=checkpoint_dir`` starts another run.
     checkpoint_every : int or None, default=None
         Steps (batches) between checkpoints within an epoch; None writes them only after epochs.
     callbacks : list of skorch callbacks or None, default=None
@@ -167,17 +166,17 @@ class DAREPretrainer(EmbeddingMixin, BaseEstimator):
     through `sklearn.base.clone` and cross-validation; an unfitted one, or one whose parameters were
     changed after its fit, is pretrained in every fold on only that fold's training data.
 
-    **Recordings.** A folder is searched, with all folders in it, for recordings (EDF, BDF, GDF,
+    **Recordings.** Folders are searched, with all folders in them, for recordings (EDF, BDF, GDF,
     FIF, SET, VHDR, CNT) and files of epochs (``-epo.fif``). Their windows at 256 Hz are written
     into files once, about 230 MB per hour of 62 channels: into `checkpoint_dir`, or a temporary
     folder (``TMPDIR``). Windows are cut side by side; those that overlap an annotation whose name
     begins with "bad" are left out, as MNE does. To filter, rename or pick channels first, pass
     objects of ``mne.io.read_raw``, which may stay on disk too.
 
-    **Streams.** An object with ``len``, the number of batches in an epoch, and ``batch(step)`` is
-    trained on as it is. ``batch`` returns microvolts ``(n_windows, n_chans, n_times)`` at 256 Hz in
-    whole patches of 250 ms, and the rows of the channels in the encoder's table of electrodes; it
-    must depend only on the number of the step, so that a run resumes anywhere.
+    **Streams.** An object with ``len``, the batches in an epoch, and ``batch(step)``, which returns
+    microvolts ``(n_windows, n_chans, n_times)`` at 256 Hz in whole patches of 250 ms, and the rows
+    of the channels in the encoder's table of electrodes. It must depend only on the number of the
+    step, so that a run resumes anywhere.
 
     **Several GPUs or nodes.** Under ``accelerate launch``, P processes make the same steps as one
     with P times the `batch_size`, to rounding. All end with the same fitted object; the first one
