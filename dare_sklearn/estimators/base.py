@@ -351,12 +351,10 @@ class ProbeEstimator(SignalInputMixin, FilesMixin, PlainStateMixin, BaseEstimato
     def _answer(self, X: Any, method: str) -> np.ndarray:
         """What a method of ``linear_`` says of epochs, or the outputs of the probe's network."""
         self._check_unchanged()
-        return self._say(X, method) if self.adaptation == "linear" else self._scores(X)
-
-    def _say(self, X: Any, method: str) -> np.ndarray:
-        """What a method of ``linear_`` says of epochs, which are embedded batch by batch."""
+        if self.adaptation != "linear":
+            return self._scores(X)
         model = getattr(self.linear_, method)
-        with self._asking():
+        with self._asking():  # they are embedded batch by batch
             windows = self._load(X)
             if self.pooling == "auto":
                 return features_of(self, windows, model)
