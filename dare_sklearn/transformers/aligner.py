@@ -1,17 +1,290 @@
 """EuclideanAligner and SpectralAligner: people or sessions made alike, without labels."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import KW_ONLY, dataclass
+from math import ceil
 from numbers import Integral, Real
-from typing import ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
-from sklearn.utils._param_validation import Interval
+import pandas as pd
+from scipy.signal import oaconvolve, welch
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils import Tags
+from sklearn.utils._param_validation import Interval, Options, StrOptions
+from sklearn.utils.validation import check_is_fitted
 
-from ..base.alignment import MIN_EPOCHS, GroupAligner
+from ..base.input import SignalInputMixin, read_groups, whole_or_not_at_all
+from ..signals.container import LazyEpochs
 from ..signals.covariance import covariances, inverse_root, mean_at_one_power
+from ..signals.errors import SignalError, tell
+from ..signals.objects import eeg_picks, is_epochs, replace_data, settle
+from ..signals.readers import find_sources
+from ..signals.validation import check_values, summarize
 
-MIN_SAMPLES = 5  # per channel, of epochs that whiten a group
+# Microvolts and volts are a million times apart; people and amplifiers never are.
+UNITS_APART = 1e4
+_ONE_MONTAGE = "pick the same channels in all, or restore bad ones with interpolate_bads()"
+# An epoch makes up 1 / n of the mean that aligns it, and loses as much of what is its own: CSP on
+# simulated imagery of new people, whitened, has 0.88 with all epochs, 0.83 with five, 0.77 with
+# three, 0.41 with one, and 0.80 without alignment.
+MIN_EPOCHS = 5
 FLOOR = 1e-3  # of the strongest frequency: below, a filter would raise noise
+# MOABB's names, and the share of an unseen group's epochs that each lets align them
+CS_MODES = {
+    "train": 0.0, "train_trialwise": 0.0, "train_and_target_unlabeled_20p": 0.2,
+    "train_and_target_unlabeled_50p": 0.5, "train_and_target_unlabeled_full": 1.0,
+}  # fmt: skip
+
+
+@dataclass(eq=False, repr=False)  # its __init__ only assigns parameters
+class GroupAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
+    """Epochs of every group, aligned by the mean over them of a statistic of each.
+
+    A subclass writes ``_statistics(data)``, that of every epoch; ``_common(means)``, what stands
+    for all groups (in "train", an unseen one is aligned with it); ``_operators(means)``, what
+    aligns signals of one or several means, of which ``fit`` keeps those of its groups as
+    `_fitted_attribute`; and ``_apply(operators, data)``, by one for all epochs or one each.
+    """
+
+    _: KW_ONLY
+    group_by: str | bool | None = None
+    cs_mode: str = "train_and_target_unlabeled_full"
+
+    _min_samples = 0  # per channel, that a group is aligned by
+    __metadata_request__fit = {"groups": True}
+    __metadata_request__transform = {"groups": True}
+
+    _parameter_constraints: ClassVar[dict] = {
+        "group_by": [str, Options(bool, {False}), None],
+        "cs_mode": [StrOptions(set(CS_MODES))],  # MOABB's are an Enum of str
+    }
+
+    @whole_or_not_at_all
+    def fit(
+        self, X: Any, y: Any = None, groups: Any = None, X_target_unlabeled: Any = None
+    ) -> Self:
+        """Learn what aligns each group.
+
+        Parameters
+        ----------
+        X : array, mne.Epochs, list of them, or braindecode data set
+        y : ignored
+        groups : array-like, shape (n_epochs,), or None
+            Subject or session of each epoch.
+        X_target_unlabeled : array, mne.Epochs, list of them, or None
+            Epochs of groups that are predicted later, by the name under which MOABB offers them: if
+            `cs_mode` has it in its own name, they align those groups, in place of the epochs of
+            the call. Their groups are those of `group_by`; without it they are one group.
+        """
+        self._fit(X, groups, X_target_unlabeled)
+        return self
+
+    def transform(self, X: Any, groups: Any = None) -> Any:
+        """Align epochs with the channels of ``fit``; `X` and `groups` are as there.
+
+        Gives MNE objects for such objects, whose channels that are not EEG, or marked bad, stay as
+        they are, and for all others an array, in the shape of `X`.
+        """
+        with self._asking():
+            X, data, groups = self._read_again(X, groups)
+            if groups is None and self.groups_ is not None and None not in self._before:
+                tell(
+                    f"was fitted with groups, and transform got none: all {len(data)} epochs are "
+                    "aligned as one group that fit did not see. Pass groups=, or set group_by to a "
+                    "column of the epochs' metadata.",
+                    "no groups in transform",
+                )
+            return self._align(X, data, groups)
+
+    @whole_or_not_at_all
+    def update(self, X: Any, groups: Any = None) -> Self:
+        """Remember epochs of groups that ``fit`` did not see, as ones that came before.
+
+        `X` and `groups` are as in `transform`. A ValueError if `cs_mode` is not "train_trialwise",
+        the only one that looks back, or the groups are of the fit.
+        """
+        check_is_fitted(self, self._fitted_attribute)
+        if self.cs_mode != "train_trialwise":
+            raise ValueError(
+                "update is for cs_mode='train_trialwise', the only mode that looks back; it is "
+                f"{self.cs_mode!r}: choose that mode, or fit on these epochs too."
+            )
+        self._remember(X, groups, "update")
+        return self
+
+    @whole_or_not_at_all
+    def fit_transform(
+        self, X: Any, y: Any = None, groups: Any = None, X_target_unlabeled: Any = None
+    ) -> Any:
+        """`fit` and `transform` with the same groups."""
+        return self._align(*self._fit(X, groups, X_target_unlabeled))
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+    def _fit(self, X: Any, groups: Any, X_target_unlabeled: Any) -> tuple[Any, np.ndarray, Any]:
+        """Learn; gives `X`, its values, and the groups."""
+        self._validate_params()
+        X = settle(X)
+        data, names, self._volts, self._typical = self._signals(X)
+        groups = self._groups(X, groups, len(data))
+        self.ch_names_in_ = None if names is None else list(names)
+        self.n_chans_in_ = self.n_features_in_ = data.shape[1]
+        self._check_table(X, reset=True)
+        if groups is None and self.group_by is None:
+            tell(
+                f"got no groups, so it aligns all {len(data)} epochs as one: pass groups= (in "
+                "pipelines by sklearn.set_config(enable_metadata_routing=True)), set group_by to a "
+                "column of the epochs' metadata, or group_by=False to confirm.",
+                "no groups in fit",
+            )
+        _, n_chans, n_times = data.shape
+        self.min_epochs_ = max(MIN_EPOCHS, ceil(self._min_samples * n_chans / (n_times - 1)))
+        parts = list(_rows(groups, len(data)))
+        means = np.stack([self._statistics(data[rows]).mean(axis=0) for _, rows in parts])
+        enough = np.array([len(rows) >= self.min_epochs_ for _, rows in parts])
+        self._before: dict[Any, tuple[np.ndarray, int]] = {}
+        self._mean = self._common(means[enough] if enough.any() else means)
+        means[~enough] = self._mean
+        self._tell_few([(parts[i][0], len(parts[i][1])) for i in np.flatnonzero(~enough)])
+        self.groups_ = None if groups is None else np.unique(groups)
+        setattr(self, self._fitted_attribute, self._operators(means))
+        if X_target_unlabeled is not None:
+            if "target_unlabeled" not in self.cs_mode:
+                raise ValueError(
+                    f"X_target_unlabeled is for the modes of that name, and cs_mode is "
+                    f"{self.cs_mode!r}: choose one of them, or do not pass these epochs."
+                )
+            self._remember(X_target_unlabeled, None, "X_target_unlabeled")
+        return X, data, groups
+
+    def _remember(self, X: Any, groups: Any, name: str) -> None:
+        """Add epochs to the means of groups that ``fit`` did not see."""
+        _, data, groups = self._read_again(X, groups)
+        before = dict(self._before)
+        for group, rows in _rows(groups, len(data)):
+            if self._fitted_operator(group) is not None:
+                raise ValueError(
+                    f"The group {group!r} was in the fit, which aligns it: {name} takes groups "
+                    "that fit did not see (pass groups=, or set group_by)."
+                )
+            total, n_epochs = before.get(group, (0.0, 0))
+            new = self._statistics(data[rows])
+            before[group] = total + new.sum(axis=0), n_epochs + len(new)
+        self._before = before
+
+    def _read_again(self, X: Any, groups: Any) -> tuple[Any, np.ndarray, np.ndarray | None]:
+        """What `_fit` gives, of later epochs: with the channels in the order of the fit."""
+        check_is_fitted(self, self._fitted_attribute)
+        self._validate_params()  # they may have been set since
+        self._check_table(X, reset=False)
+        X = settle(X)
+        data, names, volts, typical = self._signals(X)
+        fitted = self.ch_names_in_
+        if volts != self._volts:
+            raise SignalError(
+                f"was fitted on {'MNE objects' if self._volts else 'arrays'}, and X is of another "
+                "kind, whose unit may be another one: pass the same kind of X as in fit."
+            )
+        ratio = typical / self._typical
+        if ratio and not 1 / UNITS_APART < ratio < UNITS_APART:
+            raise SignalError(
+                f"the values of X are {ratio:.1g} times those of fit: pass the same unit."
+            )
+        named = names is not None and fitted is not None
+        odd = sorted(set(names) ^ set(fitted)) if named else []
+        if odd or data.shape[1] != self.n_chans_in_:
+            differs = f" and differs in {', '.join(odd)} (or in bads)" if odd else ""
+            raise SignalError(
+                f"X has {data.shape[1]} channels, and the fit had {self.n_chans_in_}{differs}: "
+                f"{_ONE_MONTAGE}."
+            )
+        if named and list(names) != fitted:
+            data = data[:, [names.index(name) for name in fitted]]
+        return X, data, self._groups(X, groups, len(data))
+
+    def _signals(self, X: Any) -> tuple[np.ndarray, tuple[str, ...] | None, bool, float]:
+        """Values in their own unit, channel names, whether they are volts, and their spread."""
+        # any rate will do: alignment does not use it
+        sources = list(find_sources(X, continuous=False, sfreq=1.0))
+        names, sets = sources[0].ch_names, [set(s.ch_names or ()) for s in sources]
+        if odd := set.union(*sets) - set.intersection(*sets):
+            raise SignalError(
+                f"X has epochs that differ in channels ({', '.join(sorted(odd))} only in some, "
+                f"or marked bad in others): {_ONE_MONTAGE}."
+            )
+        if len({s.data.shape[2] for s in sources}) > 1:
+            raise SignalError("X has epochs that differ in length: cut them alike first.")
+        blocks = [(s if names is None else s.reorder(names)).data for s in sources]
+        # as they are stored: what lies in files is read
+        blocks = [b.read(np.arange(len(b))) if isinstance(b, LazyEpochs) else b for b in blocks]
+        data = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
+        summary = summarize(data)
+        check_values(summary, names, fitted=hasattr(self, self._fitted_attribute))
+        return data, names, sources[0].unit == "V", summary.typical
+
+    def _groups(self, X: Any, groups: Any, n_epochs: int) -> np.ndarray | None:
+        if groups is None and isinstance(self.group_by, str):
+            parts = X if isinstance(X, list | tuple) else [X]
+            tables = [getattr(part, "metadata", None) for part in parts]
+            if not all(isinstance(t, pd.DataFrame) and self.group_by in t for t in tables):
+                raise SignalError(
+                    f"group_by={self.group_by!r} needs mne.Epochs whose metadata have that column: "
+                    "pass such epochs, or groups= and group_by=None."
+                )
+            groups = np.concatenate([table[self.group_by].to_numpy() for table in tables])
+        return None if groups is None else read_groups(groups, n_epochs)
+
+    def _align(self, X: Any, data: np.ndarray, groups: np.ndarray | None) -> Any:
+        aligned = np.empty(data.shape, np.float32 if data.dtype == np.float32 else np.float64)
+        few = []
+        for group, rows in _rows(groups, len(data)):
+            operator = self._fitted_operator(group)
+            if operator is None:
+                reference, n_epochs = self._reference(data[rows], group)
+                if reference is None:
+                    few.append((group, n_epochs))
+                    reference = self._mean
+                operator = self._operators(reference)
+            aligned[rows] = self._apply(operator, data[rows])
+        self._tell_few(few)
+        return _like(X, aligned, self.ch_names_in_)
+
+    def _fitted_operator(self, group: Any) -> np.ndarray | None:
+        """What ``fit`` learned of `group`, if anything."""
+        known = [None] if self.groups_ is None else self.groups_.tolist()
+        operators = getattr(self, self._fitted_attribute)
+        return operators[known.index(group)] if group in known else None
+
+    def _reference(self, data: np.ndarray, group: Any) -> tuple[np.ndarray | None, int]:
+        """The mean (or one each) that aligns an unseen group, None if of too few; of how many."""
+        if self.cs_mode == "train":
+            return self._mean, len(data)
+        own = self._statistics(data)
+        if self.cs_mode == "train_trialwise":
+            total, n_epochs = self._before.get(group, (0.0, 0))
+            sums = self._mean + total + np.cumsum(own, axis=0) - own
+            counts = 1 + n_epochs + np.arange(len(data))
+            return sums / counts[:, None, None], len(data)
+        used = own[: ceil(CS_MODES[self.cs_mode] * len(data))]
+        offered = self._before.get(group, self._before.get(None))  # X_target_unlabeled of fit
+        total, n_epochs = offered or (used.sum(axis=0), len(used))
+        return (total / n_epochs if n_epochs >= self.min_epochs_ else None), n_epochs
+
+    def _tell_few(self, parts: list[tuple[Any, int]]) -> None:
+        if not parts:
+            return
+        said = ", ".join(f"{n}" + ("" if group is None else f" of {group!r}") for group, n in parts)
+        tell(
+            f"got too few epochs to align them by themselves ({said}; it takes "
+            f"{self.min_epochs_}), so it aligns them by the mean of the groups of fit, "
+            "as cs_mode='train' does: pass more epochs of a group at once, or choose "
+            "cs_mode='train', or 'train_trialwise' and update().",
+            "too few epochs",
+        )
 
 
 @dataclass(eq=False, repr=False)  # its __init__ only assigns parameters
@@ -34,18 +307,14 @@ class EuclideanAligner(GroupAligner):
         are one group; None assumes so if `groups` are not passed, with a warning.
     cs_mode : str or moabb.evaluations.CrossSubjectMode, \
             default="train_and_target_unlabeled_full"
-        What whitens a group that ``fit`` did not see, by the names of MOABB's `CrossSubjectMode`
-        (those without labels):
+        What whitens a group that ``fit`` did not see, by MOABB's names (of modes without labels):
 
-        - "train": the mean covariance of the groups of ``fit``, each at their common power. No
-          data of the new group are used.
-        - "train_trialwise": for each epoch, the mean over the epochs of its group that came
-          before it, in this call and in calls of `update`; the mean of ``fit`` counts as one
-          epoch more. Works one epoch at a time.
-        - "train_and_target_unlabeled_20p", "..._50p": the mean covariance of the group's epochs in
-          `X_target_unlabeled` of ``fit``; without these, of the first 20 or 50 % of its epochs in
-          the call.
-        - "train_and_target_unlabeled_full": that of all its epochs in the call.
+        - "train": the mean covariance of the groups of ``fit``, each at their common power.
+        - "train_trialwise": for each epoch, the mean over those of its group that came before it,
+          in this call and in calls of `update`; the mean of ``fit`` counts as one epoch more.
+        - "train_and_target_unlabeled_20p", "..._50p": the mean over the group's epochs in
+          `X_target_unlabeled` of ``fit``; without these, the first 20 or 50 % of those in the call.
+        - "train_and_target_unlabeled_full": the mean over all its epochs in the call.
 
     Attributes
     ----------
@@ -66,11 +335,11 @@ class EuclideanAligner(GroupAligner):
 
     Notes
     -----
-    A group that ``fit`` saw is aligned with what was learned there. By default, **a group that it
-    did not see is aligned with its own data, all epochs of that call at once**: a transductive
-    setting, without labels. A fair comparison gives the same to its rivals, or chooses another
-    `cs_mode`. Without `groups` and `group_by`, all epochs of a call are one group: that of ``fit``
-    if that got none either, else a new one (right for one left-out subject), with a warning.
+    By default, **a group that ``fit`` did not see is aligned with its own data, all epochs of that
+    call at once**: a transductive setting, without labels. A fair comparison gives the same to its
+    rivals, or chooses another `cs_mode`. Without `groups` and `group_by`, all epochs of a call are
+    one group: that of ``fit`` if that got none either, else a new one (right for one left-out
+    subject), with a warning.
 
     If a call or ``fit`` holds fewer than `min_epochs_` epochs of a group, they are whitened as in
     "train", with a warning: with one epoch, nothing spatial would be left. Directions without
@@ -98,20 +367,15 @@ class EuclideanAligner(GroupAligner):
     amplitude: float = 10.0
 
     _fitted_attribute = "whiteners_"
-
+    _min_samples = 5
+    _common = staticmethod(mean_at_one_power)
     _parameter_constraints: ClassVar[dict] = {
         **GroupAligner._parameter_constraints,
         "amplitude": [Interval(Real, 0, None, closed="neither")],
     }
 
-    def _fewest(self, data: np.ndarray) -> int:
-        return max(MIN_EPOCHS, -(-MIN_SAMPLES * data.shape[1] // (data.shape[2] - 1)))
-
     def _statistics(self, data: np.ndarray) -> np.ndarray:
         return covariances(data, self._typical)
-
-    def _common(self, means: np.ndarray) -> np.ndarray:
-        return mean_at_one_power(means)
 
     def _operators(self, means: np.ndarray) -> np.ndarray:
         return inverse_root(means) / self._typical
@@ -177,15 +441,12 @@ class SpectralAligner(GroupAligner):
     n_taps: int = 128
 
     _fitted_attribute = "filters_"
-
     _parameter_constraints: ClassVar[dict] = {
         **GroupAligner._parameter_constraints,
         "n_taps": [Interval(Integral, 2, None, closed="left")],
     }
 
     def _statistics(self, data: np.ndarray) -> np.ndarray:
-        from scipy.signal import welch
-
         if self.n_taps % 2 or data.shape[-1] < self.n_taps:
             raise ValueError(
                 f"Epochs have {data.shape[-1]} samples, and n_taps={self.n_taps}: choose an even "
@@ -203,10 +464,38 @@ class SpectralAligner(GroupAligner):
         return responses * np.hanning(self.n_taps + 1)[:-1]
 
     def _apply(self, operators: np.ndarray, data: np.ndarray) -> np.ndarray:
-        from scipy.signal import oaconvolve
-
         half = self.n_taps // 2
         borders = [(0, 0), (0, 0), (half - 1, half)]
         padded = np.pad(data, borders, mode="reflect", reflect_type="odd")
         kernels = operators if operators.ndim == 3 else operators[None]
         return oaconvolve(padded, kernels, mode="valid", axes=-1)
+
+
+def _rows(groups: np.ndarray | None, n_epochs: int) -> Iterator[tuple[Any, np.ndarray]]:
+    """Each group and its epochs; without groups, None and all epochs."""
+    if groups is None:
+        yield None, np.arange(n_epochs)
+        return
+    for group in np.unique(groups):
+        plain = group.item() if isinstance(group, np.generic) else group
+        yield plain, np.flatnonzero(groups == group)
+
+
+def _like(X: Any, aligned: np.ndarray, fitted: list[str] | None) -> Any:
+    """`aligned` in the kind of container that `X` is."""
+    parts = X if isinstance(X, list | tuple) else [X]
+    if not all(map(is_epochs, parts)):
+        has_shape = hasattr(X, "shape") or not hasattr(X, "__array__")
+        is_table = len(getattr(X, "shape", ()) if has_shape else np.asarray(X).shape) == 2
+        if isinstance(X, list | tuple) and isinstance(X[0], list | tuple | np.ndarray):
+            is_table = isinstance(X[0][0], Real)
+        return aligned[:, 0] if is_table else aligned
+    done, start = [], 0
+    for epochs in parts:
+        picks, known = eeg_picks(epochs.info)
+        data = epochs.get_data(copy=True)
+        block = aligned[start : start + len(epochs)]
+        data[:, picks] = block[:, [fitted.index(name) for name in known["ch_names"]]]
+        start += len(epochs)
+        done.append(replace_data(epochs, data))
+    return done if isinstance(X, list | tuple) else done[0]

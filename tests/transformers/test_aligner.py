@@ -19,7 +19,7 @@ from dare_sklearn import (
     SpectralAligner,
     simulate_epochs,
 )
-from dare_sklearn.base.alignment import CS_MODES
+from dare_sklearn.transformers.aligner import CS_MODES
 
 NAMES = ["Fz", "C3", "Cz", "C4", "Pz"]
 
