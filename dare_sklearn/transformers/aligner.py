@@ -319,7 +319,7 @@ class EuclideanAligner(GroupAligner):
     Attributes
     ----------
     groups_ : ndarray, shape (n_groups,), or None
-        Groups of ``fit``; None if it got none, so that all epochs were one group.
+        Groups of ``fit``; None if it got none.
     whiteners_ : ndarray, shape (n_groups, n_chans, n_chans)
         Inverse square roots of their mean covariances, in the unit of the values.
     min_epochs_ : int

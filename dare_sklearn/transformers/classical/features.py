@@ -50,20 +50,14 @@ class SignalTransformer(SignalInputMixin, TransformerMixin, BaseEstimator):
 
     @whole_or_not_at_all
     def fit(self, X: Any, y: Any = None) -> Self:
-        """Read the layout of the signals `X`, which are as in `transform`; `y` is not used."""
+        """Read the layout of the signals, as in `transform`; `y` is not used."""
         self._fit_layout(X)
         return self
 
     def transform(self, X: Any) -> np.ndarray:
-        """Features of epochs in the fitted layout, float64.
+        """Features ``(n_epochs, n_features)``, float64, or signals in three dimensions.
 
-        Parameters
-        ----------
-        X : array, mne.Epochs, list of them, or braindecode data set
-
-        Returns
-        -------
-        ndarray, shape (n_epochs, n_features), or (n_epochs, n_chans, n_times) of `SignalArray`
+        `X` is an array, mne.Epochs, a list of them, or a braindecode data set, as in ``fit``.
         """
         check_is_fitted(self)
         with self._asking():
@@ -114,12 +108,8 @@ class SignalArray(SignalTransformer):
         in the continuous recording. ``(None, high)`` is a low-pass, ``(low, None)`` a high-pass.
     resample : float or None, default=None
         New sampling rate in Hz, after the filter: polyphase and anti-aliased.
-    ch_names : sequence of str or None, default=None
-        Channel names of arrays, which carry none (not needed here).
-    sfreq : float or None, default=None
-        Sampling rate in Hz of arrays, which carry none.
-    unit : {"auto", "uV", "V"}, default="auto"
-        Unit of arrays; "auto" decides from the amplitude and warns. MNE objects are in volts.
+    ch_names, sfreq, unit : default=None, None, "auto"
+        How arrays are read, as in `DAREEmbedder`. Names are not needed.
 
     Attributes
     ----------

@@ -55,17 +55,12 @@ def classical_pipelines(
     ch_names, sfreq, unit
         What arrays do not carry (see `SignalArray`); mne.Epochs need none of them.
     frequencies : sequence of float or None, default=None
-        Of the flicker in Hz, without which "flicker" is refused, and left out of "all".
+        Of the flicker in Hz; without them, "flicker" is a ValueError, and left out of "all".
 
     Returns
     -------
     dict of str to Pipeline
         Each takes any input of the library, can be cloned, searched and pickled.
-
-    Raises
-    ------
-    ValueError
-        If `kind` is none of these, or is "flicker" without `frequencies`.
 
     Notes
     -----
