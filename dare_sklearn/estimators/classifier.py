@@ -84,23 +84,19 @@ class DAREClassifier(ClassifierMixin, ProbeEstimator):
         one, with batch norm and GELU (15 in the paper); None: no such layer.
     max_epochs : int, default=100
         Passes through the training epochs.
-    lr : float or None, default=None
-        Peak of the learning rate. None: 5e-3 for "conv-linear", where the paper's 5e-4 suits
-        thousands of epochs, and ends near the start on a few dozen; for "finetune" 5e-4, and 1e-4
-        from a start with labels.
-    weight_decay : float or None, default=None
-        AdamW's; None: 0.01, and 0.05 for "finetune".
+    lr, weight_decay : float or None, default=None
+        Peak of the learning rate, and AdamW's decay. None: 5e-3 and 0.01 for "conv-linear", where
+        the paper's rate of 5e-4 suits thousands of epochs, and ends near the start on a few dozen;
+        for "finetune" 5e-4 (1e-4 from a start with labels) and 0.05.
     layer_decay : float, default=0.75
         For "finetune": ratio of the rates of neighbouring encoder layers.
     adapter_dropout, dropout : float, default=0.0, 0.5
         Between the convolutions and the encoder, and before the head.
     label_smoothing : float, default=0.0
         Share of every label that is spread over all classes; the paper goes up to 0.1.
-    validation_fraction : float, default=0.0
-        Share of the training epochs (or ``groups`` of ``fit``) that is held out to stop early and
-        keep the best weights.
-    patience : int, default=20
-        With ``validation_fraction > 0``: passes without improvement before the training stops.
+    validation_fraction, patience : float, int, default=0.0, 20
+        Share of the training epochs (or ``groups`` of ``fit``) that is held out to stop early,
+        after so many passes without improvement, and keep the best weights.
     callbacks : list of skorch callbacks or None, default=None
         Called during training beside our own.
 
@@ -109,17 +105,15 @@ class DAREClassifier(ClassifierMixin, ProbeEstimator):
     classes_ : ndarray, shape (n_classes,)
     encoder_ : Encoder
         The encoder; fine-tuned for "finetune", otherwise as it came.
-    module_ : ConvLinearProbe or VirtualProbe
-        The fitted network (not for "linear").
-    net_ : skorch.NeuralNet
-        The net that trained it, where there were gradient steps; pickles leave it out.
+    module_, net_ : ConvLinearProbe or VirtualProbe, skorch.NeuralNet
+        Not for "linear": the fitted network, and the net that trained it, where there were gradient
+        steps; pickles leave that out.
     linear_ : KernelClassifier or sklearn.pipeline.Pipeline
         For "linear": the reading of all blocks, with their shares as ``weights_``, or scaler and
         logistic regression.
-    history_ : pandas.DataFrame
-        One row per pass of gradient steps: epoch, loss, valid_loss where held out, lr, seconds.
-    n_iter_ : int
-        Passes of gradient steps; for "linear" the solver's iterations.
+    history_, n_iter_ : pandas.DataFrame, int
+        One row per pass of gradient steps: epoch, loss, valid_loss where held out, lr, seconds; and
+        their number, for "linear" that of the solver's iterations.
     ch_names_in_, sfreq_in_, n_chans_in_, n_times_in_, n_features_in_
         The layout of the training signals.
 

@@ -14,10 +14,7 @@ __getattr__, __dir__, _ = lazy_loader.attach(
     },
 )
 
-__all__ = [
-    "BandPower", "DAREEmbedder", "DAREPretrainer", "DownsampledSignals", "EuclideanAligner",
-    "SignalArray", "SpectralAligner", "classical_pipelines",
-]  # fmt: skip
+__all__ = sorted(_HOMES)
 
 if TYPE_CHECKING:
     from .aligner import EuclideanAligner, SpectralAligner

@@ -140,10 +140,8 @@ default="auto"
 
     Attributes
     ----------
-    encoder_ : Encoder
-        The frozen encoder.
-    electrodes_ : tuple of str
-        Electrodes that the encoder reads, in the order of the views.
+    encoder_, electrodes_ : Encoder, tuple of str
+        The frozen encoder, and the electrodes that it reads, in the order of the views.
     space_, pca_
         Tangent spaces and scales of "auto" and "covariance", and principal components.
     ch_names_in_, sfreq_in_, n_chans_in_, n_times_in_, n_features_in_

@@ -81,10 +81,8 @@ class DAREPretrainer(EmbeddingMixin, BaseEstimator):
         Epochs after which the courses of the learning rate and of the momentum begin anew.
     batch_size : int, default=216
         Windows in a batch, all of one montage, of each process; streams decide their own.
-    lr : float, default=5e-4
-        Peak of the one-cycle learning rate.
-    weight_decay : float, default=1e-6
-        AdamW's, on weights with two or more dimensions.
+    lr, weight_decay : float, default=5e-4, 1e-6
+        Peak of the one-cycle learning rate; AdamW's decay of weights with two or more dimensions.
     momentum : tuple of float, default=(0.996, 1.0)
         First and last momentum of the momentum encoder; it rises linearly.
     mask_alignment, anchor_alignment, reconstruction : float, default=0.1, 1.0, 1.0
@@ -127,16 +125,11 @@ class DAREPretrainer(EmbeddingMixin, BaseEstimator):
 
     Attributes
     ----------
-    encoder_ : Encoder
-        The momentum encoder, frozen.
-    model_ : PretrainingModel
-        All networks.
-    net_ : skorch.NeuralNet
-        The net that trained them; pickles leave it out.
-    history_ : pandas.DataFrame
-        One row per epoch: epoch, each loss term, lr, seconds.
-    n_iter_ : int
-        Number of finished epochs.
+    encoder_, model_, net_ : Encoder, PretrainingModel, skorch.NeuralNet
+        The momentum encoder, frozen; all networks; and the net that trained them, which pickles
+        leave out.
+    history_, n_iter_ : pandas.DataFrame, int
+        One row per finished epoch: epoch, each loss term, lr, seconds; and their number.
     n_windows_, n_bad_windows_ : int
         Windows of the corpus, with those of an epoch of streams; and windows that were left out,
         because they overlap segments annotated as bad.
@@ -154,11 +147,8 @@ class DAREPretrainer(EmbeddingMixin, BaseEstimator):
         or only damaged checkpoints.
     TypeError
         If `X` is of a kind that cannot be read.
-    FloatingPointError
-        From ``fit``, if the loss becomes NaN: lower `lr`.
-    MemoryError
-        From ``fit``, naming a `batch_size` to try, and from ``transform``, if not even single
-        epochs fit.
+    FloatingPointError, MemoryError
+        From ``fit``, if the loss becomes NaN (lower `lr`), or naming a `batch_size` to try.
 
     Notes
     -----
