@@ -14,7 +14,10 @@ __getattr__, __dir__, _ = lazy_loader.attach(
     },
 )
 
-__all__ = sorted(_HOMES)
+__all__ = [
+    "BandPower", "DAREEmbedder", "DAREPretrainer", "DownsampledSignals", "EuclideanAligner",
+    "SignalArray", "SpectralAligner", "classical_pipelines",
+]  # fmt: skip
 
 if TYPE_CHECKING:
     from .aligner import EuclideanAligner, SpectralAligner

@@ -148,7 +148,8 @@ class DAREPretrainer(EmbeddingMixin, BaseEstimator):
     TypeError
         If `X` is of a kind that cannot be read.
     FloatingPointError, MemoryError
-        From ``fit``, if the loss becomes NaN (lower `lr`), or naming a `batch_size` to try.
+        From ``fit``, if the loss becomes NaN (lower `lr`), or naming a `batch_size` to try; the
+        latter also from ``transform``, if not even single epochs fit.
 
     Notes
     -----
