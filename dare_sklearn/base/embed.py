@@ -223,7 +223,7 @@ class _Network:
         return tokens if reading.pooling == "covariance" else pool(tokens, reading.pooling)
 
     def _read_all(self, x: Tensor) -> np.ndarray:
-        x = self.encoder.normalize(x)
+        bands, x = self.filters, self.encoder.normalize(x)
         # lost electrodes are read one by one from the interpolated signal
         each, channels = (
             (x, self.channels) if self.fill is None else (self.fill[0] @ x, self.fill[1])
@@ -231,7 +231,7 @@ class _Network:
         joint = self.forward(x, self.channels)
         alone = self.encoder.forward_electrodes(each, channels)
         power = self.encoder.log_power(each, FLOOR)
-        filtered = filter_windows(each, self.filters, BAND_STRIDE)
+        filtered = filter_windows(each, bands, BAND_STRIDE)
         joint, alone, power = (
             block.flatten(1).float().cpu().numpy() for block in (joint, alone, power)
         )
