@@ -197,9 +197,9 @@ def _named(wanted: list[str], inst: Any, eeg: list[str], file: Path) -> list[str
 
 def say(text: str) -> None:
     """Print a line on standard error, above a progress bar if there is one."""
-    bars = sys.modules.get("tqdm")
-    write = print if bars is None else bars.tqdm.write
-    write(text, file=sys.stderr)
+    from tqdm import tqdm
+
+    tqdm.write(text, file=sys.stderr)
 
 
 def doing(text: str) -> None:

@@ -145,37 +145,25 @@ def _figures(
 ) -> Iterator[tuple[str, Any, str]]:  # fmt: skip
     """Title, figure and caption of each figure of a data set."""
     dataset, words = table["dataset"].iloc[0], spelled(metric)
-    yield (
-        "Scores", viz.plot_scores(table, metric, summary),
-        f"{words} of every pipeline: dots are folds, diamonds are means with 95 % intervals.",
-    )  # fmt: skip
+    figure = viz.plot_scores(table, metric, summary)
+    yield "Scores", figure, f"{words}: dots are folds, diamonds are means with 95 % intervals."
     scores, unit, _ = stats.observations(table, metric)
     judged = verdicts[verdicts["dataset"] == dataset] if len(verdicts) else verdicts
     for a, b in zip(judged.get("rival", ()), judged.get("candidate", ()), strict=True):
-        yield (
-            f"{b} beside its best rival", viz.plot_paired(scores, a, b, metric=metric, unit=unit),
-            f"{words} of {a} and {b}, one line per {unit}.",
-        )  # fmt: skip
+        figure = viz.plot_paired(scores, a, b, metric=metric, unit=unit)
+        yield f"{b} beside its best rival", figure, f"{words}, one line per {unit}."
     if pairs and table["pipeline"].nunique() > 2:
-        yield (
-            "All pairs", viz.plot_significance(pairs[0]),
-            f"{words}: row minus column, and below it the p-value, corrected for the number of "
-            "pairs.",
-        )  # fmt: skip
+        figure = viz.plot_significance(pairs[0])
+        yield "All pairs", figure, f"{words}: row minus column; p, corrected for the other pairs."
     for name, part in extra.items():
         title, x = _CURVES[name]
         part = part[part["dataset"] == dataset]
         if metric in part and part[x].nunique() > 1:
             points = stats.summarize(part, metric).rename(columns={"mean": metric})
-            yield (
-                title, viz.plot_curve(points, x, metric, log_x=x == "n_labels"),
-                f"{words} against {spelled(x)}: bands are 95 % intervals of the mean.",
-            )  # fmt: skip
+            figure = viz.plot_curve(points, x, metric, log_x=x == "n_labels")
+            yield title, figure, f"{words}: bands are 95 % intervals of the mean."
     if {"fit_seconds", "predict_seconds"} <= set(summary):
-        yield (
-            "Cost", viz.plot_cost(summary, metric),
-            f"{words} of every pipeline against its seconds per fold.",
-        )  # fmt: skip
+        yield "Cost", viz.plot_cost(summary, metric), f"{words} against seconds per fold."
 
 
 def _drawn(title: str, figure: Any, words: str) -> dict[str, Any]:
@@ -245,10 +233,8 @@ def judge(
         elif (higher & (pairs["p"] < ALPHA)).all():
             found["verdict"] = BETTER
         least, most = stats.bounds_of(metric)
-        differences = scores[candidate] - scores[rival]
-        found["low"], found["high"] = stats.mean_interval(
-            differences, ratio, (least - most, most - least)
-        )
+        differences, bounds = scores[candidate] - scores[rival], (least - most, most - least)
+        found["low"], found["high"] = stats.mean_interval(differences, ratio, bounds)
         exact = pairs["test"].iloc[0] == "permutation" and n <= stats.EXACT_UP_TO
         found["p"], found["smallest_p"] = pairs.loc[rival, "p"], 2.0 * 0.5**n if exact else 0.0
     return pd.DataFrame(rows)

@@ -75,10 +75,8 @@ def plot_scores(
     diamond = {"fmt": "D", "color": "black", "markersize": 5.5, "capsize": 3, "elinewidth": 1.6}
     for panel, dataset in zip(axes, datasets, strict=True):
         part = results[results["dataset"] == dataset]
-        for row, name in enumerate(pipelines):
-            scores = part.loc[part["pipeline"] == name, metric].dropna().to_numpy()
-            if not len(scores):
-                continue
+        for name, scores in part.dropna(subset=[metric]).groupby("pipeline", sort=False)[metric]:
+            row = pipelines.index(name)
             # above the interval, spread in the same way every time
             shift = 0.24 * ((np.arange(len(scores)) * 0.618) % 1) - 0.34
             panel.scatter(scores, row + shift, **dots)

@@ -61,8 +61,7 @@ def plot_curve(
     --------
     >>> import pandas as pd
     >>> from dare_sklearn.viz import plot_curve
-    >>> table = pd.DataFrame({"n_labels": [8, 16], "mean": [0.6, 0.8], "low": [0.5, 0.7],
-    ...     "high": [0.7, 0.9]})
+    >>> table = pd.DataFrame({"n_labels": [8, 16], "mean": [0.6, 0.8]})
     >>> plot_curve(table, "n_labels", hue=None).axes[0].get_xlabel()
     'labelled training epochs'
     """
