@@ -206,7 +206,7 @@ class BraindecodeClassifier(ClassifierMixin, BaseEstimator):
             raise ValueError(f"braindecode.models has no class {self.model!r}.")
         shape = {"n_chans": self.n_chans_in_, "n_times": self.n_times_in_, "sfreq": self.sfreq}
         known = {**shape, "n_outputs": len(self.classes_), **(self.model_params or {})}
-        if self.model == "EEGNet" and self.weights is None:  # others are deprecated in braindecode
+        if self.model == "EEGNet" and self.weights is None:  # braindecode deprecates its other head
             known.setdefault("final_layer_with_constraint", True)
         if self.ch_names is not None:
             info = mne.create_info(list(self.ch_names), 1.0, "eeg")
