@@ -242,6 +242,7 @@ def _write(args: Any, names: list[str], found: Any) -> int:
     import pandas as pd
 
     from ..evaluation import report, summarize
+    from ..evaluation._identity import versions
     from ..evaluation.report import judge, sentence
 
     scores, curve, lost = (
@@ -254,22 +255,6 @@ def _write(args: Any, names: list[str], found: Any) -> int:
         "candidate": next((name for name in there if name in pipes.DARE), there[0]),
         "rivals": [name for name in there if name in pipes.CLASSICAL] or None,
     }
-    page = report(
-        scores, args.out, title=f"DARE and classical EEG pipelines on {what}", learning_curve=curve,
-        lost_electrodes=lost, context=_context(args, found), **who,
-    )  # fmt: skip
-    gist = summarize(scores)[["dataset", "pipeline", "metric", "mean", "low", "high"]]
-    print(f"\n{gist.to_string(index=False, float_format='%.3f')}\n")
-    print(f"{sentence(judge(scores, **who))}\n")
-    for failure in found.failures:
-        say(f"failed: {failure}")
-    print(f"Report: {page}")
-    return 1 if found.failures else 0
-
-
-def _context(args: Any, found: Any) -> dict[str, Any]:
-    from ..evaluation._identity import versions
-
     context = {
         "command": args.command_line, **found.facts, "encoder": args.about_encoder,
         "seed": args.seed, "device": args.device,
@@ -281,4 +266,14 @@ def _context(args: Any, found: Any) -> dict[str, Any]:
             "These signals are simulated, as are those that the library's encoders are pretrained "
             "on: this shows that the tool works, and says nothing about real recordings."
         )
-    return {name: value for name, value in context.items() if value not in ([], None)}
+    page = report(
+        scores, args.out, title=f"DARE and classical EEG pipelines on {what}", learning_curve=curve,
+        lost_electrodes=lost, context={k: v for k, v in context.items() if v != []}, **who,
+    )  # fmt: skip
+    gist = summarize(scores)[["dataset", "pipeline", "metric", "mean", "low", "high"]]
+    print(f"\n{gist.to_string(index=False, float_format='%.3f')}\n")
+    print(f"{sentence(judge(scores, **who))}\n")
+    for failure in found.failures:
+        say(f"failed: {failure}")
+    print(f"Report: {page}")
+    return 1 if found.failures else 0

@@ -11,7 +11,7 @@ import pandas as pd
 from sklearn.utils._param_validation import Interval, validate_params
 
 from ..signals.electrodes import electrode_name, place
-from ..signals.errors import tell
+from ..signals.errors import listed, tell
 from ..signals.objects import is_epochs
 from .compare import COSTS, WHICH, check_folds, check_scorers, compare
 
@@ -162,9 +162,7 @@ def interpolated(epochs: Any, lost: Sequence[str]) -> Any:
         eeg = [filled.ch_names[i] for i in mne.pick_types(filled.info, eeg=True, exclude=())]
         where, _ = place(eeg)
         if strange := [name for name in eeg if name not in where]:
-            what = (
-                f"Lost electrodes are interpolated, and {', '.join(strange[:5])} have no position"
-            )
+            what = f"Lost electrodes are interpolated, and {listed(strange, 5)} have no position"
             raise ValueError(f"{what}: set a montage on the epochs, or drop these channels.")
         filled.set_montage(mne.channels.make_dig_montage(where, coord_frame="head"))
     bads = list(filled.info["bads"])

@@ -202,7 +202,7 @@ def judge(
         raise ValueError(f"candidate must be one of the pipelines {known}, got {candidate!r}.")
     rows = []
     for dataset, table in results.groupby("dataset", sort=False):
-        there = list(dict.fromkeys(table["pipeline"]))
+        there = table["pipeline"].unique().tolist()
         others = [n for n in there if n != candidate and (rivals is None or n in rivals)]
         if candidate not in there or not others:
             continue
@@ -211,7 +211,7 @@ def judge(
         table = pd.concat([table[table["pipeline"] == name] for name in (candidate, *others)])
         scores, unit, ratio = stats.observations(table, metric)
         means, n = scores.mean(), len(scores)
-        rival = max(others, key=lambda name: means[name])
+        rival = means[others].idxmax()
         found = {
             "dataset": dataset, "metric": metric, "candidate": candidate, "rival": rival,
             "verdict": UNTESTED, "mean": means[candidate], "rival_mean": means[rival],
