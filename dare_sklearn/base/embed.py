@@ -235,10 +235,10 @@ class _Network:
         joint, alone, power = (
             block.flatten(1).float().cpu().numpy() for block in (joint, alone, power)
         )
-        evoked = read_evoked(each, self.encoder.config.sfreq)
         # of what was recorded: an interpolated electrode adds no direction to its neighbours
         rhythms = read_rhythms(x, self.encoder.config.sfreq)
         covariances = read_bands(filtered).reshape(len(x), -1)
+        evoked = read_evoked(each, self.encoder.config.sfreq)
         return np.hstack([joint, alone, power, rhythms, evoked, covariances])
 
     def rows(self, start: int, stop: int) -> np.ndarray:

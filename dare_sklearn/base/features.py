@@ -246,12 +246,13 @@ class AllBlocks(BaseEstimator):
     def _split(self, rows: np.ndarray) -> dict[str, np.ndarray]:
         (n_chans, n_patches, n_dims), config = self.shape, self.config
         n_times = n_patches * config.patch_size
+        n_rhythms = len(rhythm_frequencies(n_times, config.sfreq))
         n_samples = resampled_length(n_times, config.sfreq, evoked_rate(config.sfreq))
         widths = {
             "joint": n_patches * n_dims,
             "electrodes": n_chans * n_patches * n_dims,
             "power": n_chans * config.embed_dim,
-            "rhythms": len(rhythm_frequencies(n_times, config.sfreq)),
+            "rhythms": n_rhythms,
             "evoked": n_chans * n_samples,
         }
         parts = np.split(rows, np.cumsum(list(widths.values())), axis=1)

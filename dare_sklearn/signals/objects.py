@@ -39,6 +39,32 @@ def refuse_evoked(X: Any) -> None:
         )
 
 
+def are_signals(items: list) -> bool:
+    """Whether all are objects of MNE or data sets."""
+    return all(is_dataset(x) or is_epochs(x) or is_raw(x) for x in items)
+
+
+def from_objects(items: list, continuous: bool) -> Iterator[Signals]:
+    """Objects of MNE and data sets; recordings are refused unless `continuous`."""
+    if not continuous:
+        if any(map(is_raw, items)):
+            raise SignalTypeError(
+                "cannot read continuous recordings (Raw) as X here: cut epochs first, for "
+                "instance with mne.make_fixed_length_epochs (only DAREPretrainer.fit takes "
+                "recordings)."
+            )
+        tell_differences(items)
+    for run in by_layout(items):
+        if is_epochs(run[0]):
+            yield from_epochs(run)
+            continue
+        for item in run:
+            if is_raw(item):
+                yield from_raw(item)
+            else:
+                yield from from_dataset(item)
+
+
 def by_layout(objects: list) -> list[list]:
     """Runs of neighbours: epochs that can be stacked (in the order of the labels), and others."""
     import mne

@@ -285,24 +285,8 @@ def find_sources(X: Any, *, continuous: bool, **known: Any) -> Iterator[Signals]
     objects.refuse_evoked(items[0])
     if continuous and isinstance(X, str | os.PathLike):
         yield objects.from_raw(open_file(X), "file", " on the opened recording, and pass that")
-    elif all(objects.is_dataset(x) or objects.is_epochs(x) or objects.is_raw(x) for x in items):
-        if not continuous:
-            if any(map(objects.is_raw, items)):
-                raise SignalTypeError(
-                    "cannot read continuous recordings (Raw) as X here: cut epochs first, for "
-                    "instance with mne.make_fixed_length_epochs (only DAREPretrainer.fit takes "
-                    "recordings)."
-                )
-            objects.tell_differences(items)
-        for run in objects.by_layout(items):
-            if objects.is_epochs(run[0]):
-                yield objects.from_epochs(run)
-                continue
-            for item in run:
-                if objects.is_raw(item):
-                    yield objects.from_raw(item)
-                else:
-                    yield from objects.from_dataset(item)
+    elif objects.are_signals(items):
+        yield from objects.from_objects(items, continuous)
     elif all(isinstance(x, tuple) and len(x) >= 2 and np.ndim(x[0]) == 2 for x in items):
         # what scikit-learn's splitters make of a braindecode data set
         if len({np.shape(item[0]) for item in items}) > 1:
