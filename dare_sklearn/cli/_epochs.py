@@ -43,15 +43,14 @@ def from_files(args: Any) -> Data:
     """The epochs of all files together."""
     import mne
 
-    parts: list[tuple[str, Any]] = []
-    values, labels, groups, near = [], [], [], 0
+    values, labels, groups, near, first = [], [], [], 0, None
     for path, name in name_files(args.files, only_epochs=True).items():
         epochs = _read(path)
         ours = np.array(_column(epochs, args.label, "label", name))
         people = np.array(_column(epochs, args.groups, "groups", name)) if args.groups else ours
         epochs = pick_and_filter(epochs, path, args)
-        parts.append((name, epochs))
-        _check_layout(*parts[-1], *parts[0])
+        first = first or (name, epochs)
+        _check_layout(name, epochs, *first)
         keep = np.isin(ours, args.classes or ours)
         values.append(epochs.get_data(item=keep, copy=False, verbose="error"))
         if (np.diff(epochs.events[:, 0]) != 1).any():  # else EpochsArray just numbered them
@@ -63,9 +62,9 @@ def from_files(args: Any) -> Data:
     joined, y, people = map(np.concatenate, (values, labels, groups))
     single = np.sort(np.unique(digest_each(joined), return_index=True)[1])
     _check_labels(y[single], args)
-    name, epochs = parts[0]
+    name, epochs = first
     info = mne.pick_info(epochs.info, range(len(epochs.ch_names)))
-    title = f"{name if len(parts) == 1 else f'{len(parts)} files'} ({args.label})"
+    title = f"{name if len(values) == 1 else f'{len(values)} files'} ({args.label})"
     array = mne.EpochsArray(joined[single], info, tmin=epochs.tmin, verbose="error")
     data = Data(title, array, y[single], people[single] if args.groups else None)
     if copies := len(joined) - len(single):

@@ -208,10 +208,8 @@ def compare(
                         n_permutations, each_subject,
                     )  # fmt: skip
             except Exception as error:
-                message = (
-                    f"Pipeline {name!r} failed in fold {fold.number} of {dataset!r}: "
-                    f"{type(error).__name__}: {error}"
-                )
+                what = f"Pipeline {name!r} failed in fold {fold.number} of {dataset!r}"
+                message = f"{what}: {type(error).__name__}: {error}"
                 if on_error == "raise":
                     raise RuntimeError(message) from error
                 return [], [(f"{message} Its row is left out.", UserWarning, __file__, 0)]
@@ -304,11 +302,9 @@ def _folds(
         splitter = check_cv(cv, y, classifier=stratify)
         pairs = list(splitter.split(np.zeros((len(y), 1)), y, groups))
     except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"{name} of compare, {shortened(cv)}, does not fit these epochs: {error}. It may be a "
-            "number, a splitter of scikit-learn (an object, not its class), or a list of (train, "
-            "test) pairs."
-        ) from error
+        what = f"{name} of compare, {shortened(cv)}, does not fit these epochs: {error}"
+        kinds = "a number, a splitter (an object, not its class), or a list of (train, test) pairs"
+        raise ValueError(f"{what}. It may be {kinds}.") from error
     for i, pair in enumerate(pairs):
         rows = [np.flatnonzero(r) if r.dtype == bool else r for r in map(np.asarray, pair)]
         train, test = pairs[i] = rows

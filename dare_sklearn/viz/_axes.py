@@ -32,12 +32,9 @@ def check_table(table: Any, columns: Sequence[str], numbers: Sequence[str]) -> N
     """Refuse what is not a table, is empty, or lacks a column; `numbers` hold one finite number."""
     if not isinstance(table, pd.DataFrame):
         raise TypeError(f"The table must be a pandas DataFrame, got a {type(table).__name__}.")
-    missing = [name for name in columns if name not in table.columns]
-    if missing:
-        raise ValueError(
-            f"The table needs the columns {', '.join(columns)}, and lacks {', '.join(missing)} "
-            f"among {', '.join(map(str, table))}."
-        )
+    if missing := ", ".join(name for name in columns if name not in table):
+        needs, there = ", ".join(columns), ", ".join(map(str, table))
+        raise ValueError(f"The table needs the columns {needs}, and lacks {missing} among {there}.")
     if table.empty:
         raise ValueError("The table has no rows: there is nothing to draw.")
     for name in numbers:

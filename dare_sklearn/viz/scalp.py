@@ -211,11 +211,9 @@ def _fitted_module(probe: Any) -> Any:
         raise TypeError(f"probe must be a fitted DAREClassifier or DARERegressor, got a {kind}.")
     check_is_fitted(probe, "encoder_")
     if not hasattr(probe, "module_") or not hasattr(probe.module_.spatial, "layers"):
-        raise ValueError(
-            f"adaptation={probe.adaptation!r} with spatial_init={probe.spatial_init!r} has no "
-            "spatial convolution onto electrodes: fit it with adaptation='conv-linear' and "
-            "spatial_init='spline' or 'random'."
-        )
+        what = f"adaptation={probe.adaptation!r} with spatial_init={probe.spatial_init!r}"
+        hint = "fit it with adaptation='conv-linear' and spatial_init='spline' or 'random'"
+        raise ValueError(f"{what} has no spatial convolution onto electrodes: {hint}.")
     if probe.ch_names_in_ is None:
         raise ValueError("The probe was fitted on channels without names: fit it with ch_names.")
     return probe.module_
