@@ -1,6 +1,13 @@
-"""The command line: ``dare-sklearn benchmark | pretrain | embed | info``.
+"""The DARE-EEG foundation model: benchmark it, pretrain it, embed with it.
 
-Commands import what they need when they run, so that help and usage errors come at once.
+examples:
+  dare-sklearn benchmark                           simulated EEG, no download
+  dare-sklearn benchmark sub-*-epo.fif --label condition --groups subject
+  dare-sklearn embed DIR --window 4 --out embeddings.csv
+  dare-sklearn pretrain DIR --out encoder
+  dare-sklearn info encoder
+
+exit codes: 0 done, 1 failed, 2 wrong usage, 130 stopped with Ctrl-C
 """
 
 import argparse
@@ -14,32 +21,18 @@ from .. import __version__
 from . import benchmark, embed, info, pretrain
 from ._options import FAILURE, INTERRUPTED, OK, USAGE, UsageError, Warnings, path, say
 
+# They import what they need when they run, so that help and usage errors come at once.
 COMMANDS = (benchmark, pretrain, embed, info)
-
-_EPILOG = """\
-examples:
-  dare-sklearn benchmark                           simulated EEG, no download
-  dare-sklearn benchmark sub-*-epo.fif --label condition --groups subject
-  dare-sklearn embed DIR --window 4 --out embeddings.csv
-  dare-sklearn pretrain DIR --out encoder
-  dare-sklearn info encoder
-
-exit codes: 0 done, 1 failed, 2 wrong usage, 130 stopped with Ctrl-C
-"""
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """The parser of all commands."""
+    """The parser of all commands; the docstrings of their modules are the help."""
     how = {"formatter_class": argparse.RawDescriptionHelpFormatter, "allow_abbrev": False}
-    parser = argparse.ArgumentParser(
-        "dare-sklearn",
-        description="The DARE-EEG foundation model: benchmark it, pretrain it, embed with it.",
-        epilog=_EPILOG,
-        **how,
-    )
+    about, _, examples = (__doc__ or "").partition("\n\n")
+    parser = argparse.ArgumentParser("dare-sklearn", description=about, epilog=examples, **how)
     parser.add_argument("--version", action="version", version=f"dare-sklearn {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for command in COMMANDS:  # their docstrings are their help
+    for command in COMMANDS:
         first, _, text = (command.__doc__ or "").partition("\n\n")
         description, _, examples = text.partition("examples:")
         sub = commands.add_parser(

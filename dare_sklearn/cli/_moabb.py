@@ -6,11 +6,7 @@ from typing import Any, NamedTuple
 from ._options import UsageError
 from ._pipelines import build
 
-EVALUATIONS = {
-    "within-session": "WithinSessionEvaluation",
-    "cross-session": "CrossSessionEvaluation",
-    "cross-subject": "CrossSubjectEvaluation",
-}
+EVALUATIONS = ("within-session", "cross-session", "cross-subject")  # MOABB's classes
 
 
 class Protocol(NamedTuple):
@@ -57,7 +53,8 @@ def find(name: str, how: str | None) -> tuple[Any, Any, Any, str]:
     dataset = make()
     protocol = PROTOCOLS.get(name) or _default(name, dataset)
     paradigm = getattr(paradigms, protocol.paradigm)(**protocol.settings)
-    evaluation = getattr(evaluations, EVALUATIONS[how or protocol.evaluation])
+    words = (how or protocol.evaluation).title().replace("-", "")
+    evaluation = getattr(evaluations, f"{words}Evaluation")
     splits = {} if how or protocol.n_splits is None else {"n_splits": protocol.n_splits}
     return dataset, paradigm, evaluation, splits
 
