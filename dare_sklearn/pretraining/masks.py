@@ -75,20 +75,16 @@ def draw_masks(
     is_target[hidden] = order[hidden].argsort(dim=1) < n_targets
     patches = torch.nonzero(~hidden)  # (n_visible_patches, 1)
     order = order[~hidden]
-    n_shared = _n_shared_channels(n_visible, n_chans, generator)
+    # how many channels of a patch the second view keeps from the first
+    rho, jitter = torch.rand(2, generator=generator).tolist()
+    rho = OVERLAP[0] + (OVERLAP[1] - OVERLAP[0]) * rho
+    # two sets of m with s * m in common have an intersection over union of s / (2 - s)
+    share = 2 * rho / (1 + rho) + OVERLAP_JITTER * (2 * jitter - 1)
+    n_shared = round(min(max(share, 0.0), MAX_SHARED) * n_visible)
+    n_shared = max(n_shared, 2 * n_visible - n_chans)  # a small montage may lack unseen channels
     second = torch.cat((order[:, :n_shared], order[:, n_visible : 2 * n_visible - n_shared]), dim=1)
     return Masks(
         visible=patches * n_chans + order[:, :n_visible],
         second_view=patches * n_chans + second,
         targets=torch.nonzero(is_target.flatten()).flatten(),
     )
-
-
-def _n_shared_channels(n_visible: int, n_chans: int, generator: Generator) -> int:
-    """How many channels of a patch the second view keeps from the first."""
-    rho, jitter = torch.rand(2, generator=generator).tolist()
-    rho = OVERLAP[0] + (OVERLAP[1] - OVERLAP[0]) * rho
-    # two sets of m with s * m in common have an intersection over union of s / (2 - s)
-    share = 2 * rho / (1 + rho) + OVERLAP_JITTER * (2 * jitter - 1)
-    n_shared = round(min(max(share, 0.0), MAX_SHARED) * n_visible)
-    return max(n_shared, 2 * n_visible - n_chans)  # a small montage may lack unseen channels

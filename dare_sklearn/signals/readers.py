@@ -220,8 +220,21 @@ def _read_part(
         )
     if like is not None and not source.positions:
         source = replace(source, positions=like.positions)
-    _check_agreement(source, wanted, sfreq)
     data, names = source.data, source.ch_names
+    # parameters that contradict what the input says of itself
+    if sfreq is not None and not np.isclose(source.sfreq, sfreq):
+        raise SignalError(
+            f"sfreq={sfreq:g}, but X was sampled at {source.sfreq:g} Hz: resample X, or "
+            "leave sfreq=None to take the rate that X carries."
+        )
+    if wanted is not None and names is not None:
+        meant = set(wanted) - {*source.bads, *not_eeg(wanted)}
+        if meant != set(names):
+            raise SignalError(
+                f"ch_names and the channels of X differ in {', '.join(sorted(meant ^ set(names)))}:"
+                " pick the channels of X first, or leave ch_names=None to take those that X "
+                "carries."
+            )
     lazy = isinstance(data, LazyEpochs)
     if lazy:
         data = replace(data, ch_names=names)
@@ -247,23 +260,6 @@ def _read_part(
     if wanted is not None and names is not None:  # the order that the parameter gives
         signals = signals.reorder([name for name in wanted if name in names])
     return signals
-
-
-def _check_agreement(source: Signals, wanted: Sequence[str] | None, sfreq: float | None) -> None:
-    """Refuse parameters that contradict what the input says of itself."""
-    if sfreq is not None and not np.isclose(source.sfreq, sfreq):
-        raise SignalError(
-            f"sfreq={sfreq:g}, but X was sampled at {source.sfreq:g} Hz: resample X, or "
-            "leave sfreq=None to take the rate that X carries."
-        )
-    if wanted is not None and source.ch_names is not None:
-        wanted = set(wanted) - {*source.bads, *not_eeg(wanted)}
-        if wanted != set(source.ch_names):
-            raise SignalError(
-                "ch_names and the channels of X differ in "
-                f"{', '.join(sorted(wanted ^ set(source.ch_names)))}: pick the channels of X "
-                "first, or leave ch_names=None to take those that X carries."
-            )
 
 
 ACCEPTED = (

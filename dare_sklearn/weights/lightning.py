@@ -78,10 +78,6 @@ def read_lightning(path: str | Path) -> tuple[DAREConfig, dict[str, Tensor]]:
         name = f"{part}.patch_embed.weight"
         if name in tensors and tensors[name].ndim == 4:  # a convolution over (1, P) there
             tensors[name] = tensors[name].flatten(1)  # (D, 1, 1, P) -> (D, P)
-    return _infer_config(tensors, str(path)), tensors
-
-
-def _infer_config(tensors: dict[str, Tensor], path: str) -> DAREConfig:
     try:
         _, embed_num, embed_dim = tensors["target_encoder.summary_token"].shape
         patch_size = tensors["target_encoder.patch_embed.weight"].shape[1]
@@ -92,10 +88,10 @@ def _infer_config(tensors: dict[str, Tensor], path: str) -> DAREConfig:
         )
         # R/2 frequencies, R = (D / H) / 2
         num_heads = max(embed_dim // (4 * n_freqs), 1)
-        return DAREConfig(embed_num, embed_dim, depth, num_heads, patch_size, **SCALE)
+        return DAREConfig(embed_num, embed_dim, depth, num_heads, patch_size, **SCALE), tensors
     except (KeyError, ValueError, IndexError, ZeroDivisionError) as error:
         raise ValueError(
-            f"{path!r} lacks a part of the model, or it is misshapen: {shorten(error)}."
+            f"{str(path)!r} lacks a part of the model, or it is misshapen: {shorten(error)}."
         ) from None
 
 
