@@ -21,11 +21,12 @@ from .base import ProbeEstimator
 class DAREClassifier(ClassifierMixin, ProbeEstimator):
     """Classify EEG epochs with a frozen or fine-tuned DARE-EEG encoder.
 
-    Every `adaptation` reads the parameters from `encoder` to `verbose`, "linear" also those to
-    `cache_mb`, the others those of the convolutions (`target_channels` to `temporal_kernel`) and
-    those of gradient steps (`max_epochs` to `callbacks`), which "finetune" takes, and "conv-linear"
-    with ``spatial_init="spline"`` or "random", or with ``validation_fraction > 0``. ``fit`` warns
-    of changed parameters that its mode does not read.
+    Parameters stand in four groups: those that every `adaptation` reads (`encoder` to `verbose`),
+    those of "linear" (`unknown_channels` to `cache_mb`), those of the convolutions of "conv-linear"
+    and "finetune" (`target_channels` to `temporal_kernel`), and those of gradient steps
+    (`max_epochs` to `callbacks`), which "finetune" takes, and "conv-linear" with
+    ``spatial_init="spline"`` or "random", or with ``validation_fraction > 0``. ``fit`` warns of
+    changed parameters that its mode does not read.
 
     Parameters
     ----------
