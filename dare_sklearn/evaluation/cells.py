@@ -14,6 +14,7 @@ from sklearn.base import clone
 from sklearn.model_selection import ParameterGrid
 from sklearn.utils import _safe_indexing
 from sklearn.utils.metadata_routing import get_routing_for_object
+from sklearn.utils.validation import _num_samples
 from threadpoolctl import threadpool_limits
 
 from ..signals.objects import is_epochs
@@ -231,9 +232,7 @@ def _calibration(answers: Answers, test: Data) -> dict[str, float]:
 
 def n_rows(X: Any) -> int:
     """Number of epochs of any input."""
-    if _is_epochs_list(X):
-        return sum(len(part) for part in X)
-    return X.shape[0] if hasattr(X, "shape") else len(X)
+    return sum(map(len, X)) if _is_epochs_list(X) else _num_samples(X)
 
 
 def _is_epochs_list(X: Any) -> bool:

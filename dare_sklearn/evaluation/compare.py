@@ -282,7 +282,7 @@ def _check_data(X: Any, y: Any, groups: Any) -> Data:
     X = settle(X)
     try:
         n_epochs = n_rows(X)
-    except (TypeError, IndexError):
+    except TypeError:
         raise TypeError(f"X of compare must hold epochs, got {type(X).__name__}.") from None
     groups = None if groups is None else read_groups(groups, n_epochs)
     return Data(X, read_column(y, "y", n_epochs), groups)

@@ -201,13 +201,8 @@ def bounds_of(metric: str) -> tuple[float, float]:
 
 def score_columns(results: pd.DataFrame) -> list[str]:
     """Columns of scores: floats that are not keys, costs or chance levels; filled ones, if any."""
-    known = [
-        name
-        for name in results
-        if name not in _KEYS
-        and not str(name).startswith(("chance_", "p_"))
-        and pd.api.types.is_float_dtype(results[name])
-    ]
+    floats = results.select_dtypes("floating").columns.difference(_KEYS, sort=False)
+    known = [name for name in floats if not str(name).startswith(("chance_", "p_"))]
     return [name for name in known if results[name].notna().any()] or known
 
 
