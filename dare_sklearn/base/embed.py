@@ -24,7 +24,7 @@ from ..modules.config import DAREConfig
 from ..modules.networks import Encoder, filter_windows, principal_filters
 from ..signals import electrodes as table
 from ..signals.container import digest_epochs
-from ..signals.grid import Windows, resample
+from ..signals.grid import Windows, evoked_rate, resample
 from ..training.device import (
     PRECISIONS,
     autocast,
@@ -45,7 +45,6 @@ FLOOR = 1e-5
 SINGULAR = 1e-10
 BAND_STRIDE = 8  # samples between the windows of "bands"
 ROWS = 3  # changes where rows do within a version, so that caches hold no others
-EVOKED_RATE = 32.0  # Hz, as of the field's plain features of evoked potentials
 # Rhythms
 SHORTEST = 2.0  # s: the bins of shorter epochs are too few and too wide to tell a rhythm
 LOWEST, HIGHEST = 3.0, 45.0  # frequencies that are read, in Hz
@@ -195,7 +194,7 @@ class _Network:
 
         In double precision, which autocast leaves alone.
         """
-        return principal_filters(self.encoder)[0].to(self.device)
+        return principal_filters(self.encoder).to(self.device)
 
     def run(self, block: np.ndarray) -> np.ndarray:
         """Rows ``(n, ...)`` of windows ``(n, n_chans, n_times)``, before any learning.
@@ -343,11 +342,6 @@ def token_covariances(tokens: np.ndarray, mean_token: Any = 0.0) -> np.ndarray:
     cov *= (1 - shrinkage)[:, None, None]
     cov[:, range(n_chans), range(n_chans)] += (shrinkage * mean + SINGULAR)[:, None]
     return cov
-
-
-def evoked_rate(sfreq: float) -> float:
-    """Rate in Hz of the samples that `read_evoked` gives."""
-    return min(EVOKED_RATE, sfreq)
 
 
 def read_evoked(x: Tensor, sfreq: float) -> np.ndarray:

@@ -15,12 +15,11 @@ from sklearn.decomposition import PCA
 from sklearn.utils import gen_batches
 
 from ..modules.config import DAREConfig
-from ..signals.grid import Windows, resampled_length
+from ..signals.grid import Windows, evoked_rate, resampled_length
 from ..training.device import compute_threads, n_threads_of
 from .embed import (
     Reading,
     embed_each,
-    evoked_rate,
     features_of,
     rhythm_frequencies,
     token_covariances,

@@ -6,10 +6,9 @@ from typing import Any
 import numpy as np
 import torch
 from scipy.optimize import nnls
-from torch import Tensor
 
 from ..base.reading import KernelRidge, calibrate, kernels, make_folds, scaled, solve, some_of
-from ..modules.networks import Encoder, principal_filters
+from ..modules.networks import Encoder
 from ..modules.probe import VirtualProbe
 from ..signals.covariance import covariances, csp_filters, xdawn_filters
 
@@ -29,9 +28,9 @@ READS = {
 
 
 def make_probe(
-    encoder: Encoder, spec: dict[str, Any], parts: list[tuple[str, np.ndarray]], evoked: Tensor
+    encoder: Encoder, spec: dict[str, Any], parts: list[tuple[str, np.ndarray]]
 ) -> VirtualProbe:
-    """A probe with these spatial parts and a fresh head; `evoked` are the filters in time."""
+    """A probe with these spatial parts and a fresh head."""
     rows, readings, targets, start = spec["targets"], [], [], 0
     for name, filters in parts:
         stop = start + len(filters)
@@ -46,8 +45,6 @@ def make_probe(
     probe = VirtualProbe(encoder, filters.shape[1], *shape).eval()
     with torch.no_grad():
         probe.spatial.weight.copy_(torch.from_numpy(filters)[:, :, None])
-        if hasattr(probe, "filters"):
-            probe.filters[: len(evoked)] = evoked
     return probe
 
 
@@ -87,9 +84,7 @@ def start_probe(
     classes = targets.dtype.kind != "f"
     goal = 2.0 * (targets[:, None] == np.unique(targets)) - 1 if classes else targets[:, None]
     parts = spatial_parts(kind, x, targets, spline)
-    principal, strengths = principal_filters(encoder)
-    evoked = strengths * principal
-    probe = make_probe(encoder, spec, parts, evoked)
+    probe = make_probe(encoder, spec, parts)
     features = _read(probe, x)
     some = some_of(np.arange(len(x)), N_CHOICE, seed)
 
@@ -99,7 +94,7 @@ def start_probe(
         if [name for name, _ in inner] != [name for name, _ in parts]:
             return None
         learned = [part for part in inner if part[0] != "spline"]  # the spline's are read already
-        return _read(make_probe(encoder, spec, learned, evoked), x[some]) if learned else []
+        return _read(make_probe(encoder, spec, learned), x[some]) if learned else []
 
     folds = []
     if len(some) > 1:

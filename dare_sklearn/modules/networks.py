@@ -327,14 +327,11 @@ class Encoder(nn.Module):
         return blocks[-1].forward_pairs(tokens, summary, read_other=True)[1][:, None]
 
 
-def principal_filters(encoder: Encoder) -> tuple[Tensor, Tensor]:
+def principal_filters(encoder: Encoder) -> Tensor:
     """The strongest combinations of the encoder's learned filters, ``(n_filters, patch_size)``.
 
     Strongest for signals with the spectrum of ongoing EEG, 1/f from 0.5 to 45 Hz, and of variance 1
-    for them: narrow bands, which depend on the encoder alone and not on the recordings. Also how
-    much of such a signal each accounts for, ``(n_filters, 1)``: the norm of its pattern (Haufe et
-    al., 2014, NeuroImage 87). Multiplied by that, slow deflections stay the largest, as in the
-    signal itself, where tokens have all frequencies alike.
+    for them: narrow bands, which depend on the encoder alone and not on the recordings.
     """
     config = encoder.config
     # on the CPU: other devices may lack double precision
@@ -348,20 +345,13 @@ def principal_filters(encoder: Encoder) -> tuple[Tensor, Tensor]:
     values, vectors = torch.linalg.eigh(learned @ covariance @ learned.T)
     kept = values.argsort(descending=True)[:N_PRINCIPAL]
     kept = kept[values[kept] > 1e-6 * values.max()]
-    filters = (vectors[:, kept] / values[kept].sqrt()).T @ learned
-    strengths = (filters @ covariance).norm(dim=1, keepdim=True)
-    return filters.float(), strengths.float()
+    return ((vectors[:, kept] / values[kept].sqrt()).T @ learned).float()
 
 
 def filter_windows(x: Tensor, filters: Tensor, stride: int) -> Tensor:
     """Outputs of `filters` in windows, ``(n_epochs, n_chans, n_filters, n_windows)``."""
     out = F.conv1d(x.reshape(-1, 1, x.shape[-1]), filters[:, None], stride=stride)
     return out.unflatten(0, x.shape[:2])
-
-
-def filter_patches(x: Tensor, filters: Tensor) -> Tensor:
-    """Outputs of `filters` at every patch, ``(n_epochs, n_chans, n_filters * n_patches)``."""
-    return filter_windows(x, filters, filters.shape[1]).flatten(2)
 
 
 class Predictor(nn.Module):

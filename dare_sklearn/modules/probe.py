@@ -1,14 +1,17 @@
 """Probes: the conv-linear one, with weights of bounded norm, and one of virtual electrodes."""
 
 from collections.abc import Sequence
+from functools import cache
 from itertools import pairwise
 from typing import Any, Self
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .networks import N_PRINCIPAL, Encoder, filter_patches
+from ..signals.grid import evoked_rate, resample
+from .networks import Encoder
 
 TINY = 1e-6  # added to variances, of which the logarithm is taken
 
@@ -161,12 +164,19 @@ class ConvLinearProbe(nn.Module):
         return self.head(tokens)
 
 
+@cache
+def _to_low_rate(patch_size: int, sfreq: float) -> np.ndarray:
+    """What each sample of a patch adds to those at a low rate, ``(patch_size, n_samples)``."""
+    impulses = np.eye(patch_size, dtype=np.float32)
+    return resample(impulses, sfreq, evoked_rate(sfreq))
+
+
 class VirtualProbe(nn.Module):
     """Spatial filters, an encoder of each virtual electrode by itself, and a linear map.
 
     Parameters: the `encoder`, owned by the probe, and frozen unless `train_encoder`; `n_chans`
     recorded channels; `targets`, the row of each virtual electrode in the encoder's table;
-    `readings`, what the map reads: "tokens", "power" or "evoked" (`filters` at every patch) of the
+    `readings`, what the map reads: "tokens", "power" or "evoked" (each patch at a low rate) of the
     virtual electrodes from the second number up to the third.
     """
 
@@ -188,10 +198,11 @@ class VirtualProbe(nn.Module):
         self.train_encoder = train_encoder
         self.readings = [tuple(reading) for reading in readings]
         self.n_patches = n_patches
-        dim, patch_size = encoder.config.embed_dim, encoder.config.patch_size
+        config = encoder.config
+        slow = _to_low_rate(config.patch_size, config.sfreq)
         width = {
-            "tokens": n_patches * encoder.config.embed_num * dim, "power": dim,
-            "evoked": n_patches * N_PRINCIPAL,
+            "tokens": n_patches * config.embed_num * config.embed_dim, "power": config.embed_dim,
+            "evoked": n_patches * slow.shape[1],
         }  # fmt: skip
         n_features = sum(width[kind] * (stop - start) for kind, start, stop in self.readings)
         self.spatial = nn.Conv1d(n_chans, len(targets), 1, bias=False)
@@ -199,8 +210,6 @@ class VirtualProbe(nn.Module):
         self.head = nn.Linear(n_features, n_outputs)
         self.register_buffer("targets", torch.as_tensor(targets, dtype=torch.long))
         self.register_buffer("covariance", torch.eye(n_chans))  # of the channels, in training
-        if "evoked" in {kind for kind, *_ in self.readings}:
-            self.register_buffer("filters", torch.zeros(N_PRINCIPAL, patch_size))
 
     def spec(self) -> dict[str, Any]:
         """Plain arguments that make a probe of the same shape."""
@@ -229,7 +238,10 @@ class VirtualProbe(nn.Module):
         found = []
         for kind, start, stop in self.readings:
             if kind == "evoked":
-                found.append(filter_patches(x[:, start:stop], self.filters))
+                config = self.encoder.config
+                patches = x[:, start:stop].unflatten(-1, (self.n_patches, config.patch_size))
+                slow = torch.from_numpy(_to_low_rate(config.patch_size, config.sfreq))
+                found.append((patches @ slow.to(patches)).flatten(2))
             elif kind == "power":
                 found.append(self.encoder.log_power(x[:, start:stop], TINY).flatten(1))
             else:

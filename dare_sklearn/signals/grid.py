@@ -14,6 +14,8 @@ from .container import Signals
 from .electrodes import electrode_rows, plan_channels
 from .errors import SignalError, tell
 
+EVOKED_RATE = 32.0  # Hz, as of the field's plain features of evoked potentials
+
 
 class Windows:
     """Epochs on the encoder's grid: float32 microvolts at its rate, in whole patches.
@@ -128,6 +130,11 @@ def _low_pass(up: int, down: int) -> np.ndarray:
         taps[phase::up] += bump * (a + b * t)
     taps.setflags(write=False)
     return taps
+
+
+def evoked_rate(sfreq: float) -> float:
+    """The low rate that suffices for evoked potentials, of signals at `sfreq`, in Hz."""
+    return min(EVOKED_RATE, sfreq)
 
 
 def resampled_length(n_times: int, sfreq: float, target: float) -> int:
