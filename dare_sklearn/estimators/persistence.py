@@ -103,7 +103,7 @@ class FilesMixin(PushToHubMixin):
             raise ValueError(shorten(error)) from None
         shape = config["model"]
         with _reading(source):
-            vars(probe).update(_layout(config["fitted"]), **_targets(kind, config["fitted"]))
+            vars(probe).update(_learned(kind, config["fitted"]))
             n_patches = config["n_patches"]
             n_times = resampled_length(probe.n_times_in_, probe.sfreq_in_, shape.sfreq)
             _check(type(n_patches) is int and n_patches == n_times // shape.patch_size)
@@ -150,8 +150,8 @@ def _virtual(saved: dict[str, Any]) -> dict[str, Any]:
     return {"targets": targets, "readings": readings}
 
 
-def _layout(fitted: dict[str, Any]) -> dict[str, Any]:
-    """What ``fit`` learned of the signals."""
+def _learned(kind: str, fitted: dict[str, Any]) -> dict[str, Any]:
+    """What ``fit`` learned of the signals and the targets."""
     values = {name: _from_plain(fitted[name]) for name in _LAYOUT}
     names, sfreq, n_iter = values["ch_names_in_"], values["sfreq_in_"], values["n_iter_"]
     _check(all(type(values[name]) is int and 1 <= values[name] < _MOST for name in _COUNTS))
@@ -159,19 +159,14 @@ def _layout(fitted: dict[str, Any]) -> dict[str, Any]:
     _check(type(sfreq) in (int, float) and PLAUSIBLE_HZ[0] <= sfreq <= PLAUSIBLE_HZ[1])
     if names is not None:
         _check(list(canonical_names(names)) == names and len(names) == values["n_chans_in_"])
-    return values
-
-
-def _targets(kind: str, fitted: dict[str, Any]) -> dict[str, Any]:
-    """What ``fit`` learned of the targets."""
     if kind == "DAREClassifier":
-        classes = _from_plain(fitted["classes_"])
+        values["classes_"] = classes = _from_plain(fitted["classes_"])
         _check(isinstance(classes, np.ndarray) and classes.ndim == 1 and len(classes) >= 2)
         _check(len(set(classes.tolist())) == len(classes))
-        return {"classes_": classes}
-    mean, scale = (float(fitted[name]) for name in ("y_mean_", "y_scale_"))
-    _check(np.isfinite(mean) and 0 < scale < np.inf)
-    return {"y_mean_": mean, "y_scale_": scale}
+    else:
+        values |= {name: float(fitted[name]) for name in ("y_mean_", "y_scale_")}
+        _check(np.isfinite(values["y_mean_"]) and 0 < values["y_scale_"] < np.inf)
+    return values
 
 
 def _plain(value: Any) -> Any:

@@ -48,12 +48,18 @@ class Net(NeuralNet):
 
     def groups(self) -> list[dict]:
         """Parameter groups of the optimizer: no decay of biases and other 1-D parameters."""
-        trainable = [p for p in self.module_.parameters() if p.requires_grad]
-        groups = [
-            {"params": [p for p in trainable if p.ndim > 1], "weight_decay": self.weight_decay},
-            {"params": [p for p in trainable if p.ndim <= 1], "weight_decay": 0.0},
+        found: dict[tuple[bool, float], list] = {}
+        for name, p in self.module_.named_parameters():
+            if p.requires_grad:
+                found.setdefault((p.ndim > 1, self.rate_of(name)), []).append(p)
+        return [
+            {"params": found[key], "weight_decay": self.weight_decay * key[0], "lr": key[1]}
+            for key in sorted(found, reverse=True)
         ]
-        return [{**group, "lr": self.lr} for group in groups if group["params"]]
+
+    def rate_of(self, name: str) -> float:
+        """Peak of the learning rate of a parameter of this name."""
+        return self.lr
 
 
 class StepSchedule(Callback):
@@ -173,10 +179,13 @@ class ProbeNet(Net):
         self.label_smoothing, self.context = label_smoothing, context
         super().__init__(*args, **kwargs)
 
-    def groups(self) -> list[dict]:
-        if self.layer_decay is None:
-            return super().groups()
-        return layerwise_groups(self.module_, self.lr, self.weight_decay, self.layer_decay)
+    def rate_of(self, name: str) -> float:
+        """For fine-tuning: each encoder layer learns more slowly than the one above."""
+        if self.layer_decay is None or not name.startswith("encoder."):
+            return self.lr  # adapters and head
+        depth, block = len(self.module_.encoder.blocks), re.match(r"encoder\.blocks\.(\d+)\.", name)
+        last = 1 if name.startswith("encoder.norm.") else depth + 1  # else: embeddings and tokens
+        return self.lr * self.layer_decay ** (depth - int(block[1]) if block else last)
 
     def infer(self, x: dict[str, torch.Tensor], **fit_params) -> torch.Tensor:
         with self.context:
@@ -291,28 +300,3 @@ def hold_out_groups(
         "without the held-out groups, some class has no training epochs. Pass "
         "validation_fraction=0, or groups that hold several classes."
     )
-
-
-def layerwise_groups(
-    module: nn.Module, lr: float, weight_decay: float, layer_decay: float
-) -> list[dict]:
-    """AdamW groups for fine-tuning: each encoder layer learns more slowly than the one above."""
-    depth = len(module.encoder.blocks)
-
-    def steps_below_the_top(name: str) -> int:
-        if not name.startswith("encoder."):
-            return 0  # adapters and head
-        if name.startswith("encoder.norm."):
-            return 1
-        block = re.match(r"encoder\.blocks\.(\d+)\.", name)
-        return depth - int(block[1]) if block else depth + 1  # else: embeddings and tokens
-
-    return [
-        {
-            "params": [parameter],
-            "lr": lr * layer_decay ** steps_below_the_top(name),
-            "weight_decay": weight_decay if parameter.ndim > 1 else 0.0,
-        }
-        for name, parameter in module.named_parameters()
-        if parameter.requires_grad
-    ]

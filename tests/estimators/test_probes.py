@@ -15,7 +15,6 @@ from skorch.callbacks import EpochScoring
 
 from dare_sklearn import DAREClassifier, DAREPretrainer, DARERegressor
 from dare_sklearn.signals.electrodes import TEN_TWENTY
-from dare_sklearn.training.net import layerwise_groups
 
 MODES = ("conv-linear", "linear", "finetune")
 NAMES = ["Fz", "C3", "Cz", "C4", "Pz", "Oz"]
@@ -257,8 +256,11 @@ def test_save_and_load(data, make, tmp_path):
 
 def test_layerwise_rates(data):
     X, y = data
-    module = classifier(adaptation="finetune", max_epochs=1).fit(X, y).module_
-    rates = {id(g["params"][0]): g["lr"] for g in layerwise_groups(module, 1.0, 0.05, 0.5)}
+    net = classifier(adaptation="finetune", max_epochs=1, layer_decay=0.5).fit(X, y).net_
+    module, groups = net.module_, net.groups()
+    rates = {id(p): group["lr"] / net.lr for group in groups for p in group["params"]}
+    decays = {id(p): group["weight_decay"] for group in groups for p in group["params"]}
+    assert all(decays[id(p)] == 0.05 * (p.ndim > 1) for p in module.parameters())
     encoder = module.encoder
     assert len(rates) == sum(p.requires_grad for p in module.parameters())
     assert rates[id(module.head.output.weight)] == 1.0
