@@ -287,14 +287,12 @@ class ProbeEstimator(SignalInputMixin, FilesMixin, PlainStateMixin, BaseEstimato
 
     def _probe_spec(self) -> dict[str, Any]:
         """What the parameters and the targets say of the probe, for `ConvLinearProbe`."""
+        names = ("spatial_layers", "temporal_kernel", "adapter_dropout", "dropout")
         return {
             "targets": electrode_rows(target_electrodes(self.target_channels)).tolist(),
             "n_outputs": len(self.classes_) if isinstance(self, ClassifierMixin) else 1,
-            "spatial_layers": self.spatial_layers,
-            "temporal_kernel": self.temporal_kernel,
-            "adapter_dropout": self.adapter_dropout,
-            "dropout": self.dropout,
             "train_encoder": self.adaptation == "finetune",
+            **{name: getattr(self, name) for name in names},
         }
 
     # predict -----------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
@@ -370,9 +370,7 @@ class DAREPretrainer(EmbeddingMixin, BaseEstimator):
 
     def __sklearn_clone__(self) -> Self:
         """A clone; a fitted pretrainer keeps its weights (see Notes)."""
-        twin = type(self)(
-            **{k: clone(v, safe=False) for k, v in self.get_params(deep=False).items()}
-        )
+        twin = super().__sklearn_clone__()
         if self._is_fitted_for_use():
             params = twin.get_params(deep=False)
             twin.__dict__.update({k: v for k, v in vars(self).items() if k not in params})
