@@ -42,9 +42,9 @@ class GroupAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
     """Epochs of every group, aligned by the mean over them of a statistic of each.
 
     A subclass writes ``_statistics(data)``, that of every epoch; ``_common(means)``, what stands
-    for all groups (in "train", an unseen one is aligned with it); ``_operators(means)``, what
-    aligns signals of one or several means, of which ``fit`` keeps those of its groups as
-    `_fitted_attribute`; and ``_apply(operators, data)``, by one for all epochs or one each.
+    for all groups (in "train", for an unseen one); ``_operators(means)``, what aligns signals of
+    one or several means, of which ``fit`` keeps those of its groups as `_fitted_attribute`; and
+    ``_apply(operators, data)``, by one for all epochs or one each.
     """
 
     _: KW_ONLY
@@ -149,7 +149,7 @@ class GroupAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
         self._before: dict[Any, tuple[np.ndarray, int]] = {}
         self._mean = self._common(means[enough] if enough.any() else means)
         means[~enough] = self._mean
-        self._tell_few([(parts[i][0], len(parts[i][1])) for i in np.flatnonzero(~enough)])
+        self._tell_few([(g, len(rows)) for g, rows in parts if len(rows) < self.min_epochs_])
         self.groups_ = None if groups is None else np.unique(groups)
         setattr(self, self._fitted_attribute, self._operators(means))
         if X_target_unlabeled is not None:
@@ -476,8 +476,8 @@ def _rows(groups: np.ndarray | None, n_epochs: int) -> Iterator[tuple[Any, np.nd
     if groups is None:
         yield None, np.arange(n_epochs)
         return
-    for group in np.unique(groups):
-        plain = group.item() if isinstance(group, np.generic) else group
+    known = np.unique(groups)
+    for group, plain in zip(known, known.tolist(), strict=True):
         yield plain, np.flatnonzero(groups == group)
 
 
@@ -490,12 +490,10 @@ def _like(X: Any, aligned: np.ndarray, fitted: list[str] | None) -> Any:
         if isinstance(X, list | tuple) and isinstance(X[0], list | tuple | np.ndarray):
             is_table = isinstance(X[0][0], Real)
         return aligned[:, 0] if is_table else aligned
-    done, start = [], 0
-    for epochs in parts:
+    done, ends = [], np.cumsum([len(epochs) for epochs in parts])
+    for epochs, block in zip(parts, np.split(aligned, ends[:-1]), strict=True):
         picks, known = eeg_picks(epochs.info)
         data = epochs.get_data(copy=True)
-        block = aligned[start : start + len(epochs)]
         data[:, picks] = block[:, [fitted.index(name) for name in known["ch_names"]]]
-        start += len(epochs)
         done.append(replace_data(epochs, data))
     return done if isinstance(X, list | tuple) else done[0]
