@@ -10,7 +10,6 @@ from typing import Any, Self
 import numpy as np
 from xxhash import xxh3_128
 
-from .errors import SignalError
 from .validation import Summary, check_finite, refuse_complex, to_microvolts
 
 N_READ = 2**21  # values of a recording that are read together: 16 MB
@@ -55,11 +54,6 @@ class LazyEpochs:
             if not len(rows):
                 continue
             values = np.asarray(reader(index[rows] - start))
-            if values.shape[1:] != self.shape[1:]:
-                raise SignalError(
-                    f"X has epochs that differ in channels or length: {self.shape[1:]} and "
-                    f"{values.shape[1:]}. Cut them alike first."
-                )
             if done is None:
                 done = np.empty((len(index), *values.shape[1:]), values.dtype)
             done[rows] = values

@@ -251,12 +251,19 @@ def from_dataset(dataset: Any) -> Iterator[Signals]:
         hint = " (on the recordings; braindecode's create_from_X_y makes all channels 'misc')"
         picks, known = eeg_picks(info, "data set", hint)
         rows = np.searchsorted(channels, picks)
-        reader = partial(_read_windows, leaf, index, rows, len(channels))
+        lengths = {int(n) for n in np.ptp(leaf.crop_inds[index, 1:], axis=1)}
+        if hasattr(leaf, "windows"):  # whose crops count samples from before a resampling
+            lengths = {len(source.times)}
+        if len(lengths) > 1:
+            raise SignalError(
+                f"the windows of X (a {type(leaf).__name__}) differ in length: cut them alike "
+                "first (window_size_samples)."
+            )
+        shape = len(channels), *lengths
+        reader = partial(_read_windows, leaf, index, rows, shape)
+        data = LazyEpochs((reader,), (len(index),), len(rows), shape[1])
         if source.preload:
             data = reader(np.arange(len(index)))
-        else:
-            shape = reader(np.arange(1)).shape
-            data = LazyEpochs((reader,), (len(index),), *shape[1:])
         in_signals = leaf.targets_from == "channels"
         targets = [leaf[int(i)][1] if in_signals else leaf.y[i] for i in index]
         for transform in transforms:
@@ -265,25 +272,14 @@ def from_dataset(dataset: Any) -> Iterator[Signals]:
 
 
 def _read_windows(
-    leaf: Any, index: np.ndarray, rows: np.ndarray, n_chans: int, which: np.ndarray
+    leaf: Any, index: np.ndarray, rows: np.ndarray, shape: tuple[int, int], which: np.ndarray
 ) -> np.ndarray:
-    index = index[which]
-    windows = [np.asarray(leaf[int(i)][0]) for i in index]
-    if len({window.shape for window in windows}) > 1:
+    windows = [np.asarray(leaf[int(i)][0]) for i in index[which]]
+    if (found := next((its.shape for its in windows if its.shape != shape), None)) is not None:
         raise SignalError(
-            f"the windows of X (a {type(leaf).__name__}) differ in length: cut them alike first "
-            "(window_size_samples)."
-        )
-    if hasattr(leaf, "windows"):
-        n_times = len(leaf.windows.times)
-    else:
-        _, start, stop = leaf.crop_inds[index[0]]
-        n_times = int(stop - start)
-    if windows[0].shape != (n_chans, n_times):
-        raise SignalError(
-            f"the transform of X (a {type(leaf).__name__}) makes {windows[0].shape} of windows of "
-            f"{(n_chans, n_times)}, so that the names of the channels and the sampling rate are no "
-            "longer known: preprocess the recordings instead."
+            f"the transform of X (a {type(leaf).__name__}) makes {found} of windows of {shape}, so "
+            "that the names of the channels and the sampling rate are no longer known: preprocess "
+            "the recordings instead."
         )
     return np.stack(windows)[:, rows]
 
