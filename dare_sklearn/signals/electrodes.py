@@ -4,7 +4,7 @@ Maps between montages are spherical splines (Perrin et al., 1989).
 """
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -304,7 +304,7 @@ def spline_matrix(
     names = [electrode_name(name) for name in targets]
     copies = np.eye(len(source), dtype=np.float32)
     missing = [target for target, name in zip(targets, names, strict=True) if name not in rows]
-    spline = iter(_mne_spline(source.values(), missing) if missing else ())
+    spline = iter(_mne_spline(source, missing) if missing else ())
     return np.stack([copies[rows[name]] if name in rows else next(spline) for name in names])
 
 
@@ -333,20 +333,17 @@ def spline_start(
     return matrix
 
 
-def _mne_spline(source: Collection[np.ndarray], targets: Sequence[str]) -> np.ndarray:
+def _mne_spline(source: Mapping[str, np.ndarray], targets: Sequence[str]) -> np.ndarray:
     import mne
-
-    def montage(positions: Iterable[np.ndarray]) -> Any:
-        named = {f"E{i}": position for i, position in enumerate(positions)}
-        return mne.channels.make_dig_montage(named, coord_frame="head")
 
     if len(source) == 1:  # a spline through one point is that constant
         return np.ones((len(targets), 1), dtype=np.float32)
-    template, here = template_positions(), montage(source)
+    template, montage = template_positions(), mne.channels.make_dig_montage
+    here = montage(source, coord_frame="head")
+    there = montage({name: template[name] for name in targets}, coord_frame="head")
     info = mne.create_info(here.ch_names, 256.0, "eeg").set_montage(here)
     evoked = mne.EvokedArray(np.eye(len(source)), info, verbose="error")
     with mne.utils.use_log_level("error"):
-        there = montage(template[name] for name in targets)
         moved = evoked.interpolate_to(there, tuple(_CENTRE), method="spline", reg=SMOOTHING)
     return moved.get_data().astype(np.float32)
 
