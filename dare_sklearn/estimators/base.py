@@ -5,7 +5,6 @@ import os
 from dataclasses import KW_ONLY, dataclass
 from inspect import signature
 from numbers import Integral, Real
-from operator import itemgetter
 from reprlib import repr as shortened
 from typing import Any, ClassVar
 
@@ -375,11 +374,11 @@ def tell_unread(estimator: Any, *, steps: bool, virtual: bool) -> None:
         (steps and not estimator.validation_fraction, "validation_fraction > 0", ("patience",)),
     )
     known, clauses = signature(type(estimator)).parameters, []
-    for _, readers, names in filter(itemgetter(0), unread):
-        values = {name: getattr(estimator, name) for name in names if name in known}
+    for ignored, readers, names in unread:
+        own = {name: getattr(estimator, name) for name in names if ignored and name in known}
         changed = [
             f"{name}={shortened(value)}"
-            for name, value in values.items()
+            for name, value in own.items()
             if not np.array_equal(value, known[name].default)
         ]
         if changed:

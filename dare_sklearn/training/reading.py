@@ -313,9 +313,9 @@ def read_corpus(
         tell_ignored(corpus.layout)
     corpus.rank, corpus.n_ranks = ranks.rank, ranks.size
     corpus.streams = [Stream(stream, config, number) for stream, number in streams if len(stream)]
-    if corpus.skipped:
-        reasons = (f"{name} ({reason.rstrip('.')})" for name, reason in corpus.skipped.items())
-        left_out, n_skipped = listed(list(reasons), between="; "), len(corpus.skipped)
+    if n_skipped := len(corpus.skipped):
+        reasons = [f"{name} ({reason.rstrip('.')})" for name, reason in corpus.skipped.items()]
+        left_out = listed(reasons, between="; ")
         if not corpus.n_parts:
             raise SignalError(f"could use none of the recordings: {left_out}.")
         tell(
