@@ -86,13 +86,24 @@ class Attention(nn.Module):
     def last(self, x: Tensor, n_read: int) -> Tensor:
         """Attention of the last `n_read` tokens only, to all tokens.
 
-        For the last block of the encoder, of which only the summary tokens are read.
+        For the last block of the encoder, of which only the summary tokens are read. With so few
+        queries, the keys and values of all tokens need not be computed: a query is brought into the
+        space of the tokens (q K' = (q W_k) x'; the key's bias, the same for all, drops out of the
+        softmax), and the map of the values is applied to the weighted mean of the tokens.
         """
-        dim, weight, bias = x.shape[-1], self.qkv.weight, self.qkv.bias
-        q = F.linear(x[:, -n_read:], weight[:dim], bias[:dim])
-        k, v = F.linear(x, weight[dim:], bias[dim:]).chunk(2, dim=-1)
-        q, k, v = (y.unflatten(-1, (self.num_heads, -1)).transpose(1, 2) for y in (q, k, v))
-        return self.join(F.scaled_dot_product_attention(q, k, v))
+        n_seqs, _, dim = x.shape
+        heads, width = self.num_heads, dim // self.num_heads
+        bias = self.qkv.bias
+        w_q, w_k, w_v = self.qkv.weight.unflatten(0, (3, heads, width))  # each (heads, width, dim)
+        q = F.linear(x[:, -n_read:], w_q.flatten(0, 1), bias[:dim]) * width**-0.5
+        # one product per head: (heads, n_seqs * n_read, width) @ (heads, width, dim)
+        q = q.unflatten(-1, (heads, width)).permute(2, 0, 1, 3).flatten(1, 2) @ w_k
+        q = q.unflatten(1, (n_seqs, n_read)).transpose(0, 1).flatten(1, 2)
+        scores = q @ x.transpose(1, 2)  # (n_seqs, heads * n_read, tokens)
+        mean = scores.softmax(dim=-1) @ x  # (n_seqs, heads * n_read, dim)
+        mean = mean.unflatten(1, (heads, n_read)).transpose(0, 1).flatten(1, 2)
+        out = (mean @ w_v.transpose(1, 2)).unflatten(1, (n_seqs, n_read))
+        return self.proj(out.permute(1, 2, 0, 3).flatten(2) + bias[2 * dim :])
 
     def shared(
         self, own: Tensor, shared: Tensor, rotary: tuple[Tensor, Tensor]
