@@ -96,12 +96,12 @@ def compare(
         Folder for finished cells, a file each. A later call takes those of which everything is the
         same: pipeline (parameters, weights, code), this library, data, labels, groups (and whether
         they are routed), fold, metrics, seeds, versions. Your own classes and functions count with
-        what they use of their module, but not what it imports: then empty the folder.
+        what they use of their module; after changing what it imports, empty the folder.
     n_permutations : int, default=0
         Permutations of the test labels for the chance level (see Notes).
     each_subject : bool, default=False
         Score each subject (of `groups`) of a fold separately, with the fold's model, as MOABB's
-        `CrossSubjectEvaluation` does: then they are the observations of intervals and tests.
+        `CrossSubjectEvaluation` does. Intervals and tests then take subjects as observations.
     on_error : {"raise", "warn"}, default="raise"
         Whether a cell that fails raises an error, or warns and is left out.
     verbose : int, default=0
@@ -212,7 +212,7 @@ def compare(
                 message = f"{what}: {type(error).__name__}: {error}"
                 if on_error == "raise":
                     raise RuntimeError(message) from error
-                return [], [(f"{message} Its row is left out.", UserWarning, __file__, 0)]
+                return [], [(f"{message.rstrip('.')}. Its row is left out.", UserWarning)]
         which = {"dataset": dataset, "pipeline": name, "fold": fold.number}
         rows = plain([row | which for row in rows])
         if known is None and file is not None:
@@ -226,8 +226,11 @@ def compare(
         bar.set_description(name)
         rows, told = next(found)
         for text, kind, *where in told:
-            known = kind.__module__ == "builtins"  # others may not be made of a text
-            warnings.warn_explicit(text, kind if known else UserWarning, *where)
+            kind = kind if kind.__module__ == "builtins" else UserWarning  # not all take a text
+            if where:
+                warnings.warn_explicit(text, kind, *where)
+            else:  # of a failed cell, at the call of compare
+                warnings.warn(text, kind, stacklevel=3)
         done += rows
     chance = [f"{kind}_{m}" for m in scorers for kind in ("chance", "p")] if n_permutations else []
     return pd.DataFrame(done, columns=[*WHICH, *scorers, *chance, *CALIBRATION, *COSTS])
@@ -275,6 +278,11 @@ def check_scorers(pipelines: Any, scoring: Any) -> dict[str, Callable]:
     for name in scoring if isinstance(scoring, Iterable) else ():
         if name in (*WHICH, *CALIBRATION, *COSTS) or str(name).startswith(("chance_", "p_")):
             raise ValueError(f"A metric cannot be called {name!r}: that is a column of the table.")
+    for name, metric in scoring.items() if isinstance(scoring, Mapping) else ():
+        if not (metric is None or isinstance(metric, str) or callable(metric)):
+            raise ValueError(
+                f"scoring[{name!r}] must be a metric's name or a scorer, got {metric!r}."
+            )
     return check_scoring(known[0], scoring=scoring)._scorers
 
 

@@ -542,6 +542,7 @@ def test_a_failing_pipeline_is_named(table):
     with pytest.warns(UserWarning, match="'bad one' failed in fold .*left out") as told:
         found = compare(pipelines, X, y, cv=2, on_error="warn")
     assert len(told) == 2 and found["pipeline"].tolist() == ["good", "good"]
+    assert {one.filename for one in told} == {__file__}  # the call, not the library
 
 
 class Silent(DummyClassifier):
@@ -576,6 +577,7 @@ def test_a_metric_that_is_not_defined_is_no_number_in_the_table():
     [
         ({"pipelines": [LogisticRegression()]}, TypeError, "dict, name to estimator"),
         ({"pipelines": {}}, TypeError, "one or more"),
+        ({"scoring": {"a": 3}}, ValueError, "scoring.'a'. must be a metric's name or a scorer, got 3"),
         ({"pipelines": {"lr": LogisticRegression}}, TypeError, "not its class"),
         ({"param_grids": {"ls": {}}}, ValueError, "'ls', but the pipelines are .'lr'"),
         ({"param_grids": {"lr": {"D": [1]}}}, ValueError, "Invalid parameter 'D' for estimator LogisticRegression"),
