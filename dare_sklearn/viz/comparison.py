@@ -75,7 +75,8 @@ def plot_scores(
     diamond = {"fmt": "D", "color": "black", "markersize": 5.5, "capsize": 3, "elinewidth": 1.6}
     for panel, dataset in zip(axes, datasets, strict=True):
         part = results[results["dataset"] == dataset]
-        for name, scores in part.dropna(subset=[metric]).groupby("pipeline", sort=False)[metric]:
+        drawn = part.dropna(subset=[metric]).groupby("pipeline", sort=False, observed=True)
+        for name, scores in drawn[metric]:
             row = pipelines.index(name)
             # above the interval, spread in the same way every time
             shift = 0.24 * ((np.arange(len(scores)) * 0.618) % 1) - 0.34
@@ -205,7 +206,7 @@ def plot_cost(summary: pd.DataFrame, metric: str, *, ax: Axes | None = None) -> 
     style.check_table(summary, [*_SUMMARY, *seconds], ["mean", *seconds])
     if summary["dataset"].nunique() > 1:
         raise ValueError("The table holds several data sets: pass rows of one.")
-    summary = summary[summary["metric"] == metric]
+    summary = summary[summary["metric"] == metric].reset_index(drop=True)
     if summary.empty:
         raise ValueError(f"The table has no rows of metric={metric!r}.")
     summary = summary.assign(cost=summary[seconds].sum(axis=1)).dropna(subset=["mean", *seconds])
@@ -213,8 +214,8 @@ def plot_cost(summary: pd.DataFrame, metric: str, *, ax: Axes | None = None) -> 
         raise ValueError("Seconds of fit and predict must be positive in sum.")
 
     ax = style.get_axes(ax, 5.2, 3.6 + 0.13 * len(summary))
-    for number, row in enumerate(summary.itertuples()):
-        point = style.look(number) | {"linestyle": "none", "markersize": 8, "capsize": 3}
+    for row in summary.itertuples():  # the index counts pipelines without costs too
+        point = style.look(row.Index) | {"linestyle": "none", "markersize": 8, "capsize": 3}
         label = style.wrap(row.pipeline)
         ax.errorbar(row.cost, row.mean, _arms(row), elinewidth=1.2, label=label, **point)
     ax.set_xscale("log")

@@ -73,7 +73,7 @@ def plot_curve(
         raise ValueError(f"The table has several rows for one point ({', '.join(keys)}): pass one.")
     if log_x and not (table[x] > 0).all():
         raise ValueError(f"The column {x} must hold positive numbers for a logarithmic axis.")
-    lines = [("", table)] if hue is None else list(table.groupby(hue, sort=False))
+    lines = [("", table)] if hue is None else list(table.groupby(hue, sort=False, observed=True))
     ax = style.get_axes(ax, 5.2, 3.6 + 0.13 * len(lines))
     for number, (name, rows) in enumerate(lines):
         shown = style.look(number) | {"markersize": 5, "label": style.wrap(name)}

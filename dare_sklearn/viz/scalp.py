@@ -139,7 +139,8 @@ def plot_spatial_filters(
     At every target electrode, the convolution makes a weighted sum of the recorded channels.
     Without `X`, maps show these weights, the *filters*, which also cancel noise: a large weight
     does not say that the channel carries the signal. With `X`, they show the *patterns* [1]_, which
-    do: the covariance of each channel with the output over the output's standard deviation (µV).
+    show where a signal comes from: the covariance of every channel with the filter's output over
+    the output's standard deviation (µV).
 
     Parameters
     ----------

@@ -136,6 +136,11 @@ def test_cost(look):
     assert ax.get_xscale() == "log"
     labels = [text.get_text().replace("\n", " ") for text in ax.get_legend().get_texts()]
     assert labels == PIPELINES
+    summary.loc[1, "fit_seconds"] = np.nan
+    rest = plot_cost(summary, "accuracy").axes[0].containers
+    assert [bar.lines[0].get_color() for bar in rest] == [
+        ax.containers[i].lines[0].get_color() for i in (0, 2)
+    ]  # the others keep their colours
 
 
 @pytest.mark.parametrize(
