@@ -115,7 +115,8 @@ def _column(epochs: Any, name: str, option: str, file: str) -> list[str]:
         if values.dtype.kind == "f":
             if (values % 1 != 0).any():
                 what = f"--{option} {name}: {file} has numbers with decimals there, not classes"
-                raise UsageError(f"{what} (evaluation.compare takes DARERegressor for them).")
+                hint = "in Python, evaluation.compare takes DARERegressor for them"
+                raise UsageError(f"{what} ({hint}).")
             values = values.astype(int)  # 1.0 in one file is 1 in another
         return values.astype(str).tolist()
     events = event_labels(epochs)

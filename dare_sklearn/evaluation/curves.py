@@ -85,7 +85,7 @@ def lost_electrodes(
 
     Pipelines are fitted (and searched) once per fold, on all electrodes, and predict the test
     epochs without a random share of them. For a pipeline that needs the channels of its fit (those
-    of DARE do not), they are interpolated (`mne.Epochs.interpolate_bads`), with a warning.
+    of DARE do not), lost ones are interpolated (`mne.Epochs.interpolate_bads`), with a warning.
 
     Parameters
     ----------

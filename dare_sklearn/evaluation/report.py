@@ -52,7 +52,7 @@ def report(
     Parameters
     ----------
     table : DataFrame
-        Of `compare`; of several data sets `pandas.concat`.
+        Of `compare`; several data sets are stacked with `pandas.concat`.
     out : path
         Folder, created if it does not exist.
     title : str, default="Comparison of pipelines"
@@ -154,7 +154,8 @@ def _figures(
         yield f"{b} beside its best rival", figure, f"{words}, one line per {unit}."
     if pairs and table["pipeline"].nunique() > 2:
         figure = viz.plot_significance(pairs[0])
-        yield "All pairs", figure, f"{words}: row minus column; p, corrected for the other pairs."
+        note = "row minus column, and p corrected for the number of pairs"
+        yield "All pairs", figure, f"{words}: {note}."
     for name, part in extra.items():
         title, x = _CURVES[name]
         part = part[part["dataset"] == dataset]

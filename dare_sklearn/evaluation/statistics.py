@@ -53,7 +53,7 @@ def summarize(
     Parameters
     ----------
     results : DataFrame
-        Of `compare`, `learning_curve` or `lost_electrodes`; of several data sets `pandas.concat`.
+        Of `compare`, `learning_curve` or `lost_electrodes`; `pandas.concat` stacks several.
     metrics : str, sequence of str or None, default=None
         Columns of scores; None takes all that a data set has.
     bounds : dict of str to (float, float), or None, default=None
@@ -248,7 +248,7 @@ def pairwise(results: pd.DataFrame, metric: str | None = None) -> pd.DataFrame:
     Parameters
     ----------
     results : DataFrame
-        Of `compare`; of several data sets `pandas.concat`.
+        Of `compare`; several data sets are stacked with `pandas.concat`.
     metric : str or None, default=None
         Column of the score; may be None if there is only one.
 
