@@ -41,6 +41,10 @@ def plot_scores(
     ax : Axes or None, default=None
         Where to draw a single data set; None makes a figure.
 
+    Returns
+    -------
+    Figure
+
     Raises
     ------
     TypeError, ValueError

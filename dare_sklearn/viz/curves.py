@@ -52,6 +52,10 @@ def plot_curve(
     ax : Axes or None, default=None
         Where to draw; None makes a figure.
 
+    Returns
+    -------
+    Figure
+
     Raises
     ------
     TypeError, ValueError
@@ -111,6 +115,10 @@ def plot_mask_invariance(table: pd.DataFrame) -> Figure:
         Of `dare_sklearn.inspection.mask_invariance`; of several encoders stacked, with a column
         ``encoder``. Points are means over draws, the band is their SD.
 
+    Returns
+    -------
+    Figure
+
     Raises
     ------
     TypeError, ValueError
@@ -163,6 +171,10 @@ def plot_losses(history: Any, *, ax: Axes | None = None) -> Figure:
         The table ``history_`` of a pretrainer or probe, or the estimator itself.
     ax : Axes or None, default=None
         Where to draw; None makes a figure.
+
+    Returns
+    -------
+    Figure
 
     Raises
     ------
@@ -230,6 +242,10 @@ def plot_embedding_map(
         Seed of the map; the same integer gives the same map.
     ax : Axes or None, default=None
         Where to draw; None makes a figure.
+
+    Returns
+    -------
+    Figure
 
     Raises
     ------

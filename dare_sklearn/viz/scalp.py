@@ -282,6 +282,10 @@ def plot_channel_relevance(
     ax : Axes or None, default=None
         Where to draw; None makes a figure.
 
+    Returns
+    -------
+    Figure
+
     Raises
     ------
     TypeError, ValueError
