@@ -312,6 +312,10 @@ def test_tensors_that_carry_gradients(X):
         np.testing.assert_array_equal(Z, expected)
     with pytest.raises(TypeError, match="Sparse layout .*to_dense"):
         DAREEmbedder(None, **PARAMS).fit(x.detach().to_sparse())
+    quantized = torch.quantize_per_tensor(x.detach().float(), 1.0, 0, torch.qint8)
+    for odd in (list(x.detach().to_sparse()), x.to("meta"), quantized):
+        with pytest.raises(TypeError, match="DAREEmbedder: cannot read X as signals"):
+            DAREEmbedder(None, **PARAMS).fit(odd)
 
 
 def test_all_channels_are_bad(X):
