@@ -11,7 +11,7 @@ from matplotlib.ticker import FixedLocator, NullLocator, PercentFormatter, Scala
 
 WORDS = {
     "EEGBCI hands or feet": "imagined hands or feet, 1 person",
-    "EEGBCI left or right, within people": "left or right fist, each of 16 people",
+    "EEGBCI left or right, within people": "left or right fist, each of 49 new people",
     "EEGBCI left or right, across people": "left or right fist, 49 new people",
     "EEGBCI left or right, across people, aligned": "left or right fist, 49 new people, aligned",
     "UCI stimulus 1 or 2": "first or second picture of a pair, 10 new people",
