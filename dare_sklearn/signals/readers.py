@@ -167,14 +167,16 @@ def _without_bads_of_some(parts: Sequence[Signals]) -> Sequence[Signals]:
     lost = list(dict.fromkeys(n for part in parts for n in part.ch_names if n not in common))
     if not common or not set(lost) <= bads:
         return parts
-    tell(f"left out of all epochs are the channels that are marked bad in some: {', '.join(lost)}.")
+    if lost:  # else only their order differs
+        them = ", ".join(lost)
+        tell(f"left out of all epochs are the channels that are marked bad in some: {them}.")
     return [part.reorder(common) for part in parts]
 
 
 def _difference(a: Signals, b: Signals) -> str:
     if a.ch_names is not None and b.ch_names is not None and a.ch_names != b.ch_names:
         only = [n for n in (*a.ch_names, *b.ch_names) if (n in a.ch_names) != (n in b.ch_names)]
-        return f"channels ({listed(only)} only in some)" if only else "the order of channels"
+        return f"channels ({listed(only)} only in some)"
     (_, *size), (_, *other) = a.data.shape, b.data.shape
     if size[0] != other[0]:
         return f"channels ({size[0]} and {other[0]})"

@@ -145,6 +145,14 @@ def test_bads_that_differ(X):
         EuclideanAligner(group_by=False).fit(parts)
 
 
+def test_orders_of_channels_that_differ(X):
+    parts = [make_epochs(X), make_epochs(X).reorder_channels(NAMES[::-1])]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        signals = read_signals(parts)
+    np.testing.assert_array_equal(signals.data[:6], signals.data[6:])
+
+
 def test_memmaps_stay_on_disk(X, tmp_path):
     np.save(tmp_path / "x.npy", X)
     mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
