@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from .errors import tell
+
 SUFFIXES = (".edf", ".bdf", ".gdf", ".fif", ".fif.gz", ".set", ".vhdr", ".cnt")
 # MNE's names for files of epochs, and for FIF files that hold no signals.
 _EPOCHS = re.compile(r"[-_]epo\.fif(\.gz)?$", re.I)
@@ -28,9 +30,9 @@ _DAMAGE = ("does not match the file size", "Invalid tag")
 def find_files(path: str | os.PathLike) -> list[Path]:
     """A file itself, or all recordings and files of epochs in and below a folder, by name.
 
-    Left out are later parts of split FIF files (MNE reads them with the first), hidden files, and
-    FIF files whose names say that they hold something else, such as ``-cov.fif``. A folder without
-    any recording is refused.
+    Left out are later parts of split FIF files (MNE reads them with the first), what is hidden
+    (as copies in ``.git/annex`` are), and FIF files whose names say that they hold something else,
+    such as ``-cov.fif``. A folder without any recording is refused.
     """
     path = Path(path)
     if path.is_file():
@@ -39,20 +41,24 @@ def find_files(path: str | os.PathLike) -> list[Path]:
         raise ValueError(f"There is no file or folder {str(path)!r}.")
     found = sorted(
         file
-        for file in path.rglob("*")
+        for folder, _, names in os.walk(path, onerror=_tell_unread)
+        for file in (Path(folder, name) for name in names)
         if file.name.lower().endswith(SUFFIXES)
-        and not file.name.startswith(".")
+        and not any(part.startswith(".") for part in file.relative_to(path).parts)
         and not _OTHER_FIF.search(file.name)
         and not any(
             _is_part_of(file.with_name(later.sub(first, file.name)), file)
             for later, first in _LATER_PARTS
         )
-        and not file.is_dir()
     )
     if not found:
         ends = ", ".join(SUFFIXES)
         raise ValueError(f"{str(path)!r} holds no recording: no file that ends in {ends}.")
     return found
+
+
+def _tell_unread(error: OSError) -> None:
+    tell(f"what the folder {error.filename!r} holds is left out ({error.strerror}).")
 
 
 def _is_part_of(first: Path, file: Path) -> bool:

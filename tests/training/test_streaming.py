@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shutil
@@ -9,6 +10,7 @@ import signal
 import threading
 import time
 import warnings
+from pathlib import Path
 
 import mne
 import numpy as np
@@ -669,3 +671,23 @@ def test_compressed_files_are_unpacked_once(tmp_path):
     make_raw(0, 256.0, 20).save(tmp_path / "a_raw.fif.gz", verbose="error")
     assert open_file(tmp_path / "a_raw.fif.gz").preload
     assert find_files(tmp_path) == [tmp_path / "a_raw.fif.gz"]
+
+
+def test_what_a_folder_hides(tmp_path, monkeypatch):
+    """Of a data set under git-annex, every file would be found twice."""
+    kept, link = tmp_path / ".git" / "annex" / "x.edf", tmp_path / "sub-01" / "a.edf"
+    for file in (kept, link):
+        file.parent.mkdir(parents=True)
+    kept.touch()
+    link.symlink_to(kept)
+    (tmp_path / "sub-02").mkdir()
+    scandir = os.scandir
+
+    def refuse(folder):
+        if Path(folder).name == "sub-02":
+            raise PermissionError(errno.EACCES, "Permission denied", str(folder))
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.warns(UserWarning, match="sub-02' holds is left out .Permission denied"):
+        assert find_files(tmp_path) == [link]
