@@ -1,7 +1,5 @@
 """``python -m dare_sklearn`` is the command ``dare-sklearn``."""
 
-from __future__ import annotations
-
 import sys
 
 from .cli import main

@@ -116,11 +116,6 @@ def keeps_its_fit(estimator: Any) -> bool:
     return getattr(type(estimator), "__sklearn_clone__", plain[0]) not in plain
 
 
-def digest_signals(X: Any) -> str:
-    """Hash of any input: values, and names, rate and tables where it has them."""
-    return digest(*_parts(X))
-
-
 def digest_each(X: Any) -> list[bytes]:
     """A hash of the values of every epoch of mne.Epochs, a list of them, or an array; else none."""
     if isinstance(X, list) and all(map(is_epochs, X)):
@@ -185,27 +180,24 @@ def _weights(source: Any) -> str:
     return f"{str(source)!r} {content}"
 
 
-def _parts(X: Any) -> Iterator[str]:
-    """Texts that describe the content of an input."""
-    inner = unwrap(X)
+def digest_signals(X: Any) -> str:
+    """Hash of any input: values, and names, rate and tables where it has them."""
     if is_epochs(X):
         places = [channel["loc"] for channel in X.info["chs"]]
         kinds = [X.ch_names, X.get_channel_types(), X.info["bads"], places]
-        yield describe([*kinds, X.info["sfreq"], X.tmin, X.events])
-        yield joblib.hash(X.metadata)
-        yield describe(digest_each(X))
-    elif isinstance(X, list | tuple):
-        yield f"{len(X)} parts"
-        for part in X:
-            yield from _parts(part)
-    elif is_dataset(inner):
-        for source in find_sources(inner, continuous=False):
-            where = {name: np.asarray(xyz) for name, xyz in source.positions.items()}
-            yield describe([source.ch_names, source.sfreq, source.ignored, where])
-            read = getattr(source.data, "read", source.data.__getitem__)
-            yield from map(describe, _blocks(len(source.data), read))
-    else:
-        yield describe(X)
+        layout = describe([*kinds, X.info["sfreq"], X.tmin, X.events])
+        return digest(layout, joblib.hash(X.metadata), describe(digest_each(X)))
+    if isinstance(X, list | tuple):
+        return digest(len(X), *map(digest_signals, X))
+    if not is_dataset(inner := unwrap(X)):
+        return digest(describe(X))
+    parts = []
+    for source in find_sources(inner, continuous=False):
+        where = {name: np.asarray(xyz) for name, xyz in source.positions.items()}
+        parts.append(describe([source.ch_names, source.sfreq, source.ignored, where]))
+        read = getattr(source.data, "read", source.data.__getitem__)
+        parts += map(describe, _blocks(len(source.data), read))
+    return digest(*parts)
 
 
 def _blocks(n_epochs: int, read: Callable[[np.ndarray], Any]) -> Iterator[np.ndarray]:

@@ -41,17 +41,16 @@ class Span(NamedTuple):
     sfreq: float  # in Hz
 
 
-def _frequencies(span: Span) -> tuple[int, np.ndarray]:
-    """Length over which a recording is drawn, and the frequencies of its spectrum."""
-    shortest = int(MIN_SECONDS * span.sfreq)
-    n_fft = fft.next_fast_len(max(int(span.n_times), shortest), real=True)
-    return n_fft, fft.rfftfreq(n_fft, 1.0 / span.sfreq)
+def _white_spectra(rng: Generator, n_rows: int, span: Span) -> tuple[int, np.ndarray, np.ndarray]:
+    """Samples over which a recording is drawn, and its spectra.
 
-
-def _complex_normal(rng: Generator, shape: tuple[int, ...]) -> np.ndarray:
-    """Circular complex normal numbers, each part of unit variance."""
-    pairs = rng.standard_normal((*shape, 2), dtype=np.float32)
-    return pairs.view(np.complex64)[..., 0]
+    These are frequencies (Hz), and circular complex normal numbers ``(n_rows, n_freqs)``, each part
+    of unit variance.
+    """
+    n_fft = fft.next_fast_len(max(span.n_times, int(MIN_SECONDS * span.sfreq)), real=True)
+    freqs = fft.rfftfreq(n_fft, 1.0 / span.sfreq)
+    pairs = rng.standard_normal((n_rows, len(freqs), 2), dtype=np.float32)
+    return n_fft, freqs, pairs.view(np.complex64)[..., 0]
 
 
 def of_unit_power(power: np.ndarray, freqs: np.ndarray) -> np.ndarray:
@@ -67,11 +66,9 @@ def coloured_noise(
     `density` gives the one-sided power spectral density (unit²/Hz) at frequencies ``(n_freqs,)``
     above zero: ``(n_freqs,)``, or ``(n_rows, n_freqs)``.
     """
-    n_fft, freqs = _frequencies(span)
-    amplitude = np.sqrt(density(freqs[1:]) * (span.sfreq * n_fft / 4.0)).astype(np.float32)
-    spectrum = _complex_normal(rng, (n_rows, len(freqs)))
+    n_fft, freqs, spectrum = _white_spectra(rng, n_rows, span)
     spectrum[:, 0] = 0.0
-    spectrum[:, 1:] *= amplitude
+    spectrum[:, 1:] *= np.sqrt(density(freqs[1:]) * (span.sfreq * n_fft / 4.0)).astype(np.float32)
     return fft.irfft(spectrum, n_fft, axis=-1)[:, : span.n_times]
 
 
@@ -98,11 +95,10 @@ def rhythm(
     `burstiness` is the spread of the slow gain, which the sources share, and `coherence` the share
     of their power in common.
     """
-    n_fft, freqs = _frequencies(span)
+    n_fft, freqs, draws = _white_spectra(rng, len(frequencies) + 1, span)
     power = np.exp(-0.5 * ((freqs[None, :] - frequencies[:, None]) / bandwidth) ** 2)
     power[:, 0] = 0.0
     amplitude = np.sqrt(power / power.sum(axis=1, keepdims=True)).astype(np.float32)
-    draws = _complex_normal(rng, (len(frequencies) + 1, len(freqs)))
     own, common = np.float32(np.sqrt(1.0 - coherence)), np.float32(np.sqrt(coherence))
     spectrum = np.zeros((len(frequencies), n_fft), dtype=np.complex64)
     spectrum[:, : len(freqs)] = amplitude * n_fft * (own * draws[1:] + common * draws[0])
@@ -137,13 +133,11 @@ def alpha_and_theta(
     rng: Generator, head: Head, traits: Traits, span: Span, alpha: float
 ) -> np.ndarray:
     """Posterior alpha, of an amplitude relative to rest, and frontal midline theta."""
-    half = 0.5 * traits.alpha_asymmetry
-    # Power adds up over the three regions.
-    strengths = {"alpha_left": 0.7 * np.exp(-half), "alpha_right": 0.7 * np.exp(half)}
-    strengths["alpha_middle"] = 0.5
+    half = 0.5 * traits.alpha_asymmetry  # power adds up over the three regions
+    sides = {"left": 0.7 * np.exp(-half), "right": 0.7 * np.exp(half), "middle": 0.5}
     gains, waves = [], []
-    for name, strength in strengths.items():
-        gain = head.regions[name]
+    for side, strength in sides.items():
+        gain = head.regions[f"alpha_{side}"]
         frequencies = traits.alpha_frequency + rng.normal(0.0, 0.25, gain.shape[1])
         z = rhythm(rng, frequencies, span, bandwidth=0.75, burstiness=0.4, coherence=0.4)
         gains.append(gain * np.float32(strength * alpha * traits.alpha_amplitude))
@@ -170,22 +164,20 @@ def sensorimotor_rhythms(
         mu = rhythm(rng, frequencies, span, bandwidth=1.1, burstiness=0.3, coherence=0.3)
         frequencies = traits.beta_frequency + rng.normal(0.0, 1.0, gain.shape[1])
         beta = rhythm(rng, frequencies, span, bandwidth=2.6, burstiness=0.4, coherence=0.3)
-        waves = [
-            np.float32(traits.mu_amplitude) * arched(mu, 0.2),
-            np.float32(traits.beta_amplitude) * beta.real,
-        ]
-        if gains is not None:
-            waves = [wave * course for wave, course in zip(waves, gains[name], strict=True)]
+        of_mu, of_beta = (1, 1) if gains is None else gains[name]
         fields.append(np.float32(sides[name]) * gain)
-        activities.append(waves[0] + waves[1])
+        activities.append(
+            np.float32(traits.mu_amplitude) * arched(mu, 0.2) * of_mu
+            + np.float32(traits.beta_amplitude) * beta.real * of_beta
+        )
     return np.concatenate(fields, axis=1) @ np.concatenate(activities)
 
 
-def _eye_potential(positions: np.ndarray, moments: np.ndarray) -> np.ndarray:
-    """Potential of a dipole in each eye, in an unbounded medium (arbitrary unit)."""
+def _eye_potential(positions: np.ndarray, moment: np.ndarray) -> np.ndarray:
+    """Potential of the same dipole in each eye, in an unbounded medium (arbitrary unit)."""
     offset = positions[:, None] - EYES  # (n_chans, 2, 3)
     distance = np.maximum(np.linalg.norm(offset, axis=-1), 0.02)
-    return ((offset * moments).sum(axis=-1) / distance**3).sum(axis=1)
+    return ((offset * moment).sum(axis=-1) / distance**3).sum(axis=1)
 
 
 def _event_times(rng: Generator, rate: float, span: Span) -> np.ndarray:
@@ -203,7 +195,7 @@ def _place(x: np.ndarray, course: np.ndarray, start: int) -> None:
 
 def blinks(rng: Generator, head: Head, traits: Traits, span: Span, rate: float) -> np.ndarray:
     """Eyelid closures: 50 to 150 µV at the forehead, 200 to 400 ms, falling off to the back."""
-    up = np.array([[0.0, 0.4, 1.0], [0.0, 0.4, 1.0]])
+    up = np.array([0.0, 0.4, 1.0])
     topography = _eye_potential(head.positions, up) / _eye_potential(_FOREHEAD, up).mean()
     course, sfreq = np.zeros(span.n_times, dtype=np.float32), span.sfreq
     for time in _event_times(rng, rate * traits.blink_rate, span):
@@ -217,8 +209,7 @@ def blinks(rng: Generator, head: Head, traits: Traits, span: Span, rate: float) 
 
 def saccades(rng: Generator, head: Head, traits: Traits, span: Span, rate: float) -> np.ndarray:
     """Gaze shifts: steps of opposite sign at the two temples, some with a vertical part."""
-    sideways = np.array([[1.0, 0.0, 0.0]] * 2)
-    upward = np.array([[0.0, 0.0, 1.0]] * 2)
+    sideways, upward = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
     reference = np.abs(_eye_potential(_TEMPLES, sideways)).mean()
     maps = np.array([_eye_potential(head.positions, moment) for moment in (sideways, upward)])
     courses, sfreq = np.zeros((2, span.n_times), dtype=np.float32), span.sfreq
@@ -237,18 +228,15 @@ def muscles(rng: Generator, head: Head, traits: Traits, span: Span, rate: float)
     centres, shares, reach = (np.array(column) for column in zip(*_MUSCLES, strict=True))
     # Three groups of fibres per muscle, so that one muscle is not one spatial pattern.
     n_groups = 3
-    group_centres = np.repeat(centres, n_groups, axis=0) + rng.normal(
-        0.0, 0.012, (n_groups * len(centres), 3)
-    )
-    distance = np.linalg.norm(head.positions[:, None] - group_centres, axis=-1)
+    groups = np.repeat(centres, n_groups, axis=0)
+    groups = groups + rng.normal(0.0, 0.012, groups.shape)
+    distance = np.linalg.norm(head.positions[:, None] - groups, axis=-1)
     maps = np.exp(-0.5 * (distance / np.repeat(reach, n_groups)) ** 2) / np.sqrt(n_groups)
 
     tone = traits.muscle_tone * np.exp(rng.normal(0.0, 0.4, len(centres))) * np.sqrt(shares * 5)
-    envelope = np.repeat(
-        tone[:, None] * slow_gain(rng, len(centres), span, 0.2, 0.3), n_groups, axis=0
-    ).astype(np.float32)
-    if rate < 1:
-        envelope *= np.float32(np.sqrt(rate))
+    envelope = tone[:, None] * slow_gain(rng, len(centres), span, 0.2, 0.3)
+    envelope = np.repeat(envelope, n_groups, axis=0).astype(np.float32)
+    envelope *= np.float32(np.sqrt(min(rate, 1.0)))
     for time in _event_times(rng, rate * traits.muscle_rate, span):
         which = int(rng.choice(len(centres), p=shares / shares.sum()))
         height = traits.muscle_amplitude * np.exp(rng.normal(0.0, 0.4))

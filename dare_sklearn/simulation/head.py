@@ -1,7 +1,7 @@
 """People: spherical heads (electrodes, cortical dipoles, their potentials) and habits."""
 
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import mne
 import numpy as np
@@ -27,8 +27,7 @@ SPREAD = 0.006  # standard deviation (m) of a region's place over people
 SMOOTHNESS = 0.014  # standard deviation (m) of the activity shared by neighbouring dipoles
 
 
-@dataclass(frozen=True)
-class Region:
+class Region(NamedTuple):
     """Cortex that carries one rhythm or evoked component."""
 
     under: tuple[str, ...]  # electrodes that the sources lie under, one source each
@@ -56,8 +55,7 @@ REGIONS: dict[str, Region] = {
 }
 
 
-@dataclass(frozen=True)
-class Head:
+class Head(NamedTuple):
     """One person's head as seen by the electrodes."""
 
     positions: np.ndarray  # (n_chans, 3), in head coordinates (m)
@@ -101,9 +99,8 @@ def _leadfield(
 ) -> np.ndarray:  # fmt: skip
     """Potentials (n_chans, n_dipoles) of unit dipoles in MNE's four-shell sphere."""
     info = mne.create_info(list(ch_names), 256.0, "eeg", verbose="error")
-    montage = mne.channels.make_dig_montage(
-        dict(zip(ch_names, positions, strict=True)), coord_frame="head"
-    )
+    places = dict(zip(ch_names, positions, strict=True))
+    montage = mne.channels.make_dig_montage(places, coord_frame="head")
     info.set_montage(montage, verbose="error")
     sphere = mne.make_sphere_model(r0=centre, head_radius=radius, verbose="error")
     sources = mne.setup_volume_source_space(
