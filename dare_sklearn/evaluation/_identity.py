@@ -1,16 +1,14 @@
-"""Finished cells on disk, and their keys: equal content gives an equal key in every process.
+"""Keys of finished cells: equal content gives an equal key in every process.
 
 A pipeline is identified by its classes, their source and their parameters, and by what it keeps
 through `sklearn.base.clone`; an encoder on disk by the content of its files.
 """
 
-import ast
 import inspect
-import json
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import cache, partial
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +18,13 @@ import torch
 from sklearn.base import BaseEstimator
 from xxhash import xxh3_128_hexdigest
 
+from .. import __version__
 from ..base.cache import encoder_digest
 from ..base.encoder import is_pretrainer
 from ..base.input import SignalInputMixin
 from ..signals.container import digest_epochs
 from ..signals.objects import is_dataset, is_epochs, unwrap
 from ..signals.readers import find_sources
-from ..weights.files import in_place_of
 from ..weights.load import SHIPPED_FOLDER
 
 # parameters that change no result
@@ -34,13 +32,9 @@ _NO_RESULT = {"verbose", "n_jobs", "cache", "cache_mb", "memory"}
 _WEIGHTS = {"encoder", "weights"}
 _BLOCK = 256
 _DESCRIBED: list[Any] = []  # code under way, which may name itself or each other
-_DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 _CARRIED = ("__defaults__", "__kwdefaults__", "__self__")  # of functions and bound methods
 _PACKAGE, _STANDARD = Path(__file__).parents[1], Path(inspect.__file__).parent
-# parts of this library that only judge or show results
-_SHOW = ("cli/", "viz/", "inspection", "evaluation/report", "evaluation/statistics")
-_LIBRARIES = ("dare-sklearn", "scikit-learn", "numpy", "scipy", "mne", "pyriemann", "torch",
-              "braindecode")  # fmt: skip
+_LIBRARIES = "scikit-learn", "numpy", "scipy", "mne", "pyriemann", "torch", "braindecode"
 
 
 def digest(*parts: Any) -> str:
@@ -50,11 +44,7 @@ def digest(*parts: Any) -> str:
 
 def versions() -> dict[str, str]:
     """Versions of the libraries that results come from."""
-    found = dict.fromkeys(_LIBRARIES, "none")
-    for name in _LIBRARIES:
-        with suppress(PackageNotFoundError):
-            found[name] = version(name)
-    return found
+    return {"dare-sklearn": __version__, **{name: version(name) for name in _LIBRARIES}}
 
 
 def _is_users(code: Any) -> bool:
@@ -69,27 +59,16 @@ def _is_users(code: Any) -> bool:
 
 @cache
 def own_code() -> str:
-    """Hash of the library's code; changes of docstrings, comments and figures do not count."""
-    names = sorted(file.relative_to(_PACKAGE).as_posix() for file in _PACKAGE.rglob("*.py"))
-    return digest(*(_statements(_PACKAGE / name) for name in names if not name.startswith(_SHOW)))
-
-
-def _statements(file: Path) -> str:
-    """The code of a file without comments, layout and docstrings."""
-    tree = ast.parse(file.read_bytes())
-    for node in ast.walk(tree):
-        if isinstance(node, _DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
-            del node.body[0]
-    return ast.dump(tree)
+    """Hash of the library's files, which change between versions while one works on them."""
+    return digest(*(file.read_bytes() for file in sorted(_PACKAGE.rglob("*.py"))))
 
 
 def describe(value: Any) -> str:
     """A text that is equal for equal content."""
-    if isinstance(value, np.generic):
-        value = value.item()
-    elif isinstance(value, torch.Tensor):
+    if isinstance(value, torch.Tensor):
         value = value.detach().cpu().numpy()
-    if isinstance(value, bool | int | float | complex | str | bytes | range | Path | None):
+    plain = bool | int | float | complex | str | bytes | range | Path | np.generic | None
+    if isinstance(value, plain):
         return repr(value)
     if isinstance(value, np.ndarray) and not value.dtype.hasobject:
         content = xxh3_128_hexdigest(np.ascontiguousarray(value).tobytes())
@@ -203,19 +182,3 @@ def digest_signals(X: Any) -> str:
 def _blocks(n_epochs: int, read: Callable[[np.ndarray], Any]) -> Iterator[np.ndarray]:
     for start in range(0, n_epochs, _BLOCK):
         yield np.asarray(read(np.arange(start, min(start + _BLOCK, n_epochs))))
-
-
-def read_rows(file: Path) -> list[dict[str, Any]] | None:
-    """The rows of a finished cell, or None if none can be read."""
-    try:
-        return list(json.loads(file.read_text(encoding="utf-8"))["rows"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
-def write_rows(file: Path, rows: list[dict[str, Any]], pipeline: str) -> None:
-    """Write the rows of a finished cell, and for people what it is, in one step."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    content = {"rows": rows, "about": {"pipeline": pipeline, "versions": versions()}}
-    with in_place_of(file) as part:
-        part.write_text(json.dumps(content, indent=1), encoding="utf-8")

@@ -1,9 +1,11 @@
 """compare: every pipeline on the same folds, in a table and on disk."""
 
+import json
 import os
 import re
 import warnings
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from numbers import Integral
 from pathlib import Path
 from reprlib import repr as shortened
@@ -23,6 +25,7 @@ from ..base.input import read_column, read_groups
 from ..signals.errors import tell
 from ..signals.objects import settle
 from ..training.checkpoint import plain
+from ..weights.files import in_place_of
 from . import _identity as identity
 from .cells import Data, Fold, n_rows, run_cell
 
@@ -196,27 +199,30 @@ def compare(
 
     def work(name: str, fold: Fold) -> tuple[list[dict[str, Any]], Iterable[tuple]]:
         """The rows of a cell (none if it failed), and its warnings."""
-        file = file_of(name, fold) if texts else None
-        known, told = file and identity.read_rows(file), []
-        rows = known
-        if known is None:
-            try:
-                # those of another process would be lost
-                with warnings.catch_warnings(record=True) as told:
-                    rows = run_cell(
-                        pipelines[name], data, fold, scorers, grids.get(name), random_state,
-                        n_permutations, each_subject,
-                    )  # fmt: skip
-            except Exception as error:
-                what = f"Pipeline {name!r} failed in fold {fold.number} of {dataset!r}"
-                message = f"{what}: {type(error).__name__}: {error}"
-                if on_error == "raise":
-                    raise RuntimeError(message) from error
-                return [], [(f"{message.rstrip('.')}. Its row is left out.", UserWarning)]
         which = {"dataset": dataset, "pipeline": name, "fold": fold.number}
+        file = file_of(name, fold) if texts else None
+        if file is not None:  # a damaged one is made anew
+            with suppress(OSError, ValueError, KeyError, TypeError):
+                return [row | which for row in json.loads(file.read_bytes())["rows"]], ()
+        try:
+            # those of another process would be lost
+            with warnings.catch_warnings(record=True) as told:
+                rows = run_cell(
+                    pipelines[name], data, fold, scorers, grids.get(name), random_state,
+                    n_permutations, each_subject,
+                )  # fmt: skip
+        except Exception as error:
+            what = f"Pipeline {name!r} failed in fold {fold.number} of {dataset!r}"
+            message = f"{what}: {type(error).__name__}: {error}"
+            if on_error == "raise":
+                raise RuntimeError(message) from error
+            return [], [(f"{message.rstrip('.')}. Its row is left out.", UserWarning)]
         rows = plain([row | which for row in rows])
-        if known is None and file is not None:
-            identity.write_rows(file, rows, texts[name])
+        if file is not None:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            about = {"pipeline": texts[name], "versions": identity.versions()}  # for people
+            with in_place_of(file) as part:
+                part.write_text(json.dumps({"rows": rows, "about": about}, indent=1))
         return rows, {(str(w.message), w.category, w.filename, w.lineno): None for w in told}
 
     found = Parallel(n_jobs, return_as="generator")(delayed(work)(*cell) for cell in cells)

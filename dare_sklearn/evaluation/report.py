@@ -213,31 +213,27 @@ def judge(
         scores, unit, ratio = stats.observations(table, metric)
         means, n = scores.mean(), len(scores)
         rival = means[others].idxmax()
-        found = {
-            "dataset": dataset, "metric": metric, "candidate": candidate, "rival": rival,
-            "verdict": UNTESTED, "mean": means[candidate], "rival_mean": means[rival],
-            "difference": means[candidate] - means[rival], "low": np.nan, "high": np.nan,
-            "p": np.nan, "n": n, "unit": unit, "smallest_p": 1.0,
-        }  # fmt: skip
-        rows.append(found)
-        if n < 2:
-            continue
-        pairs = stats.pairwise(table, metric)
-        pairs = pairs[pairs["pipeline_a"] == candidate].set_index("pipeline_b")
-        corrected = pd.Series(stats.holm(pairs["p"]), pairs.index)
-        # if ranks and means point in opposite directions, nothing was shown
-        lower = (pairs["difference"] < 0) & (pairs["p_less"] < pairs["p_greater"])
-        higher = (pairs["difference"] > 0) & (pairs["p_greater"] < pairs["p_less"])
-        found["verdict"] = OPEN
-        if (lower & (corrected < ALPHA)).any():
-            found["verdict"] = WORSE
-        elif (higher & (pairs["p"] < ALPHA)).all():
-            found["verdict"] = BETTER
         least, most = stats.bounds_of(metric)
         differences, bounds = scores[candidate] - scores[rival], (least - most, most - least)
-        found["low"], found["high"] = stats.mean_interval(differences, ratio, bounds)
-        exact = pairs["test"].iloc[0] == "permutation" and n <= stats.EXACT_UP_TO
-        found["p"], found["smallest_p"] = pairs.loc[rival, "p"], 2.0 * 0.5**n if exact else 0.0
+        low, high = stats.mean_interval(differences, ratio, bounds)
+        verdict, p, smallest_p = UNTESTED, np.nan, 1.0
+        if n > 1:
+            pairs = stats.pairwise(table, metric)
+            pairs = pairs[pairs["pipeline_a"] == candidate].set_index("pipeline_b")
+            # if ranks and means point in opposite directions, nothing was shown
+            lower = (pairs["difference"] < 0) & (pairs["p_less"] < pairs["p_greater"])
+            higher = (pairs["difference"] > 0) & (pairs["p_greater"] < pairs["p_less"])
+            better = (higher & (pairs["p"] < ALPHA)).all()
+            worse = (lower & (stats.holm(pairs["p"]) < ALPHA)).any()
+            verdict = WORSE if worse else BETTER if better else OPEN
+            exact = pairs["test"].iloc[0] == "permutation" and n <= stats.EXACT_UP_TO
+            p, smallest_p = pairs.loc[rival, "p"], 2.0 * 0.5**n if exact else 0.0
+        rows.append({
+            "dataset": dataset, "metric": metric, "candidate": candidate, "rival": rival,
+            "verdict": verdict, "mean": means[candidate], "rival_mean": means[rival],
+            "difference": means[candidate] - means[rival], "low": low, "high": high, "p": p,
+            "n": n, "unit": unit, "smallest_p": smallest_p,
+        })  # fmt: skip
     return pd.DataFrame(rows)
 
 

@@ -220,13 +220,12 @@ def _storages(data: bytes, sizes: Mapping[str, int]) -> set[str]:
 
 def _storage(reference: Any, sizes: Mapping[str, int]) -> str:
     """Key of a storage, which must be as large as it says."""
-    if type(reference) is not tuple or len(reference) != 5:
+    types = [*map(type, reference)] if type(reference) is tuple else []
+    if types != [str, str, str, str, int] or reference[0] != "storage":
         raise ValueError("it refers to an unknown kind of storage")
-    kind, dtype, key, place, n_values = reference
-    if {type(kind), type(dtype), type(key), type(place)} != {str} or kind != "storage":
-        raise ValueError("it refers to an unknown kind of storage")
+    _, dtype, key, _, n_values = reference
     # torch finds members whatever their case, so that "a" and "A" would be one
-    known = dtype in _ITEM_BYTES and key.isascii() and key.isdecimal() and type(n_values) is int
+    known = dtype in _ITEM_BYTES and key.isascii() and key.isdecimal()
     if not known or sizes.get(key) != n_values * _ITEM_BYTES[dtype]:
         raise ValueError(
             f"its storage {shorten(key, 20)!r} is of another kind or size than it says"

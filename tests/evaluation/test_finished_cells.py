@@ -19,7 +19,7 @@ from sklearn.pipeline import make_pipeline
 
 from dare_sklearn import DAREEmbedder, DAREPretrainer
 from dare_sklearn.evaluation import compare
-from dare_sklearn.evaluation._identity import _statements, describe, digest_signals
+from dare_sklearn.evaluation._identity import describe, digest_signals
 from dare_sklearn.transformers.classical import classical_pipelines
 
 RNG = np.random.default_rng(0)
@@ -281,20 +281,6 @@ def test_what_functions_take_from_their_module_is_part_of_the_key(monkeypatch):
     assert key() == known
     monkeypatch.setattr(sys.modules[__name__], "_SCALE", 2.0)
     assert not set(key()) & set(known)
-
-
-def test_words_are_no_part_of_the_code(tmp_path):
-    texts = {
-        "code": "def f(x):\n    return x + 1\n",
-        "words": '"""A module."""\n\ndef f(x):\n    """Adds."""\n    # one\n    return x + 1\n',
-        "other": "def f(x):\n    return x + 2\n",
-    }
-    found = {}
-    for name, text in texts.items():
-        (tmp_path / name).write_text(text)
-        found[name] = _statements(tmp_path / name)
-    assert found["code"] != found["other"]
-    assert found["words"] == found["code"]
 
 
 def pretrainer(seed=0):
