@@ -85,12 +85,11 @@ def evaluate(name: str, found: tuple, names: list[str], args: Any, suffix: str) 
     if args.subjects is not None:
         dataset.subject_list = dataset.subject_list[: args.subjects]
     with mne.use_log_level("error"):
-        layout = _layout(dataset, paradigm)
         scores = evaluation(
             paradigm=paradigm, datasets=[dataset], hdf5_path=str(args.out / "moabb"), suffix=suffix,
-            random_state=args.seed, n_jobs=args.jobs, return_epochs=not layout,
+            random_state=args.seed, n_jobs=args.jobs, return_epochs=True,
             additional_columns=["n_samples_test"], **settings,
-        ).process(_by_people(build(names, args.encoder, args.device, **layout)))  # fmt: skip
+        ).process(_by_people(build(names, args.encoder, args.device)))  # fmt: skip
     table = _as_table(scores, name, paradigm.scoring)
     table.attrs["how"] = f"{type(paradigm).__name__} and {evaluation.__name__} of MOABB"
     return table
@@ -108,17 +107,6 @@ def _by_people(pipelines: dict[str, Any]) -> dict[str, Any]:
             if isinstance(model, DAREClassifier):
                 pipelines[name] = make_pipeline(model.set_fit_request(groups="subjects"))
     return pipelines
-
-
-def _layout(dataset: Any, paradigm: Any) -> dict[str, Any]:
-    """The layout of MOABB's arrays; empty if an electrode is known by its position only."""
-    from ..signals.electrodes import electrode_name, template_positions
-
-    epochs, _, _ = paradigm.get_data(dataset, dataset.subject_list[:1], return_epochs=True)
-    places = template_positions()
-    if not all(electrode_name(channel) in places for channel in epochs.ch_names):
-        return {}
-    return {"ch_names": epochs.ch_names, "sfreq": epochs.info["sfreq"], "unit": "uV"}
 
 
 def _as_table(found: Any, name: str, metric: str) -> Any:

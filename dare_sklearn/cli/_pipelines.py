@@ -40,8 +40,8 @@ def choose(names: Iterable[str] | None, encoder: str) -> list[str]:
     return chosen
 
 
-def build(names: Iterable[str], encoder: str, device: str, **layout: Any) -> dict[str, Any]:
-    """Unfitted pipelines by name; `layout` describes arrays, which do not carry it."""
+def build(names: Iterable[str], encoder: str, device: str) -> dict[str, Any]:
+    """Unfitted pipelines by name."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
@@ -52,19 +52,18 @@ def build(names: Iterable[str], encoder: str, device: str, **layout: Any) -> dic
     from ..transformers.classical import classical_pipelines
 
     weights = None if encoder == "untrained" else encoder
-    how = {"device": device, **layout}
-    frozen = {"cache": "memory", **how}  # the probes with convolutions embed nothing
+    frozen = {"cache": "memory", "device": device}  # the probes with convolutions embed nothing
     embedder = DAREEmbedder(weights, pooling="flatten", **frozen)
     lr = LogisticRegression(C=0.01, max_iter=5_000)
     known = {
         READING: DAREClassifier(weights, adaptation="linear", **frozen),
         CONTROL: DAREClassifier(None, adaptation="linear", **frozen),
-        "DARE conv-linear probe": DAREClassifier(weights, **how),
-        "DARE fine-tuned": DAREClassifier(weights, adaptation="finetune", **how),
+        "DARE conv-linear probe": DAREClassifier(weights, device=device),
+        "DARE fine-tuned": DAREClassifier(weights, adaptation="finetune", device=device),
         "DARE embeddings + LR": make_pipeline(embedder, StandardScaler(), lr),
-        "EEGPT (untrained)": rival("EEGPT", device=device, model_params=SMALL, **layout),
-        **{name: rival(name, device=device, **layout) for name in ("EEGNet", "ShallowFBCSPNet")},
-        **classical_pipelines(**layout),
+        "EEGPT (untrained)": rival("EEGPT", device=device, model_params=SMALL),
+        **{name: rival(name, device=device) for name in ("EEGNet", "ShallowFBCSPNet")},
+        **classical_pipelines(),
     }
     for name in ("band power + LR", "narrow-band power + LR"):
         known[name].set_params(lr__C=0.01)

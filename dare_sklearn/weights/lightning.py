@@ -23,7 +23,7 @@ from .files import MAX_TEXT_BYTES, MAX_WEIGHTS_BYTES, shorten
 
 # What the authors pretrained on, which their files do not say: millivolts, average reference.
 SCALE = {"amplitude_uv": 1000.0, "reference": "average"}
-# Theirs -> ours; the first rule that matches a name applies.
+# Theirs -> ours; one rule at most matches a name.
 _RENAMES = (
     (r"^(encoder|target_encoder)\.patch_embed\.proj\.", r"\1.patch_embed."),
     (r"^(encoder|target_encoder|reconstructor)\.chan_embed\.", r"\1.channel_embed."),
@@ -56,15 +56,13 @@ _ALONE = ": where you trust it, save its 'state_dict' alone"
 def read_lightning(path: str | Path) -> tuple[DAREConfig, dict[str, Tensor]]:
     """Configuration and tensors, under this library's names, of a Lightning checkpoint.
 
-    The sizes are read off the tensors' shapes. The scale of the signals is not part of the files;
-    the authors pretrained on millivolts against a common average, and so the configuration says. A
-    ValueError says what is wrong with the file.
+    The sizes are read off the tensors' shapes. A ValueError says what is wrong with the file.
     """
-    state = read_state_dict(path)
-    tensors = {}
+    state, tensors = read_state_dict(path), {}
     for name, tensor in state.items():
-        found = (re.subn(pattern, ours, name) for pattern, ours in _RENAMES)
-        tensors[next((renamed for renamed, n_found in found if n_found), name)] = tensor
+        for theirs, ours in _RENAMES:
+            name = re.sub(theirs, ours, name)
+        tensors[name] = tensor
     if len(tensors) < len(state):
         raise ValueError(f"{str(path)!r} holds two tensors of one name.")
     temperature = tensors.pop("loss_mc.temperature", torch.tensor(TEMPERATURE)).flatten()
