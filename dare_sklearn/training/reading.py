@@ -200,7 +200,8 @@ def without_values(signals: Signals) -> Signals:
 def _read_file(path: Any, reader: Reader) -> tuple[str, Part | None, str | None, list[str]]:
     """The name of a file, its content or why it cannot be used, and MNE's remarks."""
     name, part, reason = os.path.abspath(path), None, None
-    with warnings.catch_warnings(record=True) as caught:
+    # what was said of another file is said again
+    with about("", set()), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
             part = read_recording(path, reader, name)

@@ -272,7 +272,7 @@ class DAREPretrainer(EmbeddingMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array, mne.Epochs, mne.io.Raw, braindecode windows, path, stream, or a list of them
+        X : array, or mne.Epochs, mne.io.Raw, braindecode windows, path, stream, or a list of these
             A list may mix montages, rates and lengths (see `shares`).
         y : ignored
         """

@@ -423,6 +423,14 @@ def test_remarks_of_mne_are_passed_on(folder, tmp_path):
         DAREPretrainer(n_workers=1, **PARAMS).fit([path, folder / "a_raw.fif"])
 
 
+def test_every_file_has_its_own_remarks(tmp_path):
+    for name in ("a_raw.fif", "b_raw.fif"):
+        raw = make_raw().set_eeg_reference(projection=True, verbose="error")
+        raw.save(tmp_path / name, verbose="error")
+    with pytest.warns(UserWarning, match=r"opened 2 of 2 files .*projectors.*b_raw.*projectors"):
+        DAREPretrainer(**PARAMS).fit(tmp_path)
+
+
 @pytest.mark.parametrize("X", ["nowhere", ["nowhere"]])
 def test_a_path_that_is_none(X):
     with pytest.raises(ValueError, match="There is no file or folder 'nowhere'"):
