@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import groupby
@@ -54,7 +55,10 @@ def from_objects(items: list, continuous: bool) -> Iterator[Signals]:
                 "recordings)."
             )
         tell_differences(items)
-    for run in by_layout(items):
+    runs = by_layout(items)
+    for run in runs if continuous else [items]:  # what is read as if it had one montage
+        _tell_moved(list(filter(is_epochs, run)))
+    for run in runs:
         if is_epochs(run[0]):
             yield from_epochs(run)
             continue
@@ -90,7 +94,6 @@ def from_epochs(objects: list) -> Signals:
     counts = tuple(map(len, objects))
     if not sum(counts):
         raise SignalError("X has 0 sample(s): all epochs are dropped, and 1 is required.")
-    _tell_moved(objects)
     if all(epochs.preload for epochs in objects):
         blocks = [epochs.get_data(picks=picks, copy=False) for epochs in objects]
         data = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
@@ -111,15 +114,13 @@ def from_epochs(objects: list) -> Signals:
 
 def _tell_moved(objects: list) -> None:
     """Warn of electrodes that only their positions place, and which these put in several places."""
-    known, first = template_positions(), objects[0].info["chs"]
-    strange = [i for i, ch in enumerate(first) if electrode_name(ch["ch_name"]) not in known]
-    if not strange:
-        return
-    places = np.array([[epochs.info["chs"][i]["loc"][:3] for i in strange] for epochs in objects])
+    known, places = template_positions(), defaultdict(list)
+    for ch in (ch for epochs in objects for ch in epochs.info["chs"]):
+        if (name := electrode_name(ch["ch_name"])) not in known:
+            places[name].append(ch["loc"][:3])
     with np.errstate(invalid="ignore"):  # NaN: no position
-        moved = (np.linalg.norm(places - places[0], axis=2) > MOVED).any(axis=0)
-    if moved.any():
-        names = [first[i]["ch_name"] for i in np.array(strange)[moved]]
+        far = {name: np.linalg.norm(np.array(its) - its[0], axis=1) for name, its in places.items()}
+    if names := [name for name, distances in far.items() if (distances > MOVED).any()]:
         tell(
             f"the montages of X put {listed(names, 4)} in different places (people were "
             "digitised, say), and all epochs are read as by the first one: bring them to one "

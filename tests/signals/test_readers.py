@@ -327,6 +327,9 @@ def test_electrodes_without_a_place_of_their_own_in_the_table_have_one(microvolt
     read([caps[0][0], caps[0][1]], **own)
     with pytest.warns(UserWarning, match="montages of X put E1 in different places"):
         read(caps, **own)
+    caps[1].info["bads"] = ["E2"]  # they are read apart then
+    with pytest.warns(UserWarning, match="bad in some"), pytest.warns(match="put E1 in different"):
+        read(caps, **own)
 
 
 def test_dropped_epochs(epochs):
