@@ -12,6 +12,7 @@ from ..evaluation._identity import digest_each
 from ..signals.electrodes import TEN_TWENTY
 from ..signals.errors import listed
 from ..signals.files import event_labels, event_seconds, explain, holds_epochs, open_epochs
+from ..signals.objects import tell_moved
 from ._options import UsageError, name_files, pick_and_filter
 
 EVENT, FILE = "event", "file"  # what --label and --groups take besides column names
@@ -143,6 +144,7 @@ def _check_layout(name: str, epochs: Any, first: str, other: Any) -> None:
     if ours != theirs:
         what = f"{name} has epochs of {ours} and {first} of {theirs}"
         raise UsageError(f"{what}: cut and resample them alike.")
+    tell_moved([other, epochs])
 
 
 def _check_labels(y: np.ndarray, args: Any) -> None:

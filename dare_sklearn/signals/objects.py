@@ -57,7 +57,7 @@ def from_objects(items: list, continuous: bool) -> Iterator[Signals]:
         tell_differences(items)
     runs = by_layout(items)
     for run in runs if continuous else [items]:  # what is read as if it had one montage
-        _tell_moved(list(filter(is_epochs, run)))
+        tell_moved(list(filter(is_epochs, run)))
     for run in runs:
         if is_epochs(run[0]):
             yield from_epochs(run)
@@ -112,7 +112,7 @@ def from_epochs(objects: list) -> Signals:
     )
 
 
-def _tell_moved(objects: list) -> None:
+def tell_moved(objects: list) -> None:
     """Warn of electrodes that only their positions place, and which these put in several places."""
     known, places = template_positions(), defaultdict(list)
     for ch in (ch for epochs in objects for ch in epochs.info["chs"]):

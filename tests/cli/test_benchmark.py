@@ -149,6 +149,17 @@ def test_files_that_do_not_fit_together(tmp_path):
         from_files(options(tmp_path, channels=["C3", "C4"]))
 
 
+def test_files_of_people_with_other_montages(tmp_path):
+    files = [tmp_path / "a-epo.fif", tmp_path / "b-epo.fif"]
+    for seed, file in enumerate(files):
+        places = {"C3": [-0.07, 0, 0.09], "E1": [0.08, 0.02 * seed, 0.04]}
+        montage = mne.channels.make_dig_montage(places, coord_frame="head")
+        cap = make_epochs(file.name, seed=seed, names=list(places)).set_montage(montage)
+        cap.save(file, verbose="error")
+    with pytest.warns(UserWarning, match="montages of X put E1 in different places"):
+        from_files(options(*files))
+
+
 def test_labels_that_are_none(tmp_path):
     epochs = make_epochs("a")
     epochs.metadata = epochs.metadata.assign(
