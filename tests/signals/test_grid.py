@@ -195,6 +195,7 @@ GSR|GSR1|ACC|ACC_X|AccX|Photo|photodiode|PHOTIC-REF|PULSE RATE|SPO2|HR|MK|Temp r
 EEG LOC-REF|EEG ROC-REF|VNS|EXG1|EEG A2-A1|DC01|DIN1|EDF Annotations|RESP ABDOMEN-REF|AUX1|GYRO-X
 VEO|HEO|HEOL|VEOU|VEOGU|LHEOG|uVEOG|EOG(L)|EMG(chin)|ECGL|EKGR|IO1|LO2|E1-M2|Chin|LLEG|LAT1|Plet|Erg1
 TriggerIn|MarkerValueInt|Mark1|POL Mark2|Events/Markers|MISC|misc_0|BIP1|OSAT|EtCO2|Pupil|EyeX|SYNC
+Temperature|EEG Temperature-REF|CO2|Thermistor|CPAP Flow|Body position|ABP|BVP
 """.replace("\n", "|").strip("|").split("|")  # fmt: skip
 
 
