@@ -176,12 +176,8 @@ def gradient_relevance(estimator: Any, X: Any, *, target: Any = None) -> Bunch:
                 changed[:, channel] *= gain
                 ends.append(_explained(read(put_back(changed)), chosen))
             relevance[:, channel] = (ends[1] - ends[0]) / (2 * STEP)
-    return Bunch(
-        relevance=relevance,
-        importances=np.abs(relevance).mean(axis=0),
-        ch_names=ch_names,
-        label="change of the decision",
-    )
+    importances, label = np.abs(relevance).mean(axis=0), "change of the decision"
+    return Bunch(relevance=relevance, importances=importances, ch_names=ch_names, label=label)
 
 
 def _take_data(X: Any, asking: str) -> tuple[np.ndarray, Callable[[np.ndarray], Any]]:

@@ -44,8 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"training epochs of the learning curve ({' '.join(map(str, SIZES))})")
     add("--no-curve", action="store_true", help="no learning curve")
     add("--moabb", nargs="+", type=text, metavar="NAME",
-        help="public data sets, downloaded by MOABB: BNCI2014-001 PhysionetMI Lee2019 BI2014a "
-        "Nakanishi2015 Wang2016 Schirrmeister2017 Hinss2021, or any of MOABB's classes")
+        help=f"public data sets, downloaded by MOABB: {' '.join(_moabb.PROTOCOLS)}, or any of "
+        "MOABB's classes")
     add("--subjects", type=opt.whole(1), metavar="N", help="only the first N people of each")
     add("--cv", type=_cv, metavar="HOW",
         help="folds: a number, leave-one-out (of groups; default with --groups), for --moabb "

@@ -231,15 +231,14 @@ def _patterns(probe: Any, module: Any, X: Any) -> tuple[np.ndarray, dict[str, np
         x = torch.from_numpy(epochs[start : start + BATCH])
         with torch.inference_mode():
             out = module.spatial(module.encoder.normalize(x))
-        both = torch.cat([x, out], dim=1).double().transpose(0, 1).flatten(1).numpy()
-        both = np.vstack([both, np.ones(both.shape[1])])  # sums come as products with one
+        both = torch.cat([x, out, torch.ones_like(x[:, :1])], dim=1)  # sums: products with one
+        both = both.double().transpose(0, 1).flatten(1).numpy()
         total = total + both @ both.T
     mean, n_chans = total[-1] / total[-1, -1], x.shape[1]
     covariance = total / total[-1, -1] - np.outer(mean, mean)
     spread = np.sqrt(np.maximum(covariance.diagonal()[n_chans:-1], 0.0))[:, None]
-    covariance = covariance[n_chans:-1, :n_chans]
-    pattern = np.divide(covariance, spread, out=np.zeros_like(covariance), where=spread > 0)
-    return pattern, epochs.signals.positions
+    spread[spread == 0] = np.inf  # an output that is flat goes with no channel
+    return covariance[n_chans:-1, :n_chans] / spread, epochs.signals.positions
 
 
 def _choose(electrodes: list[str], maps: np.ndarray, targets: Any, n_maps: int) -> list[int]:

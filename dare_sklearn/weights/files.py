@@ -67,11 +67,8 @@ def write_folder(folder: str | Path, config: Mapping[str, Any], tensors: Mapping
     folder.mkdir(parents=True, exist_ok=True)
     with in_place_of(folder / CONFIG_NAME) as text, in_place_of(folder / WEIGHTS_NAME) as weights:
         # clone: safetensors refuses tensors that share memory
-        save_file(
-            {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()},
-            weights,
-            metadata={"format": "pt"},
-        )
+        own = {name: t.detach().cpu().contiguous().clone() for name, t in tensors.items()}
+        save_file(own, weights, metadata={"format": "pt"})
         digest = sha256(weights)
         header = {"library": "dare_sklearn", "format": FORMAT, **config, "sha256": digest}
         header["config_sha256"] = _config_sha256(json.loads(json.dumps(header)))
