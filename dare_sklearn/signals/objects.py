@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import groupby
+from numbers import Real
 from operator import attrgetter, itemgetter
 from pathlib import Path
 from typing import Any
@@ -371,3 +372,21 @@ def _items(x: Any, open_epochs: Callable[[Path], Any]) -> Iterator[tuple[Any, bo
                 yield epochs, False
     else:
         yield x, is_raw(x)
+
+
+def in_kind_of(X: Any, values: np.ndarray, names: list[str] | None) -> Any:
+    """A container of the kind of `X` with values ``(n_epochs, n_chans, n_times)`` of channels."""
+    parts = X if isinstance(X, list | tuple) else [X]
+    if not all(map(is_epochs, parts)):
+        has_shape = hasattr(X, "shape") or not hasattr(X, "__array__")
+        is_table = len(getattr(X, "shape", ()) if has_shape else np.asarray(X).shape) == 2
+        if isinstance(X, list | tuple) and isinstance(X[0], list | tuple | np.ndarray):
+            is_table = isinstance(X[0][0], Real)
+        return values[:, 0] if is_table else values
+    done, ends = [], np.cumsum([len(epochs) for epochs in parts])
+    for epochs, block in zip(parts, np.split(values, ends[:-1]), strict=True):
+        picks, known = eeg_picks(epochs.info)
+        data = epochs.get_data(copy=True)
+        data[:, picks] = block[:, [names.index(name) for name in known["ch_names"]]]
+        done.append(replace_data(epochs, data))
+    return done if isinstance(X, list | tuple) else done[0]

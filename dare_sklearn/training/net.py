@@ -109,6 +109,12 @@ def make_callbacks(
             raise ValueError(
                 f"callbacks must be skorch callbacks, or (name, callback) pairs; got {callback!r}."
             )
+        watched = getattr(named[1], "monitor", None)
+        if str(watched).startswith("valid_loss") and "valid_loss" not in means:
+            raise ValueError(
+                f"The callback {type(named[1]).__name__} watches {watched!r}, and no epochs are "
+                "held out: set validation_fraction (of a probe), or its monitor='train_loss'."
+            )
     return [*callbacks, *own]
 
 

@@ -18,7 +18,7 @@ from ..base.input import SignalInputMixin, read_groups, whole_or_not_at_all
 from ..signals.container import LazyEpochs
 from ..signals.covariance import covariances, inverse_root, mean_at_one_power
 from ..signals.errors import SignalError, tell
-from ..signals.objects import eeg_picks, is_epochs, replace_data, settle
+from ..signals.objects import in_kind_of, settle
 from ..signals.readers import find_sources
 from ..signals.validation import check_values, summarize
 
@@ -204,7 +204,14 @@ class GroupAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
             )
         if named and list(names) != fitted:
             data = data[:, [names.index(name) for name in fitted]]
-        return X, data, self._groups(X, groups, len(data))
+        groups = self._groups(X, groups, len(data))
+        both = [part for part in (self.groups_, groups) if part is not None]
+        if len({part.dtype.kind in "OUT" for part in both}) > 1:
+            raise ValueError(
+                f"groups are {both[0][0]!r}, ... in fit and {both[1][0]!r}, ... here, text and "
+                "numbers: pass one kind, so that the same people are found again."
+            )
+        return X, data, groups
 
     def _signals(self, X: Any) -> tuple[np.ndarray, tuple[str, ...] | None, bool, float]:
         """Values in their own unit, channel names, whether they are volts, and their spread."""
@@ -251,7 +258,7 @@ class GroupAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
                 operator = self._operators(reference)
             aligned[rows] = self._apply(operator, data[rows])
         self._tell_few(few)
-        return _like(X, aligned, self.ch_names_in_)
+        return in_kind_of(X, aligned, self.ch_names_in_)
 
     def _fitted_operator(self, group: Any) -> np.ndarray | None:
         """What ``fit`` learned of `group`, if anything."""
@@ -479,21 +486,3 @@ def _rows(groups: np.ndarray | None, n_epochs: int) -> Iterator[tuple[Any, np.nd
     known = np.unique(groups)
     for group, plain in zip(known, known.tolist(), strict=True):
         yield plain, np.flatnonzero(groups == group)
-
-
-def _like(X: Any, aligned: np.ndarray, fitted: list[str] | None) -> Any:
-    """`aligned` in the kind of container that `X` is."""
-    parts = X if isinstance(X, list | tuple) else [X]
-    if not all(map(is_epochs, parts)):
-        has_shape = hasattr(X, "shape") or not hasattr(X, "__array__")
-        is_table = len(getattr(X, "shape", ()) if has_shape else np.asarray(X).shape) == 2
-        if isinstance(X, list | tuple) and isinstance(X[0], list | tuple | np.ndarray):
-            is_table = isinstance(X[0][0], Real)
-        return aligned[:, 0] if is_table else aligned
-    done, ends = [], np.cumsum([len(epochs) for epochs in parts])
-    for epochs, block in zip(parts, np.split(aligned, ends[:-1]), strict=True):
-        picks, known = eeg_picks(epochs.info)
-        data = epochs.get_data(copy=True)
-        data[:, picks] = block[:, [fitted.index(name) for name in known["ch_names"]]]
-        done.append(replace_data(epochs, data))
-    return done if isinstance(X, list | tuple) else done[0]

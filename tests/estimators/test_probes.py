@@ -11,7 +11,7 @@ import torch
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, cross_val_score
-from skorch.callbacks import EpochScoring
+from skorch.callbacks import EarlyStopping, EpochScoring
 
 from dare_sklearn import DAREClassifier, DAREPretrainer, DARERegressor
 from dare_sklearn.signals.electrodes import TEN_TWENTY
@@ -216,6 +216,13 @@ def test_skorch_scores_epochs(data, make, metric):
     fitted.fit(*data, groups=np.arange(40))
     scores = fitted.net_.history[:, "valid_score"]
     assert len(scores) == 4 and len(set(scores)) > 1 and max(scores) <= 1
+
+
+def test_a_callback_that_watches_what_is_not_held_out(data):
+    with pytest.raises(ValueError, match="EarlyStopping watches 'valid_loss', and no epochs are"):
+        classifier(max_epochs=1, callbacks=[EarlyStopping()]).fit(*data)
+    stopping = EarlyStopping(monitor="train_loss", patience=1, threshold=0.9)
+    assert classifier(max_epochs=9, callbacks=[stopping]).fit(*data).n_iter_ < 9
 
 
 def test_history_and_spatial_start(data):

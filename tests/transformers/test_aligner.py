@@ -82,6 +82,13 @@ def test_an_unseen_group_is_aligned_with_its_own_data(signals):
     np.testing.assert_array_equal(new, unnamed)
 
 
+def test_groups_of_another_kind_are_refused(signals):
+    X, groups = signals
+    aligner = EuclideanAligner().fit(X, groups=np.unique(groups, return_inverse=True)[1])
+    with pytest.raises(ValueError, match="text and numbers: pass one kind"):
+        aligner.transform(X, groups=np.repeat(["0", "1", "2"], 20))
+
+
 def test_without_groups_there_is_one(signals):
     X, _ = signals
     aligner = EuclideanAligner(1.0, group_by=False).fit(X[:20])
