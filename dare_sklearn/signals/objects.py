@@ -36,8 +36,9 @@ def refuse_evoked(X: Any) -> None:
     """Say how to pass an average."""
     if _is_of("mne", "Evoked", X):
         raise SignalTypeError(
-            "cannot read an mne.Evoked as X, which is one average: pass evoked.data[None], with "
-            "ch_names=evoked.ch_names, sfreq=evoked.info['sfreq'] and unit='V'."
+            "cannot read an mne.Evoked as X, which is one average: call evoked.pick('eeg', "
+            "exclude='bads') and pass evoked.data[None], with ch_names=evoked.ch_names, "
+            "sfreq=evoked.info['sfreq'] and unit='V'."
         )
 
 
