@@ -57,8 +57,11 @@ def from_objects(items: list, continuous: bool) -> Iterator[Signals]:
                 "recordings)."
             )
         tell_differences(items)
-    runs = by_layout(items)
-    for run in runs if continuous else [items]:  # what is read as if it had one montage
+    kept = [x for x in settle(items) if not is_epochs(x) or len(x)]
+    if not kept:
+        raise SignalError("X has 0 sample(s): all epochs are dropped, and 1 is required.")
+    runs = by_layout(kept)
+    for run in runs if continuous else [kept]:  # what is read as if it had one montage
         tell_moved(list(filter(is_epochs, run)))
     for run in runs:
         if is_epochs(run[0]):
@@ -89,13 +92,10 @@ def by_layout(objects: list) -> list[list]:
 
 
 def from_epochs(objects: list) -> Signals:
-    """``mne.Epochs`` that share one layout."""
+    """Settled ``mne.Epochs`` that share one layout."""
     first = objects[0]
     picks, known = eeg_picks(first.info)
-    objects = settle(objects)
     counts = tuple(map(len, objects))
-    if not sum(counts):
-        raise SignalError("X has 0 sample(s): all epochs are dropped, and 1 is required.")
     if all(epochs.preload for epochs in objects):
         blocks = [epochs.get_data(picks=picks, copy=False) for epochs in objects]
         data = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)

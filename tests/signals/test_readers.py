@@ -335,7 +335,10 @@ def test_electrodes_without_a_place_of_their_own_in_the_table_have_one(microvolt
 def test_dropped_epochs(epochs):
     epochs.drop([0, 3], verbose="error")
     assert len(read(epochs, ch_names=None, sfreq=None, unit="auto").data) == 3
+    others = epochs.copy()
     epochs.drop([0, 1, 2], verbose="error")
+    epochs.info["bads"] = epochs.ch_names[:1]
+    assert len(read([others, epochs], ch_names=None, sfreq=None, unit="auto").data) == 3
     with warnings.catch_warnings(), pytest.raises(ValueError, match="0 sample"):
         read(epochs, ch_names=None, sfreq=None, unit="auto")
 
