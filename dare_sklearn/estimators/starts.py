@@ -79,8 +79,11 @@ def start_probe(
     `targets` class numbers or a target, `weight` that (above 0) of the squared errors, `spline` a
     matrix ``(n_targets, n_chans)``.
     """
-    # the encoder takes off the offsets of electrodes, which MNE's filters would see as signal
+    # the encoder takes off the offsets of electrodes, which MNE's filters would see as signal,
+    # and may bring them to the average reference
     x -= x.mean(axis=(0, 2), keepdims=True, dtype=np.float64).astype(x.dtype)
+    if encoder.config.reference == "average" and x.shape[1] > 1:
+        x -= x.mean(axis=1, keepdims=True)
     classes = targets.dtype.kind != "f"
     goal = 2.0 * (targets[:, None] == np.unique(targets)) - 1 if classes else targets[:, None]
     parts = spatial_parts(kind, x, targets, spline)

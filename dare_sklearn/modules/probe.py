@@ -261,9 +261,13 @@ class VirtualProbe(nn.Module):
         """
         index = torch.as_tensor(left)
         covariance = self.covariance.double()
-        inside = covariance[index][:, index]
+        across, inside = covariance[:, index], covariance[index][:, index]
+        if self.encoder.config.reference == "average":  # which is that of those left
+            across = across - across.mean(dim=1, keepdim=True)
+            inside = inside - inside.mean(dim=1, keepdim=True)
+            inside = inside - inside.mean(dim=0)
         inside = inside + 1e-6 * inside.diagonal().mean() * torch.eye(len(index))
-        weight = self.spatial.weight[:, :, 0].double() @ covariance[:, index]
+        weight = self.spatial.weight[:, :, 0].double() @ across
         weight = torch.linalg.solve(inside, weight.T).T
         self.spatial = nn.Conv1d(len(index), len(weight), 1, bias=False)
         self.spatial.weight.copy_(weight.float()[:, :, None])

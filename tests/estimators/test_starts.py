@@ -18,6 +18,7 @@ from dare_sklearn.estimators.starts import spatial_parts
 from dare_sklearn.modules.probe import VirtualProbe
 from dare_sklearn.signals.covariance import csp_filters, xdawn_filters
 from dare_sklearn.viz import plot_attention, plot_spatial_filters
+from dare_sklearn.weights import convert
 
 NAMES = ["Fz", "C3", "Cz", "C4", "Pz", "Oz"]
 LAYOUT = {"ch_names": NAMES, "sfreq": 256.0, "unit": "uV"}
@@ -218,6 +219,21 @@ def test_lost_electrodes(rhythm):
     before = module.spatial.weight.clone()
     module.refit_to(range(6))
     torch.testing.assert_close(module.spatial.weight, before, rtol=1e-3, atol=1e-4)
+
+
+def test_an_encoder_with_an_average_reference_does_not_mind_that_of_the_recording(rhythm, tmp_path):
+    X, y, _ = rhythm
+    convert("nano", tmp_path, reference="average")
+    noise = np.random.default_rng(0).normal(size=(len(X), 1, N_TIMES)).astype(np.float32)
+    answers = []
+    for data in (X, X + 10 * noise):
+        model = DAREClassifier(tmp_path, random_state=0, **LAYOUT).fit(data[:80], y[:80])
+        whole = model.decision_function(data[80:])
+        model.set_params(ch_names=NAMES[:-1])  # the filters are refitted
+        with pytest.warns(UserWarning, match="lacks 1 of the 6 channels"):
+            left = model.decision_function(data[80:, :-1])
+        answers.append([whole, left])
+    np.testing.assert_allclose(*answers, atol=1e-4)
 
 
 def test_steps_only_improve(rhythm):
