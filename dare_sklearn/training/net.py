@@ -16,6 +16,7 @@ from skorch.callbacks import (
     Callback,
     EarlyStopping,
     EpochTimer,
+    LRScheduler,
     PassthroughScoring,
     PrintLog,
     ProgressBar,
@@ -27,6 +28,7 @@ from torch.utils.data import Dataset
 
 from ..modules.probe import project_max_norm
 from ..pretraining.schedules import one_cycle, warmup_cosine
+from ..signals.errors import tell
 from .device import autocast, fit_or_name_batch_size
 
 # Peak learning rate and weight decay, if the parameters are None.
@@ -115,6 +117,8 @@ def make_callbacks(
                 f"The callback {type(named[1]).__name__} watches {watched!r}, and no epochs are "
                 "held out: set validation_fraction (of a probe), or its monitor='train_loss'."
             )
+        if isinstance(named[1], LRScheduler):
+            tell("the callback LRScheduler has no effect: the rate follows its own schedule.")
     return [*callbacks, *own]
 
 

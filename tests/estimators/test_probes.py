@@ -11,7 +11,7 @@ import torch
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, cross_val_score
-from skorch.callbacks import EarlyStopping, EpochScoring
+from skorch.callbacks import EarlyStopping, EpochScoring, LRScheduler
 
 from dare_sklearn import DAREClassifier, DAREPretrainer, DARERegressor
 from dare_sklearn.signals.electrodes import TEN_TWENTY
@@ -223,6 +223,13 @@ def test_a_callback_that_watches_what_is_not_held_out(data):
         classifier(max_epochs=1, callbacks=[EarlyStopping()]).fit(*data)
     stopping = EarlyStopping(monitor="train_loss", patience=1, threshold=0.9)
     assert classifier(max_epochs=9, callbacks=[stopping]).fit(*data).n_iter_ < 9
+
+
+def test_a_schedule_among_callbacks_is_reported(data):
+    plain = classifier(max_epochs=2).fit(*data)
+    with pytest.warns(UserWarning, match="LRScheduler has no effect"):
+        other = classifier(max_epochs=2, callbacks=[("mine", LRScheduler())]).fit(*data)
+    assert other.history_["lr"].tolist() == plain.history_["lr"].tolist()
 
 
 def test_history_and_spatial_start(data):
