@@ -20,7 +20,7 @@ from threadpoolctl import threadpool_limits
 from ..signals.objects import is_epochs
 from ._identity import describe, digest, keeps_its_fit
 
-TIE = 1e-12  # scores that differ by rounding are equal
+TIE = 1e-12  # relative: scores that differ by rounding are equal
 _BINS = 10
 _RESPONSES = ("predict", "predict_proba", "predict_log_proba", "decision_function")
 
@@ -213,7 +213,8 @@ def _chance(
     for name, scorer in scorers.items():
         null = [_score(name, scorer, answers, Data(test.X, y, test.groups)) for y in orders]
         found[f"chance_{name}"] = float(np.mean(null))
-        as_high = int(np.sum(np.array(null) >= scores[name] - TIE))
+        tie = TIE * np.abs([*null, scores[name]]).max()
+        as_high = int(np.sum(np.array(null) >= scores[name] - tie))
         found[f"p_{name}"] = (1 + as_high) / (1 + n_permutations)
     return found
 

@@ -15,7 +15,7 @@ from scipy import stats
 
 from .compare import CALIBRATION, COSTS, WHICH
 
-TIE = 1e-9  # scores are ratios of counts: equal ones differ by rounding only
+TIE = 1e-9  # relative: scores are ratios of counts, equal ones differ by rounding only
 _KEYS = {*WHICH, *CALIBRATION, *COSTS, "n_labels", "share"}  # columns that are not scores
 # columns beside the scores: what is taken over folds, heading in a report and number of digits
 BESIDE = {
@@ -218,7 +218,7 @@ def score_column(results: pd.DataFrame, metric: str | None) -> str:
 
 def corrected_error(values: np.ndarray, ratio: float) -> float:
     """Standard error of the mean over folds; the usual one for a ``ratio`` of 0."""
-    if np.ptp(values) <= TIE:
+    if np.ptp(values) <= TIE * np.abs(values).max():
         return 0.0
     return float(np.sqrt((1 / len(values) + ratio) * values.var(ddof=1)))
 
@@ -296,15 +296,18 @@ def pairwise(results: pd.DataFrame, metric: str | None = None) -> pd.DataFrame:
         test = "permutation" if len(scores) < WILCOXON_FROM else "wilcoxon"
         test = test if unit == "subject" else "corrected_ttest"
         for a, b in combinations(scores.columns, 2):
-            # rounded, so that ties remain ties after the subtraction
-            differences = np.round((scores[a] - scores[b]).to_numpy(), 12)
+            # rounded, so that ties remain ties after the subtraction, in units of the size (a
+            # power of two) of the scores: squares of volts are small
+            size = np.ldexp(1.0, np.frexp(np.abs(scores[[a, b]].to_numpy()).max())[1])
+            differences = np.round((scores[a] - scores[b]).to_numpy() / size, 12)
             greater, less = _test(test, differences, ratio)
-            spread = differences.std(ddof=1) if np.ptp(differences) > TIE else 0.0
+            tie = TIE * np.abs(differences).max()
+            spread = differences.std(ddof=1) if np.ptp(differences) > tie else 0.0
             rows.append({
                 "dataset": dataset, "pipeline_a": a, "pipeline_b": b, "metric": metric,
                 "unit": unit, "n": len(scores),
                 "mean_a": scores[a].mean(), "mean_b": scores[b].mean(),
-                "difference": differences.mean(),
+                "difference": size * differences.mean(),
                 "effect_size": _in_units(differences.mean(), spread),
                 "test": test, "p_greater": greater, "p_less": less,
                 "p": min(1.0, 2 * min(greater, less)),

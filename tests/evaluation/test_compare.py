@@ -453,6 +453,16 @@ def test_p_of_chance_is_uniform_on_noise_and_small_on_signal():
     assert found["p_accuracy"].iloc[0] == pytest.approx(1 / 40)
 
 
+def test_p_of_chance_does_not_depend_on_the_unit_of_the_target(table):
+    options = {"cv": 2, "scoring": "neg_mean_squared_error", "n_permutations": 19}
+    volts, microvolts = (
+        compare({"ridge": Ridge()}, table[0], unit * table[0][:, 0], random_state=0, **options)
+        for unit in (1e-6, 1.0)
+    )
+    name = "p_neg_mean_squared_error"
+    assert volts[name].tolist() == microvolts[name].tolist() == [0.05, 0.05]
+
+
 def test_labels_are_permuted_within_groups_or_with_them():
     rng = np.random.default_rng(0)
     y, groups = np.array([0, 1, 1, 5, 5, 6]), np.array(["a", "a", "a", "b", "b", "b"])

@@ -13,6 +13,7 @@ from sklearn.model_selection import LeaveOneGroupOut
 from dare_sklearn.evaluation import compare, pairwise, summarize
 from dare_sklearn.evaluation.statistics import (
     _sign_permutation,
+    corrected_error,
     corrected_ttest,
     holm,
     mean_interval,
@@ -191,6 +192,19 @@ def test_equal_pipelines_differ_in_nothing():
         )
     found = pairwise(table({"a": [0.8] * 5, "b": [0.7] * 5})).iloc[0]
     assert found["effect_size"] == np.inf and found["p"] == 2 / 32
+
+
+@pytest.mark.parametrize(("n", "subjects"), [(6, True), (20, True), (6, False)])
+def test_the_unit_of_an_error_does_not_matter(n, subjects):
+    """Squares of volts are as small as what rounding leaves of accuracies."""
+    scores = noise(n, "a", "b")
+    small = {name: 1e-12 * values for name, values in scores.items()}
+    columns = ["p", "effect_size", "difference"]
+    expected = pairwise(table(scores, subjects=subjects))[columns]
+    found = pairwise(table(small, subjects=subjects))[columns] / [1, 1, 1e-12]
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    part = corrected_error(small["a"], 0.1), corrected_error(scores["a"], 0.1)
+    assert part[0] == pytest.approx(1e-12 * part[1], rel=1e-9, abs=0)
 
 
 def test_order_of_rows_and_data_sets_does_not_matter():
