@@ -31,6 +31,7 @@ from ..weights.load import SHIPPED_FOLDER
 _NO_RESULT = {"verbose", "n_jobs", "cache", "cache_mb", "memory"}
 _WEIGHTS = {"encoder", "weights"}
 _BLOCK = 256
+_PLAIN = bool | int | float | complex | str | bytes | range | Path | np.generic | None
 _DESCRIBED: list[Any] = []  # code under way, which may name itself or each other
 _CARRIED = ("__defaults__", "__kwdefaults__", "__self__")  # of functions and bound methods
 _PACKAGE, _STANDARD = Path(__file__).parents[1], Path(inspect.__file__).parent
@@ -51,8 +52,8 @@ def _is_users(code: Any) -> bool:
     """Whether a class or function is neither of this library nor of an installed one."""
     try:
         file = Path(inspect.getfile(code))
-    except (OSError, TypeError):  # compiled, or typed at a prompt
-        return False
+    except (OSError, TypeError):  # compiled, or typed at a prompt or in a notebook
+        return getattr(code, "__module__", None) == "__main__"
     known = file.is_relative_to(_PACKAGE) or file.is_relative_to(_STANDARD)
     return not known and "site-packages" not in file.parts
 
@@ -67,8 +68,7 @@ def describe(value: Any) -> str:
     """A text that is equal for equal content."""
     if isinstance(value, torch.Tensor):
         value = value.detach().cpu().numpy()
-    plain = bool | int | float | complex | str | bytes | range | Path | np.generic | None
-    if isinstance(value, plain):
+    if isinstance(value, _PLAIN):
         return repr(value)
     if isinstance(value, np.ndarray) and not value.dtype.hasobject:
         content = xxh3_128_hexdigest(np.ascontiguousarray(value).tobytes())
@@ -79,6 +79,8 @@ def describe(value: Any) -> str:
         return f"{type(value).__name__}[{', '.join(parts)}]"
     if isinstance(value, partial):
         return f"partial[{describe([value.func, value.args, value.keywords])}]"
+    if inspect.iscode(value):
+        return describe([value.co_code, value.co_consts, value.co_names])
     if isinstance(value, type) or inspect.isroutine(value):
         return _code(value)
     if hasattr(value, "_score_func"):  # a scorer of scikit-learn
@@ -127,8 +129,12 @@ def _code(code: Any) -> str:
                         with suppress(Exception):  # some values cannot be hashed
                             carried.append(f"{known}={describe(value)}")
         for source in kinds:
-            with suppress(OSError, TypeError):  # compiled, or typed at a prompt
+            try:
                 carried.append(inspect.getsource(source))
+            except (OSError, TypeError):  # compiled, or typed at a prompt
+                is_class = isinstance(source, type)
+                held = vars(source).values() if is_class else [getattr(source, "__code__", None)]
+                carried.append([v for v in held if isinstance(v, _PLAIN) or inspect.iscode(v)])
         return f"{name}({digest(describe(carried))})"
     finally:  # what stayed there would be described by its name only from then on
         _DESCRIBED.remove(code)

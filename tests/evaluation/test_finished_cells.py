@@ -263,6 +263,35 @@ def test_source_of_an_own_class_is_part_of_the_key(tmp_path):
     assert keys[0] == keys[2] != keys[1]
 
 
+NOTEBOOK = """
+import linecache
+from sklearn.base import BaseEstimator
+from dare_sklearn.evaluation._identity import describe
+
+def key(cell, number):
+    name = f"<cell {number}>" if number else "<prompt>"
+    if number:
+        linecache.cache[name] = len(cell), None, cell.splitlines(True), name
+    exec(compile(cell, name, "exec"), globals())
+    return describe(globals()["Twice"])
+
+written = [
+    "class Twice(BaseEstimator):\\n    def transform(self, X):\\n        return [X * 2 for x in X]",
+    "class Twice(BaseEstimator):\\n    factor = 1 * 2",
+    "def Twice(X):\\n    return [x * 2 for x in X]",
+]
+for cell in written:
+    for cells in ((1, 2, 3), (0, 0, 0)):
+        first, other, again = map(key, (cell, cell.replace("* 2", "* 3"), cell), cells)
+        print(first == again, first == other)
+"""
+
+
+def test_source_typed_in_a_notebook_or_at_a_prompt_is_part_of_the_key():
+    said = subprocess.run([sys.executable, "-c", NOTEBOOK], capture_output=True, text=True)
+    assert said.stdout.split() == ["True", "False"] * 6, said.stderr
+
+
 def test_a_closure_that_calls_itself_has_a_key():
     def made(last):
         def count(x, n=0):
