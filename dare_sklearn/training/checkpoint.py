@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
+from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 from skorch.callbacks import Callback
@@ -36,17 +37,11 @@ from ..weights.load import save_model
 from .net import check_finite_weights
 from .processes import StopSignals
 
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None
-
 FORMAT = 2
 N_KEPT = 2
 STATE_NAME, TENSORS_NAME, HISTORY_NAME = "state.json", "state.safetensors", "history.json"
 _FILES = sorted((CONFIG_NAME, WEIGHTS_NAME, TENSORS_NAME, HISTORY_NAME))
 _STATE = ("run", "n_steps", "n_epochs", "order")  # of a `Checkpoint`
-_IN_USE: set[Path] = set()  # by fits of this process: a lock does not keep out its own process
 
 
 class Checkpoint(NamedTuple):
@@ -83,18 +78,18 @@ class CheckpointFolder:
             self.inside.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             self._refuse(f"cannot be made ({error.strerror}): pass a folder that can be written to")
-        self._place = self.inside.resolve()
-        handle = None if self._place in _IN_USE else _lock(self.inside / "lock")
-        if handle is None:
+        # a forked worker does not inherit the lock, and cannot outlive the training with it
+        self._lock = FileLock(self.inside / "lock", fallback_to_soft=False)
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout:
             self._refuse("is in use by another fit: wait for its end, or pass another folder")
-        self._handle = handle
-        _IN_USE.add(self._place)
+        except OSError:  # drives without locks, and folders that cannot be written to
+            pass
         return self
 
     def __exit__(self, *error: object) -> None:
-        _IN_USE.discard(self._place)
-        if self._handle != _NO_LOCKS:
-            os.close(self._handle)
+        self._lock.release()
 
     def _refuse(self, what: str) -> None:
         raise ValueError(f"checkpoint_dir={str(self.folder)!r} {what}.") from None
@@ -313,28 +308,6 @@ def _read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path.name} is not valid JSON: {error}") from None
-
-
-_NO_LOCKS = -1  # on systems and drives without locks, and in folders that cannot be written to
-
-
-def _lock(path: Path) -> int | None:
-    """A handle that locks a file until it is closed or its process dies; None if it is locked.
-
-    By POSIX, a forked worker does not inherit the lock, and cannot outlive the training with it.
-    """
-    if fcntl is None:
-        return _NO_LOCKS
-    try:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-    except OSError:
-        return _NO_LOCKS
-    try:
-        fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(handle)
-        return None if error.errno in (errno.EAGAIN, errno.EACCES) else _NO_LOCKS
-    return handle
 
 
 def _flush(*paths: Path) -> None:
