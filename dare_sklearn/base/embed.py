@@ -6,7 +6,7 @@ Windows are embedded batch by batch, and each epoch on its own: what is learned 
 
 import copy
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from numbers import Integral
@@ -122,12 +122,9 @@ def embed_each(estimator: Any, windows: Windows, work: Callable[[slice, np.ndarr
 
     if vars(estimator).get("verbose"):  # a bar that is switched off starts its thread too
         bar = tqdm(desc="embedding", total=n_epochs, leave=False, unit="epoch")
-    device = resolve_device(estimator.device)
-    precision = resolve_precision(estimator.precision, device)
-    context = autocast(device, precision)
     with compute_threads(n_threads_to_embed()), bar or nullcontext():
         # computes, and may do so in a forked process
-        network = _Network(estimator, windows, device, precision, context)
+        network = _Network(estimator, windows)
         return run_in_batches(embed, n_epochs, estimator.batch_size)
 
 
@@ -154,15 +151,10 @@ def features_of(
 class _Network:
     """The encoder of an estimator, on its device: windows in, features out."""
 
-    def __init__(
-        self,
-        estimator: Any,
-        windows: Windows,
-        device: torch.device,
-        precision: str,
-        context: AbstractContextManager,
-    ) -> None:
-        self.windows, self.device, self.context = windows, device, context
+    def __init__(self, estimator: Any, windows: Windows) -> None:
+        self.windows, self.device = windows, resolve_device(estimator.device)
+        precision = resolve_precision(estimator.precision, self.device)
+        self.context, device = autocast(self.device, precision), self.device
         self.reading, encoder, rows = Reading.of(estimator), estimator.encoder_, windows.rows
         self.reading.check(encoder.config)  # parameters may have been set since the fit
         cache = vars(estimator).get("cache")
@@ -201,9 +193,15 @@ class _Network:
 
         Pooled features; for "covariance" the tokens, for "auto" all blocks side by side.
         """
-        read = self._read_all if self.reading.pooling == "auto" else self._read_one
         with torch.inference_mode(), self.context:
-            rows = read(torch.from_numpy(block).to(self.device))
+            x = self.encoder.normalize(torch.from_numpy(block).to(self.device))
+            each, channels = x, self.channels
+            if self.fill is not None:
+                each, channels = self.fill[0] @ x, self.fill[1]
+            if self.reading.pooling == "auto":
+                rows = self._read_all(x, each, channels)
+            else:
+                rows = self._read_one(each, channels)
         if not np.isfinite(rows).all():
             raise FloatingPointError(
                 "The encoder gives NaN or infinite embeddings: its training diverged (lower lr), "
@@ -211,34 +209,29 @@ class _Network:
             )
         return rows
 
-    def _read_one(self, x: Tensor) -> np.ndarray:
-        reading, channels, x = self.reading, self.channels, self.encoder.normalize(x)
-        if self.fill is not None:
-            x, channels = self.fill[0] @ x, self.fill[1]
+    def _read_one(self, x: Tensor, channels: Tensor) -> np.ndarray:
+        reading = self.reading
         if reading.pooling == "power":
             return self.encoder.log_power(x, FLOOR).flatten(1).cpu().numpy()
         how = {"views": reading.views, "layer": reading.layer, "forward": self.forward}
         tokens = read_tokens(self.encoder, x, channels, **how).float().cpu().numpy()
         return tokens if reading.pooling == "covariance" else pool(tokens, reading.pooling)
 
-    def _read_all(self, x: Tensor) -> np.ndarray:
-        bands, x = self.filters, self.encoder.normalize(x)
-        # lost electrodes are read one by one from the interpolated signal
-        each, channels = (
-            (x, self.channels) if self.fill is None else (self.fill[0] @ x, self.fill[1])
+    def _read_all(self, x: Tensor, each: Tensor, channels: Tensor) -> np.ndarray:
+        """All blocks of what was recorded, and of `each` electrode, those that were lost too."""
+        encoder, sfreq = self.encoder, self.encoder.config.sfreq
+        alone = encoder.forward_electrodes(each, channels)
+        of_encoder = self.forward(x, self.channels), alone, encoder.log_power(each, FLOOR)
+        bands = read_bands(filter_windows(each, self.filters, BAND_STRIDE))
+        return np.hstack(
+            [
+                *(block.flatten(1).float().cpu().numpy() for block in of_encoder),
+                # an interpolated electrode adds no direction to its neighbours
+                read_rhythms(x, sfreq),
+                read_evoked(each, sfreq),
+                bands.reshape(len(x), -1),
+            ]
         )
-        joint = self.forward(x, self.channels)
-        alone = self.encoder.forward_electrodes(each, channels)
-        power = self.encoder.log_power(each, FLOOR)
-        filtered = filter_windows(each, bands, BAND_STRIDE)
-        joint, alone, power = (
-            block.flatten(1).float().cpu().numpy() for block in (joint, alone, power)
-        )
-        # of what was recorded: an interpolated electrode adds no direction to its neighbours
-        rhythms = read_rhythms(x, self.encoder.config.sfreq)
-        covariances = read_bands(filtered).reshape(len(x), -1)
-        evoked = read_evoked(each, self.encoder.config.sfreq)
-        return np.hstack([joint, alone, power, rhythms, evoked, covariances])
 
     def rows(self, start: int, stop: int) -> np.ndarray:
         """Features of some epochs: from the cache, or computed and put there.

@@ -17,13 +17,7 @@ from sklearn.utils import gen_batches
 from ..modules.config import DAREConfig
 from ..signals.grid import Windows, evoked_rate, resampled_length
 from ..training.device import compute_threads, n_threads_of
-from .embed import (
-    Reading,
-    embed_each,
-    features_of,
-    rhythm_frequencies,
-    token_covariances,
-)
+from .embed import Reading, embed_each, features_of, rhythm_frequencies, token_covariances
 from .reading import N_CHOICE, KernelComponents, Rows
 
 N_COMPONENTS = 128  # of the reading "auto", if the user does not say how many

@@ -57,6 +57,7 @@ class _Blocks(BaseEstimator):
     ) -> Iterator[tuple[slice, np.ndarray]]:
         """Standardised features, some at a time: the whole of a block may not fit in float64."""
         mean, scale = self.scaling_[name]
+        x = _flat(x)
         for part in _some_columns(x):
             z = x[:, part][used].astype(np.float64)
             z -= mean[part]
@@ -74,7 +75,7 @@ class _Blocks(BaseEstimator):
         n_epochs = len(next(iter(blocks.values())))
         out = np.tile(self.intercept_, (n_epochs, 1))
         for name, coef in self.coef_.items():
-            for part, z in self._columns(name, _flat(blocks[name])) if coef.any() else ():
+            for part, z in self._columns(name, blocks[name]) if coef.any() else ():
                 out += z @ coef[part]
         return out
 
@@ -95,8 +96,8 @@ class KernelComponents(_Blocks):
         self.intercept_ = np.zeros(self.n_components)
         kernel = np.zeros((len(some), len(some)))
         for name, x in blocks.items():
-            self.scaling_[name] = scaling(_flat(x), np.ones(n_epochs), _together(x))
-            kernel += self._kernel(name, _flat(x), some)
+            self.scaling_[name] = scaling(x, np.ones(n_epochs))
+            kernel += self._kernel(name, x, some)
         last = len(some) - 1
         values, vectors = eigh(kernel, subset_by_index=[last + 1 - self.n_components, last])
         vectors, _ = svd_flip(vectors[:, ::-1], None)
@@ -104,8 +105,8 @@ class KernelComponents(_Blocks):
         kept = values > 1e-9 * max(values[0], 1e-300)  # others are rounding: 0 for all epochs
         dual = np.where(kept, vectors, 0) / np.sqrt(np.where(kept, values, 1))
         for name, x in blocks.items():
-            x = _flat(x)
-            self.coef_[name] = np.empty((x.shape[1], self.n_components), np.float32)
+            n_features = len(self.scaling_[name][0])
+            self.coef_[name] = np.empty((n_features, self.n_components), np.float32)
             for part, z in self._columns(name, x, some):
                 self.coef_[name][part] = z.T @ dual
         return self
@@ -152,8 +153,8 @@ class _KernelReading(_Blocks):
         few = share_of_sum >= LEAST_SHARE and len(some) == len(used)  # fewer than 640 epochs
         solvers, said, kernels = {}, [], {}
         for name, x in blocks.items():
-            self.scaling_[name] = scaling(_flat(x), scale_weight, _together(x))
-            kernel = self._kernel(name, _flat(x), some)
+            self.scaling_[name] = scaling(x, scale_weight)
+            kernel = self._kernel(name, x, some)
             solver = KernelRidge(kernel, weight[some])
             said += [(name, p, solver.held_out(targets[some], p, folds)) for p in PENALTIES]
             if len(some) == len(used):
@@ -180,10 +181,9 @@ class _KernelReading(_Blocks):
             held_out = share_of_sum * whole.held_out(targets[some], noise, folds)
         held_out += sum(share * part for share, (*_, part) in zip(shares, said, strict=True))
         for name, x in blocks.items():
-            x = _flat(x)
             weighed = zip(shares, said, strict=True)
             parts = [(share, p) for share, (its, p, _) in weighed if its == name and share > 0]
-            self.coef_[name] = np.zeros((x.shape[1], n_outputs))
+            self.coef_[name] = np.zeros((len(self.scaling_[name][0]), n_outputs))
             if not parts and not few:
                 continue
             # one block at a time: the kernels of many epochs do not fit into memory together
@@ -371,12 +371,13 @@ def evidence(
     return dict(zip(kernels, found, strict=False)), float(found[-1])
 
 
-def scaling(x: np.ndarray, weight: np.ndarray, together: int = 1) -> tuple[np.ndarray, np.ndarray]:
+def scaling(x: Rows, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Means of features, and factors that give them a deviation of 1 and a kernel of diagonal 1.
 
-    So many features that follow each other have one factor, `together`, by the square mean of their
-    deviations. Features that do not vary get the factor 0.
+    Those of a set have one factor, by the square mean of their deviations. Features that do not
+    vary get the factor 0.
     """
+    together, x = x.shape[2] if x.ndim == 3 else 1, _flat(x)
     weight = weight / weight.sum()
     mean, deviation = (np.empty(x.shape[1]) for _ in range(2))
     for part in _some_columns(x):
@@ -395,9 +396,8 @@ def scaling(x: np.ndarray, weight: np.ndarray, together: int = 1) -> tuple[np.nd
 
 def scaled(x: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Features whose kernel has a mean diagonal of 1; their means, and the factors."""
-    together, x = _together(x), _flat(x)
-    mean, scale = scaling(x, weight, together)
-    return (x - mean.astype(np.float32)) * scale.astype(np.float32), mean, scale
+    mean, scale = scaling(x, weight)
+    return (_flat(x) - mean.astype(np.float32)) * scale.astype(np.float32), mean, scale
 
 
 def kernels(features: list[np.ndarray], weight: np.ndarray) -> list[np.ndarray]:
@@ -450,8 +450,3 @@ def calibrate(
 
 def _flat(x: Rows) -> Rows:
     return x.reshape(len(x), -1)
-
-
-def _together(x: Rows) -> int:
-    """How many features of a block share a scale."""
-    return x.shape[2] if x.ndim == 3 else 1

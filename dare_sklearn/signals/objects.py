@@ -2,6 +2,7 @@
 
 import os
 import sys
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -29,22 +30,8 @@ def _is_of(library: str, kind: str, X: Any) -> bool:
 
 is_raw = partial(_is_of, "mne", "io.BaseRaw")
 is_epochs = partial(_is_of, "mne", "BaseEpochs")
+is_evoked = partial(_is_of, "mne", "Evoked")
 is_dataset = partial(_is_of, "torch", "utils.data.Dataset")  # as those of braindecode are
-
-
-def refuse_evoked(X: Any) -> None:
-    """Say how to pass an average."""
-    if _is_of("mne", "Evoked", X):
-        raise SignalTypeError(
-            "cannot read an mne.Evoked as X, which is one average: call evoked.pick('eeg', "
-            "exclude='bads') and pass evoked.data[None], with ch_names=evoked.ch_names, "
-            "sfreq=evoked.info['sfreq'] and unit='V'."
-        )
-
-
-def are_signals(items: list) -> bool:
-    """Whether all are objects of MNE or data sets."""
-    return all(is_dataset(x) or is_epochs(x) or is_raw(x) for x in items)
 
 
 def from_objects(items: list, continuous: bool) -> Iterator[Signals]:
@@ -56,7 +43,12 @@ def from_objects(items: list, continuous: bool) -> Iterator[Signals]:
                 "instance with mne.make_fixed_length_epochs (only DAREPretrainer.fit takes "
                 "recordings)."
             )
-        tell_differences(items)
+        begins = sorted({round(epochs.tmin, 6) for epochs in filter(is_epochs, items)})
+        if len(begins) > 1:
+            tell(
+                f"the epochs of X begin at different times ({listed(begins, 4)} s), and are read "
+                "as if they began at one: crop them alike, if it matters when something happens."
+            )
     kept = [x for x in settle(items) if not is_epochs(x) or len(x)]
     if not kept:
         raise SignalError("X has 0 sample(s): all epochs are dropped, and 1 is required.")
@@ -127,16 +119,6 @@ def tell_moved(objects: list) -> None:
             f"the montages of X put {listed(names, 4)} in different places (people were "
             "digitised, say), and all epochs are read as by the first one: bring them to one "
             "montage (interpolate_to), or transform each by itself."
-        )
-
-
-def tell_differences(objects: list) -> None:
-    """Warn of epochs that begin at different times."""
-    begins = sorted({round(epochs.tmin, 6) for epochs in objects if is_epochs(epochs)})
-    if len(begins) > 1:
-        tell(
-            f"the epochs of X begin at different times ({listed(begins, 4)} s), and are read as if "
-            "they began at one: crop them alike, if it matters when something happens."
         )
 
 
@@ -305,13 +287,11 @@ def leaves(dataset: Any, index: Any = slice(None), transforms: Sequence = ()) ->
     elif isinstance(dataset, torch.utils.data.ConcatDataset):
         own = getattr(dataset, "target_transform", None)
         transforms = transforms if own is None else (own, *transforms)
-        starts = np.array([0, *dataset.cumulative_sizes])
-        which = np.searchsorted(starts[1:], index, side="right")
+        ends = dataset.cumulative_sizes
         # runs of neighbours from one recording, so that the order of the windows is kept
-        for run in np.split(np.arange(len(index)), np.flatnonzero(np.diff(which)) + 1):
-            if len(run):
-                part = which[run[0]]
-                yield from leaves(dataset.datasets[part], index[run] - starts[part], transforms)
+        for part, run in groupby(index.tolist(), key=partial(bisect_right, ends)):
+            inner = np.array(list(run)) - (ends[part - 1] if part else 0)
+            yield from leaves(dataset.datasets[part], inner, transforms)
     elif len(index):
         yield dataset, index, transforms
 

@@ -3,7 +3,6 @@
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -206,7 +205,7 @@ def read_parts(
     wanted = None if ch_names is None else canonical_names(ch_names)
     known = {"ch_names": wanted, "sfreq": sfreq, "like": like}
     for source in find_sources(X, continuous=continuous, **known):
-        with about(source.name) if source.name else nullcontext():
+        with about(source.name):
             signals = _read_part(source, wanted, sfreq, unit, like, summary_of)
         yield signals
 
@@ -280,10 +279,15 @@ def find_sources(X: Any, *, continuous: bool, **known: Any) -> Iterator[Signals]
     X = objects.unwrap(X)
     is_list = isinstance(X, list | tuple) and len(X) > 0
     items = list(X) if is_list else [X]
-    objects.refuse_evoked(items[0])
+    if objects.is_evoked(items[0]):
+        raise SignalTypeError(
+            "cannot read an mne.Evoked as X, which is one average: call evoked.pick('eeg', "
+            "exclude='bads') and pass evoked.data[None], with ch_names=evoked.ch_names, "
+            "sfreq=evoked.info['sfreq'] and unit='V'."
+        )
     if continuous and isinstance(X, str | os.PathLike):
         yield objects.from_raw(open_file(X), "file", " on the opened recording, and pass that")
-    elif objects.are_signals(items):
+    elif all(objects.is_dataset(x) or objects.is_epochs(x) or objects.is_raw(x) for x in items):
         yield from objects.from_objects(items, continuous)
     elif all(isinstance(x, tuple) and len(x) >= 2 and np.ndim(x[0]) == 2 for x in items):
         # what scikit-learn's splitters make of a braindecode data set

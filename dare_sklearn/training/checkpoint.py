@@ -287,7 +287,7 @@ def to_json(value: Any) -> str:
 def _read(folder: Path) -> Checkpoint:
     """Read a checkpoint; raise a ValueError or OSError if its files are damaged."""
     try:
-        content = _read_json(folder / STATE_NAME)
+        content = json.loads((folder / STATE_NAME).read_text(encoding="utf-8"))
         state = content["state"]
         if hashlib.sha256(to_json(state).encode()).hexdigest() != content["sha256"]:
             raise ValueError(f"the SHA-256 of {STATE_NAME} is not the one that it states")
@@ -296,18 +296,11 @@ def _read(folder: Path) -> Checkpoint:
         for name in _FILES:
             if sha256(folder / name) != state["files"][name]:
                 raise ValueError(f"the SHA-256 of {name} is not the one in {STATE_NAME}")
-        history = _read_json(folder / HISTORY_NAME)
+        history = json.loads((folder / HISTORY_NAME).read_text(encoding="utf-8"))
         position = int(state["n_steps"]), int(state["n_epochs"])
         return Checkpoint(dict(state["run"]), *position, state["order"], history, folder)
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, UnicodeError, json.JSONDecodeError, RecursionError) as error:
         raise ValueError(f"{STATE_NAME} does not describe a checkpoint: {error!r}") from None
-
-
-def _read_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path.name} is not valid JSON: {error}") from None
 
 
 def _flush(*paths: Path) -> None:

@@ -1,7 +1,4 @@
-"""What pretraining reads: windows of several montages, streams, and the order of their batches.
-
-Windows are made once: in memory, or in files if X is on disk.
-"""
+"""What pretraining reads: windows of several montages, streams, and the order of their batches."""
 
 import errno
 import json
@@ -140,10 +137,9 @@ class Corpus(Dataset):
         return sum(self.sizes)
 
     def __getitem__(self, key: tuple) -> tuple:
-        """This process's windows of a batch, the rows of their channels, and numbers of windows.
+        """This process's windows of a batch, the rows of their channels, and the size of the batch.
 
-        These are its own, and that of all processes together; a process without any gets a window
-        that does not count.
+        A process without any windows gets one that does not count.
         """
         number, windows = key
         part = self.parts[number]
@@ -154,7 +150,7 @@ class Corpus(Dataset):
             x, rows = part.windows, part.rows
         own = np.array_split(windows, self.n_ranks)[self.rank]
         x = torch.as_tensor(x[own if len(own) else windows[:1]])
-        return x, torch.as_tensor(rows), (len(own), len(windows))
+        return x, torch.as_tensor(rows), len(windows)
 
     def describe(self) -> str:
         """A text that identifies it: windows and their layouts, and a hash of all signals."""

@@ -49,7 +49,7 @@ def test_features_of_a_set_keep_their_proportions(rng):
     """Sets are equally strong; what is weak within a set stays weak."""
     sizes = np.array([[10.0, 1.0, 0.0], [3000.0, 300.0, 0.0]])
     x = 5 + sizes * rng.normal(size=(400, 2, 3))
-    mean, scale = scaling(x.reshape(400, 6), np.ones(400), 3)
+    mean, scale = scaling(x, np.ones(400))
     z = ((x.reshape(400, 6) - mean) * scale).reshape(400, 2, 3)
     square = (z**2).mean(axis=0)
     np.testing.assert_allclose(square.sum(axis=1), square.sum() / 2)
