@@ -1,7 +1,6 @@
-"""What an encoder gives of each epoch: views, layers and poolings of its tokens, and rhythms.
+"""What an encoder gives of each epoch by itself: views, layers and poolings of its tokens, rhythms.
 
-Windows are embedded batch by batch, and each epoch on its own: what is learned of all of them is in
-`features`.
+What is learned of all epochs is in `features`.
 """
 
 import copy

@@ -183,11 +183,6 @@ class SignalInputMixin:
             del self.feature_names_in_
 
     def _store_layout(self, signals: Signals) -> None:
-        if signals.ch_names is None and self._needs_ch_names:
-            raise SignalError(
-                f"X has {signals.data.shape[1]} channel(s) without names: pass ch_names=[...], one "
-                "electrode name per channel (or mne.Epochs, which carry them)."
-            )
         self.ch_names_in_ = None if signals.ch_names is None else list(signals.ch_names)
         self.sfreq_in_, self.unit_, self._positions = signals.sfreq, signals.unit, signals.positions
         _, self.n_chans_in_, self.n_times_in_ = signals.data.shape

@@ -156,14 +156,14 @@ class _KernelReading(_Blocks):
             self.scaling_[name] = scaling(x, scale_weight)
             kernel = self._kernel(name, x, some)
             solver = KernelRidge(kernel, weight[some])
-            said += [(name, p, solver.held_out(targets[some], p, folds)) for p in PENALTIES]
+            said += [solver.held_out(targets[some], penalty, folds) for penalty in PENALTIES]
             if len(some) == len(used):
                 solvers[name] = solver.solve
             if few:
                 kernels[name] = kernel
         spread = np.average((targets[some] ** 2).mean(axis=1), weights=weight[some])
         shares = stack(
-            np.stack([(root * held_out).ravel() for *_, held_out in said], axis=1),
+            np.stack([(root * held_out).ravel() for held_out in said], axis=1),
             (root * targets[some]).ravel(),
             # indicators of classes sum to a constant: they are one output fewer
             np.sqrt(spread * n_outputs / max(n_outputs - 1, 1)),
@@ -179,10 +179,10 @@ class _KernelReading(_Blocks):
                 share_of_sum * part for part in whole.solve(targets[some], noise)
             )
             held_out = share_of_sum * whole.held_out(targets[some], noise, folds)
-        held_out += sum(share * part for share, (*_, part) in zip(shares, said, strict=True))
-        for name, x in blocks.items():
-            weighed = zip(shares, said, strict=True)
-            parts = [(share, p) for share, (its, p, _) in weighed if its == name and share > 0]
+        held_out += sum(share * part for share, part in zip(shares, said, strict=True))
+        by_block = shares.reshape(len(blocks), len(PENALTIES))
+        for (name, x), row in zip(blocks.items(), by_block, strict=True):
+            parts = [(share, p) for share, p in zip(row, PENALTIES, strict=True) if share > 0]
             self.coef_[name] = np.zeros((len(self.scaling_[name][0]), n_outputs))
             if not parts and not few:
                 continue

@@ -90,21 +90,11 @@ class LinearHead(nn.Module):
 class ConvLinearProbe(nn.Module):
     """Conv-linear-probing of a DARE-EEG encoder, with fresh adapters and head.
 
-    Parameters
-    ----------
-    encoder : Encoder
-        Owned by the probe. Frozen and in evaluation mode, unless `train_encoder`.
-    n_chans, n_patches, n_outputs : int
-        Of the recording, its epochs, and the decision.
-    targets : sequence of int
-        Rows of the target electrodes in the encoder's table.
-    spatial_layers, spatial_start : int and Tensor (n_targets, n_chans) or None, default=1 and None
-        Spatial convolutions, and the start of a single one.
-    temporal_kernel : int or None, default=None
-        Odd; None leaves the temporal convolution out.
-    adapter_dropout, dropout : float, default=0.0 and 0.5
-        Between adapter and encoder, and in the head.
-    train_encoder : bool, default=False
+    Parameters: the `encoder`, owned by the probe, and frozen in evaluation mode unless
+    `train_encoder`; `n_chans` recorded channels; `targets`, rows of the target electrodes in the
+    encoder's table; the number of spatial convolutions, and ``(n_targets, n_chans)`` at which a
+    single one starts; the odd length of the temporal one, None without; and dropout between
+    adapter and encoder, and in the head.
     """
 
     targets: Tensor

@@ -32,7 +32,10 @@ class Windows:
         n_epochs, n_chans, n_times = signals.data.shape
         if unknown is not None:
             if signals.ch_names is None:
-                raise SignalError(f"X has {n_chans} channel(s) without names: pass ch_names=[...].")
+                raise SignalError(
+                    f"X has {n_chans} channel(s) without names: pass ch_names=[...], one electrode "
+                    "name per channel (or mne.Epochs, which carry them)."
+                )
             names, self.matrix = plan_channels(
                 signals.ch_names, positions=signals.positions, unknown=unknown
             )

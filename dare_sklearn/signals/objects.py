@@ -332,27 +332,25 @@ def split_corpus(
     members = X if isinstance(X, list | tuple) else [X]
     if not any(is_raw(x) or isinstance(x, str | os.PathLike) for x in members):
         return [(X, False)]
-    found = (item for x in members for item in _items(x, open_epochs))
-    items: list[tuple[Any, bool]] = []
-    for is_recording, run in groupby(found, key=itemgetter(1)):
-        run = [item for item, _ in run]
-        items += [(item, True) for item in run] if is_recording else [(run, False)]
-    return items
-
-
-def _items(x: Any, open_epochs: Callable[[Path], Any]) -> Iterator[tuple[Any, bool]]:
-    if isinstance(x, str | os.PathLike):
+    found: list[tuple[Any, bool]] = []
+    for x in members:
+        if not isinstance(x, str | os.PathLike):
+            found.append((x, is_raw(x)))
+            continue
         try:
             files = find_files(x)
         except ValueError as error:
             raise SignalError(f"cannot read X: {error}") from None
         for path in files:
             if not holds_epochs(path):
-                yield path, True
+                found.append((path, True))
             elif (epochs := open_epochs(path)) is not None:
-                yield epochs, False
-    else:
-        yield x, is_raw(x)
+                found.append((epochs, False))
+    items: list[tuple[Any, bool]] = []
+    for is_recording, run in groupby(found, key=itemgetter(1)):
+        run = [item for item, _ in run]
+        items += [(item, True) for item in run] if is_recording else [(run, False)]
+    return items
 
 
 def in_kind_of(X: Any, values: np.ndarray, names: list[str] | None) -> Any:

@@ -188,18 +188,15 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(words in str(error) for words in _PHRASES)
 
 
-def _attempt(run: Callable[..., Part], *args: Any) -> tuple[Part | None, BaseException | None, str]:
-    """The result of ``run(*args)``; or the error and what it says, if memory ran out."""
-    try:
-        return run(*args), None, ""
-    except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
-            raise
-        failure = error.with_traceback(None)
+def _free_memory(error: BaseException) -> str:
+    """Free what a call held when memory ran out, and say what its error says; raise any other."""
+    if not is_out_of_memory(error):
+        raise error
+    error.with_traceback(None)  # whose frames hold the tensors
     gc.collect()
     if torch.cuda.is_initialized():
         torch.cuda.empty_cache()
-    return None, failure, shorten(failure).rstrip(".")
+    return shorten(error).rstrip(".")
 
 
 def run_in_batches(run: Callable[[int, int], Part], n_epochs: int, batch_size: int) -> list[Part]:
@@ -207,16 +204,16 @@ def run_in_batches(run: Callable[[int, int], Part], n_epochs: int, batch_size: i
     size = fits = max(min(batch_size, n_epochs), 1)
     done, start = [], 0
     while start < n_epochs:
-        part, error, reason = _attempt(run, start, min(start + size, n_epochs))
-        if error is None:
-            done.append(part)
+        try:
+            done.append(run(start, min(start + size, n_epochs)))
             start += size
-        elif size > 1:
+        except (RuntimeError, MemoryError) as error:
+            reason = _free_memory(error)
+            if size == 1:
+                raise MemoryError(
+                    f"Memory ran out with a single epoch ({reason}): {_ADVICE}."
+                ) from error
             size //= 2
-        else:
-            raise MemoryError(
-                f"Memory ran out with a single epoch ({reason}): {_ADVICE}."
-            ) from error
     if size < fits:
         tell(
             f"memory ran out with batch_size={batch_size}, so the work continued with {size}: "
@@ -227,11 +224,11 @@ def run_in_batches(run: Callable[[int, int], Part], n_epochs: int, batch_size: i
 
 def fit_or_name_batch_size(fit: Callable[[], Part], batch_size: int, n_epochs: int) -> Part:
     """Run `fit`; if memory runs out, raise a MemoryError that names a batch size to try."""
-    result, error, reason = _attempt(fit)
-    if error is None:
-        return result
-    size = min(batch_size, n_epochs)
-    hint = f"try batch_size={size // 2}" if size > 1 else _ADVICE
-    raise MemoryError(
-        f"Memory ran out in fit with batch_size={batch_size} ({reason}): {hint}."
-    ) from error
+    try:
+        return fit()
+    except (RuntimeError, MemoryError) as error:
+        reason, size = _free_memory(error), min(batch_size, n_epochs)
+        hint = f"try batch_size={size // 2}" if size > 1 else _ADVICE
+        raise MemoryError(
+            f"Memory ran out in fit with batch_size={batch_size} ({reason}): {hint}."
+        ) from error

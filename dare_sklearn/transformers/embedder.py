@@ -34,20 +34,12 @@ class EmbeddingMixin(SignalInputMixin, PushToHubMixin, PlainStateMixin, Transfor
     _refit = "fit it again"
 
     def transform(self, X: Any) -> np.ndarray:
-        """Embed signals of the fitted layout.
+        """Embed signals in the layout of ``fit``; after a pretraining on several layouts, in any.
 
-        Parameters
-        ----------
-        X : array, mne.Epochs or braindecode data set
-            In the layout of ``fit``; after the pretraining on several layouts, in any.
-
-        Returns
-        -------
-        ndarray of float32, shape (n_epochs, n_features)
-            Principal components for "auto"; ``embed_num * embed_dim`` features for "mean", twice as
-            many for "mean_std", and ``n_patches`` times as many for "flatten"; with
-            ``views="electrodes"`` as many for each electrode. For "tokens" ``(n_epochs, n_views,
-            n_patches * embed_num * embed_dim)``.
+        Gives float32 ``(n_epochs, n_features)``: principal components for "auto", ``embed_num *
+        embed_dim`` features for "mean", twice as many for "mean_std", and ``n_patches`` times as
+        many for "flatten", all that for each electrode with ``views="electrodes"``; for "tokens"
+        ``(n_epochs, n_views, n_patches * embed_num * embed_dim)``.
         """
         check_is_fitted(self, "encoder_")
         with self._asking():

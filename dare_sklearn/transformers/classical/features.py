@@ -44,7 +44,6 @@ class SignalTransformer(SignalInputMixin, TransformerMixin, BaseEstimator):
     sfreq: float | None = None
     unit: str = "auto"
 
-    _needs_ch_names = False
     _fitted_attribute = "n_chans_in_"
     _parameter_constraints: ClassVar[dict] = SIGNAL_CONSTRAINTS
 
