@@ -91,10 +91,10 @@ class ConvLinearProbe(nn.Module):
     """Conv-linear-probing of a DARE-EEG encoder, with fresh adapters and head.
 
     Parameters: the `encoder`, owned by the probe, and frozen in evaluation mode unless
-    `train_encoder`; `n_chans` recorded channels; `targets`, rows of the target electrodes in the
-    encoder's table; the number of spatial convolutions, and ``(n_targets, n_chans)`` at which a
-    single one starts; the odd length of the temporal one, None without; and dropout between
-    adapter and encoder, and in the head.
+    `train_encoder` (False); `n_chans` recorded channels; `targets`, rows of the target electrodes
+    in the encoder's table; `spatial_layers` (1) convolutions, and the start of a single one,
+    `spatial_start` ``(n_targets, n_chans)`` or None; the odd length `temporal_kernel` of a temporal
+    one, or None; `adapter_dropout` (0.0) before the encoder, and `dropout` (0.5) in the head.
     """
 
     targets: Tensor
