@@ -137,9 +137,9 @@ class Corpus(Dataset):
         return sum(self.sizes)
 
     def __getitem__(self, key: tuple) -> tuple:
-        """This process's windows of a batch, the rows of their channels, and the size of the batch.
+        """This process's windows of a batch, their rows, and the numbers of its own and of all.
 
-        A process without any windows gets one that does not count.
+        A process without any gets a window that does not count.
         """
         number, windows = key
         part = self.parts[number]
@@ -150,7 +150,7 @@ class Corpus(Dataset):
             x, rows = part.windows, part.rows
         own = np.array_split(windows, self.n_ranks)[self.rank]
         x = torch.as_tensor(x[own if len(own) else windows[:1]])
-        return x, torch.as_tensor(rows), len(windows)
+        return x, torch.as_tensor(rows), (len(own), len(windows))
 
     def describe(self) -> str:
         """A text that identifies it: windows and their layouts, and a hash of all signals."""
@@ -177,7 +177,7 @@ class WindowStore:
     def __init__(self, parent: Path | None) -> None:
         self.parent, self.folder = parent, None
         # by number of the item of X, rows of the channels, and samples of a window
-        self.blocks: dict[tuple, list[np.ndarray]] = {}
+        self.waiting: dict[tuple, list[np.ndarray]] = {}  # in memory
         self.counts: dict[tuple, int] = {}
 
     def add(self, key: tuple, windows: Sequence[np.ndarray], on_disk: bool, share: float) -> None:
@@ -185,16 +185,17 @@ class WindowStore:
         if not windows:
             return
         self.counts[key] = self.counts.get(key, 0) + len(windows)
+        self.waiting.setdefault(key, []).extend(windows)
         if self.folder is None and not on_disk:
-            self.blocks.setdefault(key, []).append(np.stack(windows))
             return
         try:
             if self.folder is None:
                 self.folder = Path(tempfile.mkdtemp(prefix=".part-", dir=self.parent))
-            while self.blocks:
-                other, blocks = self.blocks.popitem()
-                self._write(other, np.concatenate(blocks))
-            self._write(key, windows)
+            while self.waiting:
+                key, windows = self.waiting.popitem()
+                with self._file(key).open("ab") as file:
+                    for window in windows:
+                        file.write(np.ascontiguousarray(window, np.float32).data)
         except OSError as error:
             if error.errno not in _NO_ROOM:
                 raise
@@ -205,11 +206,6 @@ class WindowStore:
                 "checkpoint_dir on a larger disk."
             ) from error
 
-    def _write(self, key: tuple, windows: Sequence[np.ndarray]) -> None:
-        with self._file(key).open("ab") as file:
-            for window in windows:
-                file.write(np.ascontiguousarray(window, np.float32).data)
-
     def _file(self, key: tuple) -> Path:
         return self.folder / f"{list(self.counts).index(key)}.f32"
 
@@ -219,8 +215,7 @@ class WindowStore:
         for key, count in self.counts.items():
             source, rows, n_times = key
             if self.folder is None:
-                blocks = self.blocks.pop(key)
-                windows = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
+                windows = np.stack(self.waiting.pop(key))
             else:
                 windows = MappedWindows(self._file(key), (count, len(rows), n_times))
             done.append(Montage(windows, rows, source))

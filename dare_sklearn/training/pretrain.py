@@ -146,7 +146,7 @@ class PretrainNet(Net):
         masks = draw_masks(n_patches, n_chans, generator, **shares).to(self.device)
         together = self.together_
         if together:
-            together.begin(batch[2])
+            together.begin(*batch[2])
         self.optimizer_.zero_grad()
         with self.context:
             terms = self.run_(x, channels, masks)
@@ -171,7 +171,7 @@ class PretrainNet(Net):
     def on_batch_end(self, net, batch=None, training=False, **kwargs) -> None:
         super().on_batch_end(net, batch=batch, training=training, **kwargs)
         # skorch counts only this process's windows
-        self.history.record_batch("train_batch_size", batch[2])
+        self.history.record_batch("train_batch_size", batch[2][1])
 
 
 def pretrain(recipe: Any, X: Any) -> tuple[PretrainNet, Corpus]:

@@ -123,10 +123,10 @@ class Together:
         """Leave the model ready for a single process."""
         self._hook.remove()
 
-    def begin(self, n_windows: int) -> None:
-        """Set how many windows the next batch has, of all processes together."""
-        self.counts = [len(part) for part in np.array_split(range(n_windows), self.ranks.size)]
-        self.share = self.counts[self.ranks.rank] / n_windows
+    def begin(self, n_own: int, n_all: int) -> None:
+        """Set how many windows of the next batch are this process's, and how many there are."""
+        self.counts = [len(part) for part in np.array_split(range(n_all), self.ranks.size)]
+        self.share = n_own / n_all
 
     def loss(self, terms: dict[str, Tensor]) -> Tensor:
         """The loss to back-propagate: DDP averages gradients over the processes; we need their sum.
