@@ -8,7 +8,7 @@
         state.safetensors                optimizer and generators
         history.json                     skorch's history, with the steps of an unfinished epoch
         state.json                       the run, the position in it, and a SHA-256 per file
-    checkpoints/windows/                 of a corpus of files, prepared once (see `corpus`)
+    checkpoints/windows-.../             of a corpus of files, prepared once (see `corpus`)
     checkpoints/lock                     so that only one fit at a time writes here
 
 A checkpoint is written into a temporary folder, which is renamed when everything is on the disk:
@@ -69,7 +69,6 @@ class CheckpointFolder:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.inside = folder / "checkpoints"
-        self.windows = self.inside / "windows"
         self.position: tuple[int, int] | None = None
         self._kept: list[Path] = []
 

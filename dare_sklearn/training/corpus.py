@@ -2,12 +2,11 @@
 
 import errno
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from ..modules.config import DAREConfig
 from ..signals.container import Signals
 from ..signals.electrodes import ELECTRODES
 from ..signals.errors import SignalError, listed
-from ..weights.files import sha256
+from ..weights.files import in_place_of, sha256
 from .checkpoint import to_json
 
 BLOCK = 64  # epochs on disk that are read together
@@ -32,23 +31,16 @@ _NO_ROOM = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
 
 @dataclass
 class MappedWindows:
-    """Float32 windows in a file, which each process maps for itself when it first reads."""
+    """Float32 windows in a file, which is mapped for every batch: a kept map would be pickled."""
 
     file: Path
     shape: tuple[int, int, int]
-
-    @cached_property
-    def data(self) -> np.memmap:
-        return np.memmap(self.file, np.float32, "r", shape=self.shape)
-
-    def __reduce__(self) -> tuple:  # pickling the map would copy all of it
-        return MappedWindows, (self.file, self.shape)
 
     def __len__(self) -> int:
         return self.shape[0]
 
     def __getitem__(self, windows: np.ndarray) -> np.ndarray:
-        return self.data[windows]
+        return np.memmap(self.file, np.float32, "r", shape=self.shape)[windows]
 
 
 @dataclass
@@ -170,12 +162,12 @@ class Corpus(Dataset):
 class WindowStore:
     """A store of windows: in memory, or in files as soon as some of the signals are on disk.
 
-    The files are in a new folder inside `parent` (None: the system's temporary folder), which is
-    removed when the store is closed, unless it was kept.
+    The files are in a new folder inside `parent` (None: the system's temporary folder), named
+    `name` if it is to be kept. It is removed when the store is closed, unless it was kept.
     """
 
     def __init__(self, parent: Path | None) -> None:
-        self.parent, self.folder = parent, None
+        self.parent, self.name, self.folder = parent, None, None
         # by number of the item of X, rows of the channels, and samples of a window
         self.waiting: dict[tuple, list[np.ndarray]] = {}  # in memory
         self.counts: dict[tuple, int] = {}
@@ -189,8 +181,12 @@ class WindowStore:
         if self.folder is None and not on_disk:
             return
         try:
-            if self.folder is None:
+            if self.folder is None and self.name is None:
                 self.folder = Path(tempfile.mkdtemp(prefix=".part-", dir=self.parent))
+            elif self.folder is None:
+                self.folder = self.parent / self.name
+                shutil.rmtree(self.folder, ignore_errors=True)
+                self.folder.mkdir()
             while self.waiting:
                 key, windows = self.waiting.popitem()
                 with self._file(key).open("ab") as file:
@@ -221,38 +217,31 @@ class WindowStore:
             done.append(Montage(windows, rows, source))
         return done
 
-    def keep(self, target: Path, corpus: Corpus, made_of: Any) -> None:
-        """Move the files to a folder where `find_prepared` finds them again."""
+    def keep(self, corpus: Corpus) -> None:
+        """Keep the files, and no others, where `find_prepared` finds them again."""
         layout = {name: getattr(corpus.layout, name) for name in _OF_LAYOUT}
         manifest = {
-            "made_of": made_of,
             "layout": {**layout, "shape": corpus.layout.data.shape},
             **{name: getattr(corpus, name) for name in _OF_CORPUS},
         }
-        try:
+        with suppress(OSError), in_place_of(self.folder / MANIFEST) as part:  # the disk may be full
             manifest["montages"] = [
                 (m.source, m.rows, m.windows.shape, sha256(m.windows.file)) for m in corpus.montages
             ]
-            (self.folder / MANIFEST).write_text(to_json(manifest), encoding="utf-8")
-            shutil.rmtree(target, ignore_errors=True)
-            os.replace(self.folder, target)
-        except OSError:  # Windows cannot rename a folder of mapped files; the disk may be full
-            return
-        for montage in corpus.montages:
-            montage.windows.file = target / montage.windows.file.name
+            part.write_text(to_json(manifest), encoding="utf-8")
+        for other in {*self.parent.glob("windows*")} - {self.folder}:
+            shutil.rmtree(other, ignore_errors=True)
 
     def close(self) -> None:
         """Remove the files, unless they were kept."""
-        if self.folder is not None:
+        if self.folder is not None and not (self.folder / MANIFEST).exists():
             shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def find_prepared(folder: Path, made_of: Any) -> Corpus | None:
-    """The windows that an earlier run kept, if they are complete and of these files."""
+def find_prepared(folder: Path) -> Corpus | None:
+    """The windows that an earlier run kept, if they are complete."""
     try:
         found = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        if found["made_of"] != made_of:
-            return None
         montages = []
         for number, (source, rows, shape, digest) in enumerate(found["montages"]):
             windows = MappedWindows(folder / f"{number}.f32", tuple(shape))

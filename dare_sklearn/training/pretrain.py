@@ -206,8 +206,8 @@ def pretrain(recipe: Any, X: Any) -> tuple[PretrainNet, Corpus]:
         context = autocast(device, recipe.precision)
         model = recipe._make_model()
         store = stack.enter_context(closing(WindowStore(folder and folder.inside)))
-        items, kept = [X] if shares is None else list(X), folder and folder.windows
-        corpus, made_of = read_corpus(recipe, items, model.config, ranks, store, kept)
+        items = [X] if shares is None else list(X)
+        corpus = read_corpus(recipe, items, model.config, ranks, store)
         # workers make the batches of streams; windows are ready already
         options = worker_options(recipe.n_workers if corpus.streams else 0)
         n_windows, largest = corpus.n_windows, max(corpus.sizes, default=recipe.batch_size)
@@ -241,8 +241,8 @@ def pretrain(recipe: Any, X: Any) -> tuple[PretrainNet, Corpus]:
                     # another meaning of "auto" on another device only changes the rounding
                     params["precision"] = begun["params"]["precision"]
                 folder.check_same_run(begun, run)
-            if made_of is not None and store.folder is not None:
-                store.keep(kept, corpus, made_of)
+            if store.name is not None and store.folder is not None:
+                store.keep(corpus)
             return run
 
         callbacks = list(recipe.callbacks or ())

@@ -24,7 +24,7 @@ from ..signals.files import explain, open_epochs, stamps
 from ..signals.grid import Windows, cut_windows, resample, resampled_length
 from ..signals.objects import split_corpus, without_bad_windows
 from ..signals.readers import read_parts, tell_ignored
-from .checkpoint import plain
+from .checkpoint import to_json
 from .corpus import BLOCK, Corpus, Stream, WindowStore, find_prepared
 from .processes import Ranks
 
@@ -287,16 +287,12 @@ def prepare(sources: list[Source], reader: Reader, store: WindowStore) -> Corpus
 
 
 def read_corpus(
-    recipe: Any,
-    items: list[Any],
-    config: DAREConfig,
-    ranks: Ranks,
-    store: WindowStore,
-    kept: Path | None,
-) -> tuple[Corpus, Any]:
-    """The corpus, and the files that it was made of (None if X is not only files).
+    recipe: Any, items: list[Any], config: DAREConfig, ranks: Ranks, store: WindowStore
+) -> Corpus:
+    """The corpus; the first process reads files for all.
 
-    The first process reads files for all. `kept` is where windows of an earlier run may be.
+    Windows that are only of files get a name in the folder of a store that has one, where an
+    earlier run may have kept them.
     """
     given = {name: getattr(recipe, name) for name in ("ch_names", "sfreq", "unit")}
     how = ("window_s", "unknown_channels", "robust_scale", "on_error")
@@ -304,14 +300,14 @@ def read_corpus(
     reader = Reader(config, given, **how, n_workers=recipe.n_workers, verbose=recipe.verbose)
     sources, streams, paths, only_paths = find_sources(items, reader)
     ranks.check_same(paths, "The list of files in X")
-    made_of = None
-    if kept is not None and paths and only_paths:
+    if store.parent is not None and paths and only_paths:
         numbers = [number for *_, number in sources]
         grid = (config.patch_size, config.sfreq)
-        made_of = plain([paths, numbers, stamps(paths), grid, given, how])
+        made_of = to_json([paths, numbers, stamps(paths), grid, given, how])
+        store.name = f"windows-{xxh3_128(made_of.encode()).hexdigest()}"
 
     def make() -> Corpus:
-        found = None if made_of is None else find_prepared(kept, made_of)
+        found = store.name and find_prepared(store.parent / store.name)
         return found or prepare(sources, reader, store)
 
     corpus = ranks.first(make) if paths else make()
@@ -332,7 +328,7 @@ def read_corpus(
         raise SignalError("X has 0 sample(s), and at least 1 is required.")
     if corpus.streams:
         corpus.layout, corpus.mixed = corpus.layout or corpus.streams[0].layout(), True
-    try:  # maps the files before the first process renames their folder
+    try:
         sees_all = all(len(montage.windows[:1]) for montage in corpus.montages)
     except FileNotFoundError:
         sees_all = False
@@ -342,4 +338,4 @@ def read_corpus(
             "some of the processes that train together do not see the windows that the first one "
             "has written: pass a checkpoint_dir on a drive that all machines share."
         )
-    return corpus, made_of
+    return corpus
