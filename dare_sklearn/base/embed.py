@@ -247,16 +247,14 @@ class _Network:
         else:  # of values that are not yet microvolts
             digests, how = digests[start:stop], how + data.unit.encode()
         keys = [digest + how for digest in digests]
-        found = self.cache.get(keys)
+        found = dict(zip(keys, self.cache.get(keys), strict=True))
         # an epoch may stand there twice (sampling with replacement), and is computed once
-        absent = {key: i for i, key in enumerate(keys) if found[i] is None}
-        new: dict[bytes, np.ndarray] = {}
+        absent = {key: i for i, key in enumerate(keys) if found[key] is None}
         if absent:
             rows = self.run(self.windows.bring(data[[start + i for i in absent.values()]]))
             self.cache.put(list(absent), rows)
-            new = dict(zip(absent, rows, strict=True))
-        pairs = zip(keys, found, strict=True)
-        return np.array([new[key] if row is None else row for key, row in pairs])
+            found |= zip(absent, rows, strict=True)
+        return np.array([found[key] for key in keys])
 
 
 def read_tokens(

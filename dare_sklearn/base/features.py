@@ -283,10 +283,6 @@ class FileRows:
     def __len__(self) -> int:
         return self.shape[0]
 
-    @property
-    def ndim(self) -> int:
-        return len(self.shape)
-
     def reshape(self, n_epochs: int, n_columns: int) -> Self:
         """The same file as a table; `n_columns` is -1, as numpy has it."""
         table = copy.copy(self)

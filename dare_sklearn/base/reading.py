@@ -377,7 +377,7 @@ def scaling(x: Rows, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     Those of a set have one factor, by the square mean of their deviations. Features that do not
     vary get the factor 0.
     """
-    together, x = x.shape[2] if x.ndim == 3 else 1, _flat(x)
+    together, x = x.shape[2] if len(x.shape) == 3 else 1, _flat(x)
     weight = weight / weight.sum()
     mean, deviation = (np.empty(x.shape[1]) for _ in range(2))
     for part in _some_columns(x):

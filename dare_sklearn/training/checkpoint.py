@@ -273,11 +273,6 @@ class SaveCheckpoints(Callback):
             )
 
 
-def plain(value: Any) -> Any:
-    """`value` as JSON gives it back: lists for tuples and arrays, text for paths."""
-    return json.loads(to_json(value))
-
-
 def to_json(value: Any) -> str:
     """JSON of plain values, arrays, and what has a text."""
     return json.dumps(value, default=lambda v: v.tolist() if hasattr(v, "tolist") else str(v))

@@ -277,8 +277,7 @@ class MontageBatches(Sampler):
         sources = [part.source for part in corpus.parts]
         n_items = 0 if shares is None else len(shares)
         self.members = [np.flatnonzero(np.equal(sources, i)) for i in range(n_items)]
-        n_batches = [sum(self.counts[number] for number in its) for its in self.members]
-        if empty := [item for item, n in enumerate(n_batches) if not n]:
+        if empty := [item for item, its in enumerate(self.members) if not len(its)]:
             raise SignalError(
                 f"shares needs windows of every item of X, and item(s) {listed(empty)}, counted "
                 "from 0, have none: leave them out of X and of shares."

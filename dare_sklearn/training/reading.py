@@ -204,17 +204,13 @@ def without_values(signals: Signals) -> Signals:
 
 def _read_file(path: Any, reader: Reader) -> tuple[str, Part | None, str | None, list[str]]:
     """The name of a file, its content or why it cannot be used, and MNE's remarks."""
-    name, part, reason = os.path.abspath(path), None, None
+    name, part = os.path.abspath(path), None
+    here = replace(reader, on_error="skip", skipped={})  # the main process may raise
     # what was said of another file is said again
-    with about("", set()), warnings.catch_warnings(record=True) as caught:
+    with about("", set()), warnings.catch_warnings(record=True) as caught, here.guard(name):
         warnings.simplefilter("always")
-        try:
-            part = read_recording(path, reader, name)
-        except MemoryError:
-            raise
-        except Exception as error:
-            reason = explain(error)
-    return name, part, reason, [str(warning.message) for warning in caught]
+        part = read_recording(path, reader, name)
+    return name, part, here.skipped.get(name), [str(warning.message) for warning in caught]
 
 
 def worker_options(n_workers: int) -> dict[str, Any]:

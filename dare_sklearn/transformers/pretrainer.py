@@ -1,6 +1,7 @@
 """DAREPretrainer: self-supervised pretraining as a scikit-learn transformer."""
 
 import copy
+import json
 import os
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
@@ -23,7 +24,7 @@ from ..pretraining.objective import PretrainingModel
 from ..signals.electrodes import ELECTRODES
 from ..signals.errors import tell
 from ..signals.objects import split_corpus
-from ..training.checkpoint import plain
+from ..training.checkpoint import to_json
 from ..training.device import resolve_precision, torch_seed
 from ..training.net import history_frame
 from ..training.pretrain import TERMS, pretrain
@@ -338,12 +339,12 @@ class DAREPretrainer(EmbeddingMixin, BaseEstimator):
         return model
 
     def _run_params(self, model: PretrainingModel, device: torch.device) -> dict[str, Any]:
-        """Parameters that decide what is learned, as JSON."""
+        """Parameters that decide what is learned, as a checkpoint gives them back."""
         params = {k: v for k, v in self.get_params(deep=False).items() if k not in _FREE}
         params["precision"] = resolve_precision(self.precision, device)
         if self.weights is not None:  # the same name may hold others by now
             params["weights"] = f"{self.weights} (content {encoder_digest(model).hex()[:16]})"
-        return plain(params)
+        return json.loads(to_json(params))
 
     def _store_model(self, model: PretrainingModel) -> None:
         self.model_ = model.eval()

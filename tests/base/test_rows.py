@@ -33,7 +33,7 @@ def test_parts_are_those_of_an_array():
     found = FileRows(values.shape)
     for start in (0, 500):
         found[start : start + 500] = values[start : start + 500]
-    assert (len(found), found.ndim, found.shape) == (600, 3, (600, 3, 4))
+    assert (len(found), found.shape) == (600, (600, 3, 4))
     assert_array_equal(found[250:520], values[250:520])
     table = found.reshape(600, -1)
     assert table.shape == (600, 12)
