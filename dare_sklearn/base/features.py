@@ -250,7 +250,8 @@ class AllBlocks(BaseEstimator):
         }
         parts = np.split(rows, np.cumsum(list(widths.values())), axis=1)
         blocks = dict(zip([*widths, "bands"], parts, strict=True))
-        blocks["evoked"] = blocks["evoked"][:, None]  # one scale: large deflections stay large
+        for name in ("rhythms", "evoked"):  # one scale: what stands out by far stays far out
+            blocks[name] = blocks[name][:, None]
         if not widths["rhythms"]:
             del blocks["rhythms"]
         return blocks
