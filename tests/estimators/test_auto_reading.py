@@ -47,6 +47,18 @@ def test_flicker_of_new_people_needs_no_frequency():
     assert clf.score(flicker[test], labels[test]) > 0.6
 
 
+def test_flicker_is_found_from_six_epochs_of_each_class():
+    """Bins without a flicker are many: each as large as one with it, they would hide it."""
+    flicker = simulate_epochs(
+        "steady_state", n_subjects=1, n_epochs=90, duration=3.0, ch_names=NAMES, random_state=3
+    )
+    labels = flicker.metadata["label"].to_numpy()
+    train = np.concatenate([np.flatnonzero(labels == label)[:6] for label in np.unique(labels)])
+    test = np.setdiff1d(np.arange(90), train)
+    clf = DAREClassifier(adaptation="linear", random_state=0).fit(flicker[train], labels[train])
+    assert clf.score(flicker[test], labels[test]) > 0.7
+
+
 def test_left_from_right_in_new_epochs(epochs, y):
     train, test = np.arange(len(y)) % 3 > 0, np.arange(len(y)) % 3 == 0
     clf = DAREClassifier(adaptation="linear").fit(epochs[train], y[train])
