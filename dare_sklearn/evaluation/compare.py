@@ -24,7 +24,7 @@ from tqdm.auto import tqdm
 from ..base.input import read_column, read_groups
 from ..signals.errors import tell
 from ..signals.objects import settle
-from ..training.checkpoint import plain
+from ..training.checkpoint import to_json
 from ..weights.files import in_place_of
 from . import _identity as identity
 from .cells import Data, Fold, n_rows, run_cell
@@ -217,7 +217,7 @@ def compare(
             if on_error == "raise":
                 raise RuntimeError(message) from error
             return [], [(f"{message.rstrip('.')}. Its row is left out.", UserWarning)]
-        rows = plain([row | which for row in rows])
+        rows = json.loads(to_json([row | which for row in rows]))
         if file is not None:
             file.parent.mkdir(parents=True, exist_ok=True)
             about = {"pipeline": texts[name], "versions": identity.versions()}  # for people
