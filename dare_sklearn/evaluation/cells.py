@@ -1,5 +1,6 @@
 """One cell of a comparison: one pipeline on one fold."""
 
+import re
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -21,6 +22,15 @@ from ..signals.objects import is_epochs
 from ._identity import describe, digest, keeps_its_fit
 
 TIE = 1e-12  # relative: scores that differ by rounding are equal
+# The least and the largest value of a score, by a word of its name.
+_BOUNDS = {
+    **dict.fromkeys(
+        "accuracy acc auc auroc f1 precision recall sensitivity specificity jaccard".split(), (0, 1)
+    ),
+    **dict.fromkeys("kappa mcc matthews".split(), (-1, 1)),
+    **dict.fromkeys("r2 variance d2".split(), (-np.inf, 1)),
+    "neg": (-np.inf, 0),
+}
 _BINS = 10
 _RESPONSES = ("predict", "predict_proba", "predict_log_proba", "decision_function")
 
@@ -190,6 +200,24 @@ def permuted(y: np.ndarray, groups: np.ndarray | None, rng: np.random.Generator)
     return shuffled
 
 
+def bounds_of(metric: str) -> tuple[float, float]:
+    """The least and the largest value of a metric, by its name."""
+    words = re.split(r"[^a-z0-9]+", metric.lower())  # "neg", the first one, counts most
+    return next((_BOUNDS[word] for word in words if word in _BOUNDS), (-np.inf, np.inf))
+
+
+def size_of(metric: str, scores: np.ndarray) -> float:
+    """The size of scores, a power of two, which ties are relative to.
+
+    A metric that ends at 1 has the size 1, so that rounding of an R² of 0 is no difference. Errors,
+    which may be squares of volts, have that of their median: one fit that diverged hides no other.
+    """
+    sizes = np.abs(scores)
+    if bounds_of(metric)[1] == 1 or not sizes.any():
+        return 1.0
+    return float(np.ldexp(1.0, np.frexp(np.median(sizes[sizes > 0]))[1]))
+
+
 def _score(name: str, scorer: Callable, fitted: Any, test: Data) -> float:
     score = scorer(fitted, test.X, test.y)
     if not np.isscalar(score) or not np.isfinite(score):
@@ -213,7 +241,7 @@ def _chance(
     for name, scorer in scorers.items():
         null = [_score(name, scorer, answers, Data(test.X, y, test.groups)) for y in orders]
         found[f"chance_{name}"] = float(np.mean(null))
-        tie = TIE * np.abs([*null, scores[name]]).max()
+        tie = TIE * size_of(name, np.array([*null, scores[name]]))
         as_high = int(np.sum(np.array(null) >= scores[name] - tie))
         found[f"p_{name}"] = (1 + as_high) / (1 + n_permutations)
     return found

@@ -4,7 +4,6 @@ If every row tests one of several subjects, an observation is the mean score of 
 otherwise it is the score of a **fold**.
 """
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 from typing import Any
@@ -13,6 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from .cells import bounds_of, size_of
 from .compare import CALIBRATION, COSTS, WHICH
 
 TIE = 1e-9  # relative: scores are ratios of counts, equal ones differ by rounding only
@@ -23,15 +23,6 @@ BESIDE = {
     "fit_seconds": ("median", "fit (s)", 2), "predict_seconds": ("median", "predict (s)", 2),
     "peak_memory_mb": ("max", "memory (MB)", 0),
 }  # fmt: skip
-# The least and the largest value of a score, by a word of its name.
-_BOUNDS = {
-    **dict.fromkeys(
-        "accuracy acc auc auroc f1 precision recall sensitivity specificity jaccard".split(), (0, 1)
-    ),
-    **dict.fromkeys("kappa mcc matthews".split(), (-1, 1)),
-    **dict.fromkeys("r2 variance d2".split(), (-np.inf, 1)),
-    "neg": (-np.inf, 0),
-}
 WILCOXON_FROM = 20  # subjects, as in MOABB
 EXACT_UP_TO = 14  # observations: 16,384 sign patterns
 _PAIRS = (
@@ -193,12 +184,6 @@ def mean_interval(
     return max(mean - half, low), min(mean + half, high)
 
 
-def bounds_of(metric: str) -> tuple[float, float]:
-    """The least and the largest value of a metric, by its name."""
-    words = re.split(r"[^a-z0-9]+", metric.lower())  # "neg", the first one, counts most
-    return next((_BOUNDS[word] for word in words if word in _BOUNDS), (-np.inf, np.inf))
-
-
 def score_columns(results: pd.DataFrame) -> list[str]:
     """Columns of scores: floats that are not keys, costs or chance levels; filled ones, if any."""
     floats = results.select_dtypes("floating").columns.difference(_KEYS, sort=False)
@@ -296,9 +281,8 @@ def pairwise(results: pd.DataFrame, metric: str | None = None) -> pd.DataFrame:
         test = "permutation" if len(scores) < WILCOXON_FROM else "wilcoxon"
         test = test if unit == "subject" else "corrected_ttest"
         for a, b in combinations(scores.columns, 2):
-            # rounded, so that ties remain ties after the subtraction, in units of the size (a
-            # power of two) of the scores: squares of volts are small
-            size = np.ldexp(1.0, np.frexp(np.abs(scores[[a, b]].to_numpy()).max())[1])
+            # rounded, so that ties remain ties after the subtraction
+            size = size_of(metric, scores[[a, b]].to_numpy())
             differences = np.round((scores[a] - scores[b]).to_numpy() / size, 12)
             greater, less = _test(test, differences, ratio)
             tie = TIE * np.abs(differences).max()

@@ -200,11 +200,32 @@ def test_the_unit_of_an_error_does_not_matter(n, subjects):
     scores = noise(n, "a", "b")
     small = {name: 1e-12 * values for name, values in scores.items()}
     columns = ["p", "effect_size", "difference"]
-    expected = pairwise(table(scores, subjects=subjects))[columns]
-    found = pairwise(table(small, subjects=subjects))[columns] / [1, 1, 1e-12]
+    expected, found = (
+        pairwise(table(its, subjects=subjects).rename(columns={"accuracy": "max_error"}))[columns]
+        for its in (scores, small)
+    )
+    found = found / [1, 1, 1e-12]
     np.testing.assert_allclose(found, expected, rtol=1e-6)
     part = corrected_error(small["a"], 0.1), corrected_error(scores["a"], 0.1)
     assert part[0] == pytest.approx(1e-12 * part[1], rel=1e-9, abs=0)
+
+
+def test_rounding_of_scores_around_zero_is_no_difference():
+    """An R² of 0 is 1 - x, and so known to 1e-16 whatever its size."""
+    scores = {"a": np.full(8, 2.2e-16), "b": np.zeros(8)}
+    found = pairwise(table(scores).rename(columns={"accuracy": "r2"}), "r2").iloc[0]
+    assert (found["p"], found["effect_size"], found["difference"]) == (1, 0, 0)
+
+
+@pytest.mark.parametrize("metric", ["r2", "neg_mean_squared_error"])
+def test_a_fit_that_diverged_hides_no_other(metric):
+    rng = np.random.default_rng(0)
+    worse = -rng.uniform(0.2, 0.6, 25)
+    better = worse + rng.uniform(0.01, 0.1, 25)
+    for lost in (-10.0, -1e13):  # of the ranks, the first subject's is the last
+        better[0] = lost
+        results = table({"a": better, "b": worse}).rename(columns={"accuracy": metric})
+        assert pairwise(results, metric)["p"].iloc[0] == pytest.approx(5.39e-5, rel=1e-3)
 
 
 def test_order_of_rows_and_data_sets_does_not_matter():
