@@ -221,7 +221,8 @@ class VirtualProbe(nn.Module):
     def read(self, x: Tensor) -> list[Tensor]:
         """Features of each reading of microvolts, ``(n_epochs, n_features)``.
 
-        Of "evoked" ``(n_epochs, n_electrodes, n_features)``: those of an electrode have one scale.
+        Of "power" and "evoked" ``(n_epochs, n_electrodes, n_features)``: those of an electrode have
+        one scale, so that what hardly varies is not raised to the size of what does.
         """
         x = self.spatial(self.encoder.normalize(x))  # (B, V, T)
         tokens = self.encoder.forward_electrodes(x, self.targets)  # (B, V, N, E, D)
@@ -233,7 +234,7 @@ class VirtualProbe(nn.Module):
                 slow = torch.from_numpy(_to_low_rate(config.patch_size, config.sfreq))
                 found.append((patches @ slow.to(patches)).flatten(2))
             elif kind == "power":
-                found.append(self.encoder.log_power(x[:, start:stop], TINY).flatten(1))
+                found.append(self.encoder.log_power(x[:, start:stop], TINY))
             else:
                 found.append(tokens[:, start:stop].flatten(1))
         return found

@@ -77,6 +77,18 @@ def test_filters_leave_what_an_average_reference_empties(rhythm):
     assert csp_filters(X[:, :2] - X[:, :2].mean(axis=1, keepdims=True), power).shape == (1, 2)
 
 
+def test_powers_of_a_virtual_electrode_keep_their_proportions(rhythm):
+    """In the band of the recording they vary; noise outside must not count as much."""
+    X, y, _ = rhythm
+    slow = mne.filter.filter_data(X.astype(float), 256.0, None, 30.0, verbose="error")
+    probe = DAREClassifier(spatial_init="csp", **LAYOUT).fit(slow, y).module_
+    assert probe.readings[0][0] == "power"
+    n_filters, dim = probe.readings[0][2], probe.encoder.config.embed_dim
+    scales = probe.norm.running_var[: n_filters * dim].reshape(n_filters, dim)
+    np.testing.assert_allclose(scales, scales[:, :1].expand(-1, dim), rtol=1e-5)
+    assert len(scales[:, 0].unique()) == n_filters
+
+
 @pytest.mark.parametrize("n_filters", [2, 6, 9])
 def test_xdawn_filters_are_mnes(evoked, n_filters):
     X, y, _ = evoked

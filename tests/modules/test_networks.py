@@ -127,8 +127,9 @@ def test_virtual_probe_reads_its_electrodes_apart(encoder):
     assert evoked.shape == (5, 2, 2 * 8)  # of each patch 8 samples, at 32 Hz
     slow = resample(virtual[:, 1:, :64].detach().numpy(), 256.0, 32.0)
     np.testing.assert_allclose(evoked[..., :8].detach(), slow, atol=1e-4)
-    assert power.shape == (5, 3 * 32)
-    out = probe.head(probe.norm(torch.cat([tokens, evoked.flatten(1), power], dim=1)))
+    assert power.shape == (5, 3, 32)
+    parts = tokens, evoked.flatten(1), power.flatten(1)
+    out = probe.head(probe.norm(torch.cat(parts, dim=1)))
     torch.testing.assert_close(probe(x), out)
     without = VirtualProbe(encoder, 4, [3], [("tokens", 0, 1)], n_patches=2, n_outputs=2)
     assert set(probe.state_dict()) == set(without.state_dict())  # what a file holds
