@@ -185,7 +185,9 @@ class WindowStore:
                 self.folder = Path(tempfile.mkdtemp(prefix=".part-", dir=self.parent))
             elif self.folder is None:
                 self.folder = self.parent / self.name
-                shutil.rmtree(self.folder, ignore_errors=True)
+                for other in self.parent.glob("windows-*"):  # a killed fit leaves unfinished ones
+                    if other == self.folder or not (other / MANIFEST).exists():
+                        shutil.rmtree(other, ignore_errors=True)
                 self.folder.mkdir()
             while self.waiting:
                 key, windows = self.waiting.popitem()

@@ -698,3 +698,14 @@ def test_what_a_folder_hides(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "scandir", refuse)
     with pytest.warns(UserWarning, match="sub-02' holds is left out .Permission denied"):
         assert find_files(tmp_path) == [link]
+
+
+def test_unfinished_windows_of_a_killed_fit_make_room(tmp_path):
+    for name, file in (("killed", "0.f32"), ("finished", "windows.json"), ("own", "0.f32")):
+        (tmp_path / f"windows-{name}").mkdir()
+        (tmp_path / f"windows-{name}" / file).write_bytes(b"before")
+    store = WindowStore(tmp_path)
+    store.name = "windows-own"
+    store.add((0, (1,), 4), [np.ones((1, 4), np.float32)], on_disk=True, share=1.0)
+    assert {path.name for path in tmp_path.iterdir()} == {"windows-finished", "windows-own"}
+    assert (tmp_path / "windows-own" / "0.f32").stat().st_size == 16
