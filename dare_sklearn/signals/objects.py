@@ -34,6 +34,11 @@ is_evoked = partial(_is_of, "mne", "Evoked")
 is_dataset = partial(_is_of, "torch", "utils.data.Dataset")  # as those of braindecode are
 
 
+def are_signals(items: list) -> bool:
+    """Whether all are objects of MNE or data sets."""
+    return all(is_dataset(x) or is_epochs(x) or is_raw(x) for x in items)
+
+
 def from_objects(items: list, continuous: bool) -> Iterator[Signals]:
     """Objects of MNE and data sets; recordings are refused unless `continuous`."""
     if not continuous:
@@ -108,6 +113,8 @@ def from_epochs(objects: list) -> Signals:
 
 def tell_moved(objects: list) -> None:
     """Warn of electrodes that only their positions place, and which these put in several places."""
+    if len(objects) < 2:
+        return
     known, places = template_positions(), defaultdict(list)
     # each name once: scikit-learn cuts out thousands of single epochs
     names = {name for epochs in objects for name in epochs.info["ch_names"]}

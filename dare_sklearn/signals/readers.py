@@ -287,7 +287,7 @@ def find_sources(X: Any, *, continuous: bool, **known: Any) -> Iterator[Signals]
         )
     if continuous and isinstance(X, str | os.PathLike):
         yield objects.from_raw(open_file(X), "file", " on the opened recording, and pass that")
-    elif all(objects.is_dataset(x) or objects.is_epochs(x) or objects.is_raw(x) for x in items):
+    elif objects.are_signals(items):
         yield from objects.from_objects(items, continuous)
     elif all(isinstance(x, tuple) and len(x) >= 2 and np.ndim(x[0]) == 2 for x in items):
         # what scikit-learn's splitters make of a braindecode data set
