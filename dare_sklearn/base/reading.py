@@ -96,7 +96,8 @@ class KernelComponents(_Blocks):
         self.intercept_ = np.zeros(self.n_components)
         kernel = np.zeros((len(some), len(some)))
         for name, x in blocks.items():
-            self.scaling_[name] = scaling(x, np.ones(n_epochs))
+            # each feature alone: without labels, what stands out is often an artefact
+            self.scaling_[name] = scaling(_flat(x), np.ones(n_epochs))
             kernel += self._kernel(name, x, some)
         last = len(some) - 1
         values, vectors = eigh(kernel, subset_by_index=[last + 1 - self.n_components, last])

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from sklearn.decomposition import PCA
 from sklearn.linear_model import Ridge
+from sklearn.preprocessing import StandardScaler
 
 from dare_sklearn.base import reading
 from dare_sklearn.base.reading import (
     KernelClassifier,
+    KernelComponents,
     KernelRegressor,
     KernelRidge,
     evidence,
@@ -202,3 +205,14 @@ def test_few_epochs_are_read_from_all_blocks_together(rng, monkeypatch):
     together = accuracy()
     monkeypatch.setattr(reading, "LEAST_SHARE", 1.0)
     assert together > accuracy() + 0.02
+
+
+def test_components_scale_each_feature_alone(rng):
+    """Without labels, the largest deflections, artefacts often, would take the first components."""
+    x = rng.normal(size=(30, 8)) * np.geomspace(1, 1e3, 8)
+    alone, in_a_set = ({"a": rows.astype(np.float32)} for rows in (x, x[:, None]))
+    found = KernelComponents(3).fit(alone).transform(alone)
+    wanted = PCA(3).fit_transform(StandardScaler().fit_transform(x))
+    ratio = np.linalg.norm(wanted, axis=0) / np.linalg.norm(found, axis=0)
+    np.testing.assert_allclose(abs(found * ratio), abs(wanted), rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(KernelComponents(3).fit(in_a_set).transform(in_a_set), found)
