@@ -75,7 +75,7 @@ def main() -> None:
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--tasks", nargs="+", choices=TASKS, default=list(TASKS))
     parser.add_argument("--rows", nargs="+", choices=KINDS, default=KINDS[:-1])
-    curves = ["hands_feet", "stimulus", "arithmetic", "ssvep", "p300"]
+    curves = ["hands_feet", "stimulus", "arithmetic", "ssvep", "p300", "ssvep_led_across"]
     parser.add_argument("--curves", nargs="+", choices=TASKS, default=curves)
     args = parser.parse_args()
     args.encoders = dict(args.encoders)

@@ -49,6 +49,10 @@ def observed(task: str, n: int, unit: str) -> str:
     return f"{n} {'recording' if task.startswith('Muse') else unit}s"
 
 
+def chance_of(task: str) -> float:
+    return next((level for name, level in CHANCE.items() if task.startswith(name)), 0.5)
+
+
 def overview(summary: pd.DataFrame, ours: list[str], fields: list[str]) -> Figure:
     """One line per task: the default reading, untrained, and the best classical pipeline.
 
@@ -63,7 +67,7 @@ def overview(summary: pd.DataFrame, ours: list[str], fields: list[str]) -> Figur
     rows.sort(key=lambda row: row[1][0]["mean"] - row[1][2]["mean"])
     figure, ax = plt.subplots(figsize=(7, 0.56 * len(rows) + 1.4), layout="constrained")
     for place, (task, shown, _) in enumerate(rows):
-        chance = next((level for name, level in CHANCE.items() if task.startswith(name)), 0.5)
+        chance = chance_of(task)
         ax.plot([chance] * 2, [place - 0.38, place + 0.38], ":", color="#999999", lw=1.5)
         for row, look, shift in zip(shown, LOOKS, (0.22, 0.0, -0.22), strict=True):
             look = {key: value for key, value in look.items() if key != "label" or not place}
@@ -113,7 +117,7 @@ def panels(summary: pd.DataFrame, x: str) -> Figure:
         part = summary[summary["dataset"] == task].sort_values(x)
         for name, rows in part.groupby("pipeline", sort=False):
             ax.plot(rows[x], rows["mean"], zorder=3 if ", " in name else 2, **looks[name])
-        ax.axhline(0.5, ls=":", color="#999999", lw=1.5, label="chance")
+        ax.axhline(chance_of(task), ls=":", color="#999999", lw=1.5, label="chance")
         if x == "n_labels":
             ax.set_xscale("log")
             most = part[x].max()  # all epochs; numbers just below have no room
