@@ -149,6 +149,19 @@ def _ratio(sfreq: float, target: float) -> Fraction:
     return Fraction(target / sfreq).limit_denominator(10_000)
 
 
+def whole_on_grid(values: np.ndarray, sfreq: float, config: Any) -> np.ndarray:
+    """A recording (n_chans, n_times) at the encoder's rate, without the end that fills no patch.
+
+    One that is shorter than a patch keeps its length. Memory holds one channel in double precision.
+    """
+    n_times = resampled_length(values.shape[1], sfreq, config.sfreq)
+    n_times = n_times // config.patch_size * config.patch_size or n_times
+    done = np.empty((len(values), n_times), np.float32)
+    for row, channel in zip(done, values, strict=True):
+        row[:] = resample(channel, sfreq, config.sfreq)[:n_times]
+    return done
+
+
 def whole_patches(n_times: int, sfreq: float, config: Any, tmin: float | None = None) -> int:
     """Samples on the encoder's grid, in whole patches, of an epoch of `n_times` at `sfreq`.
 

@@ -21,7 +21,7 @@ from ..modules.config import DAREConfig
 from ..signals.container import LazyEpochs, Signals
 from ..signals.errors import SignalError, about, listed, tell
 from ..signals.files import explain, open_epochs, stamps
-from ..signals.grid import Windows, cut_windows, resample, resampled_length
+from ..signals.grid import Windows, cut_windows, whole_on_grid
 from ..signals.objects import split_corpus, without_bad_windows
 from ..signals.readers import read_parts, tell_ignored
 from .checkpoint import to_json
@@ -183,13 +183,8 @@ def read_recording(item: Any, reader: Reader, name: str) -> Part:
             raise SignalError("its interquartile range is zero, so robust_scale cannot scale it")
         values -= middle[:, None].astype(np.float32)
         values *= np.float32(reader.robust_scale / spread)
-    rate, patch = reader.config.sfreq, reader.config.patch_size
-    n_times = resampled_length(values.shape[1], signals.sfreq, rate)
-    n_times = n_times // patch * patch or n_times
-    data = np.empty((1, len(values), n_times), np.float32)
-    for row, channel in zip(data[0], values, strict=True):  # memory holds one in double precision
-        row[:] = resample(channel, signals.sfreq, rate)[:n_times]
-    whole = replace(signals, data=data, sfreq=float(rate))
+    data = whole_on_grid(values, signals.sfreq, reader.config)[None]
+    whole = replace(signals, data=data, sfreq=float(reader.config.sfreq))
     on_disk = _is_path(item) or recording.on_disk
     return Part(
         whole, without_values(signals), on_disk,
