@@ -6,7 +6,7 @@ NumPy and MNE are imported where they are used: the command line loads this file
 import os
 import re
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -41,10 +41,8 @@ def find_files(path: str | os.PathLike) -> list[Path]:
         raise ValueError(f"There is no file or folder {str(path)!r}.")
     found = sorted(
         file
-        for folder, _, names in os.walk(path, onerror=_tell_unread)
-        for file in (Path(folder, name) for name in names)
+        for file in _walk(path)
         if file.name.lower().endswith(SUFFIXES)
-        and not any(part.startswith(".") for part in file.relative_to(path).parts)
         and not _OTHER_FIF.search(file.name)
         and not any(
             _is_part_of(file.with_name(later.sub(first, file.name)), file)
@@ -55,6 +53,13 @@ def find_files(path: str | os.PathLike) -> list[Path]:
         ends = ", ".join(SUFFIXES)
         raise ValueError(f"{str(path)!r} holds no recording: no file that ends in {ends}.")
     return found
+
+
+def _walk(path: Path) -> Iterator[Path]:
+    """The files in and below a folder; hidden folders, which may be large, are not entered."""
+    for folder, inner, names in os.walk(path, onerror=_tell_unread):
+        inner[:] = [name for name in inner if not name.startswith(".")]
+        yield from (Path(folder, name) for name in names if not name.startswith("."))
 
 
 def _tell_unread(error: OSError) -> None:
