@@ -67,8 +67,7 @@ def overview(summary: pd.DataFrame, ours: list[str], fields: list[str]) -> Figur
     rows.sort(key=lambda row: row[1][0]["mean"] - row[1][2]["mean"])
     figure, ax = plt.subplots(figsize=(7, 0.56 * len(rows) + 1.4), layout="constrained")
     for place, (task, shown, _) in enumerate(rows):
-        chance = chance_of(task)
-        ax.plot([chance] * 2, [place - 0.38, place + 0.38], ":", color="#999999", lw=1.5)
+        ax.plot([chance_of(task)] * 2, [place - 0.38, place + 0.38], ":", color="#999999", lw=1.5)
         for row, look, shift in zip(shown, LOOKS, (0.22, 0.0, -0.22), strict=True):
             look = {key: value for key, value in look.items() if key != "label" or not place}
             ax.plot([row["low"], row["high"]], [place + shift] * 2, color=look["color"], lw=1.6)

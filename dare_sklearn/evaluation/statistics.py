@@ -201,9 +201,13 @@ def score_column(results: pd.DataFrame, metric: str | None) -> str:
     return metric
 
 
+def _alike(values: np.ndarray) -> bool:
+    return np.ptp(values) <= TIE * np.abs(values).max()
+
+
 def corrected_error(values: np.ndarray, ratio: float) -> float:
     """Standard error of the mean over folds; the usual one for a ``ratio`` of 0."""
-    if np.ptp(values) <= TIE * np.abs(values).max():
+    if _alike(values):
         return 0.0
     return float(np.sqrt((1 / len(values) + ratio) * values.var(ddof=1)))
 
@@ -285,8 +289,7 @@ def pairwise(results: pd.DataFrame, metric: str | None = None) -> pd.DataFrame:
             size = size_of(metric, scores[[a, b]].to_numpy())
             differences = np.round((scores[a] - scores[b]).to_numpy() / size, 12)
             greater, less = _test(test, differences, ratio)
-            tie = TIE * np.abs(differences).max()
-            spread = differences.std(ddof=1) if np.ptp(differences) > tie else 0.0
+            spread = 0.0 if _alike(differences) else differences.std(ddof=1)
             rows.append({
                 "dataset": dataset, "pipeline_a": a, "pipeline_b": b, "metric": metric,
                 "unit": unit, "n": len(scores),

@@ -119,9 +119,10 @@ def tell_moved(objects: list) -> None:
     # each name once: scikit-learn cuts out thousands of single epochs
     names = {name for epochs in objects for name in epochs.info["ch_names"]}
     strange = {name: own for name in names if (own := electrode_name(name)) not in known}
-    for ch in (ch for epochs in objects if strange for ch in epochs.info["chs"]):
-        if ch["ch_name"] in strange:
-            places[strange[ch["ch_name"]]].append(ch["loc"][:3])
+    for epochs in objects if strange else ():
+        for ch in epochs.info["chs"]:
+            if ch["ch_name"] in strange:
+                places[strange[ch["ch_name"]]].append(ch["loc"][:3])
     with np.errstate(invalid="ignore"):  # NaN: no position
         far = {name: np.linalg.norm(np.array(its) - its[0], axis=1) for name, its in places.items()}
     if names := [name for name, distances in far.items() if (distances > MOVED).any()]:
