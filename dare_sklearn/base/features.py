@@ -26,6 +26,7 @@ RIDGE = 1e-5  # of covariances that are 1 on average
 EPOCHS_OF_TOKENS = 64  # whose covariances are made at once
 IN_MEMORY_MB = 512  # of features; larger tables are in temporary files
 EPOCHS_AT_ONCE = 256  # whatever is read of a row, the system maps 64 kB around it
+OF_BANDS = ("bands", "broadband")  # blocks of covariances of the principal filters' outputs
 # Calls a function with every batch of training epochs, in order: the numbers of the epochs, and an
 # array of their values. Gives the results.
 Each = Callable[[Callable[[slice, np.ndarray], Any]], list]
@@ -165,14 +166,14 @@ class BandSpace(BaseEstimator):
         return self
 
     def transform(self, triangles: np.ndarray) -> np.ndarray:
-        """Vectors ``(n_epochs, n_filters * n_chans * (n_chans + 1) / 2)``, float32."""
+        """Vectors of the same shape, float32."""
         found = np.empty(triangles.shape, dtype=np.float32)
         space = _tangent_space()
         for band, reference in enumerate(self.references_):
             space.reference_ = reference
             # what float32 has rounded below zero is lifted
             found[:, band] = space.transform(_symmetric(triangles[:, band]) + RIDGE * reference)
-        return found.reshape(len(found), -1)
+        return found
 
 
 def _weighted_mean(each: Each, weight: np.ndarray) -> np.ndarray:
@@ -200,9 +201,10 @@ class AllBlocks(BaseEstimator):
         self.config = config
 
     def fit_transform(self, each: Each, weight: np.ndarray) -> dict[str, Rows]:
-        """Blocks "joint", "electrodes", "power", "rhythms", "evoked", "bands" and "covariance".
+        """Blocks "joint", "electrodes", "power", "rhythms", "evoked", "bands" and two more.
 
-        They are those of training epochs, whose means are weighted; in temporary files, if large.
+        "broadband" is read from the sum of the covariances by band, "covariance" from tokens. They
+        are those of training epochs, whose means are weighted; in temporary files, if large.
         """
         blocks: dict[str, Rows] = {}
 
@@ -215,14 +217,15 @@ class AllBlocks(BaseEstimator):
                 blocks[name][epochs] = part
 
         each(keep)
-        bands, tokens = blocks["bands"], blocks["electrodes"]
+        tokens = blocks["electrodes"]
         batches = list(gen_batches(len(tokens), EPOCHS_OF_TOKENS))
         with compute_threads(n_threads_of(self.config)):
-            self.bands_ = BandSpace().fit(
-                lambda work: [work(part, self._triangles(bands[part])) for part in batches], weight
-            )
-            for part in batches:  # in place
-                bands[part] = self.bands_.transform(self._triangles(bands[part]))
+            self.bands_ = {name: BandSpace() for name in OF_BANDS}
+            for name, space in self.bands_.items():
+                rows = blocks[name]
+                space.fit(partial(self._each_triangles, rows, batches), weight)
+                for part in batches:  # in place
+                    rows[part] = self._in_space(space, rows[part])
             self.space_ = TokenTangentSpace()
             blocks["covariance"] = self.space_.fit_transform(
                 lambda work: [work(i, tokens[i].reshape(-1, *self.shape)) for i in batches], weight
@@ -232,7 +235,8 @@ class AllBlocks(BaseEstimator):
     def transform(self, rows: np.ndarray) -> dict[str, np.ndarray]:
         """The same blocks of other epochs."""
         blocks = self._split(rows)
-        blocks["bands"] = self.bands_.transform(self._triangles(blocks["bands"]))
+        for name, space in self.bands_.items():
+            blocks[name] = self._in_space(space, blocks[name])
         tokens = blocks["electrodes"].reshape(-1, *self.shape)
         return {**blocks, "covariance": self.space_.transform(tokens)}
 
@@ -254,7 +258,15 @@ class AllBlocks(BaseEstimator):
             blocks[name] = blocks[name][:, None]
         if not widths["rhythms"]:
             del blocks["rhythms"]
+        # beside bands, whose features count alike, one block in the tangent space's own metric
+        blocks["broadband"] = self._triangles(blocks["bands"]).sum(axis=1, keepdims=True)
         return blocks
+
+    def _in_space(self, space: BandSpace, rows: np.ndarray) -> np.ndarray:
+        return space.transform(self._triangles(rows)).reshape(rows.shape)
+
+    def _each_triangles(self, rows: Rows, batches: list[slice], work: Callable) -> list:
+        return [work(part, self._triangles(rows[part])) for part in batches]
 
     def _triangles(self, bands: np.ndarray) -> np.ndarray:
         n_chans = self.shape[0]
