@@ -57,7 +57,8 @@ class DAREClassifier(ClassifierMixin, ProbeEstimator):
         "auto" is the default reading, which suits any paradigm: joint tokens and those of every
         electrode at every patch, the covariance of electrodes, their power, their signals at a
         low rate, covariances in the encoder's principal filters, one by one and together, and
-        rhythms (in epochs of 2 s or more), weighed by predictions of held-out training epochs (of whole ``groups`` of ``fit``).
+        rhythms (in epochs of 2 s or more), weighed by predictions of held-out training epochs (of
+        whole ``groups`` of ``fit``).
         The others are one pooling, as in `DAREEmbedder`, with `C`.
     C : float, default=1.0
         With one pooling: inverse strength of the L2 penalty. "auto" chooses its own.

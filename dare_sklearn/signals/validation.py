@@ -19,6 +19,7 @@ UNITS = ("auto", "uV", "V")
 PLAUSIBLE_UV = (0.05, 5_000.0)
 
 A_MILLION = (1e5, 1e7)  # between microvolts and volts of different people
+FAR = 100.0  # an epoch that differs by so much from the others, in most of its channels, is odd
 
 _LIKE_Z_SCORES = (0.5, 2.0)
 _Z_SCORES = (
@@ -47,7 +48,8 @@ class Summary:
     @property
     def faultless(self) -> bool:
         """Whether `check_values` has nothing to say."""
-        wrong = (~self.finite, self.flat, self.stepped, self.of_another_unit, self.too_large)
+        wrong = (~self.finite, self.flat, self.stepped, self.of_another_unit, self.too_large,
+                 self.far)  # fmt: skip
         return not any(its.any() for its in wrong)
 
     @property
@@ -56,6 +58,13 @@ class Summary:
         there = self.spread[self.spread > 0]
         least = A_MILLION[0] * np.median(there) if there.size else np.inf
         return self.spread > least
+
+    @property
+    def far(self) -> np.ndarray:
+        """Which epochs are, in most channels, a hundred times as large or small as is typical."""
+        size = np.median(self.spread, axis=1)
+        middle = np.median(size)
+        return (size > 0) & ((size > FAR * middle) | (FAR * size < middle))
 
     @property
     def of_another_unit(self) -> np.ndarray:
@@ -154,6 +163,13 @@ def check_values(
             f"X has a signal in {_names(too_large.any(axis=0), ch_names)}, epochs "
             f"{listed(epochs, 6)}, that is {A_MILLION[0]:,.0f} or more times as large as is typical"
             " of X: leave out what is not EEG or in another unit, and drop damaged epochs."
+        )
+    if (far := np.flatnonzero(summary.far)).size:
+        tell(
+            f"X has epochs ({listed(far, 6)}) that are {FAR:g} or more times as large or small as "
+            "is typical of X: check whether their recordings have another unit (a file that says "
+            "microvolts for millivolts, say), or hold no EEG.",
+            "far",
         )
     flat = summary.flat
     if flat.all(axis=0).any() and not (fitted and len(flat) == 1):
