@@ -6,7 +6,7 @@ NumPy and MNE are imported where they are used: the command line loads this file
 import os
 import re
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -77,13 +77,6 @@ def _is_part_of(first: Path, file: Path) -> bool:
     except Exception:  # epochs, or a damaged file, which its own reading reports
         return True
     return file.name in [Path(part).name for part in raw.filenames]
-
-
-def stamps(paths: Iterable[str | os.PathLike]) -> list[list]:
-    """Path, bytes and time of change of all files beside recordings, which may be parts of them."""
-    folders = {file.absolute().parent for path in paths for file in find_files(path)}
-    files = [file for folder in folders for file in folder.iterdir() if file.is_file()]
-    return sorted([str(file), file.stat().st_size, file.stat().st_mtime_ns] for file in files)
 
 
 def holds_epochs(path: str | os.PathLike) -> bool:

@@ -4,22 +4,18 @@
 
     config.json, model.safetensors       the model of the last checkpoint, for `load_encoder`
     checkpoints/00000007/
-        config.json, model.safetensors   all networks, in the format of `save_pretrained`
         state.safetensors                optimizer and generators
         history.json                     skorch's history, with the steps of an unfinished epoch
-        state.json                       the run, the position in it, and a SHA-256 per file
-    checkpoints/windows-.../             of a corpus of files, prepared once (see `corpus`)
+        config.json, model.safetensors   all networks, in the format of `save_pretrained`; and the
+                                         run, the position in it, and a SHA-256 of the other files
     checkpoints/lock                     so that only one fit at a time writes here
 
 A checkpoint is written into a temporary folder, which is renamed when everything is on the disk:
 one that has a number is complete. All files are JSON or safetensors, so none can run code.
 """
 
-import errno
-import hashlib
 import json
 import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,15 +28,13 @@ from skorch.callbacks import Callback
 from torch import Tensor
 
 from ..signals.errors import tell
-from ..weights.files import CONFIG_NAME, WEIGHTS_NAME, in_place_of, remove, sha256
+from ..weights.files import CONFIG_NAME, WEIGHTS_NAME, in_place_of, read_folder, remove, sha256
 from ..weights.load import save_model
 from .net import check_finite_weights
 from .processes import StopSignals
 
-FORMAT = 2
 N_KEPT = 2
-STATE_NAME, TENSORS_NAME, HISTORY_NAME = "state.json", "state.safetensors", "history.json"
-_FILES = sorted((CONFIG_NAME, WEIGHTS_NAME, TENSORS_NAME, HISTORY_NAME))
+TENSORS_NAME, HISTORY_NAME = "state.safetensors", "history.json"
 _STATE = ("run", "n_steps", "n_epochs", "order")  # of a `Checkpoint`
 
 
@@ -133,44 +127,20 @@ class CheckpointFolder:
         numbered = self._numbered()
         target = self.inside / f"{int(numbered[-1].name) + 1 if numbered else 1:08d}"
         with in_place_of(target) as part:
-            save_model(part, model, kind="DAREPretrainer")
+            part.mkdir()
             save_file(dict(tensors), part / TENSORS_NAME)
             (part / HISTORY_NAME).write_text(to_json(checkpoint.history), encoding="utf-8")
-            state = {"library": "dare_sklearn", "format": FORMAT}
-            state |= {name: getattr(checkpoint, name) for name in _STATE}
-            state["files"] = {name: sha256(part / name) for name in _FILES}
-            digest = hashlib.sha256(to_json(state).encode()).hexdigest()
-            text = to_json({"sha256": digest, "state": state})
-            (part / STATE_NAME).write_text(text, encoding="utf-8")
-            _flush(*part.iterdir(), part)
-        _flush(self.inside)
+            state = {name: getattr(checkpoint, name) for name in _STATE}
+            state["files"] = {name: sha256(part / name) for name in (TENSORS_NAME, HISTORY_NAME)}
+            save_model(part, model, kind="DAREPretrainer", checkpoint=state)
+            for path in part.iterdir():  # wait until it is on the disk
+                with path.open("rb+") as file:
+                    os.fsync(file.fileno())
         self.position = checkpoint.position
         self._kept = [*self._kept, target][-N_KEPT:]
         for old in self._numbered():
             if old not in self._kept:
                 remove(old)
-
-    def publish(self) -> None:
-        """Put the model of the last checkpoint where `load_encoder` looks for it.
-
-        Two files cannot be replaced in one step. In between, ``config.json`` has no SHA-256, so
-        that it fits the old weights and the new ones.
-        """
-        source = self._kept[-1]
-        text = (source / CONFIG_NAME).read_text(encoding="utf-8")
-        config, weights = self.folder / CONFIG_NAME, self.folder / WEIGHTS_NAME
-        without = json.loads(text)
-        digest = without.pop("sha256")
-        there = config.is_file() and weights.is_file() and sha256(weights) == digest
-        if there and config.read_text(encoding="utf-8", errors="replace") == text:
-            return
-        # contexts close in reverse order: `between` takes its place first
-        with in_place_of(config) as c, in_place_of(weights) as w, in_place_of(config) as between:
-            between.write_text(json.dumps(without, indent=2), encoding="utf-8")
-            c.write_text(text, encoding="utf-8")
-            shutil.copyfile(source / WEIGHTS_NAME, w)
-            _flush(between, c, w)
-        _flush(self.folder)
 
     def check_same_run(self, saved: Mapping[str, Any], run: Mapping[str, Any]) -> None:
         """Refuse to continue another run; warn if sums are rounded differently now."""
@@ -265,7 +235,7 @@ class SaveCheckpoints(Callback):
                 history = list(net.history)[: self.n_epochs_] + ([] if row is None else [row])
                 checkpoint = Checkpoint(self.run, *position, self.order_, history)
                 self.folder.write(checkpoint, net.module_, net.state_tensors())
-            self.folder.publish()
+            save_model(self.folder.folder, net.module_, kind="DAREPretrainer")
         except (OSError, SafetensorError) as error:
             tell(
                 f"could not write a checkpoint into {str(self.folder.folder)!r} ({error}): "
@@ -280,35 +250,13 @@ def to_json(value: Any) -> str:
 
 def _read(folder: Path) -> Checkpoint:
     """Read a checkpoint; raise a ValueError or OSError if its files are damaged."""
+    config, _ = read_folder(folder)
     try:
-        content = json.loads((folder / STATE_NAME).read_text(encoding="utf-8"))
-        state = content["state"]
-        if hashlib.sha256(to_json(state).encode()).hexdigest() != content["sha256"]:
-            raise ValueError(f"the SHA-256 of {STATE_NAME} is not the one that it states")
-        if (state["library"], state["format"]) != ("dare_sklearn", FORMAT):
-            raise ValueError(f"{STATE_NAME} is of another version of dare_sklearn")
-        for name in _FILES:
+        state = config["checkpoint"]
+        for name in (TENSORS_NAME, HISTORY_NAME):
             if sha256(folder / name) != state["files"][name]:
-                raise ValueError(f"the SHA-256 of {name} is not the one in {STATE_NAME}")
+                raise ValueError(f"the SHA-256 of {name} is not the one in {CONFIG_NAME}")
         history = json.loads((folder / HISTORY_NAME).read_text(encoding="utf-8"))
-        position = int(state["n_steps"]), int(state["n_epochs"])
-        return Checkpoint(dict(state["run"]), *position, state["order"], history, folder)
-    except (KeyError, TypeError, UnicodeError, json.JSONDecodeError, RecursionError) as error:
-        raise ValueError(f"{STATE_NAME} does not describe a checkpoint: {error!r}") from None
-
-
-def _flush(*paths: Path) -> None:
-    """Wait until files, or the names in folders, are on the disk, if the system can tell."""
-    for path in paths:
-        is_folder = path.is_dir()
-        if is_folder and os.name == "nt":
-            continue
-        handle = os.open(path, os.O_RDONLY if is_folder else os.O_RDWR)
-        try:
-            os.fsync(handle)
-        except OSError as error:
-            # some network drives cannot sync a folder
-            if not is_folder or error.errno not in (errno.EINVAL, errno.ENOTSUP):
-                raise
-        finally:
-            os.close(handle)
+        return Checkpoint(**{name: state[name] for name in _STATE}, history=history, folder=folder)
+    except (LookupError, TypeError, UnicodeError, json.JSONDecodeError, RecursionError) as error:
+        raise ValueError(f"{CONFIG_NAME} does not describe a checkpoint: {error!r}") from None

@@ -1,11 +1,9 @@
 """What pretraining reads: windows of several montages, streams, and the order of their batches."""
 
 import errno
-import json
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,13 +17,8 @@ from ..modules.config import DAREConfig
 from ..signals.container import Signals
 from ..signals.electrodes import ELECTRODES
 from ..signals.errors import SignalError, listed
-from ..weights.files import in_place_of, sha256
-from .checkpoint import to_json
 
 BLOCK = 64  # epochs on disk that are read together
-MANIFEST = "windows.json"
-_OF_LAYOUT = ("ch_names", "sfreq", "unit", "ignored", "typical")
-_OF_CORPUS = ("mixed", "content", "n_parts", "n_bad", "skipped")
 _NO_ROOM = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
 
 
@@ -162,12 +155,12 @@ class Corpus(Dataset):
 class WindowStore:
     """A store of windows: in memory, or in files as soon as some of the signals are on disk.
 
-    The files are in a new folder inside `parent` (None: the system's temporary folder), named
-    `name` if it is to be kept. It is removed when the store is closed, unless it was kept.
+    The files are in a new folder inside `parent` (None: the system's temporary folder), which is
+    removed when the store is closed.
     """
 
     def __init__(self, parent: Path | None) -> None:
-        self.parent, self.name, self.folder = parent, None, None
+        self.parent, self.folder = parent, None
         # by number of the item of X, rows of the channels, and samples of a window
         self.waiting: dict[tuple, list[np.ndarray]] = {}  # in memory
         self.counts: dict[tuple, int] = {}
@@ -181,14 +174,8 @@ class WindowStore:
         if self.folder is None and not on_disk:
             return
         try:
-            if self.folder is None and self.name is None:
+            if self.folder is None:
                 self.folder = Path(tempfile.mkdtemp(prefix=".part-", dir=self.parent))
-            elif self.folder is None:
-                self.folder = self.parent / self.name
-                for other in self.parent.glob("windows-*"):  # a killed fit leaves unfinished ones
-                    if other == self.folder or not (other / MANIFEST).exists():
-                        shutil.rmtree(other, ignore_errors=True)
-                self.folder.mkdir()
             while self.waiting:
                 key, windows = self.waiting.popitem()
                 with self._file(key).open("ab") as file:
@@ -219,42 +206,10 @@ class WindowStore:
             done.append(Montage(windows, rows, source))
         return done
 
-    def keep(self, corpus: Corpus) -> None:
-        """Keep the files, and no others, where `find_prepared` finds them again."""
-        layout = {name: getattr(corpus.layout, name) for name in _OF_LAYOUT}
-        manifest = {
-            "layout": {**layout, "shape": corpus.layout.data.shape},
-            **{name: getattr(corpus, name) for name in _OF_CORPUS},
-        }
-        with suppress(OSError), in_place_of(self.folder / MANIFEST) as part:  # the disk may be full
-            manifest["montages"] = [
-                (m.source, m.rows, m.windows.shape, sha256(m.windows.file)) for m in corpus.montages
-            ]
-            part.write_text(to_json(manifest), encoding="utf-8")
-        for other in {*self.parent.glob("windows*")} - {self.folder}:
-            shutil.rmtree(other, ignore_errors=True)
-
     def close(self) -> None:
-        """Remove the files, unless they were kept."""
-        if self.folder is not None and not (self.folder / MANIFEST).exists():
+        """Remove the files."""
+        if self.folder is not None:
             shutil.rmtree(self.folder, ignore_errors=True)
-
-
-def find_prepared(folder: Path) -> Corpus | None:
-    """The windows that an earlier run kept, if they are complete."""
-    try:
-        found = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        montages = []
-        for number, (source, rows, shape, digest) in enumerate(found["montages"]):
-            windows = MappedWindows(folder / f"{number}.f32", tuple(shape))
-            if sha256(windows.file) != digest:
-                return None
-            montages.append(Montage(windows, tuple(rows), source))
-        layout = {k: tuple(v) if isinstance(v, list) else v for k, v in found["layout"].items()}
-        layout = Signals(np.empty(layout.pop("shape"), np.float32), **layout)
-        return Corpus(montages, layout=layout, **{name: found[name] for name in _OF_CORPUS})
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
-        return None
 
 
 class MontageBatches(Sampler):

@@ -241,8 +241,6 @@ def pretrain(recipe: Any, X: Any) -> tuple[PretrainNet, Corpus]:
                     # another meaning of "auto" on another device only changes the rounding
                     params["precision"] = begun["params"]["precision"]
                 folder.check_same_run(begun, run)
-            if store.name is not None and store.folder is not None:
-                store.keep(corpus)
             return run
 
         callbacks = list(recipe.callbacks or ())

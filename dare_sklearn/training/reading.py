@@ -20,12 +20,11 @@ from xxhash import xxh3_128
 from ..modules.config import DAREConfig
 from ..signals.container import LazyEpochs, Signals
 from ..signals.errors import SignalError, about, listed, tell
-from ..signals.files import explain, open_epochs, stamps
+from ..signals.files import explain, open_epochs
 from ..signals.grid import Windows, cut_windows, whole_on_grid
 from ..signals.objects import split_corpus, without_bad_windows
 from ..signals.readers import read_parts, tell_ignored
-from .checkpoint import to_json
-from .corpus import BLOCK, Corpus, Stream, WindowStore, find_prepared
+from .corpus import BLOCK, Corpus, Stream, WindowStore
 from .processes import Ranks
 
 # Signals to read, whether they are a recording, and the number of their item of X.
@@ -93,24 +92,20 @@ class Reader:
 
 def find_sources(
     items: list[Any], reader: Reader
-) -> tuple[list[Source], list[tuple[Any, int]], list[str], bool]:
-    """The signals in the items of X, in order; the streams, each with its item's number.
-
-    Also the paths among the members of X, and whether all but the streams are paths.
-    """
-    sources, streams, given = [], [], []
+) -> tuple[list[Source], list[tuple[Any, int]], list[str]]:
+    """The signals in the items of X, in order; streams, with their items' numbers; and paths."""
+    sources, streams, paths = [], [], []
     for number, item in enumerate(items):
         members = item if isinstance(item, list | tuple) else [item]
         rest = [x for x in members if not _is_stream(x)]
         streams += [(x, number) for x in members if _is_stream(x)]
-        given += rest
+        paths += [str(Path(x).absolute()) for x in rest if _is_path(x)]
         if len(rest) < len(members):  # an item without streams stays as it is
             item = rest[0] if len(rest) == 1 else rest
         if rest or not members:
             found = split_corpus(item, reader.open_epochs)
             sources += [(x, is_recording, number) for x, is_recording in found]
-    paths = [str(Path(x).absolute()) for x in given if _is_path(x)]
-    return sources, streams, paths, len(paths) == len(given)
+    return sources, streams, paths
 
 
 def _is_stream(x: Any) -> bool:
@@ -280,27 +275,15 @@ def prepare(sources: list[Source], reader: Reader, store: WindowStore) -> Corpus
 def read_corpus(
     recipe: Any, items: list[Any], config: DAREConfig, ranks: Ranks, store: WindowStore
 ) -> Corpus:
-    """The corpus; the first process reads files for all.
-
-    Windows that are only of files get a name in the folder of a store that has one, where an
-    earlier run may have kept them.
-    """
+    """The corpus; the first process reads files for all."""
     given = {name: getattr(recipe, name) for name in ("ch_names", "sfreq", "unit")}
     how = ("window_s", "unknown_channels", "robust_scale", "on_error")
     how = {name: getattr(recipe, name) for name in how}
     reader = Reader(config, given, **how, n_workers=recipe.n_workers, verbose=recipe.verbose)
-    sources, streams, paths, only_paths = find_sources(items, reader)
+    sources, streams, paths = find_sources(items, reader)
     ranks.check_same(paths, "The list of files in X")
-    if store.parent is not None and paths and only_paths:
-        numbers = [number for *_, number in sources]
-        grid = (config.patch_size, config.sfreq)
-        made_of = to_json([paths, numbers, stamps(paths), grid, given, how])
-        store.name = f"windows-{xxh3_128(made_of.encode()).hexdigest()}"
 
-    def make() -> Corpus:
-        found = store.name and find_prepared(store.parent / store.name)
-        return found or prepare(sources, reader, store)
-
+    make = partial(prepare, sources, reader, store)
     corpus = ranks.first(make) if paths else make()
     if corpus.layout is not None:
         tell_ignored(corpus.layout)
