@@ -63,8 +63,9 @@ class Summary:
     def far(self) -> np.ndarray:
         """Which epochs are, in most channels, a hundred times as large or small as is typical."""
         size = np.median(self.spread, axis=1)
-        middle = np.median(size)
-        return (size > 0) & ((size > FAR * middle) | (FAR * size < middle))
+        there = size > 0
+        middle = np.median(size[there]) if there.any() else 0.0
+        return there & ((size > FAR * middle) | (FAR * size < middle))
 
     @property
     def of_another_unit(self) -> np.ndarray:
