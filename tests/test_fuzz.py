@@ -299,7 +299,7 @@ GOOD = {
     "checkpoint_every": [None, 1],
     "class_weight": ["balanced", "smooth", None, {}],
     "compile": [False],
-    "cs_mode": ["train", "train_trialwise", "train_and_target_unlabeled_full"],
+    "cs_mode": ["train", "train_trialwise", "train_and_target_unlabeled_20p"],
     "device": ["cpu", "auto", "cpu:0"],
     "dropout": [0.0, 0.99],
     "encoder": [None],

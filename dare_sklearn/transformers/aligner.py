@@ -30,8 +30,11 @@ _ONE_MONTAGE = "pick the same channels in all, or restore bad ones with interpol
 # three, 0.41 with one, and 0.80 without alignment.
 MIN_EPOCHS = 5
 FLOOR = 1e-3  # of the strongest frequency: below, a filter would raise noise
-# MOABB's names
-CS_MODES = ("train", "train_trialwise", "train_and_target_unlabeled_full")
+# MOABB's names, and the share of an unseen group's epochs that each lets align them
+CS_MODES = {
+    "train": 0.0, "train_trialwise": 0.0, "train_and_target_unlabeled_20p": 0.2,
+    "train_and_target_unlabeled_50p": 0.5, "train_and_target_unlabeled_full": 1.0,
+}  # fmt: skip
 
 
 @dataclass(eq=False, repr=False)  # its __init__ only assigns parameters
@@ -58,7 +61,9 @@ class GroupAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
     }
 
     @whole_or_not_at_all
-    def fit(self, X: Any, y: Any = None, groups: Any = None) -> Self:
+    def fit(
+        self, X: Any, y: Any = None, groups: Any = None, X_target_unlabeled: Any = None
+    ) -> Self:
         """Learn what aligns each group.
 
         Parameters
@@ -67,8 +72,12 @@ class GroupAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
         y : ignored
         groups : array-like, shape (n_epochs,), or None
             Subject or session of each epoch.
+        X_target_unlabeled : array, mne.Epochs, list of them, or None
+            Epochs of groups that are predicted later, by the name under which MOABB offers them: if
+            `cs_mode` has it in its own name, they align those groups, in place of the epochs of
+            the call. Their groups are those of `group_by`; without it they are one group.
         """
-        self._fit(X, groups)
+        self._fit(X, groups, X_target_unlabeled)
         return self
 
     def transform(self, X: Any, groups: Any = None) -> Any:
@@ -79,7 +88,7 @@ class GroupAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
         """
         with self._asking():
             X, data, groups = self._read_again(X, groups)
-            if groups is None and self.groups_ is not None:
+            if groups is None and self.groups_ is not None and None not in self._before:
                 tell(
                     f"was fitted with groups, and transform got none: all {len(data)} epochs are "
                     "aligned as one group that fit did not see. Pass groups=, or set group_by to a "
@@ -89,16 +98,34 @@ class GroupAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
             return self._align(X, data, groups)
 
     @whole_or_not_at_all
-    def fit_transform(self, X: Any, y: Any = None, groups: Any = None) -> Any:
+    def update(self, X: Any, groups: Any = None) -> Self:
+        """Remember epochs of groups that ``fit`` did not see, as ones that came before.
+
+        `X` and `groups` are as in `transform`. A ValueError if `cs_mode` is not "train_trialwise",
+        the only one that looks back, or the groups are of the fit.
+        """
+        check_is_fitted(self, self._fitted_attribute)
+        if self.cs_mode != "train_trialwise":
+            raise ValueError(
+                "update is for cs_mode='train_trialwise', the only mode that looks back; it is "
+                f"{self.cs_mode!r}: choose that mode, or fit on these epochs too."
+            )
+        self._remember(X, groups, "update")
+        return self
+
+    @whole_or_not_at_all
+    def fit_transform(
+        self, X: Any, y: Any = None, groups: Any = None, X_target_unlabeled: Any = None
+    ) -> Any:
         """`fit` and `transform` with the same groups."""
-        return self._align(*self._fit(X, groups))
+        return self._align(*self._fit(X, groups, X_target_unlabeled))
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
-    def _fit(self, X: Any, groups: Any) -> tuple[Any, np.ndarray, np.ndarray | None]:
+    def _fit(self, X: Any, groups: Any, X_target_unlabeled: Any) -> tuple[Any, np.ndarray, Any]:
         """Learn; gives `X`, its values, and the groups."""
         self._validate_params()
         X = settle(X)
@@ -119,12 +146,35 @@ class GroupAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
         parts = list(_rows(groups, len(data)))
         means = np.stack([self._statistics(data[rows]).mean(axis=0) for _, rows in parts])
         enough = np.array([len(rows) >= self.min_epochs_ for _, rows in parts])
+        self._before: dict[Any, tuple[np.ndarray, int]] = {}
         self._mean = self._common(means[enough] if enough.any() else means)
         means[~enough] = self._mean
         self._tell_few([(g, len(rows)) for g, rows in parts if len(rows) < self.min_epochs_])
         self.groups_ = None if groups is None else np.unique(groups)
         setattr(self, self._fitted_attribute, self._operators(means))
+        if X_target_unlabeled is not None:
+            if "target_unlabeled" not in self.cs_mode:
+                raise ValueError(
+                    f"X_target_unlabeled is for the modes of that name, and cs_mode is "
+                    f"{self.cs_mode!r}: choose one of them, or do not pass these epochs."
+                )
+            self._remember(X_target_unlabeled, None, "X_target_unlabeled")
         return X, data, groups
+
+    def _remember(self, X: Any, groups: Any, name: str) -> None:
+        """Add epochs to the means of groups that ``fit`` did not see."""
+        _, data, groups = self._read_again(X, groups)
+        before = dict(self._before)
+        for group, rows in _rows(groups, len(data)):
+            if self._fitted_operator(group) is not None:
+                raise ValueError(
+                    f"The group {group!r} was in the fit, which aligns it: {name} takes groups "
+                    "that fit did not see (pass groups=, or set group_by)."
+                )
+            total, n_epochs = before.get(group, (0.0, 0))
+            new = self._statistics(data[rows])
+            before[group] = total + new.sum(axis=0), n_epochs + len(new)
+        self._before = before
 
     def _read_again(self, X: Any, groups: Any) -> tuple[Any, np.ndarray, np.ndarray | None]:
         """What `_fit` gives, of later epochs: with the channels in the order of the fit."""
@@ -197,30 +247,39 @@ class GroupAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
 
     def _align(self, X: Any, data: np.ndarray, groups: np.ndarray | None) -> Any:
         aligned = np.empty(data.shape, np.float32 if data.dtype == np.float32 else np.float64)
-        known = [None] if self.groups_ is None else self.groups_.tolist()
-        fitted, few = getattr(self, self._fitted_attribute), []
+        few = []
         for group, rows in _rows(groups, len(data)):
-            if group in known:
-                operator = fitted[known.index(group)]
-            else:
-                reference = self._reference(data[rows])
+            operator = self._fitted_operator(group)
+            if operator is None:
+                reference, n_epochs = self._reference(data[rows], group)
                 if reference is None:
-                    few.append((group, len(rows)))
+                    few.append((group, n_epochs))
                     reference = self._mean
                 operator = self._operators(reference)
             aligned[rows] = self._apply(operator, data[rows])
         self._tell_few(few)
         return in_kind_of(X, aligned, self.ch_names_in_)
 
-    def _reference(self, data: np.ndarray) -> np.ndarray | None:
-        """The mean (or one each) that aligns epochs of an unseen group; None of too few."""
+    def _fitted_operator(self, group: Any) -> np.ndarray | None:
+        """What ``fit`` learned of `group`, if anything."""
+        known = [None] if self.groups_ is None else self.groups_.tolist()
+        operators = getattr(self, self._fitted_attribute)
+        return operators[known.index(group)] if group in known else None
+
+    def _reference(self, data: np.ndarray, group: Any) -> tuple[np.ndarray | None, int]:
+        """The mean (or one each) that aligns an unseen group, None if of too few; of how many."""
         if self.cs_mode == "train":
-            return self._mean
+            return self._mean, len(data)
         own = self._statistics(data)
         if self.cs_mode == "train_trialwise":
-            sums = self._mean + np.cumsum(own, axis=0) - own
-            return sums / np.arange(1, len(own) + 1)[:, None, None]
-        return own.mean(axis=0) if len(own) >= self.min_epochs_ else None
+            total, n_epochs = self._before.get(group, (0.0, 0))
+            sums = self._mean + total + np.cumsum(own, axis=0) - own
+            counts = 1 + n_epochs + np.arange(len(data))
+            return sums / counts[:, None, None], len(data)
+        used = own[: ceil(CS_MODES[self.cs_mode] * len(data))]
+        offered = self._before.get(group, self._before.get(None))  # X_target_unlabeled of fit
+        total, n_epochs = offered or (used.sum(axis=0), len(used))
+        return (total / n_epochs if n_epochs >= self.min_epochs_ else None), n_epochs
 
     def _tell_few(self, parts: list[tuple[Any, int]]) -> None:
         if not parts:
@@ -230,7 +289,7 @@ class GroupAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
             f"got too few epochs to align them by themselves ({said}; it takes "
             f"{self.min_epochs_}), so it aligns them by the mean of the groups of fit, "
             "as cs_mode='train' does: pass more epochs of a group at once, or choose "
-            "cs_mode='train' or 'train_trialwise'.",
+            "cs_mode='train', or 'train_trialwise' and update().",
             "too few epochs",
         )
 
@@ -258,8 +317,10 @@ class EuclideanAligner(GroupAligner):
         What whitens a group that ``fit`` did not see, by MOABB's names (of modes without labels):
 
         - "train": the mean covariance of the groups of ``fit``, each at their common power.
-        - "train_trialwise": for each epoch, the mean over those of its group that came before it in
-          the call; the mean of ``fit`` counts as one epoch more.
+        - "train_trialwise": for each epoch, the mean over those of its group that came before it,
+          in this call and in calls of `update`; the mean of ``fit`` counts as one epoch more.
+        - "train_and_target_unlabeled_20p", "..._50p": the mean over the group's epochs in
+          `X_target_unlabeled` of ``fit``; without these, the first 20 or 50 % of those in the call.
         - "train_and_target_unlabeled_full": the mean over all its epochs in the call.
 
     Attributes
@@ -291,8 +352,8 @@ class EuclideanAligner(GroupAligner):
     "train", with a warning: with one epoch, nothing spatial would be left. Directions without
     signal (one after an average reference) stay empty.
 
-    **Online**, choose "train_trialwise", pass all epochs so far, and take the last: ``transform``
-    remembers nothing.
+    **Online**, choose "train_trialwise" and pass each epoch to `update` after its prediction:
+    predictions are then those of one call with all epochs. ``transform`` itself remembers nothing.
 
     References
     ----------

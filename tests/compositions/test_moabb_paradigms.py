@@ -118,16 +118,31 @@ class Seen(DAREClassifier):
         return super().fit(X, y, groups=groups, sample_weight=sample_weight)
 
 
+class Offered(EuclideanAligner):
+    """Notes the people whose epochs are offered without labels, and how many these are."""
+
+    found: list = []
+
+    def fit_transform(self, X, y=None, groups=None, X_target_unlabeled=None):
+        if X_target_unlabeled is not None:
+            people = set(X_target_unlabeled.metadata["subject"])
+            assert not people & set(X.metadata["subject"])
+            Offered.found.append((*people, len(X_target_unlabeled)))
+        return super().fit_transform(X, y, groups, X_target_unlabeled)
+
+
 @pytest.mark.parametrize(
-    "cs_mode",
-    ["train", "train_trialwise", "train_and_target_unlabeled_full", "train_and_target_labeled_20p"],
-)
-def test_people_are_routed_by_their_name(people, cs_mode, tmp_path):
+    ("cs_mode", "n_offered"),
+    [("train", None), ("train_trialwise", None), ("train_and_target_unlabeled_full", 12),
+     ("train_and_target_unlabeled_50p", 6), ("train_and_target_labeled_20p", None)],
+)  # fmt: skip
+def test_people_are_routed_by_their_name(people, cs_mode, n_offered, tmp_path):
     """MOABB offers `subjects`; the request takes them as `groups`, for folds of whole people."""
     own = "train" if cs_mode == "train_and_target_labeled_20p" else cs_mode
-    Seen.groups.clear()
-    aligner = EuclideanAligner(cs_mode=own, group_by="subject")  # of the epochs' metadata
+    Seen.groups.clear(), Offered.found.clear()
+    aligner = Offered(cs_mode=own, group_by="subject")  # of the epochs' metadata
     with sklearn.config_context(enable_metadata_routing=True):
+        aligner.set_fit_request(X_target_unlabeled=True)
         model = Seen("nano", adaptation="linear", random_state=0)
         model.set_fit_request(groups="subjects")
     results = process(
@@ -138,6 +153,8 @@ def test_people_are_routed_by_their_name(people, cs_mode, tmp_path):
     assert len(Seen.groups) == 3
     for groups in Seen.groups:
         assert sorted(np.unique(groups, return_counts=True)[1]) == [12, 12]
+    expected = [] if n_offered is None else [(person, n_offered) for person in (1, 2, 3)]
+    assert sorted(Offered.found) == expected
 
 
 @pytest.mark.filterwarnings("ignore")  # what seaborn and matplotlib say of MOABB's figures

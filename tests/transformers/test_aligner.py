@@ -318,23 +318,65 @@ def test_trial_by_trial_looks_back_only(signals):
     first = aligner.transform(new[:1], groups=groups[:1])
     train = cs_modes(signals, "train")[0]
     np.testing.assert_allclose(first, train.transform(new[:1], groups=groups[:1]))
-    for i in range(1, 20):  # online
-        now = aligner.transform(new[:i], groups=groups[:i])[-1]
-        np.testing.assert_allclose(now, together[i - 1])
+    for i in range(20):  # online
+        np.testing.assert_allclose(
+            aligner.transform(new[i : i + 1], groups=groups[i : i + 1])[0], together[i]
+        )
+        aligner.update(new[i : i + 1], groups=groups[i : i + 1])
+    with pytest.raises(ValueError, match="group 'a' was in the fit"):
+        aligner.update(signals[0][:1], groups=["a"])
+    with pytest.raises(ValueError, match="update is for cs_mode='train_trialwise'"):
+        cs_modes(signals, "train")[0].update(new, groups=groups)
     again = aligner.fit(signals[0][:40], groups=signals[1][:40])
     np.testing.assert_allclose(again.transform(new, groups=groups), together)
+
+
+@pytest.mark.parametrize(("share", "n"), [("20p", 8), ("50p", 20), ("full", 40)])
+def test_a_share_of_the_target_data(signals, share, n):
+    X, groups = signals
+    aligner = EuclideanAligner(1.0, cs_mode=f"train_and_target_unlabeled_{share}")
+    aligner.fit(X[:20], groups=groups[:20])
+    new = aligner.transform(X[20:], groups=["new"] * 40)
+    np.testing.assert_allclose(mean_covariance(new[:n]), np.eye(4), atol=1e-8)
+    assert n == 40 or not np.allclose(mean_covariance(new), np.eye(4), atol=1e-2)
+
+
+@pytest.mark.parametrize("by_name", [False, True])
+def test_target_data_that_are_passed_to_fit(signals, by_name):
+    """Epochs that are not predicted whiten those that are: MOABB's way for a share."""
+    X, groups = signals
+    aligner = EuclideanAligner(1.0, cs_mode="train_and_target_unlabeled_50p")
+    offered, rest = X[40:46], X[46:]
+    aligner.fit(X[:40], groups=groups[:40], X_target_unlabeled=offered)
+    names = ["c"] if by_name else None
+    alone = [aligner.transform(rest[i : i + 1], groups=names) for i in range(3)]
+    root, turn = np.linalg.eigh(mean_covariance(offered))
+    whitener = turn / np.sqrt(root) @ turn.T
+    np.testing.assert_allclose(np.concatenate(alone), whitener @ rest[:3], rtol=1e-6)
+    again = aligner.fit(X[:40], groups=groups[:40]).transform(rest, groups=groups[46:])
+    assert not np.allclose(again[:3], np.concatenate(alone))  # a refit forgets them
+    with pytest.warns(UserWarning, match=r"too few epochs .*4 of 'c'; it takes 5"):
+        aligner.fit(X[:40], groups=groups[:40], X_target_unlabeled=offered[:4]).transform(
+            rest, groups=groups[46:]
+        )
+    with pytest.raises(ValueError, match=r"was in the fit.*X_target_unlabeled takes groups that"):
+        EuclideanAligner(group_by=False).fit(X[:40], X_target_unlabeled=offered)
+    with pytest.raises(ValueError, match="X_target_unlabeled is for the modes of that name"):
+        aligner.set_params(cs_mode="train").fit(
+            X[:40], groups=groups[:40], X_target_unlabeled=offered
+        )
 
 
 def test_names_of_moabb(signals):
     protocols = pytest.importorskip("moabb.evaluations.protocols", exc_type=ImportError)
     X, groups = signals
-    modes = {mode.value: mode for mode in protocols.CrossSubjectMode}
-    for name in CS_MODES:
-        aligner = EuclideanAligner(cs_mode=modes.pop(name)).fit(X, groups=groups)
-        aligner.transform(X, groups=groups)
-    for mode in modes.values():  # those that use labels, or a share of epochs that are not scored
-        with pytest.raises(ValueError, match="'cs_mode' parameter .* must be a str among"):
-            EuclideanAligner(cs_mode=mode).fit(X, groups=groups)
+    for mode in protocols.CrossSubjectMode:
+        if mode.calibration_labeled:
+            with pytest.raises(ValueError, match="'cs_mode' parameter .* must be a str among"):
+                EuclideanAligner(cs_mode=mode).fit(X, groups=groups)
+        else:
+            assert CS_MODES[mode.value] == mode.calibration_size
+            EuclideanAligner(cs_mode=mode).fit(X, groups=groups).transform(X, groups=groups)
 
 
 def test_the_default_amplitude_is_that_of_eeg(epochs):
@@ -388,13 +430,25 @@ def test_spectral_filters_neither_delay_nor_touch_the_common_spectrum(coloured):
         assert abs(int(both.argmax()) - 511) <= 1
 
 
-def test_spectra_trial_by_trial(coloured):
+def test_spectra_trial_by_trial_and_of_a_share(coloured):
     X, groups = coloured
     online = SpectralAligner(cs_mode="train_trialwise").fit(X[:40], groups=groups[:40])
     together = online.transform(X[40:], groups=groups[40:])
-    for i in range(41, 46):
-        now = online.transform(X[40:i], groups=groups[40:i])[-1]
-        np.testing.assert_allclose(now, together[i - 41])
+    for i in range(40, 45):
+        one = online.transform(X[i : i + 1], groups=groups[i : i + 1])
+        np.testing.assert_allclose(one[0], together[i - 40])
+        online.update(X[i : i + 1], groups=groups[i : i + 1])
+    offered = SpectralAligner(cs_mode="train_and_target_unlabeled_50p")
+    offered.fit(X[:40], groups=groups[:40], X_target_unlabeled=X[40:50])
+    full = SpectralAligner().fit(X[:40], groups=groups[:40])
+    np.testing.assert_allclose(
+        offered.transform(X[50:51], groups=["c"]),
+        offered.transform(X[40:60], groups=["c"] * 20)[10:11],
+    )
+    np.testing.assert_allclose(
+        full.transform(X[40:50], groups=["c"] * 10),
+        offered.transform(X[40:60], groups=["c"] * 20)[:10],
+    )
 
 
 @pytest.mark.parametrize("n_taps", [65, 1024])
