@@ -5,11 +5,14 @@ pickles these are NumPy arrays, so that they load with or without a GPU, and sko
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -247,18 +250,71 @@ def with_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]
     return {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}
 
 
+_BY_NAME: ContextVar[bool] = ContextVar("by_name", default=False)
+
+
+@contextmanager
+def shipped_by_name() -> Iterator[None]:
+    """Inside this, pickles of fitted estimators hold no weights of shipped encoders.
+
+    They hold the encoder's name and the SHA-256 of its file, load wherever the same encoder is
+    installed, and are refused elsewhere. Weights that were trained are in the pickle as ever.
+
+    Examples
+    --------
+    >>> import pickle
+    >>> from dare_sklearn import DAREEmbedder, simulate_epochs
+    >>> from dare_sklearn.weights import shipped_by_name
+    >>> epochs = simulate_epochs(n_subjects=1, n_epochs=2)
+    >>> embedder = DAREEmbedder("nano", pooling="mean").fit(epochs)
+    >>> with shipped_by_name():
+    ...     small = pickle.dumps(embedder)
+    >>> len(small) < len(pickle.dumps(embedder)) / 50
+    True
+    """
+    token = _BY_NAME.set(True)
+    try:
+        yield
+    finally:
+        _BY_NAME.reset(token)
+
+
+def _shipped_tensors(name: str) -> dict[str, np.ndarray]:
+    return {k: v.numpy() for k, v in load_encoder(name).state_dict().items()}
+
+
 def to_plain(module: nn.Module) -> dict[str, Any]:
-    """A network as numbers and arrays."""
+    """A network as numbers and arrays; within `shipped_by_name` without a shipped encoder's."""
     kind = type(module).__name__
     config = (module.encoder if kind in _PROBES else module).config
     spec = {} if isinstance(module, Encoder) else module.spec()
     tensors = {k: v.detach().cpu().numpy().copy() for k, v in module.state_dict().items()}
-    return {KIND: kind, "config": config.to_dict(), "spec": spec, "tensors": tensors}
+    plain = {KIND: kind, "config": config.to_dict(), "spec": spec, "tensors": tensors}
+    for name in shipped_names() if _BY_NAME.get() else ():
+        shipped = _shipped_tensors(name)
+        for prefix in ("", "encoder."):  # an encoder, or a probe that holds one
+            known = {prefix + k: v for k, v in shipped.items()}
+            if all(k in tensors and np.array_equal(tensors[k], v) for k, v in known.items()):
+                rest = {k: v for k, v in tensors.items() if k not in known}
+                digest = files.sha256(SHIPPED_FOLDER / name / files.WEIGHTS_NAME)
+                return {**plain, "tensors": rest, "shipped": [name, prefix, digest]}
+    return plain
 
 
 def from_plain(plain: dict[str, Any]) -> nn.Module:
-    """Inverse of `to_plain`; a ValueError if the tensors do not fit."""
+    """Inverse of `to_plain`; a ValueError if the tensors do not fit, or are not here."""
+    arrays = plain["tensors"]
+    if "shipped" in plain:
+        name, prefix, digest = plain["shipped"]
+        weights = SHIPPED_FOLDER / name / files.WEIGHTS_NAME
+        if name not in shipped_names() or files.sha256(weights) != digest:
+            raise ValueError(
+                f"The estimator was pickled without the weights of the shipped encoder {name!r}, "
+                "and this installation has no such encoder, or another version of it: install the "
+                "version of dare_sklearn that pickled it."
+            )
+        arrays = {**{prefix + k: v for k, v in _shipped_tensors(name).items()}, **arrays}
     # a copy: arrays that come from a memory map or an archive may be read-only
-    tensors = {name: torch.from_numpy(array.copy()) for name, array in plain["tensors"].items()}
+    tensors = {name: torch.from_numpy(array.copy()) for name, array in arrays.items()}
     config = DAREConfig.from_dict(plain["config"])
     return make_network(plain[KIND], config, plain["spec"], tensors, "the stored estimator")
