@@ -60,17 +60,23 @@ def write_folder(folder: str | Path, config: Mapping[str, Any], tensors: Mapping
 
     The configuration holds the SHA-256 of the weights and its own, so that `read_folder` sees every
     flipped bit. Both are written before either takes its place: a full disk leaves an older model.
+    Two files cannot be replaced in one step. In between, the configuration has no SHA-256, so that
+    it fits the old weights and the new ones of one kind of model.
     """
     if folder == "":
         raise ValueError("A model is saved into a folder, got an empty name.")
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    with in_place_of(folder / CONFIG_NAME) as text, in_place_of(folder / WEIGHTS_NAME) as weights:
+    at, weights_at = folder / CONFIG_NAME, folder / WEIGHTS_NAME
+    # contexts close in reverse order: `between` takes its place first
+    with in_place_of(at) as text, in_place_of(weights_at) as weights, in_place_of(at) as between:
         # clone: safetensors refuses tensors that share memory
         own = {name: t.detach().cpu().contiguous().clone() for name, t in tensors.items()}
         save_file(own, weights, metadata={"format": "pt"})
         digest = sha256(weights)
-        header = {"library": "dare_sklearn", "format": FORMAT, **config, "sha256": digest}
+        header = {"library": "dare_sklearn", "format": FORMAT, **config}
+        between.write_text(json.dumps(header, indent=2) + "\n", encoding="utf-8")
+        header["sha256"] = digest
         header["config_sha256"] = _config_sha256(json.loads(json.dumps(header)))
         text.write_text(json.dumps(header, indent=2) + "\n", encoding="utf-8")
 

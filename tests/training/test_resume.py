@@ -241,7 +241,7 @@ def moments(tmp_path_factory, whole) -> list[Path]:
 
 
 def test_every_moment_leaves_a_whole_checkpoint(moments):
-    positions, n_parts, n_between = [], 0, 0
+    positions, n_parts = [], 0
     for folder in moments:
         n_parts += any(folder.rglob(".part-*"))
         finder = CheckpointFolder(folder)
@@ -250,13 +250,9 @@ def test_every_moment_leaves_a_whole_checkpoint(moments):
         loadable = (folder / "config.json").exists() and (folder / "model.safetensors").exists()
         assert loadable or positions[-1] in {0, 2}  # the first model is being written
         if loadable:
-            try:
-                load_encoder(folder)
-            except ValueError as error:  # one of its two files is replaced: the next fit repairs it
-                assert "of two models" in str(error)
-                n_between += 1
+            load_encoder(folder)
     assert positions == sorted(positions) and set(positions) == {0, 2, 3, 4, 6, 8, 9}
-    assert n_parts > len(moments) // 2 and n_between <= 10  # two for each later model
+    assert n_parts > len(moments) // 2
 
 
 def assert_goes_on(folders, whole, tmp_path):
