@@ -22,7 +22,7 @@ from ..weights.load import save_model
 # Parameters that the transformers with an encoder share.
 EMBEDDING_CONSTRAINTS: dict = {
     **SHARED_CONSTRAINTS,
-    "pooling": [StrOptions(set(POOLINGS) - {"covariance"})],
+    "pooling": [StrOptions(set(POOLINGS))],
     "layer": [StrOptions(set(LAYERS)), Interval(Integral, 0, None, closed="left")],
     "compile": ["boolean"],
 }
@@ -30,6 +30,8 @@ EMBEDDING_CONSTRAINTS: dict = {
 
 class EmbeddingMixin(SignalInputMixin, PushToHubMixin, PlainStateMixin, TransformerMixin):
     """``transform`` of what is fitted: ``encoder_``, ``electrodes_`` and ``_fitted_with``."""
+
+    _refit = "fit it again"
 
     def transform(self, X: Any) -> np.ndarray:
         """Embed signals in the layout of ``fit``; after a pretraining on several layouts, in any.
@@ -45,7 +47,7 @@ class EmbeddingMixin(SignalInputMixin, PushToHubMixin, PlainStateMixin, Transfor
             if self._fitted_with != self._learned_params():
                 raise ValueError(
                     f"{type(self).__name__} has not learned what its views, pooling, layer or "
-                    f"n_components need, or has learned it for other ones: fit it again."
+                    f"n_components need, or has learned it for other ones: {self._refit}."
                 )
             return features_of(self, windows)
 

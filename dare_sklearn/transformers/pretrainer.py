@@ -16,12 +16,14 @@ from sklearn.utils.validation import check_is_fitted
 
 from ..base.cache import encoder_digest
 from ..base.embed import Reading
+from ..base.features import fit_features
 from ..base.input import whole_or_not_at_all
 from ..modules.config import SIZES, get_config
 from ..pretraining.masks import VISIBLE_SHARE
 from ..pretraining.objective import PretrainingModel
 from ..signals.electrodes import ELECTRODES
 from ..signals.errors import tell
+from ..signals.objects import split_corpus
 from ..training.checkpoint import to_json
 from ..training.device import resolve_precision, torch_seed
 from ..training.net import history_frame
@@ -99,8 +101,8 @@ class DAREPretrainer(EmbeddingMixin, BaseEstimator):
         Layer norm on the targets of reconstruction and anchor alignment, and the encoder's own
         output at visible patches of the combined sequence. False is an ablation of the paper.
     views, pooling, layer : default="joint", "mean", "last"
-        What `transform` reads, as in `DAREEmbedder`, but "auto" and "covariance", which learn from
-        epochs (``DAREEmbedder(encoder=pretrainer)`` has them). They may change after ``fit``.
+        What `transform` reads, as in `DAREEmbedder`. They may change after ``fit``, but for
+        ``pooling="covariance"``, which learns from epochs of one layout.
     device, precision : default="auto"
         As in `DAREEmbedder`.
     n_threads : int or None, default=None
@@ -232,6 +234,10 @@ class DAREPretrainer(EmbeddingMixin, BaseEstimator):
     random_state: Any = None
     verbose: int = 0
 
+    _refit = (
+        "pass it to DAREEmbedder(encoder=...), whose fit learns that from epochs of one layout, or "
+        "fit it again on such epochs"
+    )
     _parameter_constraints: ClassVar[dict] = {
         **EMBEDDING_CONSTRAINTS,
         "size": [StrOptions(set(SIZES))],
@@ -289,6 +295,10 @@ class DAREPretrainer(EmbeddingMixin, BaseEstimator):
         if not self._mixed:
             (montage, *_) = corpus.montages
             self.electrodes_ = tuple(ELECTRODES[row] for row in montage.rows)
+            if self._learned_params():
+                ((epochs, _),) = split_corpus(X)  # opens files of epochs
+                fit_features(self, self._load(epochs))
+                self._fitted_with = self._learned_params()
         return self
 
     def save_pretrained(self, folder: str | os.PathLike) -> None:

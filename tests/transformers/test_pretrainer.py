@@ -83,6 +83,7 @@ READINGS = [
     {"layer": 0, "pooling": "flatten"},
     {"views": "electrodes", "layer": "patch"},
     {"views": "electrodes", "pooling": "power"},
+    {"views": "electrodes", "pooling": "covariance"},
     {"pooling": "tokens"},
 ]
 
@@ -105,7 +106,7 @@ def test_it_reads_as_the_embedder_does(X, reading):
 def test_a_reading_that_was_not_learned_is_refused(X, fitted):
     changed = clone(fitted).set_params(views="electrodes", pooling="flatten")
     assert changed.transform(X).shape == (24, 19 * 8 * 64)  # nothing to learn: may change
-    with pytest.raises(ValueError, match="'pooling' parameter of DAREPretrainer must be"):
+    with pytest.raises(ValueError, match="has not learned .* pass it to DAREEmbedder"):
         changed.set_params(pooling="covariance").transform(X)
     with pytest.raises(ValueError, match="set views='electrodes'"):  # before it trains for hours
         DAREPretrainer(pooling="power", **PARAMS).fit(X)

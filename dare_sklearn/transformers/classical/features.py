@@ -175,7 +175,7 @@ class SignalArray(SignalTransformer):
 
 @dataclass(eq=False, repr=False)
 class BandPower(SignalTransformer):
-    """Power of every channel in frequency bands, by Welch's method [1]_: its logarithm (of µV²).
+    """Power of every channel in frequency bands, by Welch's method [1]_.
 
     Parameters
     ----------
@@ -184,6 +184,9 @@ class BandPower(SignalTransformer):
         theta (to 8), alpha (to 13), beta (to 30) and gamma (to 45 Hz), and "narrow" bands of 2 Hz
         from 1 to 45 Hz, both without those that the sampling rate and the length of the epochs do
         not resolve.
+    scale : {"log", "relative", "absolute"}, default="log"
+        "absolute" is power in µV², "log" its natural logarithm, and "relative" its share of the
+        power from the lowest to the highest frequency of the bands.
     window_s : float, default=2.0
         Length in seconds of Welch's windows, which overlap by half; shorter epochs are one window.
     ch_names, sfreq, unit
@@ -217,10 +220,12 @@ class BandPower(SignalTransformer):
 
     bands: dict[str, tuple[float, float]] | str | None = None
     _: KW_ONLY
+    scale: str = "log"
     window_s: float = 2.0
 
     _parameter_constraints: ClassVar[dict] = {
         "bands": [Mapping, StrOptions({"narrow"}), None],
+        "scale": [StrOptions({"log", "relative", "absolute"})],
         "window_s": [RATE],
         **SignalTransformer._parameter_constraints,
     }
@@ -263,21 +268,28 @@ class BandPower(SignalTransformer):
         )
         psd *= freqs[1]  # µV²/Hz to µV² per frequency
         power = np.stack([psd[..., _in(freqs, b)].sum(-1) for b in self.bands_.values()], axis=-1)
-        return np.log(np.maximum(power, FLOOR_UV2)).reshape(len(data), -1)
+        if self.scale == "log":
+            power = np.log(np.maximum(power, FLOOR_UV2))
+        elif self.scale == "relative":
+            edges = np.array(list(self.bands_.values()))
+            whole = psd[..., _in(freqs, (edges.min(), edges.max()))].sum(-1)
+            power /= np.maximum(whole, FLOOR_UV2)[..., None]
+        return power.reshape(len(data), -1)
 
 
 @dataclass(eq=False, repr=False)
 class DownsampledSignals(SignalTransformer):
     """Samples of all channels at a low rate, as one row: the plain features of evoked potentials.
 
-    Each channel's mean over the epoch, which in unfiltered recordings is drift, is removed. With a
-    shrinkage LDA this is the baseline of the field [1]_.
+    With a shrinkage LDA this is the baseline of the field [1]_.
 
     Parameters
     ----------
     resample : float, default=32.0
         Rate in Hz, polyphase and anti-aliased: it leaves frequencies below half of it. Signals of
         a lower rate keep theirs.
+    center : bool, default=True
+        Remove each channel's mean over the epoch, which in unfiltered recordings is drift.
     ch_names, sfreq, unit
         As in `SignalArray`, and so are the fitted attributes of the layout.
 
@@ -300,9 +312,12 @@ class DownsampledSignals(SignalTransformer):
     """
 
     resample: float = 32.0
+    _: KW_ONLY
+    center: bool = True
 
     _parameter_constraints: ClassVar[dict] = {
         "resample": [RATE],
+        "center": ["boolean"],
         **SignalTransformer._parameter_constraints,
     }
 
@@ -316,7 +331,8 @@ class DownsampledSignals(SignalTransformer):
         self.sfreq_out_ = min(float(self.resample), self.sfreq_in_)
 
     def _compute(self, data: np.ndarray) -> np.ndarray:
-        data = data - data.mean(axis=-1, keepdims=True)
+        if self.center:
+            data = data - data.mean(axis=-1, keepdims=True)
         data = resample(data, self.sfreq_in_, self.sfreq_out_)
         return data.reshape(len(data), -1)
 
