@@ -19,7 +19,7 @@ UNITS = ("auto", "uV", "V")
 PLAUSIBLE_UV = (0.05, 5_000.0)
 
 A_MILLION = (1e5, 1e7)  # between microvolts and volts of different people
-FAR = 100.0  # an epoch that differs by so much from the others, in most of its channels, is odd
+FAR = 100.0  # of an epoch that is so much larger than the others, something is wrong
 
 _LIKE_Z_SCORES = (0.5, 2.0)
 _Z_SCORES = (
@@ -61,11 +61,9 @@ class Summary:
 
     @property
     def far(self) -> np.ndarray:
-        """Which epochs are, in most channels, a hundred times as large or small as is typical."""
+        """Which epochs are, in most channels, a hundred times as large as is typical."""
         size = np.median(self.spread, axis=1)
-        there = size > 0
-        middle = np.median(size[there]) if there.any() else 0.0
-        return there & ((size > FAR * middle) | (FAR * size < middle))
+        return size > FAR * (np.median(size[size > 0]) if size.any() else np.inf)
 
     @property
     def of_another_unit(self) -> np.ndarray:
@@ -167,8 +165,8 @@ def check_values(
         )
     if (far := np.flatnonzero(summary.far)).size:
         tell(
-            f"X has epochs ({listed(far, 6)}) that are {FAR:g} or more times as large or small as "
-            "is typical of X: check whether their recordings have another unit (a file that says "
+            f"X has epochs ({listed(far, 6)}) that are {FAR:g} or more times as large as is "
+            "typical of X: check whether their recordings have another unit (a file that says "
             "microvolts for millivolts, say), or hold no EEG.",
             "far",
         )
