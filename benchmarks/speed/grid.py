@@ -70,7 +70,7 @@ def rows_of(size: str, pooling: str, n_runs: int) -> list[dict]:
         scores[name] = GridSearchCV(model, **search).fit(X, y).cv_results_["mean_test_score"]
 
     def cached(cache) -> None:
-        score("cached", X, DAREEmbedder(encoder, pooling="mean", cache=cache, **params))
+        score("cached", X, DAREEmbedder(encoder, cache=cache, **params))
 
     def in_memory() -> None:
         _cache._OPEN.clear()
@@ -83,12 +83,10 @@ def rows_of(size: str, pooling: str, n_runs: int) -> list[dict]:
 
     def lookup() -> None:
         _cache._OPEN.clear()
-        score(
-            "lookup", X, Lookup(DAREEmbedder(encoder, pooling="mean", cache="memory", **params), {})
-        )
+        score("lookup", X, Lookup(DAREEmbedder(encoder, cache="memory", **params), {}))
 
     def precomputed() -> None:
-        score("before", DAREEmbedder(encoder, pooling="mean", **params).fit_transform(X))
+        score("before", DAREEmbedder(encoder, **params).fit_transform(X))
 
     ways = {
         "precomputed": precomputed,
