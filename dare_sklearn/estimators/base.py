@@ -287,12 +287,11 @@ class ProbeEstimator(SignalInputMixin, FilesMixin, PlainStateMixin, BaseEstimato
     def _probe_spec(self) -> dict[str, Any]:
         """What the parameters and the targets say of the probe, for `ConvLinearProbe`."""
         names = ("spatial_layers", "temporal_kernel", "adapter_dropout", "dropout")
-        return {
-            "targets": electrode_rows(target_electrodes(self.target_channels)).tolist(),
-            "n_outputs": len(self.classes_) if isinstance(self, ClassifierMixin) else 1,
-            "train_encoder": self.adaptation == "finetune",
-            **{name: getattr(self, name) for name in names},
-        }
+        spec: dict[str, Any] = {name: getattr(self, name) for name in names}
+        spec["n_outputs"] = len(self.classes_) if isinstance(self, ClassifierMixin) else 1
+        spec["train_encoder"] = self.adaptation == "finetune"
+        spec["targets"] = electrode_rows(target_electrodes(self.target_channels)).tolist()
+        return spec
 
     # predict -----------------------------------------------------------------------------------
 

@@ -193,7 +193,7 @@ class SaveCheckpoints(Callback):
     stop: StopSignals
 
     def on_train_begin(self, net, **kwargs) -> None:
-        self.n_epochs_ = net.n_epochs_done
+        self.n_epochs_ = net.n_epochs_done_
         self.order_ = self.sampler.state  # at the start of the epoch
         if self.folder is not None and self.folder.position is not None:
             self._save(net)  # the model in the folder may be older than the checkpoint

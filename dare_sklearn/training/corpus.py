@@ -1,7 +1,9 @@
 """What pretraining reads: windows of several montages, streams, and the order of their batches."""
 
 import errno
+import multiprocessing
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -117,6 +119,14 @@ class Corpus(Dataset):
         """Windows of signals, and of one epoch of each stream."""
         made = (len(stream) * len(stream.read(0)[0]) for stream in self.streams)
         return sum(self.sizes) + sum(made)
+
+    @property
+    def is_seen(self) -> bool:
+        """Whether this process sees the files that hold windows."""
+        try:
+            return all(len(montage.windows[:1]) for montage in self.montages)
+        except FileNotFoundError:
+            return False
 
     def __len__(self) -> int:
         return sum(self.sizes)
@@ -281,3 +291,20 @@ class MontageBatches(Sampler):
             if not waiting[item]:
                 waiting[item] = self._batches(self.members[item])
             yield waiting[item].pop()
+
+
+def worker_options(n_workers: int) -> dict[str, Any]:
+    """Arguments of a torch DataLoader with this many workers."""
+    # of its own, since the state of torch's global generator is part of a checkpoint
+    options: dict[str, Any] = {"generator": torch.Generator()}
+    # a daemonic process (of a pool, or of Dask) may not have children, and reads by itself
+    if n_workers and not multiprocessing.current_process().daemon:
+        options |= {"num_workers": n_workers, "persistent_workers": True}
+        options["worker_init_fn"] = _leave_signals_alone
+    return options
+
+
+def _leave_signals_alone(number: int) -> None:
+    """Ignore Ctrl-C and SIGTERM, which workers receive too: the main process ends them."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -37,7 +37,7 @@ _PHRASES = (
     "could not create a primitive",
     "could not create a memory",
 )
-_ADVICE = "free memory, cut shorter epochs, or take a smaller encoder or another device"
+ADVICE = "free memory, cut shorter epochs, or take a smaller encoder or another device"
 
 
 def fork_safe(lock: Any) -> Any:
@@ -188,7 +188,7 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(words in str(error) for words in _PHRASES)
 
 
-def _free_memory(error: BaseException) -> str:
+def free_memory(error: BaseException) -> str:
     """Free what a call held when memory ran out, and say what its error says; raise any other."""
     if not is_out_of_memory(error):
         raise error
@@ -208,10 +208,10 @@ def run_in_batches(run: Callable[[int, int], Part], n_epochs: int, batch_size: i
             done.append(run(start, min(start + size, n_epochs)))
             start += size
         except (RuntimeError, MemoryError) as error:
-            reason = _free_memory(error)
+            reason = free_memory(error)
             if size == 1:
                 raise MemoryError(
-                    f"Memory ran out with a single epoch ({reason}): {_ADVICE}."
+                    f"Memory ran out with a single epoch ({reason}): {ADVICE}."
                 ) from error
             size //= 2
     if size < fits:
@@ -220,15 +220,3 @@ def run_in_batches(run: Callable[[int, int], Part], n_epochs: int, batch_size: i
             f"pass batch_size={size}."
         )
     return done
-
-
-def fit_or_name_batch_size(fit: Callable[[], Part], batch_size: int, n_epochs: int) -> Part:
-    """Run `fit`; if memory runs out, raise a MemoryError that names a batch size to try."""
-    try:
-        return fit()
-    except (RuntimeError, MemoryError) as error:
-        reason, size = _free_memory(error), min(batch_size, n_epochs)
-        hint = f"try batch_size={size // 2}" if size > 1 else _ADVICE
-        raise MemoryError(
-            f"Memory ran out in fit with batch_size={batch_size} ({reason}): {hint}."
-        ) from error

@@ -29,7 +29,7 @@ from torch.utils.data import Dataset
 from ..modules.probe import project_max_norm
 from ..pretraining.schedules import one_cycle, warmup_cosine
 from ..signals.errors import tell
-from .device import autocast, fit_or_name_batch_size
+from .device import ADVICE, autocast, free_memory
 
 # Peak learning rate and weight decay, if the parameters are None.
 PROBE_RATES = (5e-3, 0.01)
@@ -47,6 +47,17 @@ class Net(NeuralNet):
     def initialize_optimizer(self, *args, **kwargs):
         self.optimizer_ = torch.optim.AdamW(self.groups(), lr=self.lr, fused=True)
         return self
+
+    def partial_fit(self, X, y=None, classes=None, **fit_params):
+        """Train; if memory runs out, raise a MemoryError that names a batch size to try."""
+        try:
+            return super().partial_fit(X, y, classes, **fit_params)
+        except (RuntimeError, MemoryError) as error:
+            reason, size = free_memory(error), self.batch_size
+            hint = f"try batch_size={size // 2}" if size > 1 else ADVICE
+            raise MemoryError(
+                f"Memory ran out in fit with batch_size={size} ({reason}): {hint}."
+            ) from error
 
     def groups(self) -> list[dict]:
         """Parameter groups of the optimizer: no decay of biases and other 1-D parameters."""
@@ -277,7 +288,7 @@ def train_probe(
         callbacks=callbacks,
         verbose=recipe.verbose,
     )
-    fit_or_name_batch_size(lambda: net.fit(data, None), recipe.batch_size, len(data))
+    net.fit(data, None)
     if from_start and len(held_out):
         trained = copy.deepcopy(net.module_.state_dict())
         after = _loss_of(net, held_out)

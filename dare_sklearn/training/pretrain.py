@@ -20,18 +20,17 @@ from ..signals.errors import tell
 from ..weights.files import WEIGHTS_NAME, read_tensors
 from ..weights.load import check_fit, with_prefix
 from .checkpoint import TENSORS_NAME, Checkpoint, CheckpointFolder, SaveCheckpoints
-from .corpus import Corpus, MontageBatches, WindowStore
+from .corpus import Corpus, MontageBatches, WindowStore, worker_options
 from .device import (
     autocast,
     compute_threads,
     draw_seeds,
-    fit_or_name_batch_size,
     resolve_device,
     torch_seed,
 )
 from .net import Net, check_finite, check_finite_weights, make_callbacks
 from .processes import StopSignals, Together, find_ranks
-from .reading import read_corpus, worker_options
+from .reading import read_corpus
 
 TERMS = ("reconstruction", "anchor_alignment", "mask_alignment", "activation_penalty")
 
@@ -56,7 +55,7 @@ class PretrainNet(Net):
         """Initialize and train for all epochs, or for those that remain after a checkpoint."""
         self.loader_ = loader
         self.initialize()
-        self.resumes_epoch_ = False
+        self.n_epochs_done_, self.resumes_epoch_ = 0, False
         if checkpoint is not None:
             try:
                 self._restore(checkpoint, loader)
@@ -65,14 +64,9 @@ class PretrainNet(Net):
                     f"The checkpoint {checkpoint.folder} does not belong to this run: {error!r}."
                 ) from None
         try:
-            return self.partial_fit(loader.dataset, epochs=self.max_epochs - self.n_epochs_done)
+            return self.partial_fit(loader.dataset, epochs=self.max_epochs - self.n_epochs_done_)
         finally:
             del self.loader_
-
-    @property
-    def n_epochs_done(self) -> int:
-        """Finished epochs, before training begins."""
-        return len(self.history) - self.resumes_epoch_
 
     def state_tensors(self) -> dict[str, Tensor]:
         """Optimizer and torch's generators, on the CPU; the masks follow from the step."""
@@ -100,7 +94,7 @@ class PretrainNet(Net):
             number, entry = name.split(".")
             optimizer["state"].setdefault(int(number), {})[entry] = value
         self.optimizer_.load_state_dict(optimizer)
-        self.history = History(checkpoint.history)
+        self.history, self.n_epochs_done_ = History(checkpoint.history), checkpoint.n_epochs
         n_done = checkpoint.n_steps - checkpoint.n_epochs * len(loader)
         self.resumes_epoch_ = n_done > 0
         loader.sampler.resume(checkpoint.order, n_done, checkpoint.n_epochs)
@@ -152,7 +146,7 @@ class PretrainNet(Net):
             terms = self.run_(x, channels, masks)
         (together.loss(terms) if together else terms["loss"]).backward()
         # one transfer from the device for all terms
-        values = torch.stack([term.detach().float() for term in terms.values()]).tolist()
+        values = torch.stack(tuple(terms.values())).detach().float().tolist()
         values = dict(zip(terms, values, strict=True))
         if together:
             values = together.values(values, self.stop)
@@ -177,9 +171,7 @@ class PretrainNet(Net):
 def pretrain(recipe: Any, X: Any) -> tuple[PretrainNet, Corpus]:
     """Train networks on `X` by the parameters of a `DAREPretrainer`, which is only read."""
     shares = check_params(recipe, X)
-    device, drawn = resolve_device(recipe.device), draw_seeds(recipe.random_state, 3)
     ranks = find_ranks(recipe.device)
-    device = ranks.device or device
     if ranks.size > 1 and recipe.reconstruction_target == "bands":
         raise ValueError(
             "reconstruction_target='bands' needs the whole batch in one process: train in one "
@@ -188,17 +180,22 @@ def pretrain(recipe: Any, X: Any) -> tuple[PretrainNet, Corpus]:
     saves, shared = recipe.checkpoint_dir is not None, ranks.size > 1
     with ExitStack() as stack:
         stop = stack.enter_context(StopSignals(saves or shared, shared))
-        folder = None
+        device = ranks.device or resolve_device(recipe.device)
+        seeds = draw_seeds(recipe.random_state, 3)
+        folder = checkpoint = None
         if saves:
             place = CheckpointFolder(Path(recipe.checkpoint_dir).absolute())
-            ranks.first(lambda: stack.enter_context(place) and None)
+
+            def begin() -> Checkpoint | None:
+                stack.enter_context(place)
+                return place.latest()
+
+            checkpoint = ranks.first(begin)
             folder = place if ranks.rank == 0 else None  # only the first process writes
-
-        def begin() -> tuple[Checkpoint | None, list[int]]:
-            checkpoint = folder and folder.latest()
-            return checkpoint, drawn if checkpoint is None else checkpoint.run["seeds"]
-
-        checkpoint, seeds = ranks.first(begin)
+        if checkpoint is not None:
+            seeds = checkpoint.run["seeds"]
+        elif shared:
+            seeds = ranks.gather(seeds)[0]
         init_seed, order_seed, mask_seed = seeds
         n_threads = recipe.n_threads or torch.get_num_threads()
         stack.enter_context(torch_seed(init_seed))
@@ -208,8 +205,6 @@ def pretrain(recipe: Any, X: Any) -> tuple[PretrainNet, Corpus]:
         store = stack.enter_context(closing(WindowStore(folder and folder.inside)))
         items = [X] if shares is None else list(X)
         corpus = read_corpus(recipe, items, model.config, ranks, store)
-        # workers make the batches of streams; windows are ready already
-        options = worker_options(recipe.n_workers if corpus.streams else 0)
         n_windows, largest = corpus.n_windows, max(corpus.sizes, default=recipe.batch_size)
         if recipe.mask_alignment and 1 in (n_windows, recipe.batch_size):
             tell(
@@ -225,6 +220,8 @@ def pretrain(recipe: Any, X: Any) -> tuple[PretrainNet, Corpus]:
             )
         order = np.random.default_rng(order_seed)
         sampler = MontageBatches(corpus, recipe.batch_size * ranks.size, order, shares)
+        # workers make the batches of streams; windows are ready already
+        options = worker_options(recipe.n_workers if corpus.streams else 0)
         loader = DataLoader(corpus, sampler=sampler, batch_size=None, **options)
 
         def describe_run() -> dict[str, Any]:
@@ -259,6 +256,7 @@ def pretrain(recipe: Any, X: Any) -> tuple[PretrainNet, Corpus]:
             model,
             criterion=torch.nn.Identity,
             max_epochs=recipe.max_epochs,
+            batch_size=min(recipe.batch_size, largest),
             lr=recipe.lr,
             weight_decay=recipe.weight_decay,
             momentum=partial(restarted, schedule=rise, borders=borders),
@@ -273,7 +271,7 @@ def pretrain(recipe: Any, X: Any) -> tuple[PretrainNet, Corpus]:
             verbose=verbose,
         )
         stop.delays = stop.finishes
-        fit_or_name_batch_size(lambda: net.train(loader, checkpoint), recipe.batch_size, largest)
+        net.train(loader, checkpoint)
     check_finite_weights(net.module_)
     return net, corpus
 

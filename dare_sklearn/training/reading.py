@@ -1,8 +1,6 @@
 """From X to a corpus: its parts one by one, the recordings that cannot be used, and its windows."""
 
-import multiprocessing
 import os
-import signal
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -12,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 from xxhash import xxh3_128
@@ -24,7 +21,7 @@ from ..signals.files import explain, open_epochs
 from ..signals.grid import Windows, cut_windows, whole_on_grid
 from ..signals.objects import split_corpus, without_bad_windows
 from ..signals.readers import read_parts, tell_ignored
-from .corpus import BLOCK, Corpus, Stream, WindowStore
+from .corpus import BLOCK, Corpus, Stream, WindowStore, worker_options
 from .processes import Ranks
 
 # Signals to read, whether they are a recording, and the number of their item of X.
@@ -90,15 +87,14 @@ class Reader:
         return None
 
 
-def find_sources(
-    items: list[Any], reader: Reader
-) -> tuple[list[Source], list[tuple[Any, int]], list[str]]:
-    """The signals in the items of X, in order; streams, with their items' numbers; and paths."""
+def find_sources(items: list[Any], reader: Reader) -> tuple[list[Source], list[Stream], list[str]]:
+    """The signals in the items of X, in order; the streams; and the paths."""
     sources, streams, paths = [], [], []
     for number, item in enumerate(items):
         members = item if isinstance(item, list | tuple) else [item]
         rest = [x for x in members if not _is_stream(x)]
-        streams += [(x, number) for x in members if _is_stream(x)]
+        given = [x for x in members if _is_stream(x) and len(x)]
+        streams += [Stream(x, reader.config, number) for x in given]
         paths += [str(Path(x).absolute()) for x in rest if _is_path(x)]
         if len(rest) < len(members):  # an item without streams stays as it is
             item = rest[0] if len(rest) == 1 else rest
@@ -119,14 +115,7 @@ def _is_path(x: Any) -> bool:
 def read_sources(sources: list[Source], reader: Reader) -> Iterator[tuple[int, Part]]:
     """All parts in order, one at a time, each with the number of its source."""
     paths = [item for item, *_ in sources if _is_path(item)]
-    options = worker_options(reader.n_workers if paths else 0)
-    if "num_workers" in options:
-        options["prefetch_factor"] = 1  # each worker holds one recording in memory
-    read = partial(_read_file, reader=reader)
-    loader = DataLoader(paths, batch_size=None, collate_fn=read, **options)
-    # a disabled bar would start a thread too
-    shown = reader.verbose and paths
-    outcomes = iter(tqdm(loader, "reading files", leave=False) if shown else loader)
+    outcomes = _read_files(paths, reader)
     remarks = []
     for at, (item, is_recording, _) in enumerate(sources):
         parts: Any = []
@@ -149,6 +138,17 @@ def read_sources(sources: list[Source], reader: Reader) -> Iterator[tuple[int, P
     if remarks:
         said = listed(remarks, between="; ")
         tell(f"opened {len(remarks)} of {len(paths)} files with remarks of MNE: {said}.")
+
+
+def _read_files(paths: list[Any], reader: Reader) -> Iterator[tuple]:
+    """What `_read_file` says of each."""
+    options = worker_options(reader.n_workers)
+    if "num_workers" in options:
+        options["prefetch_factor"] = 1  # each worker holds one recording in memory
+    read = partial(_read_file, reader=reader)
+    loader = DataLoader(paths, batch_size=None, collate_fn=read, **options)
+    # a disabled bar would start a thread too
+    yield from tqdm(loader, "reading files", leave=False) if reader.verbose else loader
 
 
 def _read_epochs(item: Any, reader: Reader) -> Iterator[Part]:
@@ -201,23 +201,6 @@ def _read_file(path: Any, reader: Reader) -> tuple[str, Part | None, str | None,
         warnings.simplefilter("always")
         part = read_recording(path, reader, name)
     return name, part, here.skipped.get(name), [str(warning.message) for warning in caught]
-
-
-def worker_options(n_workers: int) -> dict[str, Any]:
-    """Arguments of a torch DataLoader with this many workers."""
-    # of its own, since the state of torch's global generator is part of a checkpoint
-    options: dict[str, Any] = {"generator": torch.Generator()}
-    # a daemonic process (of a pool, or of Dask) may not have children, and reads by itself
-    if n_workers and not multiprocessing.current_process().daemon:
-        options |= {"num_workers": n_workers, "persistent_workers": True}
-        options["worker_init_fn"] = _leave_signals_alone
-    return options
-
-
-def _leave_signals_alone(number: int) -> None:
-    """Ignore Ctrl-C and SIGTERM, which workers receive too: the main process ends them."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 def prepare(sources: list[Source], reader: Reader, store: WindowStore) -> Corpus:
@@ -288,7 +271,7 @@ def read_corpus(
     if corpus.layout is not None:
         tell_ignored(corpus.layout)
     corpus.rank, corpus.n_ranks = ranks.rank, ranks.size
-    corpus.streams = [Stream(stream, config, number) for stream, number in streams if len(stream)]
+    corpus.streams = streams
     if n_skipped := len(corpus.skipped):
         reasons = [f"{name} ({reason.rstrip('.')})" for name, reason in corpus.skipped.items()]
         left_out = listed(reasons, between="; ")
@@ -302,12 +285,9 @@ def read_corpus(
         raise SignalError("X has 0 sample(s), and at least 1 is required.")
     if corpus.streams:
         corpus.layout, corpus.mixed = corpus.layout or corpus.streams[0].layout(), True
-    try:
-        sees_all = all(len(montage.windows[:1]) for montage in corpus.montages)
-    except FileNotFoundError:
-        sees_all = False
+    is_seen = corpus.is_seen
     ranks.check_same(corpus.sizes, "The number of windows of X")
-    if not all(ranks.gather(sees_all)):
+    if not all(ranks.gather(is_seen)):
         raise SignalError(
             "some of the processes that train together do not see the windows that the first one "
             "has written: pass a checkpoint_dir on a drive that all machines share."

@@ -344,11 +344,11 @@ def test_interrupted_linear_fit_leaves_it_as_it_was(monkeypatch):
 def test_gradients_are_on_after_ctrl_c(monkeypatch):
     """Wherever it comes: here between switching them off and the "with" that would undo it."""
 
-    def interrupted(*args):
+    def interrupted(*args, **kwargs):
         torch.set_grad_enabled(False)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(_net, "fit_or_name_batch_size", interrupted)
+    monkeypatch.setattr(_net.Net, "partial_fit", interrupted)
     with pytest.raises(KeyboardInterrupt):
         probe().fit(X, Y)
     assert torch.is_grad_enabled()
