@@ -75,7 +75,9 @@ def main() -> None:
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--tasks", nargs="+", choices=TASKS, default=list(TASKS))
     parser.add_argument("--rows", nargs="+", choices=KINDS, default=KINDS[:-1])
-    curves = ["hands_feet", "stimulus", "arithmetic", "ssvep", "p300", "ssvep_led_across"]
+    # of labels that people do not share, and not of fists, which take hours
+    no_curve = ("left_right", "person", "depressed", "epilepsy")
+    curves = [name for name in TASKS if not name.startswith(no_curve)]
     parser.add_argument("--curves", nargs="+", choices=TASKS, default=curves)
     args = parser.parse_args()
     args.encoders = dict(args.encoders)
