@@ -63,7 +63,8 @@ class Summary:
     def far(self) -> np.ndarray:
         """Which epochs are, in most channels, a hundred times as large as is typical."""
         size = np.median(self.spread, axis=1)
-        return size > FAR * (np.median(size[size > 0]) if size.any() else np.inf)
+        there = size[size > 0]
+        return size > FAR * (np.median(there) if len(there) else np.inf)
 
     @property
     def of_another_unit(self) -> np.ndarray:

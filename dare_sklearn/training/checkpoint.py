@@ -15,8 +15,8 @@ one that has a number is complete. All files are JSON or safetensors, so none ca
 """
 
 import json
-import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -28,7 +28,16 @@ from skorch.callbacks import Callback
 from torch import Tensor
 
 from ..signals.errors import tell
-from ..weights.files import CONFIG_NAME, WEIGHTS_NAME, in_place_of, read_folder, remove, sha256
+from ..weights.files import (
+    CONFIG_NAME,
+    WEIGHTS_NAME,
+    flush,
+    in_place_of,
+    read_folder,
+    remove,
+    sha256,
+    write_folder,
+)
 from ..weights.load import save_model
 from .net import check_finite_weights
 from .processes import StopSignals
@@ -92,8 +101,10 @@ class CheckpointFolder:
 
         A folder that holds another model, or only damaged checkpoints, is refused.
         """
-        for leftover in (*self.inside.glob(".part-*"), *self.folder.glob(".part-*")):
-            remove(leftover)  # from an interrupted write
+        # from an interrupted write; the second kind are of safetensors
+        for pattern in (".part-*", ".tmp*"):
+            for leftover in (*self.inside.glob(pattern), *self.folder.glob(pattern)):
+                remove(leftover)
         numbered = self._numbered()
         names = (CONFIG_NAME, WEIGHTS_NAME)
         if not numbered and any((self.folder / name).exists() for name in names):
@@ -130,17 +141,25 @@ class CheckpointFolder:
             part.mkdir()
             save_file(dict(tensors), part / TENSORS_NAME)
             (part / HISTORY_NAME).write_text(to_json(checkpoint.history), encoding="utf-8")
+            flush(part / TENSORS_NAME, part / HISTORY_NAME)
             state = {name: getattr(checkpoint, name) for name in _STATE}
             state["files"] = {name: sha256(part / name) for name in (TENSORS_NAME, HISTORY_NAME)}
+            state = json.loads(to_json(state))
             save_model(part, model, kind="DAREPretrainer", checkpoint=state)
-            for path in part.iterdir():  # wait until it is on the disk
-                with path.open("rb+") as file:
-                    os.fsync(file.fileno())
         self.position = checkpoint.position
         self._kept = [*self._kept, target][-N_KEPT:]
         for old in self._numbered():
             if old not in self._kept:
                 remove(old)
+
+    def publish(self) -> None:
+        """Put the model of the last checkpoint where `load_encoder` looks for it."""
+        header, tensors = read_folder(self._kept[-1])
+        with suppress(OSError, ValueError):  # there is none, or a damaged one
+            if read_folder(self.folder)[0].get("sha256") == header["sha256"]:
+                return
+        config = {"model": header["model"].to_dict(), "kind": header["kind"]}
+        write_folder(self.folder, config, tensors)
 
     def check_same_run(self, saved: Mapping[str, Any], run: Mapping[str, Any]) -> None:
         """Refuse to continue another run; warn if sums are rounded differently now."""
@@ -235,7 +254,7 @@ class SaveCheckpoints(Callback):
                 history = list(net.history)[: self.n_epochs_] + ([] if row is None else [row])
                 checkpoint = Checkpoint(self.run, *position, self.order_, history)
                 self.folder.write(checkpoint, net.module_, net.state_tensors())
-            save_model(self.folder.folder, net.module_, kind="DAREPretrainer")
+            self.folder.publish()
         except (OSError, SafetensorError) as error:
             tell(
                 f"could not write a checkpoint into {str(self.folder.folder)!r} ({error}): "
@@ -257,6 +276,7 @@ def _read(folder: Path) -> Checkpoint:
             if sha256(folder / name) != state["files"][name]:
                 raise ValueError(f"the SHA-256 of {name} is not the one in {CONFIG_NAME}")
         history = json.loads((folder / HISTORY_NAME).read_text(encoding="utf-8"))
-        return Checkpoint(**{name: state[name] for name in _STATE}, history=history, folder=folder)
+        position = int(state["n_steps"]), int(state["n_epochs"])
+        return Checkpoint(dict(state["run"]), *position, state["order"], history, folder)
     except (LookupError, TypeError, UnicodeError, json.JSONDecodeError, RecursionError) as error:
         raise ValueError(f"{CONFIG_NAME} does not describe a checkpoint: {error!r}") from None

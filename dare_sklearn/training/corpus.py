@@ -2,6 +2,7 @@
 
 import errno
 import multiprocessing
+import os
 import shutil
 import signal
 import tempfile
@@ -185,7 +186,9 @@ class WindowStore:
             return
         try:
             if self.folder is None:
-                self.folder = Path(tempfile.mkdtemp(prefix=".part-", dir=self.parent))
+                # a run that is finished needs no folder that can be written to
+                place = self.parent if self.parent and os.access(self.parent, os.W_OK) else None
+                self.folder = Path(tempfile.mkdtemp(prefix=".part-", dir=place))
             while self.waiting:
                 key, windows = self.waiting.popitem()
                 with self._file(key).open("ab") as file:

@@ -3,7 +3,8 @@
 import copy
 import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -48,10 +49,19 @@ class Net(NeuralNet):
         self.optimizer_ = torch.optim.AdamW(self.groups(), lr=self.lr, fused=True)
         return self
 
+    def initialize(self):
+        with self._naming_batch_size():
+            return super().initialize()
+
     def partial_fit(self, X, y=None, classes=None, **fit_params):
-        """Train; if memory runs out, raise a MemoryError that names a batch size to try."""
-        try:
+        with self._naming_batch_size():
             return super().partial_fit(X, y, classes, **fit_params)
+
+    @contextmanager
+    def _naming_batch_size(self) -> Iterator[None]:
+        """If memory runs out, raise a MemoryError that names a batch size to try."""
+        try:
+            yield
         except (RuntimeError, MemoryError) as error:
             reason, size = free_memory(error), self.batch_size
             hint = f"try batch_size={size // 2}" if size > 1 else ADVICE

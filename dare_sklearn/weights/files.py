@@ -55,6 +55,13 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+def flush(*files: Path) -> None:
+    """Wait until files are on the disk."""
+    for path in files:
+        with path.open("rb+") as file:
+            os.fsync(file.fileno())
+
+
 def write_folder(folder: str | Path, config: Mapping[str, Any], tensors: Mapping[str, Tensor]):
     """Write one model into `folder`, which is made where it is missing.
 
@@ -79,6 +86,7 @@ def write_folder(folder: str | Path, config: Mapping[str, Any], tensors: Mapping
         header["sha256"] = digest
         header["config_sha256"] = _config_sha256(json.loads(json.dumps(header)))
         text.write_text(json.dumps(header, indent=2) + "\n", encoding="utf-8")
+        flush(between, weights, text)
 
 
 def sha256(path: Path) -> str:

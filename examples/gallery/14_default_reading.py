@@ -74,9 +74,9 @@ plot_scores(scores, "roc_auc", summarize(scores), chance=0.5)
 # %%
 # Where does the answer come from? The fitted model knows the share of each block: tokens of all
 # electrodes together (joint), tokens of each electrode by itself (electrodes), their covariance,
-# their power, the signal as the encoder's principal filters keep it (evoked), covariances in the
-# bands of these filters (bands) and of all of them together (broadband), and how far each
-# frequency rises above its surroundings (rhythms).
+# their power, the signal at a low rate (evoked), covariances in the bands of the encoder's
+# principal filters (bands) and in all of them together (broadband), and how far each frequency
+# rises above its surroundings (rhythms).
 shares = pd.DataFrame({task: pd.Series(model.linear_.weights_) for task, model in models.items()})
 shares = shares / shares.sum()
 figure, ax = plt.subplots(figsize=(6.5, 3), layout="constrained")
