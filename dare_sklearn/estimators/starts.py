@@ -49,7 +49,7 @@ def make_probe(
 
 
 def spatial_parts(
-    kind: str, X: np.ndarray, y: np.ndarray, spline: np.ndarray
+    kind: str, X: np.ndarray, y: np.ndarray, spline: np.ndarray, weight: np.ndarray
 ) -> list[tuple[str, np.ndarray]]:
     """Filters of ``spatial_init=kind``, fitted on `X` (µV); `spline` where epochs are too few."""
     is_number = y.dtype.kind == "f"
@@ -58,11 +58,12 @@ def spatial_parts(
     if fewest >= MIN_EPOCHS and np.ptp(y) > 0:
         centred = X - X.mean(axis=-1, keepdims=True)
         if kind in ("csp", "auto"):
-            parts.append(("csp", csp_filters(X, y)))
+            parts.append(("csp", csp_filters(X, y, weight)))
         if kind in ("xdawn", "auto") and not is_number:
-            parts.append(("xdawn", xdawn_filters(X, y)))
+            parts.append(("xdawn", xdawn_filters(X, y, weight)))
     for number, (name, filters) in enumerate(parts):  # signals of the size of EEG
-        size = np.sqrt(np.mean([((filters @ x) ** 2).mean(axis=-1) for x in centred], axis=0))
+        power = [((filters @ x) ** 2).mean(axis=-1) for x in centred]
+        size = np.sqrt(np.average(power, axis=0, weights=weight))
         parts[number] = name, filters * (TYPICAL_UV / np.maximum(size, 1e-30))[:, None]
     return parts if parts and kind != "auto" else [*parts, ("spline", spline)]
 
@@ -86,14 +87,15 @@ def start_probe(
         x -= x.mean(axis=1, keepdims=True)
     classes = targets.dtype.kind != "f"
     goal = 2.0 * (targets[:, None] == np.unique(targets)) - 1 if classes else targets[:, None]
-    parts = spatial_parts(kind, x, targets, spline)
+    parts = spatial_parts(kind, x, targets, spline, weight)
     probe = make_probe(encoder, spec, parts)
     features = _read(probe, x)
     some = some_of(np.arange(len(x)), N_CHOICE, seed)
 
     def read_by(train: np.ndarray) -> list[np.ndarray] | None:
         """Readings of `some` epochs through the filters of some of them; None: too few."""
-        inner = spatial_parts(kind, x[some][train], targets[some][train], spline)
+        fold = some[train]
+        inner = spatial_parts(kind, x[fold], targets[fold], spline, weight[fold])
         if [name for name, _ in inner] != [name for name, _ in parts]:
             return None
         learned = [part for part in inner if part[0] != "spline"]  # the spline's are read already
@@ -111,7 +113,9 @@ def start_probe(
     if classes and known.any():
         slope, offset = calibrate(held_out[known], targets[some][known], weight[some][known])
     _solve_head(probe, features, goal, weight, shares, slope, offset)
-    probe.covariance.copy_(torch.from_numpy(covariances(x, 1.0).mean(axis=0)))
+    probe.covariance.copy_(
+        torch.from_numpy(np.average(covariances(x, 1.0), axis=0, weights=weight))
+    )
     return probe
 
 

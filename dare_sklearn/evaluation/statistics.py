@@ -88,7 +88,11 @@ def summarize(
             scores, unit, ratio = observations(part, metric)
             values = scores[which["pipeline"]].to_numpy(dtype=float)
             within = (bounds or {}).get(metric) or bounds_of(metric)
-            low, high = mean_interval(values, ratio, within, part["n_test"].sum())
+            # epochs of the data set, which repeated folds test several times
+            own = results[results["dataset"] == which["dataset"]]
+            folds = own.groupby([*keys, "fold"], dropna=False)
+            n_epochs = (folds["n_train"].max() + folds["n_test"].sum()).max()
+            low, high = mean_interval(values, ratio, within, min(part["n_test"].sum(), n_epochs))
             chance = f"chance_{metric}"
             rows.append({
                 **which, "metric": metric, "mean": values.mean(), "low": low, "high": high,

@@ -42,15 +42,17 @@ def inverse_root(covariance: np.ndarray) -> np.ndarray:
     return (directions * weight[..., None, :]) @ directions.swapaxes(-1, -2)
 
 
-def csp_filters(X: np.ndarray, y: np.ndarray) -> np.ndarray:
+def csp_filters(X: np.ndarray, y: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """Filters of common spatial patterns (integer `y`: classes), or of SPoC (floating point).
 
-    At most as many as the signals have dimensions.
+    At most as many as the signals have dimensions. `weight` (above 0) is that of each epoch.
     """
     from mne import use_log_level
     from mne.decoding import CSP, SPoC
 
-    kind, (basis, X) = SPoC if y.dtype.kind == "f" else CSP, without_empty(X)
+    kind = SPoC if y.dtype.kind == "f" else CSP
+    share = weight / weight.mean() if kind is SPoC else _shares_in_class(weight, y)
+    basis, X = without_empty(_times(X, np.sqrt(share)))  # covariances have that weight
     n_filters = min(N_FILTERS, len(basis))
     with use_log_level("error"):  # with the rank, which MNE would decompose all samples for
         fitted = kind(n_filters, reg="oas", rank={"mag": len(basis)}).fit(X, y)
@@ -59,10 +61,13 @@ def csp_filters(X: np.ndarray, y: np.ndarray) -> np.ndarray:
     return svd_flip(None, filters, u_based_decision=False)[1]
 
 
-def xdawn_filters(X: np.ndarray, y: np.ndarray, n_filters: int = N_FILTERS) -> np.ndarray:
+def xdawn_filters(
+    X: np.ndarray, y: np.ndarray, weight: np.ndarray, n_filters: int = N_FILTERS
+) -> np.ndarray:
     """Xdawn filters of each class, ``(n_classes * n_filters, n_chans)``.
 
-    At most as many of each as the signals have dimensions.
+    At most as many of each as the signals have dimensions. `weight` (above 0) is that of each
+    epoch.
     """
     from mne import use_log_level
     from mne.decoding import XdawnTransformer
@@ -70,12 +75,23 @@ def xdawn_filters(X: np.ndarray, y: np.ndarray, n_filters: int = N_FILTERS) -> n
     basis, X = without_empty(X)
     n_filters = min(n_filters, len(basis))
     # what MNE finds itself, in a tenth of the time
-    signal_cov, _ = oas(np.hstack(X).T, assume_centered=True)
+    rooted = _times(X, np.sqrt(weight / weight.mean()))
+    signal_cov, _ = oas(np.hstack(rooted).T, assume_centered=True)
     with use_log_level("error"):
+        X = _times(X, _shares_in_class(weight, y))  # MNE takes the mean of each class
         fitted = XdawnTransformer(n_filters, reg="oas", signal_cov=signal_cov).fit(X, y)
     # MNE keeps the filters of all components, and transforms with the first ones
     filters = fitted.filters_[:, :n_filters].reshape(-1, len(basis)) @ basis
     return svd_flip(None, filters, u_based_decision=False)[1]
+
+
+def _shares_in_class(weight: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Weights whose mean is 1 in each class."""
+    return weight / (np.bincount(y, weight) / np.maximum(np.bincount(y), 1))[y]
+
+
+def _times(X: np.ndarray, factors: np.ndarray) -> np.ndarray:
+    return X if (factors == 1).all() else X * factors[:, None, None]
 
 
 def without_empty(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

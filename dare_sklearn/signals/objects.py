@@ -136,18 +136,24 @@ def tell_moved(objects: list) -> None:
 def event_codes(X: Any, known: dict[str, int]) -> dict[str, int]:
     """Codes of the events of epochs by name, and those that are `known`.
 
-    Refused if an event has several, so that codes are no targets: ``mne.events_from_annotations``
-    numbers the events of every recording anew.
+    Refused if an event has several, or a code several events, so that codes are no targets:
+    ``mne.events_from_annotations`` numbers the events of every recording anew.
     """
-    codes = dict(known)
+    codes, advice = dict(known), "(event_id=... of mne.events_from_annotations and mne.Epochs)"
     for epochs in filter(is_epochs, X if isinstance(X, list | tuple) else [X]):
+        before = {code: name for name, code in codes.items() if name not in epochs.event_id}
         for name, code in epochs.event_id.items():
-            if codes.setdefault(name, code) != code:
+            if codes.get(name, code) != code:
                 raise SignalError(
                     f"the event {name!r} has the code {codes[name]} in some epochs and {code} in "
-                    "others: pass y, or give it one code in all (event_id=... of "
-                    "mne.events_from_annotations and mne.Epochs)."
+                    f"others: pass y, or give it one code in all {advice}."
                 )
+            if name not in codes and code in before:
+                raise SignalError(
+                    f"the code {code} is {before[code]!r} in some epochs and {name!r} in others: "
+                    f"pass y, or give each event a code of its own {advice}."
+                )
+        codes |= epochs.event_id
     return codes
 
 

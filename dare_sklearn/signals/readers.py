@@ -239,10 +239,7 @@ def _read_part(
     lazy = isinstance(data, LazyEpochs)
     if lazy:
         data = replace(data, ch_names=names)
-    if isinstance(data, Recording):
-        summary = data
-    else:  # what a fitted model gets from files is read once, so one block speaks for all of it
-        summary = summary_of(data[: checks.BLOCK] if lazy and like is not None else data)
+    summary = data if isinstance(data, Recording) else summary_of(data)
     checks.check_values(summary, names, fitted=like is not None)
     in_volts = source.unit == "V"
     fitted = like is not None and like.unit != "auto" and not in_volts

@@ -52,6 +52,7 @@ class GroupAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
     cs_mode: str = "train_and_target_unlabeled_full"
 
     _min_samples = 0  # per channel, that a group is aligned by
+    _needs_one_rate = False
     __metadata_request__fit = {"groups": True}
     __metadata_request__transform = {"groups": True}
 
@@ -129,7 +130,7 @@ class GroupAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
         """Learn; gives `X`, its values, and the groups."""
         self._validate_params()
         X = settle(X)
-        data, names, self._volts, self._typical = self._signals(X)
+        data, names, self._volts, self._typical, self._sfreq = self._signals(X)
         groups = self._groups(X, groups, len(data))
         self.ch_names_in_ = None if names is None else list(names)
         self.n_chans_in_ = self.n_features_in_ = data.shape[1]
@@ -182,7 +183,7 @@ class GroupAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
         self._validate_params()  # they may have been set since
         self._check_table(X, reset=False)
         X = settle(X)
-        data, names, volts, typical = self._signals(X)
+        data, names, volts, typical, sfreq = self._signals(X)
         fitted = self.ch_names_in_
         if volts != self._volts:
             raise SignalError(
@@ -193,6 +194,11 @@ class GroupAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
         if ratio and not 1 / UNITS_APART < ratio < UNITS_APART:
             raise SignalError(
                 f"the values of X are {ratio:.1g} times those of fit: pass the same unit."
+            )
+        if self._needs_one_rate and not np.isclose(sfreq, self._sfreq):
+            raise SignalError(
+                f"X was sampled at {sfreq:g} Hz, and the epochs of fit at {self._sfreq:g} Hz, "
+                "which its filters are for: resample X."
             )
         named = names is not None and fitted is not None
         odd = sorted(set(names) ^ set(fitted)) if named else []
@@ -213,15 +219,23 @@ class GroupAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
             )
         return X, data, groups
 
-    def _signals(self, X: Any) -> tuple[np.ndarray, tuple[str, ...] | None, bool, float]:
-        """Values in their own unit, channel names, whether they are volts, and their spread."""
-        # any rate will do: alignment does not use it
+    def _signals(self, X: Any) -> tuple[np.ndarray, tuple[str, ...] | None, bool, float, float]:
+        """Values in their own unit, channel names, if they are volts, their spread, and the rate.
+
+        That of an array, which does not say it, is 1.
+        """
         sources = list(find_sources(X, continuous=False, sfreq=1.0))
         names, sets = sources[0].ch_names, [set(s.ch_names or ()) for s in sources]
         if odd := set.union(*sets) - set.intersection(*sets):
             raise SignalError(
                 f"X has epochs that differ in channels ({', '.join(sorted(odd))} only in some, "
                 f"or marked bad in others): {_ONE_MONTAGE}."
+            )
+        rates = sorted({round(s.sfreq, 6) for s in sources})
+        if self._needs_one_rate and len(rates) > 1:
+            raise SignalError(
+                f"X has epochs of {', '.join(f'{rate:g}' for rate in rates)} Hz, and filters are "
+                "for one rate: resample them to one."
             )
         if len({s.data.shape[2] for s in sources}) > 1:
             raise SignalError("X has epochs that differ in length: cut them alike first.")
@@ -231,7 +245,7 @@ class GroupAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
         data = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
         summary = summarize(data)
         check_values(summary, names, fitted=hasattr(self, self._fitted_attribute))
-        return data, names, sources[0].unit == "V", summary.typical
+        return data, names, sources[0].unit == "V", summary.typical, sources[0].sfreq
 
     def _groups(self, X: Any, groups: Any, n_epochs: int) -> np.ndarray | None:
         if groups is None and isinstance(self.group_by, str):
@@ -419,7 +433,8 @@ class SpectralAligner(GroupAligner):
     Raises
     ------
     ValueError
-        As `EuclideanAligner`, and if epochs are shorter than a filter.
+        As `EuclideanAligner`, and if epochs are shorter than a filter, or of another sampling rate
+        than those of ``fit``.
 
     Notes
     -----
@@ -448,6 +463,7 @@ class SpectralAligner(GroupAligner):
     n_taps: int = 128
 
     _fitted_attribute = "filters_"
+    _needs_one_rate = True
     _parameter_constraints: ClassVar[dict] = {
         **GroupAligner._parameter_constraints,
         "n_taps": [Interval(Integral, 2, None, closed="left")],

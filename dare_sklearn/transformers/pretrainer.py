@@ -161,9 +161,10 @@ class DAREPretrainer(EmbeddingMixin, BaseEstimator):
     **Recordings.** Folders are searched, with all folders in them but hidden ones, for recordings
     (EDF, BDF, GDF, FIF, SET, VHDR, CNT) and files of epochs (``-epo.fif``). Their windows at 256 Hz
     are written into files once, about 230 MB per hour of 62 channels: into `checkpoint_dir`, or a
-    temporary folder (``TMPDIR``). Windows are cut side by side; those that overlap an annotation
-    whose name begins with "bad" are left out, as MNE does. To filter, rename or pick channels
-    first, pass objects of ``mne.io.read_raw``, which may stay on disk too.
+    temporary folder (``TMPDIR``). Windows are cut side by side, a last one so that it ends with the
+    recording; those that overlap an annotation whose name begins with "bad" are left out, as MNE
+    does. To filter, rename or pick channels first, pass objects of ``mne.io.read_raw``, which may
+    stay on disk too.
 
     **Streams.** An object with ``len``, the batches in an epoch, and ``batch(step)``, which returns
     microvolts ``(n_windows, n_chans, n_times)`` at 256 Hz in whole patches of 250 ms, and the rows

@@ -296,6 +296,8 @@ def plot_channel_relevance(
     >>> plot_channel_relevance([0.0, 0.02, 0.2], ["Fz", "Cz", "C4"]).axes[0].get_title()
     'Relevance of channels'
     """
+    if hasattr(ch_names, "ch_names"):
+        raise TypeError("ch_names is an mne.Info, not a sequence of names: pass info=... instead.")
     repeats = np.asarray(getattr(importances, "importances", importances), dtype=float)
     if repeats.ndim not in (1, 2) or repeats.size == 0 or not np.isfinite(repeats).all():
         what = "finite numbers of shape (n_chans, ...)"

@@ -4,6 +4,7 @@ import ast
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -23,6 +24,14 @@ def test_code_runs(page, monkeypatch, tmp_path):
     for block in BLOCK.findall(page.read_text("utf-8")):
         block = re.sub(r"max_epochs=\d+", "max_epochs=1", block)  # that it runs, not how well
         exec(compile(block, page.name, "exec"), names)
+
+
+def test_the_first_result_is_the_printed_one(capsys):
+    block, *_ = BLOCK.findall((ROOT / "README.md").read_text("utf-8"))
+    exec(compile(block, "README.md", "exec"), {"__name__": "__main__"})
+    numbers = [re.search(r"\[([\d. ]+)\]", text)[1] for text in (capsys.readouterr().out, block)]
+    found, said = (np.array(text.split(), float) for text in numbers)
+    np.testing.assert_allclose(found, said, atol=0.011)  # two pairs of 400: rounding differs
 
 
 def messages() -> list[str]:

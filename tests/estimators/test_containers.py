@@ -74,6 +74,13 @@ def test_codes_that_differ_between_recordings_are_no_labels(epochs):
     clf = probe().fit([epochs[:12], epochs[12:]])
     with pytest.raises(ValueError, match=message):
         clf.score(other)
+    # nor are those that two events share
+    other.event_id = {f"{name} again": code for name, code in epochs.event_id.items()}
+    message = "the code . is '.*' in some epochs and '.* again' in others: pass y"
+    with pytest.raises(ValueError, match=message):
+        probe().fit([epochs, other])
+    with pytest.raises(ValueError, match=message):
+        clf.score(other)
 
 
 def test_data_sets_and_arrays_agree(epochs, dataset):

@@ -54,14 +54,33 @@ def purity(filters, mixing, source):
     return (through[:, source] / through.sum(axis=1)).max()
 
 
+def ones(X):
+    return np.ones(len(X))
+
+
+def test_filters_take_weights(rhythm, evoked):
+    """An epoch of weight 2 is one that stands twice, and one of hardly any is not there."""
+    heavy = np.arange(120) % 3 == 0
+    twice, rest = np.r_[np.arange(120), np.flatnonzero(heavy)], np.flatnonzero(~heavy)
+    for fit, (X, y, _) in [(csp_filters, rhythm), (xdawn_filters, evoked)]:
+        loud = X * np.where(heavy, 1000, 1)[:, None, None]
+        found = fit(X, y, 1.0 + heavy), fit(loud, y, np.where(heavy, 1e-12, 1.0))
+        for a, rows in zip(found, (twice, rest), strict=True):
+            # up to the shrinkage, which knows how many epochs there are
+            b = fit(X[rows], y[rows], ones(rows))
+            assert np.linalg.norm(a - b) < 0.02 * np.linalg.norm(b)
+            b = fit(X, y, ones(X))
+            assert np.linalg.norm(a - b) > 0.04 * np.linalg.norm(b)
+
+
 def test_filters_find_their_sources(rhythm, evoked):
     X, y, mixing = rhythm
-    assert purity(csp_filters(X, y), mixing, 2) > 0.95
+    assert purity(csp_filters(X, y, ones(X)), mixing, 2) > 0.95
     power = (np.linalg.inv(mixing) @ X)[:, 2].var(axis=-1)
-    assert purity(csp_filters(X, (power / power.std())), mixing, 2) > 0.95  # SPoC
+    assert purity(csp_filters(X, power / power.std(), ones(X)), mixing, 2) > 0.95  # SPoC
     X, y, mixing = evoked
-    assert purity(xdawn_filters(X, y), mixing, 4) > 0.9
-    assert csp_filters(X[:, :2], y).shape == (2, 2)
+    assert purity(xdawn_filters(X, y, ones(X)), mixing, 4) > 0.9
+    assert csp_filters(X[:, :2], y, ones(X)).shape == (2, 2)
 
 
 def test_filters_leave_what_an_average_reference_empties(rhythm):
@@ -70,11 +89,16 @@ def test_filters_leave_what_an_average_reference_empties(rhythm):
     power = (np.linalg.inv(mixing) @ X)[:, 2].var(axis=-1)
     X = X - X.mean(axis=1, keepdims=True)
     mixing = mixing - mixing.mean(axis=0)
-    found = csp_filters(X, y), csp_filters(X, power / power.std()), xdawn_filters(X, y)
+    found = (
+        csp_filters(X, y, ones(X)),
+        csp_filters(X, power / power.std(), ones(X)),
+        xdawn_filters(X, y, ones(X)),
+    )
     assert min(purity(filters, mixing, 2) for filters in found[:2]) > 0.5
     for filters in found:
         assert np.abs(filters.sum(axis=1)).max() < 1e-6 * np.abs(filters).sum(axis=1).min()
-    assert csp_filters(X[:, :2] - X[:, :2].mean(axis=1, keepdims=True), power).shape == (1, 2)
+    two = X[:, :2] - X[:, :2].mean(axis=1, keepdims=True)
+    assert csp_filters(two, power, ones(X)).shape == (1, 2)
 
 
 def test_powers_of_a_virtual_electrode_keep_their_proportions(rhythm):
@@ -95,7 +119,7 @@ def test_xdawn_filters_are_mnes(evoked, n_filters):
     n_kept = min(n_filters, 6)
     with mne.use_log_level("error"):
         fitted = mne.decoding.XdawnTransformer(n_kept, reg="oas").fit(X.astype(float), y)
-    filters = xdawn_filters(X, y, n_filters)
+    filters = xdawn_filters(X, y, ones(X), n_filters)
     assert filters.shape == (2 * n_kept, 6)
     # signs are ours
     expected = np.abs(fitted.transform(X[:3].astype(float)))
@@ -124,7 +148,7 @@ def test_which_filters_there_are(rhythm):
     spline = np.eye(6, dtype=np.float32)
 
     def names(kind, n=120, y=y):
-        return [name for name, _ in spatial_parts(kind, X[:n], y[:n], spline)]
+        return [name for name, _ in spatial_parts(kind, X[:n], y[:n], spline, ones(y[:n]))]
 
     assert names("auto") == ["csp", "xdawn", "spline"]
     assert names("csp") == ["csp"] and names("xdawn") == ["xdawn"]
@@ -132,7 +156,7 @@ def test_which_filters_there_are(rhythm):
     numbers = y.astype(np.float32)
     assert names("auto", y=numbers) == ["csp", "spline"]
     assert names("xdawn", y=numbers) == ["spline"]
-    (_, filters), *_ = spatial_parts("csp", X, y, spline)
+    (_, filters), *_ = spatial_parts("csp", X, y, spline, ones(y))
     np.testing.assert_allclose(np.sqrt(((filters @ X) ** 2).mean(axis=(0, 2))), 10, rtol=0.01)
 
 

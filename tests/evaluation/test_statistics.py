@@ -19,6 +19,8 @@ from dare_sklearn.evaluation.statistics import (
     mean_interval,
 )
 
+T2 = {n: stats.t.ppf(0.975, n - 1) ** 2 for n in (5, 20)}
+
 
 def table(scores, dataset="toy", subjects=True, n_train=80, n_test=20, repeats=1):
     """Results as of compare: `scores` maps pipelines to one score per fold."""
@@ -394,6 +396,18 @@ def test_bounds_can_be_named_and_wrong_ones_are_not_believed():
     assert summarize(results, bounds={"mine": (0, 1)})["high"].iloc[0] <= 1
     percent = summarize(table({"a": [90.0, 80.0, 95.0]})).iloc[0]  # not an accuracy of 0 to 1
     assert percent["low"] < percent["mean"] < percent["high"]
+
+
+@pytest.mark.parametrize("subjects", [False, True])
+def test_folds_that_are_repeated_are_no_new_trials(subjects):
+    once = table({"a": [1.0] * 5}, subjects=subjects)
+    many = pd.concat([once.assign(fold=once["fold"] + 5 * i) for i in range(4)])
+    few = once.assign(n_train=8, n_labels=4)  # a size of a curve says nothing of the whole
+    curve = pd.concat([few, once.assign(n_labels=40)])
+    for results in (once, many, curve):
+        found = summarize(results).iloc[0]
+        n_epochs = 100  # 80 that are learned from and 20 that are tested
+        assert found["low"] == pytest.approx(n_epochs / (n_epochs + T2[found["n"]]))
 
 
 def test_intervals_of_shares_cover_the_truth_where_students_do_not():

@@ -18,6 +18,7 @@ from dare_sklearn import (
 )
 from dare_sklearn.signals.container import LazyEpochs
 from dare_sklearn.signals.electrodes import place, template_montage
+from dare_sklearn.signals.errors import SignalError
 from dare_sklearn.signals.files import open_file
 from dare_sklearn.signals.grid import resample
 from dare_sklearn.signals.readers import read_signals
@@ -160,6 +161,24 @@ def test_memmaps_stay_on_disk(X, tmp_path):
         signals = read_signals(data, **PARAMS)
         assert isinstance(signals.data, LazyEpochs)
         np.testing.assert_array_equal(signals.data[:], expected.astype("f4"))
+
+
+def test_late_epochs_of_a_memmap_are_checked_as_those_of_an_array(X, tmp_path):
+    """A fitted model looked at the first block only."""
+    many = np.tile(X, (60, 1, 1)).astype("f4")
+    late = np.arange(len(many)) >= 300
+    assert late.any()
+    for factor, kind, message in [
+        (1e-6, SignalError, "a million times"), (1000, UserWarning, "100 or more times"),
+        (0, UserWarning, "a constant signal"),
+    ]:  # fmt: skip
+        wrong = np.where(late[:, None, None], np.float32(factor), np.float32(1)) * many
+        np.save(tmp_path / "x.npy", wrong)
+        for data in wrong, np.load(tmp_path / "x.npy", mmap_mode="r"):
+            fitted = embedder().fit(X)
+            told = pytest.raises if kind is SignalError else pytest.warns
+            with told(kind, match=message):
+                fitted.transform(data)
 
 
 @pytest.mark.parametrize(

@@ -457,6 +457,16 @@ def test_taps_that_do_not_fit(coloured, n_taps):
         SpectralAligner(n_taps, group_by=False).fit(coloured[0])
 
 
+def test_spectral_filters_are_for_one_rate(epochs):
+    slow = epochs.copy().resample(epochs.info["sfreq"] / 2)
+    aligner = SpectralAligner(64, group_by="subject")
+    with pytest.raises(ValueError, match="X was sampled at 64 Hz, and the epochs of fit at 128 Hz"):
+        aligner.fit(epochs).transform(slow)
+    short = epochs.copy().crop(tmax=epochs.tmin + (len(slow.times) - 1) / epochs.info["sfreq"])
+    with pytest.raises(ValueError, match="X has epochs of 64, 128 Hz"):
+        aligner.fit([slow, short])
+
+
 def test_spectra_of_epochs_stay_epochs(epochs):
     aligned = SpectralAligner(64, group_by="subject").fit_transform(epochs)
     assert isinstance(aligned, mne.BaseEpochs)

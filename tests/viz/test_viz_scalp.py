@@ -150,6 +150,12 @@ def test_bad_probes(probe):
         plot_spatial_filters(probe, info=NAMES)
 
 
+def test_an_info_is_not_taken_for_names():
+    info = mne.create_info(NAMES, 128.0, "eeg")
+    with pytest.raises(TypeError, match="pass info="):
+        plot_channel_relevance(np.zeros(len(NAMES)), info)
+
+
 def test_places_are_those_of_the_head():
     names = ["Fpz", "Cz", "Oz", "T7", "T8"]
     front, middle, back, left, right = place_electrodes(names, {})
