@@ -333,6 +333,12 @@ def _folds(
             raise ValueError(f"Fold {i} of {name} tests on epochs that it trains on.")
     if not pairs:
         raise ValueError(f"{name} of compare gives no folds.")
+    again = len(pairs) - len({tuple(np.unique(r).tobytes() for r in rows) for rows in pairs})
+    if again:
+        tell(
+            f"{again} of the {len(pairs)} folds of {name} are others again, which makes intervals "
+            "and p-values too small: leave them out."
+        )
     return pairs
 
 

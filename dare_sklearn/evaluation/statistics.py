@@ -88,11 +88,9 @@ def summarize(
             scores, unit, ratio = observations(part, metric)
             values = scores[which["pipeline"]].to_numpy(dtype=float)
             within = (bounds or {}).get(metric) or bounds_of(metric)
-            # epochs of the data set, which repeated folds test several times
-            own = results[results["dataset"] == which["dataset"]]
-            folds = own.groupby([*keys, "fold"], dropna=False)
-            n_epochs = (folds["n_train"].max() + folds["n_test"].sum()).max()
-            low, high = mean_interval(values, ratio, within, min(part["n_test"].sum(), n_epochs))
+            of_all_sizes = results[results["dataset"] == which["dataset"]]
+            n_tested = _n_tested(part, of_all_sizes.groupby([*keys, "fold"], dropna=False))
+            low, high = mean_interval(values, ratio, within, n_tested)
             chance = f"chance_{metric}"
             rows.append({
                 **which, "metric": metric, "mean": values.mean(), "low": low, "high": high,
@@ -102,6 +100,14 @@ def summarize(
                 "chance": part[chance].mean(skipna=False) if chance in part else np.nan,
             })  # fmt: skip
     return pd.DataFrame(rows)
+
+
+def _n_tested(part: pd.DataFrame, folds: Any) -> int:
+    """Most epochs that can be behind these scores: repeated folds test the same ones again."""
+    most = (folds["n_train"].max() + folds["n_test"].sum()).max()  # with those that are trained on
+    each = part.groupby("subject", dropna=False, observed=True)["n_test"].sum().clip(upper=most)
+    # folds of one subject each may be within it, and then know of no other
+    return each.sum() if (folds.size() == 1).all() else min(each.sum(), most)
 
 
 def observations(results: pd.DataFrame, metric: str) -> tuple[pd.DataFrame, str, float]:

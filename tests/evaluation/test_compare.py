@@ -283,6 +283,14 @@ def test_copies_across_a_fold_are_reported():
         compare(power(**layout), X, y[twice], cv=apart)  # without a warning
 
 
+def test_folds_that_are_the_same_are_reported(table):
+    X, y = table
+    folds = list(KFold(3).split(X))
+    with pytest.warns(UserWarning, match="1 of the 4 folds of cv are others again"):
+        compare(DummyClassifier(), X, y, cv=[*folds, folds[1]])
+    compare(DummyClassifier(), X, y, cv=folds)  # without a warning
+
+
 def test_cells_in_several_processes(table):
     X, y = table
     options = {"groups": GROUPS, "cv": 2, "inner_cv": 2, "param_grids": {"lr": {"C": [0.1, 1.0]}}}

@@ -398,15 +398,19 @@ def test_bounds_can_be_named_and_wrong_ones_are_not_believed():
     assert percent["low"] < percent["mean"] < percent["high"]
 
 
-@pytest.mark.parametrize("subjects", [False, True])
-def test_folds_that_are_repeated_are_no_new_trials(subjects):
-    once = table({"a": [1.0] * 5}, subjects=subjects)
+@pytest.mark.parametrize(("subject", "n_epochs"), [("none", 100), ("within", 500), ("across", 200)])
+def test_folds_that_are_repeated_are_no_new_trials(subject, n_epochs):
+    once = table({"a": [1.0] * 5}, subjects=subject != "none")
+    if subject == "across":  # five people are tested in every fold, and five are in none
+        once, n_train = once.assign(fold=0), 100
+        once["n_train"] = n_train
     many = pd.concat([once.assign(fold=once["fold"] + 5 * i) for i in range(4)])
-    few = once.assign(n_train=8, n_labels=4)  # a size of a curve says nothing of the whole
-    curve = pd.concat([few, once.assign(n_labels=40)])
-    for results in (once, many, curve):
+    if subject == "within":
+        many = pd.concat([many, many.assign(fold=many["fold"] + 20)])
+    few = many.assign(n_train=8, n_labels=4)  # a size of a curve says nothing of the whole
+    curve = pd.concat([few, many.assign(n_labels=40)])
+    for results in (many, curve):
         found = summarize(results).iloc[0]
-        n_epochs = 100  # 80 that are learned from and 20 that are tested
         assert found["low"] == pytest.approx(n_epochs / (n_epochs + T2[found["n"]]))
 
 
