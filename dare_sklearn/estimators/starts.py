@@ -82,7 +82,8 @@ def start_probe(
     """
     # the encoder takes off the offsets of electrodes, which MNE's filters would see as signal,
     # and may bring them to the average reference
-    x -= x.mean(axis=(0, 2), keepdims=True, dtype=np.float64).astype(x.dtype)
+    offsets = np.average(x.mean(axis=2, dtype=np.float64), axis=0, weights=weight)
+    x -= offsets[:, None].astype(x.dtype)
     if encoder.config.reference == "average" and x.shape[1] > 1:
         x -= x.mean(axis=1, keepdims=True)
     classes = targets.dtype.kind != "f"
