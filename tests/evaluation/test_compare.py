@@ -287,8 +287,8 @@ def test_folds_that_are_the_same_are_reported(table):
     X, y = table
     folds = list(KFold(3).split(X))
     with pytest.warns(UserWarning, match="1 of the 4 folds of cv are others again"):
-        compare(DummyClassifier(), X, y, cv=[*folds, folds[1]])
-    compare(DummyClassifier(), X, y, cv=folds)  # without a warning
+        compare({"chance": DummyClassifier()}, X, y, cv=[*folds, folds[1]])
+    compare({"chance": DummyClassifier()}, X, y, cv=folds)  # without a warning
 
 
 def test_cells_in_several_processes(table):
