@@ -75,8 +75,8 @@ def main() -> None:
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--tasks", nargs="+", choices=TASKS, default=list(TASKS))
     parser.add_argument("--rows", nargs="+", choices=KINDS, default=KINDS[:-1])
-    # of labels that people do not share, and not of fists, which take hours
-    no_curve = ("left_right", "person", "depressed", "epilepsy")
+    # of labels that people do not share, and not of fists within people, which take hours
+    no_curve = ("left_right_within", "person", "depressed", "epilepsy")
     curves = [name for name in TASKS if not name.startswith(no_curve)]
     parser.add_argument("--curves", nargs="+", choices=TASKS, default=curves)
     args = parser.parse_args()
