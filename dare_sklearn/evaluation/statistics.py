@@ -75,21 +75,22 @@ def summarize(
     >>> summarize(results)[["mean", "low", "high"]].round(2).values
     array([[0.95, 0.86, 0.99]])
     """
+    _check_columns(results)
     chosen = () if metrics is None else np.atleast_1d(metrics).tolist()
     along = [name for name in ("n_labels", "share") if name in results]
     keys = ["dataset", "pipeline", *along]
     rows = []
     for _, part in results.groupby(["dataset", *along], sort=False, dropna=False):
         _check_same_folds(part)
+    sizes = _sizes(results, keys)
     for key, part in results.groupby(keys, sort=False, dropna=False):
         which = dict(zip(keys, key, strict=True))
+        n_tested = _n_tested(part, *sizes.loc[which["dataset"]])
         for metric in chosen or score_columns(part):
             metric = score_column(results, metric)
             scores, unit, ratio = observations(part, metric)
             values = scores[which["pipeline"]].to_numpy(dtype=float)
             within = (bounds or {}).get(metric) or bounds_of(metric)
-            of_all_sizes = results[results["dataset"] == which["dataset"]]
-            n_tested = _n_tested(part, of_all_sizes.groupby([*keys, "fold"], dropna=False))
             low, high = mean_interval(values, ratio, within, n_tested)
             chance = f"chance_{metric}"
             rows.append({
@@ -102,12 +103,19 @@ def summarize(
     return pd.DataFrame(rows)
 
 
-def _n_tested(part: pd.DataFrame, folds: Any) -> int:
+def _sizes(results: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    """Of each data set, the epochs of its largest fold, and the most rows (subjects) of one."""
+    folds = results.groupby([*keys, "fold"], dropna=False, observed=True)
+    n_epochs = folds["n_train"].max() + folds["n_test"].sum()  # with those that are trained on
+    both = pd.DataFrame({"n_epochs": n_epochs, "n_rows": folds.size()})
+    return both.groupby("dataset", dropna=False, observed=True).max()
+
+
+def _n_tested(part: pd.DataFrame, n_epochs: int, n_rows: int) -> int:
     """Most epochs that can be behind these scores: repeated folds test the same ones again."""
-    most = (folds["n_train"].max() + folds["n_test"].sum()).max()  # with those that are trained on
-    each = part.groupby("subject", dropna=False, observed=True)["n_test"].sum().clip(upper=most)
+    each = part.groupby("subject", dropna=False, observed=True)["n_test"].sum().clip(upper=n_epochs)
     # folds of one subject each may be within it, and then know of no other
-    return each.sum() if (folds.size() == 1).all() else min(each.sum(), most)
+    return each.sum() if n_rows == 1 else min(each.sum(), n_epochs)
 
 
 def observations(results: pd.DataFrame, metric: str) -> tuple[pd.DataFrame, str, float]:
@@ -128,8 +136,7 @@ def observations(results: pd.DataFrame, metric: str) -> tuple[pd.DataFrame, str,
     ratio : float
         Test epochs per training epoch, which enlarges the variance over folds; 0 for subjects.
     """
-    if lacking := [name for name in WHICH if name not in results]:
-        raise ValueError(f"This is not a table of compare: it lacks {', '.join(lacking)}.")
+    _check_columns(results)
     dataset = results["dataset"].iloc[0]
     if results.duplicated(["pipeline", "fold", "subject"]).any():
         raise ValueError(f"{dataset!r} has a fold twice: give each data set its own name.")
@@ -142,6 +149,11 @@ def observations(results: pd.DataFrame, metric: str) -> tuple[pd.DataFrame, str,
     _check_same_folds(results)
     ratio = 0.0 if unit == "subject" else results["n_test"].mean() / results["n_train"].mean()
     return scores, unit, float(ratio)
+
+
+def _check_columns(results: pd.DataFrame) -> None:
+    if lacking := [name for name in WHICH if name not in results]:
+        raise ValueError(f"This is not a table of compare: it lacks {', '.join(lacking)}.")
 
 
 def _check_same_folds(results: pd.DataFrame) -> None:

@@ -402,8 +402,7 @@ def test_bounds_can_be_named_and_wrong_ones_are_not_believed():
 def test_folds_that_are_repeated_are_no_new_trials(subject, n_epochs):
     once = table({"a": [1.0] * 5}, subjects=subject != "none")
     if subject == "across":  # five people are tested in every fold, and five are in none
-        once, n_train = once.assign(fold=0), 100
-        once["n_train"] = n_train
+        once = once.assign(fold=0, n_train=100)
     many = pd.concat([once.assign(fold=once["fold"] + 5 * i) for i in range(4)])
     if subject == "within":
         many = pd.concat([many, many.assign(fold=many["fold"] + 20)])
