@@ -26,6 +26,7 @@ USUAL_UV = (0.5, 500.0)
 # People, caps and filters differ by two to five; a single epoch may be quieter or noisier.
 FAR_FROM_FIT = 10.0
 FAR_OF_ONE_EPOCH = 30.0
+ONE_MONTAGE = "pick the same channels in all, or restore bad ones with interpolate_bads()"
 _OTHER_CHANNELS = "X has {} channels, and the fit had {}: pass the same channels in the same order."
 
 
@@ -304,6 +305,36 @@ def find_sources(X: Any, *, continuous: bool, **known: Any) -> Iterator[Signals]
         )
     else:
         yield _from_array(X, **known)
+
+
+def read_as_stored(X: Any, *, fitted: bool, one_rate: bool) -> Signals:
+    """Epochs of one set of channels as one array, in the unit that they have.
+
+    `fitted` is as in `check_values`. The rate of an array, which does not say it, is 1; `one_rate`
+    refuses several.
+    """
+    first, *_ = sources = list(find_sources(X, continuous=False, sfreq=1.0))
+    names, sets = first.ch_names, [set(source.ch_names or ()) for source in sources]
+    if odd := set.union(*sets) - set.intersection(*sets):
+        raise SignalError(
+            f"X has epochs that differ in channels ({', '.join(sorted(odd))} only in some, or "
+            f"marked bad in others): {ONE_MONTAGE}."
+        )
+    rates = sorted({round(source.sfreq, 6) for source in sources})
+    if one_rate and len(rates) > 1:
+        raise SignalError(
+            f"X has epochs of {', '.join(f'{rate:g}' for rate in rates)} Hz, and filters are for "
+            "one rate: resample them to one."
+        )
+    if len({source.data.shape[2] for source in sources}) > 1:
+        raise SignalError("X has epochs that differ in length: cut them alike first.")
+    blocks = [(source if names is None else source.reorder(names)).data for source in sources]
+    # what lies in files is read
+    blocks = [b.read(np.arange(len(b))) if isinstance(b, LazyEpochs) else b for b in blocks]
+    data = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
+    summary = checks.summarize(data)
+    checks.check_values(summary, names, fitted=fitted)
+    return replace(first, data=data, typical=summary.typical)
 
 
 def _without_torch(x: Any) -> Any:

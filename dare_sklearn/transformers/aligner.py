@@ -15,16 +15,13 @@ from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from ..base.input import SignalInputMixin, read_groups, whole_or_not_at_all
-from ..signals.container import LazyEpochs
 from ..signals.covariance import covariances, inverse_root, mean_at_one_power
 from ..signals.errors import SignalError, tell
 from ..signals.objects import in_kind_of, settle
-from ..signals.readers import find_sources
-from ..signals.validation import check_values, summarize
+from ..signals.readers import ONE_MONTAGE, read_as_stored
 
 # Microvolts and volts are a million times apart; people and amplifiers never are.
 UNITS_APART = 1e4
-_ONE_MONTAGE = "pick the same channels in all, or restore bad ones with interpolate_bads()"
 # An epoch makes up 1 / n of the mean that aligns it, and loses as much of what is its own: CSP on
 # simulated imagery of new people, whitened, has 0.88 with all epochs, 0.83 with five, 0.77 with
 # three, 0.41 with one, and 0.80 without alignment.
@@ -74,9 +71,9 @@ class GroupAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
         groups : array-like, shape (n_epochs,), or None
             Subject or session of each epoch.
         X_target_unlabeled : array, mne.Epochs, list of them, or None
-            Epochs of groups that are predicted later, by the name under which MOABB offers them: if
-            `cs_mode` has it in its own name, they align those groups, in place of the epochs of
-            the call. Their groups are those of `group_by`; without it they are one group.
+            Epochs of groups that are predicted later, as MOABB offers them: in modes of that name
+            they align those groups, in place of the epochs of the call. Their groups are those of
+            `group_by`; without it they are one group.
         """
         self._fit(X, groups, X_target_unlabeled)
         return self
@@ -130,10 +127,14 @@ class GroupAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
         """Learn; gives `X`, its values, and the groups."""
         self._validate_params()
         X = settle(X)
-        data, names, self._volts, self._typical, self._sfreq = self._signals(X)
+        signals = read_as_stored(X, fitted=False, one_rate=self._needs_one_rate)
+        data, names = signals.data, signals.ch_names
         groups = self._groups(X, groups, len(data))
+        self._volts, self._typical = signals.unit == "V", signals.typical
+        self._sfreq = signals.sfreq
         self.ch_names_in_ = None if names is None else list(names)
-        self.n_chans_in_ = self.n_features_in_ = data.shape[1]
+        _, n_chans, n_times = data.shape
+        self.n_chans_in_ = self.n_features_in_ = n_chans
         self._check_table(X, reset=True)
         if groups is None and self.group_by is None:
             tell(
@@ -142,7 +143,6 @@ class GroupAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
                 "column of the epochs' metadata, or group_by=False to confirm.",
                 "no groups in fit",
             )
-        _, n_chans, n_times = data.shape
         self.min_epochs_ = max(MIN_EPOCHS, ceil(self._min_samples * n_chans / (n_times - 1)))
         parts = list(_rows(groups, len(data)))
         means = np.stack([self._statistics(data[rows]).mean(axis=0) for _, rows in parts])
@@ -183,33 +183,32 @@ class GroupAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
         self._validate_params()  # they may have been set since
         self._check_table(X, reset=False)
         X = settle(X)
-        data, names, volts, typical, sfreq = self._signals(X)
+        signals = read_as_stored(X, fitted=True, one_rate=self._needs_one_rate)
         fitted = self.ch_names_in_
-        if volts != self._volts:
+        if (signals.unit == "V") != self._volts:
             raise SignalError(
                 f"was fitted on {'MNE objects' if self._volts else 'arrays'}, and X is of another "
                 "kind, whose unit may be another one: pass the same kind of X as in fit."
             )
-        ratio = typical / self._typical
+        ratio = signals.typical / self._typical
         if ratio and not 1 / UNITS_APART < ratio < UNITS_APART:
             raise SignalError(
                 f"the values of X are {ratio:.1g} times those of fit: pass the same unit."
             )
-        if self._needs_one_rate and not np.isclose(sfreq, self._sfreq):
+        if self._needs_one_rate and not np.isclose(signals.sfreq, self._sfreq):
             raise SignalError(
-                f"X was sampled at {sfreq:g} Hz, and the epochs of fit at {self._sfreq:g} Hz, "
-                "which its filters are for: resample X."
+                f"X was sampled at {signals.sfreq:g} Hz, and the epochs of fit at "
+                f"{self._sfreq:g} Hz, which its filters are for: resample X."
             )
-        named = names is not None and fitted is not None
-        odd = sorted(set(names) ^ set(fitted)) if named else []
-        if odd or data.shape[1] != self.n_chans_in_:
+        named = signals.ch_names is not None and fitted is not None
+        odd = sorted(set(signals.ch_names) ^ set(fitted)) if named else []
+        if odd or signals.data.shape[1] != self.n_chans_in_:
             differs = f" and differs in {', '.join(odd)} (or in bads)" if odd else ""
             raise SignalError(
-                f"X has {data.shape[1]} channels, and the fit had {self.n_chans_in_}{differs}: "
-                f"{_ONE_MONTAGE}."
+                f"X has {signals.data.shape[1]} channels, and the fit had {self.n_chans_in_}"
+                f"{differs}: {ONE_MONTAGE}."
             )
-        if named and list(names) != fitted:
-            data = data[:, [names.index(name) for name in fitted]]
+        data = (signals.reorder(fitted) if named else signals).data
         groups = self._groups(X, groups, len(data))
         both = [part for part in (self.groups_, groups) if part is not None]
         if len({part.dtype.kind in "OUT" for part in both}) > 1:
@@ -218,34 +217,6 @@ class GroupAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
                 "numbers: pass one kind, so that the same people are found again."
             )
         return X, data, groups
-
-    def _signals(self, X: Any) -> tuple[np.ndarray, tuple[str, ...] | None, bool, float, float]:
-        """Values in their own unit, channel names, if they are volts, their spread, and the rate.
-
-        That of an array, which does not say it, is 1.
-        """
-        sources = list(find_sources(X, continuous=False, sfreq=1.0))
-        names, sets = sources[0].ch_names, [set(s.ch_names or ()) for s in sources]
-        if odd := set.union(*sets) - set.intersection(*sets):
-            raise SignalError(
-                f"X has epochs that differ in channels ({', '.join(sorted(odd))} only in some, "
-                f"or marked bad in others): {_ONE_MONTAGE}."
-            )
-        rates = sorted({round(s.sfreq, 6) for s in sources})
-        if self._needs_one_rate and len(rates) > 1:
-            raise SignalError(
-                f"X has epochs of {', '.join(f'{rate:g}' for rate in rates)} Hz, and filters are "
-                "for one rate: resample them to one."
-            )
-        if len({s.data.shape[2] for s in sources}) > 1:
-            raise SignalError("X has epochs that differ in length: cut them alike first.")
-        blocks = [(s if names is None else s.reorder(names)).data for s in sources]
-        # as they are stored: what lies in files is read
-        blocks = [b.read(np.arange(len(b))) if isinstance(b, LazyEpochs) else b for b in blocks]
-        data = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
-        summary = summarize(data)
-        check_values(summary, names, fitted=hasattr(self, self._fitted_attribute))
-        return data, names, sources[0].unit == "V", summary.typical, sources[0].sfreq
 
     def _groups(self, X: Any, groups: Any, n_epochs: int) -> np.ndarray | None:
         if groups is None and isinstance(self.group_by, str):
@@ -490,7 +461,7 @@ class SpectralAligner(GroupAligner):
         half = self.n_taps // 2
         borders = [(0, 0), (0, 0), (half - 1, half)]
         padded = np.pad(data, borders, mode="reflect", reflect_type="odd")
-        kernels = operators if operators.ndim == 3 else operators[None]
+        kernels = operators.reshape(-1, *operators.shape[-2:])  # one, or one per epoch
         return oaconvolve(padded, kernels, mode="valid", axes=-1)
 
 
