@@ -27,12 +27,13 @@ from ..signals.objects import is_dataset, is_epochs, unwrap
 from ..signals.readers import find_sources
 from ..weights.load import SHIPPED_FOLDER
 
-# parameters that change no result
-_NO_RESULT = {"verbose", "n_jobs", "cache", "cache_mb", "memory"}
+# parameters that change no result, of anybody's estimators, and of those of libraries
+_NO_RESULT = {"verbose", "n_jobs"}
+_KEPT = {"cache", "cache_mb", "memory"}
 _WEIGHTS = {"encoder", "weights"}
 _BLOCK = 256
 _PLAIN = bool | int | float | complex | str | bytes | range | Path | np.generic | None
-_DESCRIBED: list[Any] = []  # code under way, which may name itself or each other
+_DESCRIBED: list[Any] = []  # code and objects under way, which may hold themselves or each other
 _CARRIED = ("__defaults__", "__kwdefaults__", "__self__")  # of functions and bound methods
 _PACKAGE, _STANDARD = Path(__file__).parents[1], Path(inspect.__file__).parent
 _LIBRARIES = "scikit-learn", "numpy", "scipy", "mne", "pyriemann", "torch", "braindecode"
@@ -88,7 +89,22 @@ def describe(value: Any) -> str:
         return f"{describe(type(value))}({describe(held)})"
     if hasattr(value, "get_params"):
         return _estimator(value)
-    return f"{describe(type(value))}({joblib.hash(value)})"
+    return _object(value)
+
+
+def _object(value: Any) -> str:
+    """Any other object: of the user's classes and ours with what they hold, which may be code."""
+    kind = describe(type(value))
+    ours = (type(value).__module__ or "").startswith("dare_sklearn.")
+    if not hasattr(value, "__dict__") or not (ours or _is_users(type(value))):
+        return f"{kind}({joblib.hash(value)})"
+    if any(value is one for one in _DESCRIBED):
+        return kind
+    _DESCRIBED.append(value)
+    try:
+        return f"{kind}({describe(vars(value))})"
+    finally:  # what stayed there would be described by its name only from then on
+        _DESCRIBED.pop()
 
 
 def keeps_its_fit(estimator: Any) -> bool:
@@ -110,24 +126,25 @@ def digest_each(X: Any) -> list[bytes]:
 def _code(code: Any) -> str:
     """Name of a class or function, its source and what it uses; of others' classes, the name."""
     name = f"{code.__module__}.{code.__qualname__}"
-    if inspect.isbuiltin(code) or code in _DESCRIBED:
+    if inspect.isbuiltin(code) or any(code is one for one in _DESCRIBED):
         return name
     _DESCRIBED.append(code)
     try:
         if isinstance(code, type):
             kinds = list(filter(_is_users, code.__mro__))
-            carried = [list(filter(inspect.isfunction, vars(kind).values())) for kind in kinds]
             if not kinds:
                 return name
+            carried = [[f for v in vars(kind).values() for f in _functions_of(v)] for kind in kinds]
         else:
             kinds, carried = [code], [getattr(code, part, None) for part in _CARRIED]
             with suppress(TypeError):  # compiled
-                used = inspect.getclosurevars(code)
-                carried.append(used.nonlocals)
-                for known, value in used.globals.items() if _is_users(code) else ():
-                    if not inspect.ismodule(value):
-                        with suppress(Exception):  # some values cannot be hashed
-                            carried.append(f"{known}={describe(value)}")
+                carried.append(inspect.getclosurevars(code).nonlocals)
+            plain = inspect.unwrap(getattr(code, "__func__", code))
+            there = getattr(plain, "__globals__", {}) if _is_users(code) else {}
+            for known in sorted(_names_in(getattr(plain, "__code__", None)) & there.keys()):
+                if not inspect.ismodule(there[known]):
+                    with suppress(Exception):  # some values cannot be hashed
+                        carried.append(f"{known}={describe(there[known])}")
         for source in kinds:
             try:
                 carried.append(inspect.getsource(source))
@@ -136,16 +153,31 @@ def _code(code: Any) -> str:
                 held = vars(source).values() if is_class else [getattr(source, "__code__", None)]
                 carried.append([v for v in held if isinstance(v, _PLAIN) or inspect.iscode(v)])
         return f"{name}({digest(describe(carried))})"
-    finally:  # what stayed there would be described by its name only from then on
-        _DESCRIBED.remove(code)
+    finally:
+        _DESCRIBED.pop()
+
+
+def _functions_of(member: Any) -> list[Any]:
+    """The functions behind a member of a class."""
+    parts = [getattr(member, name, None) for name in ("__func__", "fget", "fset", "fdel", "func")]
+    return list(filter(inspect.isfunction, [member, *parts]))
+
+
+def _names_in(code: Any) -> set[str]:
+    """All names in compiled code, and in the comprehensions and functions inside it."""
+    inner = filter(inspect.iscode, getattr(code, "co_consts", ()))
+    return set(getattr(code, "co_names", ())).union(*map(_names_in, inner))
 
 
 def _estimator(estimator: Any) -> str:
+    no_result = _NO_RESULT if _is_users(type(estimator)) else _NO_RESULT | _KEPT
     params = [
         f"{name}={_weights(value) if name in _WEIGHTS else describe(value)}"
         for name, value in sorted(estimator.get_params(deep=False).items())
-        if name not in _NO_RESULT
+        if name not in no_result
     ]
+    if (requests := vars(estimator).get("_metadata_request")) is not None:
+        params.append(f"requests {requests}")
     if is_pretrainer(estimator):
         fitted = estimator._is_fitted_for_use()
         params.append(f"fitted {encoder_digest(estimator.encoder_).hex() if fitted else 'no'}")

@@ -11,15 +11,16 @@ import numpy as np
 import pandas as pd
 import pytest
 import sklearn
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score, make_scorer
 from sklearn.model_selection import ShuffleSplit
 from sklearn.pipeline import make_pipeline
 
-from dare_sklearn import DAREEmbedder, DAREPretrainer
+from dare_sklearn import DAREClassifier, DAREEmbedder, DAREPretrainer
 from dare_sklearn.evaluation import compare
 from dare_sklearn.evaluation._identity import describe, digest_signals
+from dare_sklearn.evaluation.curves import _WithLoss
 from dare_sklearn.transformers.classical import classical_pipelines
 
 RNG = np.random.default_rng(0)
@@ -310,6 +311,70 @@ def test_what_functions_take_from_their_module_is_part_of_the_key(monkeypatch):
     assert key() == known
     monkeypatch.setattr(sys.modules[__name__], "_SCALE", 2.0)
     assert not set(key()) & set(known)
+
+
+def _in_a_list(X):
+    return [_factor(2) * x for x in X]
+
+
+class _Members:
+    @staticmethod
+    def read(X):
+        return _scaled(X)
+
+
+class _Property:
+    @property
+    def read(self):
+        return _scaled
+
+
+class _Holds:
+    def __init__(self, call):
+        self.call = call
+
+
+@pytest.mark.parametrize(
+    "code",
+    [_in_a_list, lambda X: map(lambda x: _factor(2) * x, X), _Members, _Property, _Holds(_scaled)],
+    ids=["comprehension", "lambda", "staticmethod", "property", "object"],
+)
+def test_what_hidden_code_takes_from_its_module_is_part_of_the_key(code, monkeypatch):
+    known = describe(code)
+    assert describe(code) == known
+    monkeypatch.setattr(sys.modules[__name__], "_SCALE", 2.0)
+    assert describe(code) != known
+
+
+def test_objects_that_hold_themselves_have_a_key():
+    one = _Holds(_scaled)
+    one.own = one
+    assert describe(one) == describe(one)
+
+
+def test_a_metric_of_lost_electrodes_is_part_of_the_key():
+    def metric(last):
+        return _WithLoss(lambda model, X, y: last, 0.5, 1, 0)
+
+    assert describe(metric(2)) == describe(metric(2)) != describe(metric(3))
+
+
+def test_requests_of_groups_are_part_of_the_key():
+    with sklearn.config_context(enable_metadata_routing=True):
+        asks, not_asks = (DAREClassifier().set_fit_request(groups=ask) for ask in (True, False))
+        assert describe(asks) != describe(not_asks)
+        assert describe(clone(asks)) == describe(asks)
+
+
+class _Lags(BaseEstimator):
+    def __init__(self, memory=1):
+        self.memory = memory
+
+
+def test_only_libraries_keep_results_by_a_parameter_memory():
+    assert describe(_Lags(1)) != describe(_Lags(3))
+    lr = LogisticRegression()
+    assert describe(make_pipeline(lr)) == describe(make_pipeline(lr, memory="folder"))
 
 
 def pretrainer(seed=0):
