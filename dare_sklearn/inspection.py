@@ -20,7 +20,7 @@ from .estimators.base import ProbeEstimator
 from .signals.electrodes import ELECTRODES, electrode_name
 from .signals.errors import about
 from .signals.grid import Windows
-from .signals.objects import is_epochs, replace_data
+from .signals.objects import eeg_picks, is_epochs, replace_data
 from .signals.readers import read_signals
 from .training.device import compute_threads, n_threads_to_embed, run_in_batches
 from .transformers import DAREEmbedder
@@ -55,6 +55,7 @@ def channel_importance(
     ----------
     estimator : fitted estimator or pipeline
     X : ndarray, shape (n_epochs, n_chans, n_times), or mne.Epochs
+        Of mne.Epochs only good EEG channels are shuffled.
     y : array-like, shape (n_epochs,)
     scoring : str, callable or None, default=None
         As in scikit-learn; None takes the estimator's ``score``.
@@ -88,21 +89,21 @@ def channel_importance(
     >>> result.importances.shape == (len(result.ch_names), 1)
     True
     """
-    data, put_back = _take_data(X, "channel_importance")
+    data, put_back, channels, names = _take_data(X, "channel_importance")
     if len(data) < 2:
         raise ValueError("channel_importance shuffles epochs, so it needs two or more.")
     scorer = check_scoring(estimator, scoring=scoring)
-    channels = np.arange(data.shape[1])
     # a column per channel, of the numbers of the epochs that its signals are taken from
     sources = np.tile(np.arange(len(data))[:, None], len(channels))
 
     def score(estimator: Any, sources: np.ndarray, y: Any) -> float:
-        return scorer(estimator, put_back(data[sources, channels]), y)
+        changed = data.copy()
+        changed[:, channels] = data[sources, channels]
+        return scorer(estimator, put_back(changed), y)
 
     found = permutation_importance(
         estimator, sources, y, scoring=score, n_repeats=n_repeats, random_state=random_state
     )
-    names = getattr(X, "ch_names", None)
     baseline = scorer(estimator, X, y)
     return Bunch(**found, baseline=baseline, ch_names=names, label="fall of the score")
 
@@ -156,36 +157,39 @@ def gradient_relevance(estimator: Any, X: Any, *, target: Any = None) -> Bunch:
     >>> result.relevance.shape == (10, len(result.ch_names))
     True
     """
-    data, put_back = _take_data(X, "gradient_relevance")
+    data, put_back, channels, ch_names = _take_data(X, "gradient_relevance")
     read = getattr(estimator, "predict" if is_regressor(estimator) else "decision_function", None)
     if read is None:
         raise TypeError(
             "gradient_relevance explains the decision_function of a classifier, or what a "
             f"regressor predicts: {type(estimator).__name__} has neither."
         )
-    ch_names = getattr(X, "ch_names", None)
     if isinstance(estimator, ProbeEstimator) and hasattr(estimator, "module_"):
         relevance, ch_names = _by_torch(estimator, X, target)
     else:
         chosen = _chosen(estimator, read(X), target)
-        relevance = np.empty(data.shape[:2])
-        for channel in range(data.shape[1]):
+        relevance = np.empty((len(data), len(channels)))
+        for column, channel in enumerate(channels):
             ends = []
             for gain in (1 - STEP, 1 + STEP):
-                changed = data.copy()
+                changed = data.astype(np.result_type(data, np.float32))
                 changed[:, channel] *= gain
                 ends.append(_explained(read(put_back(changed)), chosen))
-            relevance[:, channel] = (ends[1] - ends[0]) / (2 * STEP)
+            relevance[:, column] = (ends[1] - ends[0]) / (2 * STEP)
     importances, label = np.abs(relevance).mean(axis=0), "change of the decision"
     return Bunch(relevance=relevance, importances=importances, ch_names=ch_names, label=label)
 
 
-def _take_data(X: Any, asking: str) -> tuple[np.ndarray, Callable[[np.ndarray], Any]]:
-    """The numbers of `X`, and a function that makes such an object of others."""
+def _take_data(
+    X: Any, asking: str
+) -> tuple[np.ndarray, Callable[[np.ndarray], Any], np.ndarray, list[str] | None]:
+    """Numbers of `X`, what makes such an object of others, and channels that models may read."""
     if is_epochs(X):
-        return X.get_data(copy=True), partial(replace_data, X)
+        picks, _ = eeg_picks(X.info)
+        names = [X.ch_names[i] for i in picks]
+        return X.get_data(copy=True), partial(replace_data, X), picks, names
     if isinstance(X, np.ndarray) and X.ndim == 3:
-        return X, lambda data: data
+        return X, lambda data: data, np.arange(X.shape[1]), None
     shape = f" of shape {X.shape}" if hasattr(X, "shape") else ""
     raise TypeError(
         f"{asking} takes mne.Epochs or an array (n_epochs, n_chans, n_times), got a "

@@ -13,6 +13,7 @@ from scipy.sparse import csr_array
 from sklearn.base import clone
 
 from dare_sklearn import DAREClassifier, DAREEmbedder, DAREPretrainer, DARERegressor
+from dare_sklearn.signals.files import explain
 from dare_sklearn.signals.readers import read_signals
 from dare_sklearn.training.net import check_finite_weights
 
@@ -181,6 +182,19 @@ def test_unknown_places_are_said(X):
     start = clf.module_.spatial.layers[0].weight[..., 0]
     assert start[:, 0].abs().max() < 1e-6  # the others keep their spline
     assert start[:, 1:].abs().max() > 0.5
+
+
+def test_what_is_said_of_unknown_places_is_true(X):
+    """The default probe has no gradient steps: its filters are fitted with labels."""
+    params = {**PARAMS, "ch_names": ["Lead 7", *NAMES[1:]]}
+    with pytest.warns(UserWarning, match="LEAD 7 are, so only spatial filters that are fitted"):
+        DAREClassifier(None, **params).fit(X, np.arange(12) % 2)
+
+
+def test_files_that_hold_epochs_say_so():
+    error = TypeError("The number of trials is 10. Please use `mne.io.read_epochs_eeglab`.")
+    assert explain(error) == str(error)
+    assert "damaged" in explain(TypeError("no such thing as this is in a recording"))
 
 
 def test_an_unfitted_pretrainer_inherits_the_seed(X):

@@ -40,8 +40,10 @@ def choose(names: Iterable[str] | None, encoder: str) -> list[str]:
     return chosen
 
 
-def build(names: Iterable[str], encoder: str, device: str) -> dict[str, Any]:
-    """Unfitted pipelines by name."""
+def build(
+    names: Iterable[str], encoder: str, device: str, cache: str | None = None
+) -> dict[str, Any]:
+    """Unfitted pipelines by name; with a `cache`, costs are those of epochs that it lacks."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
@@ -52,7 +54,7 @@ def build(names: Iterable[str], encoder: str, device: str) -> dict[str, Any]:
     from ..transformers.classical import classical_pipelines
 
     weights = None if encoder == "untrained" else encoder
-    frozen = {"cache": "memory", "device": device}  # the probes with convolutions embed nothing
+    frozen = {"cache": cache, "device": device}  # the probes with convolutions embed nothing
     embedder = DAREEmbedder(weights, pooling="flatten", **frozen)
     lr = LogisticRegression(C=0.01, max_iter=5_000)
     known = {

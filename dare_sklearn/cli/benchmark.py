@@ -176,7 +176,8 @@ def _score(data: Any, args: Any, names: list[str], found: Any) -> None:
     if not len(table):
         raise ValueError(f"Every pipeline failed on {data.name}: see the warnings above.")
     found.scores.append(table)
-    some = {name: pipelines[name] for name in table["pipeline"].unique()}
+    there = table["pipeline"].unique()
+    some = pipes.build(there, args.encoder, args.device, cache="memory")
     if args.lost:
         doing(f"{data.name}: with lost electrodes")
         shares = sorted({0.0, *args.lost})
@@ -253,8 +254,9 @@ def _write(args: Any, names: list[str], found: Any) -> int:
     what = "public data sets" if args.moabb else "your epochs" if args.files else "simulated EEG"
     who = {
         "candidate": next((name for name in there if name in pipes.DARE), there[0]),
-        "rivals": [name for name in there if name in pipes.CLASSICAL] or None,
     }
+    rivals = [name for name in there if name in pipes.CLASSICAL and name != who["candidate"]]
+    who["rivals"] = rivals or None
     context = {
         "command": args.command_line, **found.facts, "encoder": args.about_encoder,
         "seed": args.seed, "device": args.device,

@@ -234,7 +234,7 @@ class ProbeEstimator(SignalInputMixin, FilesMixin, PlainStateMixin, BaseEstimato
         signals, x, spline = windows.signals, windows.keep(), None
         if self.spatial_init != "random" and self.spatial_layers == 1 and signals.ch_names:
             names = target_electrodes(self.target_channels)
-            spline = spline_start(signals.ch_names, signals.positions, names)
+            spline = spline_start(signals.ch_names, signals.positions, names, learns=not virtual)
         with torch_seed(init_seed), compute_threads(n_threads_of(self.encoder_.config)):
             encoder = copy.deepcopy(self.encoder_)  # the probe may train it, and others share it
             if virtual:

@@ -1,5 +1,6 @@
 """compare: every pipeline on the same folds, in a table and on disk."""
 
+import builtins
 import json
 import os
 import re
@@ -77,7 +78,9 @@ def compare(
     y : array-like, shape (n_epochs,)
         Labels, or targets of a regression.
     groups : array-like, shape (n_epochs,), or None, default=None
-        Subject (or session) of each epoch. With metadata routing, steps that request it get it.
+        Subject of each epoch. With metadata routing, steps that request it get it. Runs of one
+        person are no subjects, which tests would take for independent people: pass their folds as
+        `cv` (``list(LeaveOneGroupOut().split(X, y, runs))``), and no groups.
     cv : int, splitter or iterable of (train, test), default=5
         The folds, drawn once for all pipelines. An integer means stratified folds for classifiers,
         of whole groups where `groups` are given.
@@ -203,7 +206,9 @@ def compare(
         file = file_of(name, fold) if texts else None
         if file is not None:  # a damaged one is made anew
             with suppress(OSError, ValueError, KeyError, TypeError):
-                return [row | which for row in json.loads(file.read_bytes())["rows"]], ()
+                saved = json.loads(file.read_bytes())
+                said = [(text, getattr(builtins, kind)) for text, kind in saved["warnings"]]
+                return [row | which for row in saved["rows"]], said
         try:
             # those of another process would be lost
             with warnings.catch_warnings(record=True) as told:
@@ -218,12 +223,15 @@ def compare(
                 raise RuntimeError(message) from error
             return [], [(f"{message.rstrip('.')}. Its row is left out.", UserWarning)]
         rows = json.loads(to_json([row | which for row in rows]))
+        said = {(str(w.message), w.category, w.filename, w.lineno): None for w in told}
         if file is not None:
             file.parent.mkdir(parents=True, exist_ok=True)
             about = {"pipeline": texts[name], "versions": identity.versions()}  # for people
             with in_place_of(file) as part:
-                part.write_text(json.dumps({"rows": rows, "about": about}, indent=1))
-        return rows, {(str(w.message), w.category, w.filename, w.lineno): None for w in told}
+                plain = dict.fromkeys((text, _plain(kind).__name__) for text, kind, *_ in said)
+                content = {"rows": rows, "warnings": list(plain), "about": about}
+                part.write_text(json.dumps(content, indent=1))
+        return rows, said
 
     found = Parallel(n_jobs, return_as="generator")(delayed(work)(*cell) for cell in cells)
     done: list[dict[str, Any]] = []
@@ -232,14 +240,18 @@ def compare(
         bar.set_description(name)
         rows, told = next(found)
         for text, kind, *where in told:
-            kind = kind if kind.__module__ == "builtins" else UserWarning  # not all take a text
             if where:
-                warnings.warn_explicit(text, kind, *where)
-            else:  # of a failed cell, at the call of compare
-                warnings.warn(text, kind, stacklevel=3)
+                warnings.warn_explicit(text, _plain(kind), *where)
+            else:  # of a failed or a finished cell, at the call of compare
+                warnings.warn(text, _plain(kind), stacklevel=3)
         done += rows
     chance = [f"{kind}_{m}" for m in scorers for kind in ("chance", "p")] if n_permutations else []
     return pd.DataFrame(done, columns=[*WHICH, *scorers, *chance, *CALIBRATION, *COSTS])
+
+
+def _plain(kind: type[Warning]) -> type[Warning]:
+    """A class of warnings that every Python has; not all others take a text."""
+    return kind if kind.__module__ == "builtins" else UserWarning
 
 
 def _check_pipelines(pipelines: Any, grids: Any = None) -> tuple[dict[str, Any], dict[str, Any]]:

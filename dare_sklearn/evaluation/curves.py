@@ -193,7 +193,7 @@ class _WithLoss:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", UserWarning)  # that channels are lost is the point
                 return self.whole(estimator, X.copy().drop_channels(lost), y)
-        except ValueError:  # the pipeline needs the channels of its fit
+        except Exception:  # the pipeline needs the channels of its fit, or fails there again
             score = self.whole(estimator, interpolated(X, lost), y)
         tell("a pipeline needs the channels of its fit: for it, lost electrodes are interpolated.")
         return score

@@ -91,6 +91,8 @@ def report(
     datasets = [_dataset(part, verdicts, extra) for _, part in table.groupby("dataset", sort=False)]
     made = {name: pd.concat([d[name] for d in datasets]) for name in ("summary", "pairs")}
     tables = {"scores": table, **made, "verdicts": verdicts, **extra}
+    for name in (*tables, *_CURVES):  # those of an earlier report would be of other data
+        (folder / f"{name}.csv").unlink(missing_ok=True)
     tables = {f"{name}.csv": part for name, part in tables.items() if len(part)}
     for name, part in tables.items():
         part.to_csv(folder / name, index=False)
@@ -99,7 +101,8 @@ def report(
         title=title, answer=sentence(verdicts), datasets=datasets, files=list(tables),
         candidate=verdicts["candidate"].iloc[0] if len(verdicts) else "",
         rivals=[n for n in table["pipeline"].unique() if rivals is None or n in rivals],
-        verdicts=verdicts.to_dict("records"), context=dict(context or {}),
+        verdicts=[{**v, "form": _form(v["metric"])} for v in verdicts.to_dict("records")],
+        context=dict(context or {}),
         figures=[_drawn(*figure) for figure in figures],
     )  # fmt: skip
     with in_place_of(folder / "report.html") as part:
@@ -117,17 +120,20 @@ def _dataset(table: pd.DataFrame, verdicts: pd.DataFrame, extra: dict[str, Any])
     order = by_metric[main].sort_values("mean", ascending=False)
     beside = [c for c in stats.BESIDE if c in summary and summary[c].notna().any()]
     one = table[table["pipeline"] == table["pipeline"].iloc[0]]
-    ends = ((one[name].min(), one[name].max()) for name in ("n_train", "n_test"))
+    folds = one.groupby("fold")
+    each = folds["n_train"].max(), folds["n_test"].sum()
+    ends = ((counts.min(), counts.max()) for counts in each)
     sizes = [f"{low:,}" if low == high else f"{low:,} to {high:,}" for low, high in ends]
-    each = f" Each of {summary['n'].iloc[0]} subjects is tested separately."
-    who = each if summary["unit"].iloc[0] == "subject" else ""
+    who = f" Each of {summary['n'].iloc[0]} subjects is tested separately."
+    who = who if summary["unit"].iloc[0] == "subject" else ""
     return {
         "name": table["dataset"].iloc[0],
         "facts": f"{one['fold'].nunique()} folds, each with {sizes[0]} training and {sizes[1]} "
         f"test epochs.{who} {table['pipeline'].nunique()} pipelines.",
         "summary": summary,
         "metrics": [
-            {"words": spelled(m), "chance": by_metric[m]["chance"].notna().any()} for m in metrics
+            {"words": spelled(m), "form": _form(m), "chance": by_metric[m]["chance"].notna().any()}
+            for m in metrics
         ],
         "beside": [(c, *stats.BESIDE[c][1:]) for c in beside],
         "rows": [
@@ -146,7 +152,8 @@ def _figures(
     """Title, figure and caption of each figure of a data set."""
     dataset, words = table["dataset"].iloc[0], spelled(metric)
     figure = viz.plot_scores(table, metric, summary)
-    yield "Scores", figure, f"{words}: dots are folds, diamonds are means with 95 % intervals."
+    dots = "subjects in a fold" if table.duplicated(["pipeline", "fold"]).any() else "folds"
+    yield "Scores", figure, f"{words}: dots are {dots}, diamonds are means with 95 % intervals."
     scores, unit, _ = stats.observations(table, metric)
     judged = verdicts[verdicts["dataset"] == dataset] if len(verdicts) else verdicts
     for a, b in zip(judged.get("rival", ()), judged.get("candidate", ()), strict=True):
@@ -182,6 +189,11 @@ def _drawn(title: str, figure: Any, words: str) -> dict[str, Any]:
     return {"title": title, "words": words[0].upper() + words[1:], "width": width, "data": data}
 
 
+def _form(metric: str) -> str:
+    """How scores are written: errors may be of any size."""
+    return ".3f" if stats.bounds_of(metric)[1] == 1 else ".3g"
+
+
 def judge(
     results: pd.DataFrame, candidate: str | None = None, rivals: Sequence[str] | None = None
 ) -> pd.DataFrame:
@@ -201,6 +213,9 @@ def judge(
     if candidate not in set(results["pipeline"]):
         known = ", ".join(results["pipeline"].unique())
         raise ValueError(f"candidate must be one of the pipelines {known}, got {candidate!r}.")
+    known = results["pipeline"].unique()
+    if unknown := [name for name in rivals or () if name not in known]:
+        raise ValueError(f"rivals must be pipelines ({', '.join(known)}), got {unknown}.")
     rows = []
     for dataset, table in results.groupby("dataset", sort=False):
         there = table["pipeline"].unique().tolist()
@@ -247,8 +262,8 @@ def sentence(verdicts: pd.DataFrame) -> str:
         if sets and total > 1:
             parts.append(f"{words} on {len(sets)} of {total} data sets ({listed(sets, 6)})")
         elif sets:
-            ours, theirs = f"{row['mean']:.3f}", f"{row.rival} {row.rival_mean:.3f}"
-            best = f"{spelled(row.metric)} {ours}, the best rival {theirs}"
+            ours, theirs = (f"{row[name]:{_form(row.metric)}}" for name in ("mean", "rival_mean"))
+            best = f"{spelled(row.metric)} {ours}, the best rival {row.rival} {theirs}"
             parts.append(f"{words} on {row.dataset} ({best})")
     few = verdicts[(verdicts["verdict"] == OPEN) & (verdicts["smallest_p"] > ALPHA)]
     for n, unit in few[["n", "unit"]].drop_duplicates().itertuples(index=False):

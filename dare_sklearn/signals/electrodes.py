@@ -310,11 +310,13 @@ def spline_matrix(
 
 
 def spline_start(
-    ch_names: Sequence[str], own: Mapping[str, np.ndarray] | None, targets: Sequence[str]
-) -> np.ndarray | None:
+    ch_names: Sequence[str], own: Mapping[str, np.ndarray] | None, targets: Sequence[str],
+    learns: bool = True,
+) -> np.ndarray | None:  # fmt: skip
     """Start of a spatial convolution ``(n_targets, n_chans)``: spline interpolation.
 
-    Channels of unknown position start with weight zero; None if no position is known.
+    Channels of unknown position start with weight zero; None if no position is known. Messages say
+    whether the convolution `learns`, or stands beside filters that are fitted with labels.
     """
     source, distrusted = place(ch_names, own)
     known = [i for i, name in enumerate(ch_names) if name in source]
@@ -322,9 +324,12 @@ def spline_start(
     if unknown:
         pair = next((name for name in unknown if is_pair(name)), None)
         start = "with weight zero" if known else "at random"
+        then = f"they start {start} in the spatial convolution, which learns from there."
+        if not learns:
+            then = "only spatial filters that are fitted with labels read them."
+            then = then if known else "channels are read as they were recorded."
         tell(
-            f"it is not known where {', '.join(unknown)} are, so they start {start} in the spatial "
-            "convolution, which learns from there."
+            f"it is not known where {', '.join(unknown)} are, so {then}"
             + (f" {pair} is a bipolar pair, which has no single place." if pair else "")
         )
     if not known:

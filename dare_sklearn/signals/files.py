@@ -129,6 +129,8 @@ def _undamaged(read: Callable[[], Any], signs: tuple[str, ...] = _DAMAGE) -> Any
 def explain(error: BaseException) -> str:
     """The message of an error in one line, with its type where the message is short."""
     text = " ".join(str(error).split())
+    if "read_epochs" in text:  # MNE knows better
+        return text
     if isinstance(error, AttributeError | NameError | LookupError | TypeError):
         return f"it is damaged, or not what its name says ({type(error).__name__}: {text})"
     return text if len(text) > 20 else f"{type(error).__name__}: {text}".rstrip(": ")

@@ -160,11 +160,12 @@ def plot_paired(
         raise ValueError(f"There is no {unit} with a score of both pipelines.")
 
     ax = style.get_axes(ax, 4.2, 4.0)
-    for a, b in pairs:
-        shade = _BETTER if b > a else _WORSE if b < a else style.GREY
+    gains = np.where(np.isclose(*pairs.T, rtol=1e-9, atol=1e-15), 0, pairs[:, 1] - pairs[:, 0])
+    for (a, b), gain in zip(pairs, gains, strict=True):  # rounding is none
+        shade = _BETTER if gain > 0 else _WORSE if gain < 0 else style.GREY
         ax.plot([0, 1], [a, b], "o-", color=shade, alpha=0.6, linewidth=1.2, markersize=4)
     ax.plot([0, 1], pairs.mean(axis=0), "D-", color="black", linewidth=2.6, label="mean")
-    higher = int((pairs[:, 1] > pairs[:, 0]).sum())
+    higher = int((gains > 0).sum())
     ax.set_xticks([0, 1], [style.wrap(pipeline_a, 18), style.wrap(pipeline_b, 18)])
     ax.set_xlim(-0.25, 1.25)
     ax.set_ylabel(style.spelled(metric))
@@ -284,9 +285,10 @@ def plot_significance(table: pd.DataFrame, *, ax: Axes | None = None) -> Figure:
     image = ax.imshow(shown, cmap=cmap, norm=norm)
     for i in range(len(names)):  # a pipeline against itself
         ax.add_patch(Rectangle((i - 0.5, i - 0.5), 1, 1, color="white"))
+    form = "+.2f" if np.nanmax(np.abs(difference)) >= 0.05 else "+.1g"  # errors may be small
     for i, j in zip(*np.nonzero(~np.isnan(difference)), strict=True):
         strong = p[i, j] < ALPHA and abs(norm(difference[i, j]) - 0.5) > 0.3
-        number = f"{difference[i, j]:+.2f}".replace("-", "\N{MINUS SIGN}")
+        number = f"{difference[i, j]:{form}}".replace("-", "\N{MINUS SIGN}")
         number = "0.00" if number[1:] == "0.00" else number
         text = f"{number}\n{style.p_text(p[i, j])}"
         shade = "white" if strong else "black"

@@ -138,6 +138,7 @@ def plot_mask_invariance(table: pd.DataFrame) -> Figure:
     if "encoder" not in table:
         table = table.assign(encoder="encoder")
     left, right = style.new_figure(8.4, 3.8).subplots(1, 2)
+    table = table.assign(encoder=table["encoder"].fillna("untrained"))  # encoder=None
     for number, encoder in enumerate(table["encoder"].unique()):
         draws = table.loc[table["encoder"] == encoder, numbers].groupby("overlap")
         rows, spread = draws.mean(), draws["retrieval"].std().fillna(0.0)

@@ -7,6 +7,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import ShuffleSplit
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 
 from dare_sklearn import DAREEmbedder, simulate_epochs
 from dare_sklearn.evaluation import compare, learning_curve, lost_electrodes
@@ -144,3 +145,12 @@ def test_what_cannot_be_lost(epochs):
         lost_electrodes(model, epochs, y, n_draws=0)
     with pytest.raises(ValueError, match="leave n_permutations out"):
         lost_electrodes(model, epochs, y, n_permutations=5)
+
+
+def test_whatever_a_pipeline_says_of_lost_channels(epochs):
+    """Networks and indices raise errors of their own kind."""
+    last = FunctionTransformer(lambda X: X.get_data(units="uV")[:, [61]].var(axis=-1))
+    pipeline = {"last": make_pipeline(last, LogisticRegression())}
+    with pytest.warns(UserWarning, match="lost electrodes are interpolated"):
+        found = lost_electrodes(pipeline, epochs, epochs.events[:, 2], [0.5], n_draws=1, cv=2)
+    assert np.isfinite(found["accuracy"]).all()

@@ -5,6 +5,7 @@ import json
 import linecache
 import subprocess
 import sys
+import warnings
 
 import mne
 import numpy as np
@@ -479,3 +480,16 @@ def test_digests_of_tables_tensors_and_windows():
 
     digests = [digest_signals(x) for x in (windows(), windows(1.1), windows(names=("C3", "C4")))]
     assert len(set(digests)) == 3 and digest_signals(windows()) == digests[0]
+
+
+class _Telling(Counting):
+    def fit(self, X, y):
+        warnings.warn("two channels are flat", RuntimeWarning, stacklevel=2)
+        return super().fit(X, y)
+
+
+def test_warnings_of_finished_cells_are_given_again(tmp_path):
+    for n_fits in (3, 0):
+        with pytest.warns(RuntimeWarning, match="two channels are flat") as told:
+            assert run(tmp_path, {"a": _Telling()})[0] == n_fits
+        assert len(told) == 3

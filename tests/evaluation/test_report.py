@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from dare_sklearn.evaluation import report
+from dare_sklearn.evaluation import pairwise, report
 from dare_sklearn.evaluation.report import BETTER, OPEN, UNTESTED, WORSE, judge, sentence
+from dare_sklearn.viz import plot_significance
 
 SPREAD = 0.02 * np.array([-2, -1.5, -1, -0.5, -0.2, 0.2, 0.5, 1, 1.5, 2])
 
@@ -214,3 +215,38 @@ def test_a_table_without_costs_and_chance(tmp_path):
 def test_what_is_not_a_table(tmp_path):
     with pytest.raises(TypeError, match="table of report must be a table of compare"):
         report([], tmp_path)
+
+
+def test_errors_are_written_in_their_own_size(tmp_path):
+    small = {name: -1e-4 * np.linspace(low, low + 0.5, 10) for name, low in [("a", 4), ("b", 7)]}
+    table = made_up(eeg=small).rename(columns={"accuracy": "neg_mean_squared_error"})
+    table = table.drop(columns=["chance_accuracy", "p_accuracy"])
+    page = report(table, tmp_path).read_text(encoding="utf-8")
+    assert "-0.000425, the best rival b -0.000725" in page
+    assert "+0.0003 [" in page and "0.000]" not in page and "-0.000 " not in page
+    figure = plot_significance(pairwise(table, "neg_mean_squared_error"))
+    texts = [text.get_text().split()[0] for text in figure.axes[0].texts]
+    assert sorted(texts) == ["+0.0003", "\N{MINUS SIGN}0.0003"]
+
+
+def test_subjects_of_one_fold_are_told_apart_from_folds(tmp_path):
+    table = made_up(eeg=FAR)
+    table["fold"] //= 5
+    page = report(table, tmp_path).read_text(encoding="utf-8")
+    assert "2 folds, each with 90 training and 50 test epochs" in page
+    assert "dots are subjects in a fold" in page
+    assert "dots are folds" in report(made_up(eeg=FAR), tmp_path).read_text(encoding="utf-8")
+
+
+def test_rivals_that_are_not_there():
+    with pytest.raises(ValueError, match=r"rivals must be pipelines \(DARE, CSP, power\), got"):
+        judge(made_up(eeg=FAR), "DARE", ["CPS"])
+
+
+def test_no_table_of_an_earlier_report_stays(tmp_path):
+    curve = made_up(eeg=FAR).assign(n_labels=8)
+    report(made_up(eeg=FAR), tmp_path, learning_curve=curve)
+    assert (tmp_path / "learning_curve.csv").exists()
+    report(made_up(eeg=FAR), tmp_path)
+    assert not (tmp_path / "learning_curve.csv").exists()
+    assert (tmp_path / "scores.csv").exists()

@@ -6,6 +6,7 @@ import pytest
 
 from dare_sklearn import DAREClassifier
 from dare_sklearn.inspection import channel_importance
+from dare_sklearn.viz import plot_channel_relevance
 
 NAMES = ["C3", "Cz", "C4"]
 
@@ -68,3 +69,18 @@ def test_bad_input(data):
         channel_importance(Power(), X, y, n_repeats=0)
     with pytest.raises(ValueError, match="two or more"):
         channel_importance(Power(), X[:1], y[:1])
+
+
+def test_channels_that_no_model_reads(data):
+    X, y = data
+    info = mne.create_info([*NAMES[:2], "EOG", NAMES[2]], 64.0, ["eeg", "eeg", "eog", "eeg"])
+    epochs = mne.EpochsArray(1e-6 * X[:, [0, 1, 1, 2]], info, verbose="error")
+
+    class Last(Power):
+        def score(self, X, y):
+            return super().score(X.copy().pick(["C3", "Cz", "C4"]), y)
+
+    result = channel_importance(Last(), epochs, y, n_repeats=2, random_state=0)
+    assert result.ch_names == NAMES and result.importances.shape == (3, 2)
+    assert result.importances[2].min() > 0.3
+    assert plot_channel_relevance(result, info=info).axes[0].get_title() == "Relevance of channels"

@@ -109,6 +109,15 @@ def test_any_pipeline(data):
     np.testing.assert_allclose(gradient_relevance(ridge, X).relevance, expected, atol=1e-8)
 
 
+def test_whole_numbers(data):
+    X, y = data
+    amplitude = FunctionTransformer(lambda x: x.std(axis=2))
+    lda = make_pipeline(amplitude, LinearDiscriminantAnalysis()).fit(X, y > 0)
+    whole = X.round().astype(np.int16)
+    expected = gradient_relevance(lda, whole.astype(float)).relevance
+    np.testing.assert_allclose(gradient_relevance(lda, whole).relevance, expected, rtol=1e-3)
+
+
 def test_epochs_and_their_figure():
     epochs = simulate_epochs("motor", n_subjects=1, n_epochs=20, random_state=0)
     y = epochs.metadata["label"].to_numpy()

@@ -123,6 +123,15 @@ def test_paired_leaves_out_what_is_not_paired():
     assert ax.get_title() == "DARE higher for 1 of 2 folds"
 
 
+def test_paired_scores_that_differ_by_rounding_are_equal():
+    even, uneven = np.mean([0.4, 0.5]), np.mean([0.2, 0.7])
+    assert even != uneven
+    scores = pd.DataFrame({"CSP": [min(even, uneven)] * 3, "DARE": [max(even, uneven)] * 3})
+    assert "higher for 0 of 3" in plot_paired(scores, "CSP", "DARE").axes[0].get_title()
+    tiny = pd.DataFrame({"CSP": [1e-12, 2e-12], "DARE": [2e-12, 3e-12]})  # squares of volts
+    assert "higher for 2 of 2" in plot_paired(tiny, "CSP", "DARE").axes[0].get_title()
+
+
 def test_cost(look):
     results = make_results()
     results.loc[0, "fit_seconds"] = 1000  # the first fold loads libraries: a median does not see it

@@ -99,6 +99,13 @@ def test_mask_invariance(look, invariance):
         plot_mask_invariance(invariance.drop(columns="retrieval"))
 
 
+def test_mask_invariance_of_an_untrained_encoder(invariance):
+    table = pd.concat([invariance.assign(encoder=encoder) for encoder in ("nano", None)])
+    lines = plot_mask_invariance(table).axes[1].lines
+    assert [line.get_label() for line in lines] == ["nano", "untrained"]
+    assert [len(line.get_xdata()) for line in lines] == [3, 3]
+
+
 def test_mask_invariance_as_measured(look):
     epochs = simulate_epochs(n_subjects=1, n_epochs=6, random_state=0)
     table = mask_invariance(None, epochs, n_draws=2, n_chans=6, random_state=0)
