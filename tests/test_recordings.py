@@ -8,7 +8,7 @@ import mne
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedKFold, cross_val_score
+from sklearn.model_selection import ShuffleSplit, StratifiedKFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -63,6 +63,24 @@ def test_people_differ_in_frozen_embeddings(uci):
             cv=StratifiedKFold(3, shuffle=True, random_state=0),
         )  # fmt: skip
     assert scores.mean() > 0.3
+
+
+def test_imagined_movement_without_a_band_pass(recordings):
+    """CSP looks for rhythms itself: of all frequencies it finds drifts and eyes (0.56)."""
+    runs = [recordings / "eegbci" / f"S001R{run:02d}.edf" for run in (6, 10, 14)]
+    raw = mne.concatenate_raws(
+        [mne.io.read_raw_edf(r, preload=True, verbose="error") for r in runs]
+    )
+    mne.datasets.eegbci.standardize(raw)
+    raw.filter(0.5, 45.0, verbose="error")
+    events, _ = mne.events_from_annotations(raw, event_id={"T1": 0, "T2": 1}, verbose="error")
+    how = {"tmin": 1.0, "tmax": 2.0 - 1 / 160, "baseline": None, "preload": True}
+    epochs = mne.Epochs(raw, events, {"hands": 0, "feet": 1}, **how, verbose="error")
+    scores = cross_val_score(
+        DAREClassifier(random_state=0), epochs, epochs.events[:, 2], error_score="raise",
+        cv=ShuffleSplit(10, test_size=0.2, random_state=42),
+    )  # fmt: skip
+    assert scores.mean() > 0.9
 
 
 @pytest.mark.slow

@@ -70,8 +70,8 @@ class DAREClassifier(ClassifierMixin, ProbeEstimator):
         "spline" and "random" are the paper's probe, trained by gradient: its spatial convolution
         starts by spherical-spline interpolation (where positions are known), or at random. The
         others are **not the paper's**: the encoder reads virtual electrodes one by one. They are
-        common spatial patterns ("csp"; for numbers SPoC), Xdawn filters of each class ("xdawn"), or
-        both and the spline's ("auto"), fitted by MNE on the labelled training epochs; with fewer
+        common spatial patterns of 8 to 30 Hz ("csp"; for numbers SPoC), Xdawn filters of each class
+        ("xdawn"), or both and the spline's ("auto"), fitted by MNE on training epochs; with fewer
         than five epochs of a class, the spline's only. One linear map reads their tokens, and power
         and time courses of their patch embedding: a sum of ridge regressions, weighed by
         cross-validation that fits the filters anew. Gradient steps follow with

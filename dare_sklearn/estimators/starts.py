@@ -49,7 +49,7 @@ def make_probe(
 
 
 def spatial_parts(
-    kind: str, X: np.ndarray, y: np.ndarray, spline: np.ndarray, weight: np.ndarray
+    kind: str, X: np.ndarray, y: np.ndarray, spline: np.ndarray, weight: np.ndarray, sfreq: float
 ) -> list[tuple[str, np.ndarray]]:
     """Filters of ``spatial_init=kind``, fitted on `X` (µV); `spline` where epochs are too few."""
     is_number = y.dtype.kind == "f"
@@ -58,7 +58,7 @@ def spatial_parts(
     if fewest >= MIN_EPOCHS and np.ptp(y) > 0:
         centred = X - X.mean(axis=-1, keepdims=True)
         if kind in ("csp", "auto"):
-            parts.append(("csp", csp_filters(X, y, weight)))
+            parts.append(("csp", csp_filters(X, y, weight, sfreq)))
         if kind in ("xdawn", "auto") and not is_number:
             parts.append(("xdawn", xdawn_filters(X, y, weight)))
     for number, (name, filters) in enumerate(parts):  # signals of the size of EEG
@@ -86,9 +86,9 @@ def start_probe(
     x -= offsets[:, None].astype(x.dtype)
     if encoder.config.reference == "average" and x.shape[1] > 1:
         x -= x.mean(axis=1, keepdims=True)
-    classes = targets.dtype.kind != "f"
+    classes, sfreq = targets.dtype.kind != "f", encoder.config.sfreq
     goal = 2.0 * (targets[:, None] == np.unique(targets)) - 1 if classes else targets[:, None]
-    parts = spatial_parts(kind, x, targets, spline, weight)
+    parts = spatial_parts(kind, x, targets, spline, weight, sfreq)
     probe = make_probe(encoder, spec, parts)
     features = _read(probe, x)
     some = some_of(np.arange(len(x)), N_CHOICE, seed)
@@ -96,7 +96,7 @@ def start_probe(
     def read_by(train: np.ndarray) -> list[np.ndarray] | None:
         """Readings of `some` epochs through the filters of some of them; None: too few."""
         fold = some[train]
-        inner = spatial_parts(kind, x[fold], targets[fold], spline, weight[fold])
+        inner = spatial_parts(kind, x[fold], targets[fold], spline, weight[fold], sfreq)
         if [name for name, _ in inner] != [name for name, _ in parts]:
             return None
         learned = [part for part in inner if part[0] != "spline"]  # the spline's are read already

@@ -8,6 +8,7 @@ from sklearn.utils.extmath import svd_flip
 # average reference or an interpolated channel leaves such a direction empty.
 EMPTY = 1e-9
 N_FILTERS = 4  # of CSP, and of Xdawn per class
+MOTOR_BAND = (8.0, 30.0)  # Hz, of the rhythms that CSP is for
 RANK_TOL = 1e-10  # of power: single precision leaves 1e-14 of an average reference
 
 
@@ -42,10 +43,26 @@ def inverse_root(covariance: np.ndarray) -> np.ndarray:
     return (directions * weight[..., None, :]) @ directions.swapaxes(-1, -2)
 
 
-def csp_filters(X: np.ndarray, y: np.ndarray, weight: np.ndarray) -> np.ndarray:
+def rhythms_of(X: np.ndarray, sfreq: float) -> np.ndarray:
+    """Spectra of epochs from 8 to 30 Hz, whose covariance is that of the rhythms in there.
+
+    Real and imaginary parts, ``(n_epochs, n_chans, 2 * n_freqs)``. The taper keeps slow drifts,
+    which are far stronger and do not end where they began, out of the band.
+    """
+    n_times, (low, high) = X.shape[-1], MOTOR_BAND
+    taper = np.sin(np.pi * (np.arange(n_times) + 0.5) / n_times) ** 2  # Hann's
+    frequencies = np.fft.rfftfreq(n_times, 1 / sfreq)
+    inside = (frequencies >= low) & (frequencies <= high)
+    spectra = np.fft.rfft((X - X.mean(axis=-1, keepdims=True)) * taper)[..., inside]
+    return np.concatenate([spectra.real, spectra.imag], axis=-1)
+
+
+def csp_filters(X: np.ndarray, y: np.ndarray, weight: np.ndarray, sfreq: float) -> np.ndarray:
     """Filters of common spatial patterns (integer `y`: classes), or of SPoC (floating point).
 
-    At most as many as the signals have dimensions. `weight` (above 0) is that of each epoch.
+    They are fitted on the rhythms that they are for: of all frequencies, they would find the
+    strongest sources, which are drifts and eyes. At most as many as the signals have dimensions.
+    `weight` (above 0) is that of each epoch.
     """
     from mne import use_log_level
     from mne.decoding import CSP, SPoC
@@ -55,7 +72,7 @@ def csp_filters(X: np.ndarray, y: np.ndarray, weight: np.ndarray) -> np.ndarray:
     basis, X = without_empty(_times(X, np.sqrt(share)))  # covariances have that weight
     n_filters = min(N_FILTERS, len(basis))
     with use_log_level("error"):  # with the rank, which MNE would decompose all samples for
-        fitted = kind(n_filters, reg="oas", rank={"mag": len(basis)}).fit(X, y)
+        fitted = kind(n_filters, reg="oas", rank={"mag": len(basis)}).fit(rhythms_of(X, sfreq), y)
     # signs of solvers vary with the channel order
     filters = fitted.filters_[:n_filters] @ basis
     return svd_flip(None, filters, u_based_decision=False)[1]

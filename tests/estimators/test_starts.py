@@ -23,6 +23,7 @@ from dare_sklearn.weights import convert
 NAMES = ["Fz", "C3", "Cz", "C4", "Pz", "Oz"]
 LAYOUT = {"ch_names": NAMES, "sfreq": 256.0, "unit": "uV"}
 N_TIMES = 256
+SFREQ = 256.0
 LABELLED = ("auto", "csp", "xdawn")
 
 
@@ -62,7 +63,11 @@ def test_filters_take_weights(rhythm, evoked):
     """An epoch of weight 2 is one that stands twice, and one of hardly any is not there."""
     heavy = np.arange(120) % 3 == 0
     twice, rest = np.r_[np.arange(120), np.flatnonzero(heavy)], np.flatnonzero(~heavy)
-    for fit, (X, y, _) in [(csp_filters, rhythm), (xdawn_filters, evoked)]:
+
+    def csp(*args):
+        return csp_filters(*args, SFREQ)
+
+    for fit, (X, y, _) in [(csp, rhythm), (xdawn_filters, evoked)]:
         loud = X * np.where(heavy, 1000, 1)[:, None, None]
         found = fit(X, y, 1.0 + heavy), fit(loud, y, np.where(heavy, 1e-12, 1.0))
         for a, rows in zip(found, (twice, rest), strict=True):
@@ -75,12 +80,24 @@ def test_filters_take_weights(rhythm, evoked):
 
 def test_filters_find_their_sources(rhythm, evoked):
     X, y, mixing = rhythm
-    assert purity(csp_filters(X, y, ones(X)), mixing, 2) > 0.95
-    power = (np.linalg.inv(mixing) @ X)[:, 2].var(axis=-1)
-    assert purity(csp_filters(X, power / power.std(), ones(X)), mixing, 2) > 0.95  # SPoC
+    assert purity(csp_filters(X, y, ones(X), SFREQ), mixing, 2) > 0.95
+    rng = np.random.default_rng(0)
+    power, sources = rng.lognormal(size=120), rng.normal(size=(120, 6, 4 * N_TIMES))
+    sources[:, 2] *= np.sqrt(power)[:, None]
+    found = csp_filters(mixing @ sources, power / power.std(), ones(X), SFREQ)  # SPoC
+    assert purity(found, mixing, 2) > 0.95
     X, y, mixing = evoked
     assert purity(xdawn_filters(X, y, ones(X)), mixing, 4) > 0.9
-    assert csp_filters(X[:, :2], y, ones(X)).shape == (2, 2)
+    assert csp_filters(X[:, :2], y, ones(X), SFREQ).shape == (2, 2)
+
+
+def test_csp_finds_rhythms_under_drifts(rhythm):
+    """Drifts of all channels are far stronger than rhythms, and differ from epoch to epoch."""
+    X, y, mixing = rhythm
+    rng = np.random.default_rng(1)
+    waves = np.cos(np.pi * np.arange(1, 4)[:, None] * np.linspace(0.1, 0.9, N_TIMES))  # to 1.5 Hz
+    drift = 300 * rng.normal(size=(120, 6, 3)) * rng.lognormal(size=(120, 1, 1)) @ waves
+    assert purity(csp_filters(X + drift, y, ones(X), SFREQ), mixing, 2) > 0.95
 
 
 def test_filters_leave_what_an_average_reference_empties(rhythm):
@@ -90,15 +107,15 @@ def test_filters_leave_what_an_average_reference_empties(rhythm):
     X = X - X.mean(axis=1, keepdims=True)
     mixing = mixing - mixing.mean(axis=0)
     found = (
-        csp_filters(X, y, ones(X)),
-        csp_filters(X, power / power.std(), ones(X)),
+        csp_filters(X, y, ones(X), SFREQ),
+        csp_filters(X, power / power.std(), ones(X), SFREQ),
         xdawn_filters(X, y, ones(X)),
     )
     assert min(purity(filters, mixing, 2) for filters in found[:2]) > 0.5
     for filters in found:
         assert np.abs(filters.sum(axis=1)).max() < 1e-6 * np.abs(filters).sum(axis=1).min()
     two = X[:, :2] - X[:, :2].mean(axis=1, keepdims=True)
-    assert csp_filters(two, power, ones(X)).shape == (1, 2)
+    assert csp_filters(two, power, ones(X), SFREQ).shape == (1, 2)
 
 
 def test_powers_of_a_virtual_electrode_keep_their_proportions(rhythm):
@@ -148,7 +165,7 @@ def test_which_filters_there_are(rhythm):
     spline = np.eye(6, dtype=np.float32)
 
     def names(kind, n=120, y=y):
-        return [name for name, _ in spatial_parts(kind, X[:n], y[:n], spline, ones(y[:n]))]
+        return [name for name, _ in spatial_parts(kind, X[:n], y[:n], spline, ones(y[:n]), SFREQ)]
 
     assert names("auto") == ["csp", "xdawn", "spline"]
     assert names("csp") == ["csp"] and names("xdawn") == ["xdawn"]
@@ -156,7 +173,7 @@ def test_which_filters_there_are(rhythm):
     numbers = y.astype(np.float32)
     assert names("auto", y=numbers) == ["csp", "spline"]
     assert names("xdawn", y=numbers) == ["spline"]
-    (_, filters), *_ = spatial_parts("csp", X, y, spline, ones(y))
+    (_, filters), *_ = spatial_parts("csp", X, y, spline, ones(y), SFREQ)
     np.testing.assert_allclose(np.sqrt(((filters @ X) ** 2).mean(axis=(0, 2))), 10, rtol=0.01)
 
 

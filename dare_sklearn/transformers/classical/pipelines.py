@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.preprocessing import StandardScaler
 
-from ...signals.covariance import without_empty
+from ...signals.covariance import MOTOR_BAND, without_empty
 from .features import BandPower, DownsampledSignals, FlickerCCA, SignalArray
 
 KINDS = ("rhythm", "erp", "flicker", "all")
@@ -26,7 +26,6 @@ BEST: dict[str, tuple[str, ...]] = {
     "state": ("band power + LR", "tangent space + LR", "filter-bank tangent space + LR"),
     "person": ("band power + LR", "tangent space + LR"),
 }  # fmt: skip
-MOTOR_BAND = (8.0, 30.0)
 # Ang et al. (2008): nine bands of 4 Hz from 4 to 40 Hz
 FILTER_BANK = tuple((float(low), float(low + 4)) for low in range(4, 40, 4))
 WIDE_BANK = ((4.0, 8.0), (8.0, 12.0), (12.0, 18.0), (18.0, 26.0), (26.0, 36.0))
