@@ -12,10 +12,18 @@ import torch
 from scipy.sparse import csr_array
 from sklearn.base import clone
 
-from dare_sklearn import DAREClassifier, DAREEmbedder, DAREPretrainer, DARERegressor
-from dare_sklearn.signals.files import explain
+from dare_sklearn import (
+    DAREClassifier,
+    DAREEmbedder,
+    DAREPretrainer,
+    DARERegressor,
+    load_encoder,
+    simulate_epochs,
+)
+from dare_sklearn.signals.files import explain, find_files
 from dare_sklearn.signals.readers import read_signals
 from dare_sklearn.training.net import check_finite_weights
+from dare_sklearn.weights import convert
 
 NAMES = ["C3", "C4", "Cz", "Pz", "Oz"]
 PARAMS = {"ch_names": NAMES, "sfreq": 256.0, "unit": "uV"}
@@ -335,3 +343,91 @@ def test_tensors_that_carry_gradients(X):
 def test_all_channels_are_bad(X):
     with pytest.raises(ValueError, match=r"all are marked bad: change info\['bads'\]"):
         DAREEmbedder(None).fit(recording(X, 1, bads=NAMES))
+
+
+@pytest.mark.parametrize("as_list", [list, tuple])
+def test_lists_of_arrays_and_lists_are_corpora(X, as_list):
+    """They were with `shares` only."""
+    X = np.repeat(X, 2, axis=0)
+    raw = mne.io.RawArray(1e-6 * np.hstack(X), mne.create_info(NAMES, PARAMS["sfreq"], "eeg"))
+    epochs = mne.EpochsArray(1e-6 * X, raw.info, verbose="error")
+    pretrainer = DAREPretrainer(max_epochs=0, **PARAMS)
+    one = pretrainer.fit(X).n_windows_
+    half = X[..., : X.shape[-1] // 2]
+    for corpus in ([X], [X, half], [epochs, X], [raw, X], [[raw, raw], epochs]):
+        expected = pretrainer.set_params(shares=[1] * len(corpus)).fit(corpus).n_windows_
+        assert pretrainer.set_params(shares=None).fit(as_list(corpus)).n_windows_ == expected >= one
+
+
+def test_an_empty_list_is_named():
+    with pytest.raises(ValueError, match="X is an empty list"):
+        DAREPretrainer().fit([])
+
+
+def test_a_mixed_corpus_is_no_template_of_arrays(X):
+    """Names and rate of its first recording are not those of an array."""
+    info = mne.create_info(NAMES, PARAMS["sfreq"], "eeg")
+    epochs = mne.EpochsArray(1e-6 * X, info, verbose="error")
+    other = epochs.copy().drop_channels(NAMES[:1])
+    pretrainer = DAREPretrainer(max_epochs=0).fit([epochs, other])
+    assert len(pretrainer.transform(other)) == len(X)
+    with pytest.raises(ValueError, match="without a sampling rate"):
+        pretrainer.transform(X)
+    pretrainer.set_params(**PARAMS)
+    assert len(pretrainer.transform(X)) == len(X)
+
+
+def test_linked_folders_are_searched_once(tmp_path):
+    (tmp_path / "store" / "sub-02").mkdir(parents=True)
+    (tmp_path / "corpus" / "sub-01").mkdir(parents=True)
+    for file in ("store/sub-02/b_raw.fif", "corpus/sub-01/a_raw.fif"):
+        (tmp_path / file).touch()
+    (tmp_path / "corpus" / "sub-02").symlink_to(tmp_path / "store" / "sub-02")
+    (tmp_path / "corpus" / "sub-01" / "loop").symlink_to(tmp_path / "corpus")
+    assert [path.name for path in find_files(tmp_path / "corpus")] == ["a_raw.fif", "b_raw.fif"]
+
+
+def test_an_unfitted_pretrainer_inherits_what_to_do_with_unknown_channels(X):
+    params = {**PARAMS, "ch_names": [*NAMES[:-1], "X1"], "unknown_channels": "drop"}
+    embedder = DAREEmbedder(DAREPretrainer(max_epochs=0), pooling="mean", **params)
+    with pytest.warns(UserWarning, match="left out: X1"):
+        assert len(embedder.fit_transform(X)) == len(X)
+
+
+def test_numbers_of_numpy_are_scales(tmp_path):
+    convert("nano", tmp_path, amplitude_uv=np.float32(12.5))
+    assert load_encoder(tmp_path).config.amplitude_uv == 12.5
+    with pytest.raises(ValueError, match="amplitude_uv must be from"):
+        load_encoder("nano", amplitude_uv=True)
+
+
+def test_a_recording_that_is_nearly_all_bad_says_so():
+    raw = mne.io.RawArray(1e-5 * np.random.default_rng(0).normal(size=(2, 2560)),
+                          mne.create_info(["C3", "C4"], 256.0, "eeg"), verbose="error")  # fmt: skip
+    raw.set_annotations(mne.Annotations(0, raw.times[-1], "BAD"))  # all but the last sample
+    with pytest.raises(ValueError, match="annotated as bad"):
+        DAREPretrainer(max_epochs=0).fit(raw)
+
+
+def test_a_loaded_probe_checks_what_the_fitted_one_does(tmp_path):
+    """Event codes, amplitude and channels that were bad then: they were not saved."""
+    epochs = simulate_epochs("motor", n_subjects=1, n_epochs=20, ch_names=NAMES, random_state=0)
+    early, late = epochs.copy(), epochs.copy()
+    early.info["bads"], late.info["bads"] = ["Cz"], ["C3"]
+    clf = DAREClassifier(random_state=0)
+    with pytest.warns(UserWarning, match="left out Cz"):
+        clf.fit(early).save_pretrained(tmp_path)
+    loaded = DAREClassifier.from_pretrained(tmp_path)
+    assert loaded.history_.empty
+    other = early.copy()  # its events are numbered anew
+    other.events[:, 2] = 3 - other.events[:, 2]
+    other.event_id = {name: 3 - code for name, code in early.event_id.items()}
+    for model in (clf, loaded):
+        with pytest.raises(ValueError, match="has the code"):
+            model.score(other)
+        with pytest.warns(UserWarning, match="times larger than the signals of fit"):
+            model.predict(early.copy().apply_function(lambda x: 50 * x))
+        with pytest.warns(UserWarning) as said:
+            model.predict(late)
+        told = " ".join(str(warning.message) for warning in said)
+        assert "lacks 1 of the 4 channels" in told and "not used: CZ" in told

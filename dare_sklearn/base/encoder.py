@@ -37,8 +37,8 @@ def resolve_encoder(estimator: Any, X: Any) -> Encoder:
 
     A name or path is loaded, and None is an untrained nano encoder. A fitted pretrainer gives its
     encoder. An unfitted one is cloned and pretrained on `X`, the estimator's training data, with
-    the estimator's names, rate, unit and seed where it has none of its own. A future by which Dask
-    has sent a pretrainer to its workers stands for that pretrainer.
+    the estimator's names, rate, unit, unknown_channels and seed where it has none of its own. A
+    future by which Dask has sent a pretrainer to its workers stands for that pretrainer.
     Encoders may be shared: copy one before training it.
     """
     encoder = estimator.encoder
@@ -75,6 +75,8 @@ def resolve_encoder(estimator: Any, X: Any) -> Encoder:
     }
     if encoder.unit == "auto":
         inherited["unit"] = estimator.unit
+    if encoder.unknown_channels == "interpolate":  # its default
+        inherited["unknown_channels"] = estimator.unknown_channels
     if encoder.random_state is None and estimator.random_state is not None:
         (inherited["random_state"],) = draw_seeds(estimator.random_state, 1)
     resolve_device(estimator.device)  # the pretraining may take hours before its use

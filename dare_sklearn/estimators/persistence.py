@@ -13,12 +13,14 @@ from ..base.state import PushToHubMixin
 from ..signals.electrodes import ELECTRODES, canonical_names
 from ..signals.grid import resampled_length
 from ..signals.readers import PLAUSIBLE_HZ
+from ..training.net import history_frame
 from ..weights.files import MAX_TEXT_BYTES, read_folder, shorten, write_folder
 from ..weights.load import PROBES, load_encoder, locate, make_network
 
 _COUNTS = ("n_chans_in_", "n_times_in_", "n_features_in_")
 _LAYOUT = ("ch_names_in_", "sfreq_in_", "unit_", "n_iter_", *_COUNTS)
 _TARGET = ("classes_", "y_mean_", "y_scale_")
+_CHECKS = ("ignored_ch_names_", "_amplitude", "_event_codes")  # which later signals are held to
 # Not plain data, or nothing that a stranger should choose: a loaded probe takes its encoder from
 # its own folder.
 _NOT_SAVED = {"encoder", "callbacks", "cache"}
@@ -51,7 +53,9 @@ class FilesMixin(PushToHubMixin):
             "kind": type(self).__name__,
             "model": self.encoder_.config.to_dict(),
             "params": {k: _plain(v) for k, v in params.items()},
-            "fitted": {k: _plain(v) for k, v in vars(self).items() if k in (*_LAYOUT, *_TARGET)},
+            "fitted": {
+                k: _plain(v) for k, v in vars(self).items() if k in (*_LAYOUT, *_TARGET, *_CHECKS)
+            },
             "n_patches": spec["n_patches"],
         }
         if "readings" in spec:
@@ -116,7 +120,7 @@ class FilesMixin(PushToHubMixin):
         with _reading(source):
             _check(probe.module_.targets.tolist() == spec["targets"])
         probe.encoder_ = probe.module_.encoder
-        probe.ignored_ch_names_ = []
+        probe.history_ = history_frame([], {"train_loss": "loss"})
         probe._fitted_with = probe._fixed_params()
         probe._fitted_on_table = False
         return probe
@@ -159,6 +163,12 @@ def _learned(kind: str, fitted: dict[str, Any]) -> dict[str, Any]:
     _check(type(sfreq) in (int, float) and PLAUSIBLE_HZ[0] <= sfreq <= PLAUSIBLE_HZ[1])
     if names is not None:
         _check(list(canonical_names(names)) == names and len(names) == values["n_chans_in_"])
+    checks = {name: _from_plain(fitted[name]) for name in _CHECKS if name in fitted}
+    values |= {"ignored_ch_names_": [], **checks}
+    _check(all(type(name) is str for name in values["ignored_ch_names_"]))
+    _check(0 < checks.get("_amplitude", 1.0) < np.inf)
+    codes = checks.get("_event_codes", {})
+    _check(all(type(name) is str and type(code) is int for name, code in codes.items()))
     if kind == "DAREClassifier":
         values["classes_"] = classes = _from_plain(fitted["classes_"])
         _check(isinstance(classes, np.ndarray) and classes.ndim == 1 and len(classes) >= 2)

@@ -1,6 +1,7 @@
 """What defines a model: its size, its grid, and the scale of the signals that it reads."""
 
 from dataclasses import asdict, dataclass, fields
+from numbers import Real
 from typing import Any, Self
 
 
@@ -57,8 +58,9 @@ class DAREConfig:
             raise ValueError(f"reference must be 'average' or None, got {self.reference!r}.")
         for name, low, high in (("sfreq", 1.0, 200_000.0), ("amplitude_uv", 1e-9, 1e9)):
             value = getattr(self, name)
-            if not isinstance(value, int | float) or not low <= value <= high:
+            if isinstance(value, bool) or not isinstance(value, Real) or not low <= value <= high:
                 raise ValueError(f"{name} must be from {low:g} to {high:g}, got {value!r}.")
+            object.__setattr__(self, name, float(value))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dictionary for ``config.json``."""

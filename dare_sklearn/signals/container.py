@@ -12,6 +12,7 @@ from xxhash import xxh3_128
 
 from .validation import Summary, check_finite, refuse_complex, to_microvolts
 
+SHORTEST = 0.25  # s: what lies outside of bad segments and is shorter, does not count
 N_READ = 2**21  # values of a recording that are read together: 16 MB
 # Reads the epochs of one recording with these numbers: values, (n, n_chans, n_times).
 Reader = Callable[[np.ndarray], np.ndarray]
@@ -115,7 +116,7 @@ class Recording(Summary):
 
     values: np.ndarray  # (n_chans, n_times), float32: what is stored times 1e6, volts in microvolts
     digest: bytes  # 128-bit hash of all values as they are stored
-    good: np.ndarray  # (n_times,), whether a sample counts: all do if all of them are bad
+    good: np.ndarray  # (n_times,), whether a sample counts: all do if (nearly) all are bad
     bad: tuple[tuple[float, float], ...]  # start and end in seconds of bad segments
     on_disk: bool
 
@@ -154,7 +155,7 @@ def read_whole(raw: Any, picks: np.ndarray) -> Recording:
         digest.update(np.ascontiguousarray(stored))
         with np.errstate(over="ignore"):  # what float32 cannot hold is reported as infinite
             values[:, piece] = np.multiply(stored, 1e6, dtype=np.float64)
-    good = ~bad | bad.all()
+    good = ~bad | (np.count_nonzero(~bad) < SHORTEST * sfreq)
     found = []
     for channel in values:
         channel = channel[good].astype(np.float64)

@@ -124,8 +124,8 @@ def canonical_names(names: Sequence[str], what: str = "ch_names") -> tuple[str, 
         plain = electrode_name(name)
         if plain in canonical:
             raise SignalError(
-                f"{what} holds the electrode {plain} twice (as {canonical[plain]!r} and {name!r}): "
-                "every channel must be another electrode, so drop or rename one of them."
+                f"there is the electrode {plain} twice (as {canonical[plain]!r} and {name!r}) in "
+                f"{what}: every channel must be another electrode, so drop or rename one of them."
             )
         canonical[plain] = name
     return tuple(canonical)

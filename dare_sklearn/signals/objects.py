@@ -343,16 +343,20 @@ def split_corpus(
     """Items of a corpus in order, and whether each is a continuous recording.
 
     Recordings are paths of files (those in a folder one by one) and ``mne.io.Raw`` objects. Files
-    of epochs are opened here by `open_epochs`, and left out where it gives None. What lies between
-    recordings stays together.
+    of epochs are opened here by `open_epochs`, and left out where it gives None. Lists in a list
+    are read as if their members stood there, and each array is an item. What lies between all these
+    stays together.
     """
     members = X if isinstance(X, list | tuple) else [X]
-    if not any(is_raw(x) or isinstance(x, str | os.PathLike) for x in members):
+    if not any(is_raw(x) or _is_path(x) or _is_array(x) or _is_nested(x) for x in members):
         return [(X, False)]
-    found: list[tuple[Any, bool]] = []
+    found: list[tuple[Any, bool | None]] = []  # None: an item by itself, but no recording
     for x in members:
-        if not isinstance(x, str | os.PathLike):
-            found.append((x, is_raw(x)))
+        if _is_nested(x):
+            found += [(item, recording or None) for item, recording in split_corpus(x, open_epochs)]
+            continue
+        if not _is_path(x):
+            found.append((x, None if _is_array(x) else is_raw(x)))
             continue
         try:
             files = find_files(x)
@@ -364,10 +368,25 @@ def split_corpus(
             elif (epochs := open_epochs(path)) is not None:
                 found.append((epochs, False))
     items: list[tuple[Any, bool]] = []
-    for is_recording, run in groupby(found, key=itemgetter(1)):
+    for kind, run in groupby(found, key=itemgetter(1)):
         run = [item for item, _ in run]
-        items += [(item, True) for item in run] if is_recording else [(run, False)]
+        items += [(run, False)] if kind is False else [(item, bool(kind)) for item in run]
     return items
+
+
+def _is_path(x: Any) -> bool:
+    return isinstance(x, str | os.PathLike)
+
+
+def _is_array(x: Any) -> bool:
+    return len(getattr(x, "shape", ())) == 3
+
+
+def _is_nested(x: Any) -> bool:
+    """Whether it is a list of items of a corpus, not of numbers or of a data set's (x, y)."""
+    kinds = is_epochs, is_raw, is_dataset, _is_path, _is_array, _is_nested
+    is_list = isinstance(x, list | tuple) and len(x) > 0
+    return is_list and all(any(is_one(item) for is_one in kinds) for item in x)
 
 
 def in_kind_of(X: Any, values: np.ndarray, names: list[str] | None) -> Any:

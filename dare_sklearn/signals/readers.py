@@ -203,17 +203,18 @@ def read_parts(
     `summary_of` looks through the values of epochs. Raises SignalTypeError if `X` is of no accepted
     kind, and SignalError if it holds no EEG, or lacks names or a rate.
     """
-    wanted = None if ch_names is None else canonical_names(ch_names)
+    wanted, fitted = None if ch_names is None else canonical_names(ch_names), like is not None
+    like = None if like is None or like.data is None else like  # several layouts are no template
     known = {"ch_names": wanted, "sfreq": sfreq, "like": like}
     for source in find_sources(X, continuous=continuous, **known):
         with about(source.name):
-            signals = _read_part(source, wanted, sfreq, unit, like, summary_of)
+            signals = _read_part(source, wanted, sfreq, unit, like, fitted, summary_of)
         yield signals
 
 
 def _read_part(
     source: Signals, wanted: Sequence[str] | None, sfreq: float | None, unit: str,
-    like: Signals | None, summary_of: Callable[[Any], checks.Summary],
+    like: Signals | None, fitted: bool, summary_of: Callable[[Any], checks.Summary],
 ) -> Signals:  # fmt: skip
     low, high = PLAUSIBLE_HZ
     if isinstance(source.sfreq, bool) or not low <= source.sfreq <= high:
@@ -241,7 +242,7 @@ def _read_part(
     if lazy:
         data = replace(data, ch_names=names)
     summary = data if isinstance(data, Recording) else summary_of(data)
-    checks.check_values(summary, names, fitted=like is not None)
+    checks.check_values(summary, names, fitted=fitted)
     in_volts = source.unit == "V"
     fitted = like is not None and like.unit != "auto" and not in_volts
     if fitted and unit == "auto":
@@ -264,7 +265,8 @@ def _read_part(
 ACCEPTED = (
     "an array or tensor (n_epochs, n_chans, n_times), a 2-D array (n_epochs, n_times) of one "
     "channel, mne.Epochs or a list of them, a braindecode data set of windows, a torch Subset or "
-    "skorch SliceDataset of one, or a list of its (x, y, ...) items"
+    "skorch SliceDataset of one, or a list of its (x, y, ...) items (DAREPretrainer.fit takes "
+    "recordings, files and folders too)"
 )
 
 
@@ -275,7 +277,9 @@ def find_sources(X: Any, *, continuous: bool, **known: Any) -> Iterator[Signals]
     inputs that do not say it themselves: `ch_names` (canonical), `sfreq` and `like`.
     """
     X = objects.unwrap(X)
-    is_list = isinstance(X, list | tuple) and len(X) > 0
+    if isinstance(X, list | tuple) and not len(X):
+        raise SignalError("X is an empty list: it has 0 sample(s), and at least 1 is required.")
+    is_list = isinstance(X, list | tuple)
     items = list(X) if is_list else [X]
     if objects.is_evoked(items[0]):
         raise SignalTypeError(

@@ -128,7 +128,10 @@ def read_sources(sources: list[Source], reader: Reader) -> Iterator[tuple[int, P
             parts = [] if part is None else [part]
         elif is_recording:
             names = (str(file) for file in getattr(item, "raw", item).filenames if file)
-            name = next(names, f"number {at} of X")
+            number = f"number {at} of {'the recordings in ' * bool(paths)}X"
+            name = next(names, number)
+            if name in reader.skipped:  # parts of one file
+                name = f"{name} ({number})"
             with reader.guard(name):
                 parts = [read_recording(item, reader, name)]
         else:

@@ -118,6 +118,10 @@ class GroupAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
         """`fit` and `transform` with the same groups."""
         return self._align(*self._fit(X, groups, X_target_unlabeled))
 
+    def set_output(self, *, transform: Any = None) -> Self:
+        """No effect: signals are no table."""
+        return self
+
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]

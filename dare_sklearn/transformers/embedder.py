@@ -97,13 +97,14 @@ class DAREEmbedder(EmbeddingMixin, BaseEstimator):
     pooling : {"auto", "mean", "mean_std", "flatten", "covariance", "power", "tokens"}, \
 default="auto"
         "auto" are components of all blocks of `DAREClassifier`'s default reading, each of which is
-        standardised and weighs the same. "mean" averages tokens over patches, "mean_std" adds their
-        standard deviation, "flatten" keeps every patch, and with it the time course. Only with
-        ``views="electrodes"``: "covariance" is the covariance of electrodes over patches and
-        dimensions of their tokens (minus their mean over the epochs of ``fit``), as vectors of the
-        tangent space at the mean of ``fit`` [1]_; "power" is the log-variance of the encoder's
-        learned filters (its patch embedding) over overlapping patches. "tokens" keeps everything in
-        three dimensions, for pyriemann's estimators.
+        standardised and weighs the same, learned from at most 1,500 epochs of ``fit``, drawn at
+        random. "mean" averages tokens over patches, "mean_std" adds their standard deviation,
+        "flatten" keeps every patch, and with it the time course. Only with ``views="electrodes"``:
+        "covariance" is the covariance of electrodes over patches and dimensions of their tokens
+        (minus their mean over the epochs of ``fit``), as vectors of the tangent space at the mean
+        of ``fit`` [1]_; "power" is the log-variance of the encoder's learned filters (its patch
+        embedding) over overlapping patches. "tokens" keeps everything in three dimensions, for
+        pyriemann's estimators.
     layer : {"last", "patch"} or int, default="last"
         The layer that is read: the last block after its layer norm, a block counted from 0, or,
         with ``views="electrodes"``, the patch embedding before any block.

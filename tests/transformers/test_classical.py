@@ -14,6 +14,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+from dare_sklearn import EuclideanAligner, SpectralAligner, simulate_epochs
 from dare_sklearn.transformers.classical import (
     BEST,
     BandPower,
@@ -448,7 +449,7 @@ def test_cca_is_scikit_learns():
 def test_flicker_needs_its_frequencies():
     with pytest.raises(ValueError, match="flicker need frequencies="):
         classical_pipelines("flicker")
-    with pytest.raises(ValueError, match="must lie from 0 to 64 Hz"):
+    with pytest.raises(ValueError, match=r"70.0\], .* must lie above 0 and below 64 Hz"):
         FlickerCCA([10.0, 70.0], **LAYOUT).fit(X)
     with pytest.raises(ValueError, match="'frequencies' parameter"):
         FlickerCCA(**LAYOUT).fit(X)
@@ -458,3 +459,35 @@ def test_the_best_of_each_kind_exist():
     assert {name for names in BEST.values() for name in names} <= {
         *classical_pipelines(frequencies=[10.0])
     }
+
+
+def test_flicker_in_signals_against_their_average():
+    """Float32 leaves rounding where an average reference leaves nothing: it is no direction."""
+    rng = np.random.default_rng(0)
+    X = 10 * rng.normal(size=(8, 5, 256)).astype(np.float32)
+    X -= X.mean(axis=1, keepdims=True)
+    cca = FlickerCCA([10, 12], **{**LAYOUT, "ch_names": None})
+    every = cca.fit_transform(X)
+    for left_out in (0, 4):
+        np.testing.assert_allclose(cca.fit_transform(np.delete(X, left_out, 1)), every, atol=1e-6)
+    np.testing.assert_allclose(cca.fit_transform(3 * X), every, atol=1e-6)
+    X[0] = np.arange(5)[:, None]
+    with pytest.warns(UserWarning, match="constant signal"):
+        assert (cca.fit_transform(X)[0] == 0).all()
+
+
+def test_a_frequency_at_an_edge_belongs_to_the_upper_band():
+    """Of 260 samples at 300 Hz, MNE's 30 Hz is 29.999999999999996."""
+    wave = 10 * np.sin(2 * np.pi * 30 * np.arange(260) / 300)[None, None].repeat(2, 0)
+    bands = {"beta": (13, 30), "gamma": (30, 45)}
+    power = BandPower(bands, scale="absolute", sfreq=300, unit="uV").fit_transform(wave)
+    assert (power[:, 1] > 5 * power[:, 0]).all()
+
+
+def test_signals_are_no_table():
+    """set_output of a whole pipeline reaches the steps that make tables."""
+    epochs = simulate_epochs(n_subjects=1, n_epochs=6, random_state=0)
+    power = BandPower(sfreq=256.0, unit="uV")
+    for first in (EuclideanAligner(group_by=False), SpectralAligner(group_by=False), SignalArray()):
+        steps = make_pipeline(first, power).set_output(transform="pandas")
+        assert isinstance(steps.fit_transform(epochs), pd.DataFrame)

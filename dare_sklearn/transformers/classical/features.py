@@ -10,7 +10,7 @@ from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from scipy.linalg import subspace_angles
+from scipy.linalg import orth
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
@@ -29,6 +29,7 @@ BANDS = {
 NARROW = {f"{center} Hz": (center - 1.0, center + 1.0) for center in range(2, 45, 2)}
 # Below what any amplifier resolves (1 nV): the logarithm of a flat channel stays finite.
 FLOOR_UV2 = 1e-6
+RANK = 1e-5  # of the strongest direction: less is rounding, as an average reference leaves it
 
 
 @dataclass(eq=False, repr=False)  # its __init__ only assigns parameters
@@ -146,6 +147,10 @@ class SignalArray(SignalTransformer):
         "resample": [RATE, None],
         **SignalTransformer._parameter_constraints,
     }
+
+    def set_output(self, *, transform: Any = None) -> Self:
+        """No effect: signals are no table."""
+        return self
 
     def _prepare(self) -> None:
         self.sfreq_out_ = self.sfreq_in_ if self.resample is None else float(self.resample)
@@ -390,20 +395,25 @@ class FlickerCCA(SignalTransformer):
         if frequencies.ndim != 1 or not len(frequencies):
             raise ValueError("The 'frequencies' parameter of FlickerCCA must hold numbers in Hz.")
         if not ((frequencies > 0) & (frequencies < nyquist)).all():
-            self._refuse("got other frequencies than", f"they must lie from 0 to {nyquist:g} Hz")
+            self._refuse(
+                f"got the frequencies {frequencies.tolist()}",
+                f"they must lie above 0 and below {nyquist:g} Hz",
+            )
 
     def _compute(self, data: np.ndarray) -> np.ndarray:
         times = np.arange(data.shape[-1]) / self.sfreq_in_
         order = np.arange(1, self.n_harmonics + 1)
         centred = (data - data.mean(axis=-1, keepdims=True)).transpose(0, 2, 1)
+        bases = [orth(x, RANK) for x in centred]
         answer = np.empty((len(data), len(self.frequencies)))
         for column, frequency in enumerate(self.frequencies):
             harmonics = frequency * order[frequency * order < self.sfreq_in_ / 2]
             turn = 2 * np.pi * times[:, None] * harmonics
             flicker = np.c_[np.sin(turn), np.cos(turn)]
-            flicker -= flicker.mean(axis=0)
-            # the largest canonical correlation is the cosine of the smallest angle
-            answer[:, column] = [np.cos(subspace_angles(x, flicker)[-1]) for x in centred]
+            flicker = orth(flicker - flicker.mean(axis=0))
+            # canonical correlations are the singular values; a flat epoch has none
+            found = [np.linalg.svd(basis.T @ flicker, compute_uv=False) for basis in bases]
+            answer[:, column] = [values.max(initial=0.0) for values in found]
         return answer
 
 
@@ -420,4 +430,5 @@ def _check_band(band: Any, what: str, *, open_ends: bool = False) -> None:
 
 
 def _in(freqs: np.ndarray, band: tuple[float, float]) -> np.ndarray:
+    freqs = freqs.round(9)  # MNE's 30 Hz may be 29.999999999999996
     return (freqs >= band[0]) & (freqs < band[1])
