@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from .base.encoder import resolve_encoder
 from .estimators.base import ProbeEstimator
 from .signals.electrodes import ELECTRODES, electrode_name
-from .signals.errors import about
+from .signals.errors import SignalError, about
 from .signals.grid import Windows
 from .signals.objects import eeg_picks, is_epochs, replace_data
 from .signals.readers import read_signals
@@ -55,7 +55,7 @@ def channel_importance(
     ----------
     estimator : fitted estimator or pipeline
     X : ndarray, shape (n_epochs, n_chans, n_times), or mne.Epochs
-        Of mne.Epochs only good EEG channels are shuffled.
+        Of mne.Epochs with good EEG channels, only these are shuffled.
     y : array-like, shape (n_epochs,)
     scoring : str, callable or None, default=None
         As in scikit-learn; None takes the estimator's ``score``.
@@ -132,9 +132,10 @@ def gradient_relevance(estimator: Any, X: Any, *, target: Any = None) -> Bunch:
     Returns
     -------
     Bunch
-        ``relevance`` (n_epochs, n_chans), in units of ``decision_function`` (of a regressor:
-        ``predict``); ``importances`` (n_chans,), the mean of its absolute values; ``ch_names``, of
-        a probe those that it reads, None where they are unknown.
+        ``relevance`` (n_epochs, n_chans), of the good EEG channels of mne.Epochs that have any, in
+        units of ``decision_function`` (of a regressor: ``predict``); ``importances`` (n_chans,),
+        the mean of its absolute values; ``ch_names``, of a probe those that it reads, None where
+        they are unknown.
 
     Raises
     ------
@@ -185,7 +186,10 @@ def _take_data(
 ) -> tuple[np.ndarray, Callable[[np.ndarray], Any], np.ndarray, list[str] | None]:
     """Numbers of `X`, what makes such an object of others, and channels that models may read."""
     if is_epochs(X):
-        picks, _ = eeg_picks(X.info)
+        try:
+            picks, _ = eeg_picks(X.info)
+        except SignalError:  # models of other signals
+            picks = np.arange(len(X.ch_names))
         names = [X.ch_names[i] for i in picks]
         return X.get_data(copy=True), partial(replace_data, X), picks, names
     if isinstance(X, np.ndarray) and X.ndim == 3:

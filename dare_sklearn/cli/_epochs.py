@@ -15,7 +15,7 @@ from ..signals.files import event_labels, event_seconds, explain, holds_epochs, 
 from ..signals.objects import tell_moved
 from ._options import UsageError, name_files, pick_and_filter
 
-NUMBERED = 0.05  # of an epoch: less is no distance between events
+NUMBERED = 3  # samples: typical events are further apart; numbers of epochs, some dropped, are not
 EVENT, FILE = "event", "file"  # what --label and --groups take besides column names
 
 
@@ -56,7 +56,7 @@ def from_files(args: Any) -> Data:
         keep = np.isin(ours, args.classes or ours)
         values.append(epochs.get_data(item=keep, copy=False, verbose="error"))
         steps = np.diff(np.unique(epochs.events[:, 0]))
-        if (steps > NUMBERED * len(epochs.times)).all():  # else EpochsArray just numbered them
+        if len(steps) and np.median(steps) > NUMBERED:  # else EpochsArray just numbered them
             length = len(epochs.times) / epochs.info["sfreq"]
             close = np.diff(np.sort(event_seconds(epochs[keep]))) < length - 1e-6
             near += int((np.r_[close, False] | np.r_[False, close]).sum())
@@ -117,7 +117,7 @@ def _column(epochs: Any, name: str, option: str, file: str) -> list[str]:
             raise UsageError(f"--{option} {name}: {what}: drop them before you save the epochs.")
         if values.dtype.kind == "f":
             if option == "groups":
-                values = values.map("{:g}".format)  # 1.0 in one file is 1 in another
+                values = values.map(lambda v: str(int(v)) if v % 1 == 0 else repr(float(v)))
             elif (values % 1 != 0).any():
                 what = f"--{option} {name}: {file} has numbers with decimals there, not classes"
                 hint = "in Python, evaluation.compare takes DARERegressor for them"

@@ -7,7 +7,7 @@ through `sklearn.base.clone`; an encoder on disk by the content of its files.
 import inspect
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from functools import cache, partial
+from functools import cache, cached_property, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ _KEPT = {"cache", "cache_mb", "memory"}
 _WEIGHTS = {"encoder", "weights"}
 _BLOCK = 256
 _PLAIN = bool | int | float | complex | str | bytes | range | Path | np.generic | None
-_DESCRIBED: list[Any] = []  # code and objects under way, which may hold themselves or each other
+_DESCRIBED: list[Any] = []  # code under way, which may name itself or each other
 _CARRIED = ("__defaults__", "__kwdefaults__", "__self__")  # of functions and bound methods
 _PACKAGE, _STANDARD = Path(__file__).parents[1], Path(inspect.__file__).parent
 _LIBRARIES = "scikit-learn", "numpy", "scipy", "mne", "pyriemann", "torch", "braindecode"
@@ -93,18 +93,12 @@ def describe(value: Any) -> str:
 
 
 def _object(value: Any) -> str:
-    """Any other object: of the user's classes and ours with what they hold, which may be code."""
-    kind = describe(type(value))
-    ours = (type(value).__module__ or "").startswith("dare_sklearn.")
-    if not hasattr(value, "__dict__") or not (ours or _is_users(type(value))):
-        return f"{kind}({joblib.hash(value)})"
-    if any(value is one for one in _DESCRIBED):
-        return kind
-    _DESCRIBED.append(value)
-    try:
-        return f"{kind}({describe(vars(value))})"
-    finally:  # what stayed there would be described by its name only from then on
-        _DESCRIBED.pop()
+    """Any other object: its content as pickles hold it, and the code that these only name."""
+    held, kind = vars(value) if hasattr(value, "__dict__") else {}, describe(type(value))
+    if (type(value).__module__ or "").startswith("dare_sklearn."):
+        return f"{kind}({describe(held)})"
+    code = [describe(v) for v in held.values() if inspect.isroutine(v) or isinstance(v, type)]
+    return f"{kind}({joblib.hash(value)}{''.join(code)})"
 
 
 def keeps_its_fit(estimator: Any) -> bool:
@@ -139,12 +133,13 @@ def _code(code: Any) -> str:
             kinds, carried = [code], [getattr(code, part, None) for part in _CARRIED]
             with suppress(TypeError):  # compiled
                 carried.append(inspect.getclosurevars(code).nonlocals)
-            plain = inspect.unwrap(getattr(code, "__func__", code))
-            there = getattr(plain, "__globals__", {}) if _is_users(code) else {}
-            for known in sorted(_names_in(getattr(plain, "__code__", None)) & there.keys()):
-                if not inspect.ismodule(there[known]):
-                    with suppress(Exception):  # some values cannot be hashed
-                        carried.append(f"{known}={describe(there[known])}")
+            for function in filter(_is_users, _chain(code)):
+                carried.append(getattr(function, "__code__", None))
+                there = getattr(function, "__globals__", {})
+                for known in sorted(_names_in(getattr(function, "__code__", None)) & there.keys()):
+                    if not inspect.ismodule(there[known]):
+                        with suppress(Exception):  # some values cannot be hashed
+                            carried.append(f"{known}={describe(there[known])}")
         for source in kinds:
             try:
                 carried.append(inspect.getsource(source))
@@ -157,10 +152,24 @@ def _code(code: Any) -> str:
         _DESCRIBED.pop()
 
 
+def _chain(code: Any) -> list[Any]:
+    """A function or method, and those that it wraps."""
+    found = [getattr(code, "__func__", code)]
+    while (inner := getattr(found[-1], "__wrapped__", None)) is not None and inner not in found:
+        found.append(inner)
+    return found
+
+
 def _functions_of(member: Any) -> list[Any]:
     """The functions behind a member of a class."""
-    parts = [getattr(member, name, None) for name in ("__func__", "fget", "fset", "fdel", "func")]
-    return list(filter(inspect.isfunction, [member, *parts]))
+    parts: list[Any] = [member]
+    if isinstance(member, staticmethod | classmethod):
+        parts = [member.__func__]
+    elif isinstance(member, property):
+        parts = [member.fget, member.fset, member.fdel]
+    elif isinstance(member, cached_property):
+        parts = [member.func]
+    return list(filter(inspect.isfunction, parts))
 
 
 def _names_in(code: Any) -> set[str]:
@@ -176,7 +185,7 @@ def _estimator(estimator: Any) -> str:
         for name, value in sorted(estimator.get_params(deep=False).items())
         if name not in no_result
     ]
-    if (requests := vars(estimator).get("_metadata_request")) is not None:
+    if (requests := getattr(estimator, "_metadata_request", None)) is not None:
         params.append(f"requests {requests}")
     if is_pretrainer(estimator):
         fitted = estimator._is_fitted_for_use()

@@ -13,6 +13,7 @@ from sklearn.utils._param_validation import Interval, validate_params
 from ..signals.electrodes import electrode_name, place
 from ..signals.errors import listed, tell
 from ..signals.objects import is_epochs
+from ..training.device import is_out_of_memory
 from .compare import COSTS, WHICH, check_folds, check_scorers, compare
 
 
@@ -193,7 +194,9 @@ class _WithLoss:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", UserWarning)  # that channels are lost is the point
                 return self.whole(estimator, X.copy().drop_channels(lost), y)
-        except Exception:  # the pipeline needs the channels of its fit, or fails there again
+        except Exception as error:  # the pipeline needs the channels of its fit, or fails again
+            if is_out_of_memory(error):
+                raise
             score = self.whole(estimator, interpolated(X, lost), y)
         tell("a pipeline needs the channels of its fit: for it, lost electrodes are interpolated.")
         return score

@@ -54,7 +54,7 @@ def report(
     table : DataFrame
         Of `compare`; several data sets are stacked with `pandas.concat`.
     out : path
-        Folder, created if it does not exist.
+        Folder, created if it does not exist; tables of an earlier report in it are replaced.
     title : str, default="Comparison of pipelines"
     candidate, rivals : str or None, sequence of str or None, default=None, None
         The pipeline that the report is about (None: the first one of `table`), and those that it is
@@ -214,7 +214,7 @@ def judge(
         known = ", ".join(results["pipeline"].unique())
         raise ValueError(f"candidate must be one of the pipelines {known}, got {candidate!r}.")
     known = results["pipeline"].unique()
-    if unknown := [name for name in rivals or () if name not in known]:
+    if unknown := [name for name in (() if rivals is None else rivals) if name not in known]:
         raise ValueError(f"rivals must be pipelines ({', '.join(known)}), got {unknown}.")
     rows = []
     for dataset, table in results.groupby("dataset", sort=False):

@@ -53,6 +53,7 @@ def rhythms_of(X: np.ndarray, sfreq: float) -> np.ndarray:
     taper = np.sin(np.pi * (np.arange(n_times) + 0.5) / n_times) ** 2  # Hann's
     frequencies = np.fft.rfftfreq(n_times, 1 / sfreq)
     inside = (frequencies >= low) & (frequencies <= high)
+    inside = inside if inside.any() else frequencies > 0  # of low rates and very short epochs
     spectra = np.fft.rfft((X - X.mean(axis=-1, keepdims=True)) * taper)[..., inside]
     return np.concatenate([spectra.real, spectra.imag], axis=-1)
 

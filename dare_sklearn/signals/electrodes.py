@@ -316,7 +316,7 @@ def spline_start(
     """Start of a spatial convolution ``(n_targets, n_chans)``: spline interpolation.
 
     Channels of unknown position start with weight zero; None if no position is known. Messages say
-    whether the convolution `learns`, or stands beside filters that are fitted with labels.
+    so if the convolution `learns`; elsewhere it stands beside filters that are fitted with labels.
     """
     source, distrusted = place(ch_names, own)
     known = [i for i, name in enumerate(ch_names) if name in source]
@@ -326,8 +326,7 @@ def spline_start(
         start = "with weight zero" if known else "at random"
         then = f"they start {start} in the spatial convolution, which learns from there."
         if not learns:
-            then = "only spatial filters that are fitted with labels read them."
-            then = then if known else "channels are read as they were recorded."
+            then = "what is interpolated by splines leaves them out."
         tell(
             f"it is not known where {', '.join(unknown)} are, so {then}"
             + (f" {pair} is a bipolar pair, which has no single place." if pair else "")

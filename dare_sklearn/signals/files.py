@@ -56,14 +56,11 @@ def find_files(path: str | os.PathLike) -> list[Path]:
 
 
 def _walk(path: Path) -> Iterator[Path]:
-    """The files in and below a folder, links too, once; hidden folders, which may be large, not."""
-    seen = set()
-    for folder, inner, names in os.walk(path, onerror=_tell_unread, followlinks=True):
-        if (real := os.path.realpath(folder)) in seen:
-            inner.clear()
-            continue
-        seen.add(real)
+    """The files in and below a folder; hidden folders, which may be large, are not entered."""
+    for folder, inner, names in os.walk(path, onerror=_tell_unread):
         inner[:] = [name for name in inner if not name.startswith(".")]
+        if links := [name for name in inner if os.path.islink(os.path.join(folder, name))]:
+            tell(f"{links} in {folder!r} are links to folders, and not searched: pass them too.")
         yield from (Path(folder, name) for name in names if not name.startswith("."))
 
 

@@ -203,18 +203,19 @@ def read_parts(
     `summary_of` looks through the values of epochs. Raises SignalTypeError if `X` is of no accepted
     kind, and SignalError if it holds no EEG, or lacks names or a rate.
     """
-    wanted, fitted = None if ch_names is None else canonical_names(ch_names), like is not None
-    like = None if like is None or like.data is None else like  # several layouts are no template
-    known = {"ch_names": wanted, "sfreq": sfreq, "like": like}
+    wanted = None if ch_names is None else canonical_names(ch_names)
+    # several layouts are no template
+    template = None if like is None or like.data is None else like
+    known = {"ch_names": wanted, "sfreq": sfreq, "like": template}
     for source in find_sources(X, continuous=continuous, **known):
         with about(source.name):
-            signals = _read_part(source, wanted, sfreq, unit, like, fitted, summary_of)
+            signals = _read_part(source, wanted, sfreq, unit, like, summary_of)
         yield signals
 
 
 def _read_part(
     source: Signals, wanted: Sequence[str] | None, sfreq: float | None, unit: str,
-    like: Signals | None, fitted: bool, summary_of: Callable[[Any], checks.Summary],
+    like: Signals | None, summary_of: Callable[[Any], checks.Summary],
 ) -> Signals:  # fmt: skip
     low, high = PLAUSIBLE_HZ
     if isinstance(source.sfreq, bool) or not low <= source.sfreq <= high:
@@ -242,7 +243,7 @@ def _read_part(
     if lazy:
         data = replace(data, ch_names=names)
     summary = data if isinstance(data, Recording) else summary_of(data)
-    checks.check_values(summary, names, fitted=fitted)
+    checks.check_values(summary, names, fitted=like is not None)
     in_volts = source.unit == "V"
     fitted = like is not None and like.unit != "auto" and not in_volts
     if fitted and unit == "auto":
@@ -278,7 +279,7 @@ def find_sources(X: Any, *, continuous: bool, **known: Any) -> Iterator[Signals]
     """
     X = objects.unwrap(X)
     if isinstance(X, list | tuple) and not len(X):
-        raise SignalError("X is an empty list: it has 0 sample(s), and at least 1 is required.")
+        raise SignalError(f"X is an empty {type(X).__name__}: it has 0 sample(s), 1 is required.")
     is_list = isinstance(X, list | tuple)
     items = list(X) if is_list else [X]
     if objects.is_evoked(items[0]):

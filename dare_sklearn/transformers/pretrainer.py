@@ -158,7 +158,7 @@ class DAREPretrainer(EmbeddingMixin, BaseEstimator):
     through `sklearn.base.clone` and cross-validation; an unfitted one, or one whose parameters were
     changed after its fit, is pretrained in every fold on only that fold's training data.
 
-    **Recordings.** Folders are searched, with all folders in them but hidden ones, for recordings
+    **Recordings.** Folders are searched, with all in them but hidden ones and links, for recordings
     (EDF, BDF, GDF, FIF, SET, VHDR, CNT) and files of epochs (``-epo.fif``). Their windows at 256 Hz
     are written into files once, about 230 MB per hour of 62 channels: into `checkpoint_dir`, or a
     temporary folder (``TMPDIR``). Windows are cut side by side, a last one so that it ends with the

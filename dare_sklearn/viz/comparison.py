@@ -289,7 +289,7 @@ def plot_significance(table: pd.DataFrame, *, ax: Axes | None = None) -> Figure:
     for i, j in zip(*np.nonzero(~np.isnan(difference)), strict=True):
         strong = p[i, j] < ALPHA and abs(norm(difference[i, j]) - 0.5) > 0.3
         number = f"{difference[i, j]:{form}}".replace("-", "\N{MINUS SIGN}")
-        number = "0.00" if number[1:] == "0.00" else number
+        number = number if number.strip("+\N{MINUS SIGN}0.") else number[1:]  # zero has no sign
         text = f"{number}\n{style.p_text(p[i, j])}"
         shade = "white" if strong else "black"
         ax.text(j, i, text, ha="center", va="center", fontsize="x-small", color=shade)

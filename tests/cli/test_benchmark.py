@@ -102,7 +102,11 @@ def test_copies_and_overlaps_are_noted(tmp_path):
     epochs.copy().resample(32).save(tmp_path / "a-epo.fif", overwrite=True, verbose="error")
     assert "16 epochs share samples" in from_files(options(tmp_path, groups=None)).notes[-1]
     epochs.events[:, 0] = np.arange(16)  # as EpochsArray numbers what it knows no times of
-    for some in (epochs, epochs.copy().drop([2, 3, 7])):
+    epochs.events[:, 0] *= 6  # windows of 64 samples that hardly move
+    epochs.save(tmp_path / "a-epo.fif", overwrite=True, verbose="error")
+    assert "share samples" in from_files(options(tmp_path, groups=None)).notes[-1]
+    epochs.events[:, 0] //= 6
+    for some in (epochs, epochs.copy().drop([2, 3, 7]), epochs.copy().crop(0, 0.2)):
         some.save(tmp_path / "a-epo.fif", overwrite=True, verbose="error")
         notes = from_files(options(tmp_path, groups=None)).notes
         assert not any("share samples" in note for note in notes)
@@ -124,9 +128,10 @@ def test_whole_numbers_are_one_label_however_a_file_holds_them(tmp_path):
 
 def test_groups_with_decimals_are_names(tmp_path):
     epochs = make_epochs("a")
-    epochs.metadata = epochs.metadata.assign(session=np.repeat([1.0, 1.1], 8))
+    sessions = [1.0, 1.1, 20230101.0, 20230102.0]
+    epochs.metadata = epochs.metadata.assign(session=np.repeat(sessions, 4))
     data = from_files(options(saved(tmp_path, "a", epochs), groups="session"))
-    assert sorted(set(data.groups)) == ["1", "1.1"]
+    assert sorted(set(data.groups)) == ["1", "1.1", "20230101", "20230102"]
 
 
 def test_a_classical_pipeline_can_be_the_candidate(people, tmp_path, capsys):

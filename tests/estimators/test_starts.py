@@ -100,6 +100,12 @@ def test_csp_finds_rhythms_under_drifts(rhythm):
     assert purity(csp_filters(X + drift, y, ones(X), SFREQ), mixing, 2) > 0.95
 
 
+def test_csp_of_signals_without_frequencies_in_the_band(rhythm):
+    X, y, mixing = rhythm
+    assert purity(csp_filters(X, y, ones(X), 12.0), mixing, 2) > 0.95  # nothing reaches 8 Hz
+    assert csp_filters(X[..., :8], y, ones(X), SFREQ).shape == (4, 6)
+
+
 def test_filters_leave_what_an_average_reference_empties(rhythm):
     """It holds rounding only, which SPoC and Xdawn would amplify to the strongest source."""
     X, y, mixing = rhythm

@@ -154,3 +154,9 @@ def test_whatever_a_pipeline_says_of_lost_channels(epochs):
     with pytest.warns(UserWarning, match="lost electrodes are interpolated"):
         found = lost_electrodes(pipeline, epochs, epochs.events[:, 2], [0.5], n_draws=1, cv=2)
     assert np.isfinite(found["accuracy"]).all()
+
+    def full(model, X, y):
+        raise MemoryError("CUDA out of memory")
+
+    with pytest.raises(RuntimeError, match="out of memory"):
+        lost_electrodes(pipeline, epochs, epochs.events[:, 2], [0.5], scoring=full, cv=2)

@@ -1,10 +1,12 @@
 """A killed run goes on, and whatever changes a result computes it anew."""
 
+import functools
 import importlib.util
 import json
 import linecache
 import subprocess
 import sys
+import threading
 import warnings
 
 import mne
@@ -347,10 +349,67 @@ def test_what_hidden_code_takes_from_its_module_is_part_of_the_key(code, monkeyp
     assert describe(code) != known
 
 
-def test_objects_that_hold_themselves_have_a_key():
-    one = _Holds(_scaled)
-    one.own = one
-    assert describe(one) == describe(one)
+class _Slots:
+    __slots__ = ("cut",)
+
+
+class _Half(_Slots):
+    """What pickles hold outside of the dictionary counts."""
+
+
+class _Locked:
+    def __init__(self):
+        self.lock = threading.Lock()
+
+    def __getstate__(self):
+        return {}
+
+
+def test_objects_count_as_pickles_hold_them():
+    one, two = _Half(), _Half()
+    one.cut, two.cut = 1, 2
+    assert describe(one) != describe(two)
+    assert describe(_Locked()) == describe(_Locked())
+    shared = [_Holds(_scaled) for _ in range(12)]
+    for this in shared:  # each knows all
+        this.others = shared
+    assert describe(shared[0]) == describe(shared[0]) != describe(_Holds(_scaled))
+
+
+def _wrapped(function):
+    @functools.wraps(function)
+    def call(X):
+        return _factor(2) * function(X)
+
+    return call
+
+
+@_wrapped
+def _plain(X):
+    return X
+
+
+@functools.cache
+def _cached(n):
+    return _factor(n)
+
+
+class _Kit:
+    @property
+    def func(self):
+        raise RuntimeError
+
+
+class _Odd(BaseEstimator):
+    kit = _Kit()
+
+
+@pytest.mark.parametrize("code", [_plain, _cached], ids=["wrapped", "cached"])
+def test_what_wrappers_take_from_their_module_is_part_of_the_key(code, monkeypatch):
+    known = describe(code)
+    assert describe(_Odd()) == describe(_Odd())  # no property of a member is asked
+    monkeypatch.setattr(sys.modules[__name__], "_SCALE", 2.0)
+    assert describe(code) != known
 
 
 def test_a_metric_of_lost_electrodes_is_part_of_the_key():

@@ -83,4 +83,6 @@ def test_channels_that_no_model_reads(data):
     result = channel_importance(Last(), epochs, y, n_repeats=2, random_state=0)
     assert result.ch_names == NAMES and result.importances.shape == (3, 2)
     assert result.importances[2].min() > 0.3
+    sensors = epochs.copy().pick(["C3", "Cz", "C4"]).set_channel_types(dict.fromkeys(NAMES, "seeg"))
+    assert channel_importance(Power(), sensors, y, n_repeats=1).ch_names == NAMES
     assert plot_channel_relevance(result, info=info).axes[0].get_title() == "Relevance of channels"

@@ -471,6 +471,9 @@ def test_flicker_in_signals_against_their_average():
     for left_out in (0, 4):
         np.testing.assert_allclose(cca.fit_transform(np.delete(X, left_out, 1)), every, atol=1e-6)
     np.testing.assert_allclose(cca.fit_transform(3 * X), every, atol=1e-6)
+    far = 2e4 * rng.normal(size=(8, 5, 1)).astype(np.float32)  # offsets of electrodes, in µV
+    far = (X + far - far.mean(axis=1, keepdims=True)).astype(np.float32)
+    np.testing.assert_allclose(cca.fit_transform(far), every, atol=1e-3)
     X[0] = np.arange(5)[:, None]
     with pytest.warns(UserWarning, match="constant signal"):
         assert (cca.fit_transform(X)[0] == 0).all()

@@ -404,7 +404,7 @@ class FlickerCCA(SignalTransformer):
         times = np.arange(data.shape[-1]) / self.sfreq_in_
         order = np.arange(1, self.n_harmonics + 1)
         centred = (data - data.mean(axis=-1, keepdims=True)).transpose(0, 2, 1)
-        bases = [orth(x, RANK) for x in centred]
+        bases = [_basis(x, np.abs(epoch).max()) for x, epoch in zip(centred, data, strict=True)]
         answer = np.empty((len(data), len(self.frequencies)))
         for column, frequency in enumerate(self.frequencies):
             harmonics = frequency * order[frequency * order < self.sfreq_in_ / 2]
@@ -415,6 +415,13 @@ class FlickerCCA(SignalTransformer):
             found = [np.linalg.svd(basis.T @ flicker, compute_uv=False) for basis in bases]
             answer[:, column] = [values.max(initial=0.0) for values in found]
         return answer
+
+
+def _basis(x: np.ndarray, largest: float) -> np.ndarray:
+    """Directions ``(n_times, n_directions)`` of a centred epoch, without those of rounding only."""
+    size = np.linalg.norm(x, 2)
+    rounding = np.finfo(np.float32).eps * largest * np.sqrt(len(x))  # offsets are rounded too
+    return orth(x, max(RANK, rounding / size if size else 1.0))
 
 
 def _check_band(band: Any, what: str, *, open_ends: bool = False) -> None:
@@ -430,5 +437,6 @@ def _check_band(band: Any, what: str, *, open_ends: bool = False) -> None:
 
 
 def _in(freqs: np.ndarray, band: tuple[float, float]) -> np.ndarray:
+    low, high = np.round(band, 9)
     freqs = freqs.round(9)  # MNE's 30 Hz may be 29.999999999999996
-    return (freqs >= band[0]) & (freqs < band[1])
+    return (freqs >= low) & (freqs < high)
