@@ -201,6 +201,14 @@ class SignalInputMixin:
         )  # fmt: skip
 
 
+class SignalOutputMixin:
+    """Of transformers that make signals of signals, which are no table."""
+
+    def set_output(self, *, transform: Any = None) -> Self:
+        """No effect; it stands here for the other steps of a pipeline."""
+        return self
+
+
 def read_column(values: Any, name: str, n_epochs: int | None = None) -> np.ndarray:
     """One value per epoch, ``(n_epochs,)``, of the kind that was passed.
 

@@ -116,14 +116,12 @@ def _column(epochs: Any, name: str, option: str, file: str) -> list[str]:
             what = f"{missing} of {len(values)} epochs of {file} have no value"
             raise UsageError(f"--{option} {name}: {what}: drop them before you save the epochs.")
         if values.dtype.kind == "f":
-            if option == "groups":
-                values = values.map(lambda v: str(int(v)) if v % 1 == 0 else repr(float(v)))
-            elif (values % 1 != 0).any():
+            if option == "label" and (values % 1 != 0).any():
                 what = f"--{option} {name}: {file} has numbers with decimals there, not classes"
                 hint = "in Python, evaluation.compare takes DARERegressor for them"
                 raise UsageError(f"{what} ({hint}).")
-            else:
-                values = values.astype(int)
+            # 1.0 in one file is 1 in another
+            values = values.map(lambda v: str(int(v)) if v % 1 == 0 else repr(float(v)))
         return values.astype(str).tolist()
     events = event_labels(epochs)
     if option == "label" and name == EVENT:

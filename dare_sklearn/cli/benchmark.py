@@ -252,11 +252,9 @@ def _write(args: Any, names: list[str], found: Any) -> int:
     )
     there = [name for name in names if name in set(scores["pipeline"])]
     what = "public data sets" if args.moabb else "your epochs" if args.files else "simulated EEG"
-    who = {
-        "candidate": next((name for name in there if name in pipes.DARE), there[0]),
-    }
-    rivals = [name for name in there if name in pipes.CLASSICAL and name != who["candidate"]]
-    who["rivals"] = rivals or None
+    candidate = next((name for name in there if name in pipes.DARE), there[0])
+    rivals = [name for name in there if name in pipes.CLASSICAL and name != candidate]
+    who = {"candidate": candidate, "rivals": rivals or None}
     context = {
         "command": args.command_line, **found.facts, "encoder": args.about_encoder,
         "seed": args.seed, "device": args.device,

@@ -134,9 +134,10 @@ def _code(code: Any) -> str:
             with suppress(TypeError):  # compiled
                 carried.append(inspect.getclosurevars(code).nonlocals)
             for function in filter(_is_users, _chain(code)):
-                carried.append(getattr(function, "__code__", None))
+                compiled = getattr(function, "__code__", None)
                 there = getattr(function, "__globals__", {})
-                for known in sorted(_names_in(getattr(function, "__code__", None)) & there.keys()):
+                carried.append(compiled)
+                for known in sorted(_names_in(compiled) & there.keys()):
                     if not inspect.ismodule(there[known]):
                         with suppress(Exception):  # some values cannot be hashed
                             carried.append(f"{known}={describe(there[known])}")

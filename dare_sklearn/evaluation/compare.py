@@ -223,13 +223,13 @@ def compare(
                 raise RuntimeError(message) from error
             return [], [(f"{message.rstrip('.')}. Its row is left out.", UserWarning)]
         rows = json.loads(to_json([row | which for row in rows]))
-        said = {(str(w.message), w.category, w.filename, w.lineno): None for w in told}
+        said = {(str(w.message), _plain(w.category), w.filename, w.lineno): None for w in told}
         if file is not None:
             file.parent.mkdir(parents=True, exist_ok=True)
             about = {"pipeline": texts[name], "versions": identity.versions()}  # for people
             with in_place_of(file) as part:
-                plain = dict.fromkeys((text, _plain(kind).__name__) for text, kind, *_ in said)
-                content = {"rows": rows, "warnings": list(plain), "about": about}
+                texts_of = dict.fromkeys((text, kind.__name__) for text, kind, *_ in said)
+                content = {"rows": rows, "warnings": list(texts_of), "about": about}
                 part.write_text(json.dumps(content, indent=1))
         return rows, said
 
@@ -241,9 +241,9 @@ def compare(
         rows, told = next(found)
         for text, kind, *where in told:
             if where:
-                warnings.warn_explicit(text, _plain(kind), *where)
+                warnings.warn_explicit(text, kind, *where)
             else:  # of a failed or a finished cell, at the call of compare
-                warnings.warn(text, _plain(kind), stacklevel=3)
+                warnings.warn(text, kind, stacklevel=3)
         done += rows
     chance = [f"{kind}_{m}" for m in scorers for kind in ("chance", "p")] if n_permutations else []
     return pd.DataFrame(done, columns=[*WHICH, *scorers, *chance, *CALIBRATION, *COSTS])

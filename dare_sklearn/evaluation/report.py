@@ -210,12 +210,12 @@ def judge(
     A ValueError if no data set has the candidate, or pipelines were not scored on the same folds.
     """
     candidate = results["pipeline"].iloc[0] if candidate is None else candidate
-    if candidate not in set(results["pipeline"]):
-        known = ", ".join(results["pipeline"].unique())
-        raise ValueError(f"candidate must be one of the pipelines {known}, got {candidate!r}.")
     known = results["pipeline"].unique()
+    names = ", ".join(known)
+    if candidate not in known:
+        raise ValueError(f"candidate must be one of the pipelines {names}, got {candidate!r}.")
     if unknown := [name for name in (() if rivals is None else rivals) if name not in known]:
-        raise ValueError(f"rivals must be pipelines ({', '.join(known)}), got {unknown}.")
+        raise ValueError(f"rivals must be pipelines ({names}), got {unknown}.")
     rows = []
     for dataset, table in results.groupby("dataset", sort=False):
         there = table["pipeline"].unique().tolist()

@@ -34,6 +34,11 @@ is_evoked = partial(_is_of, "mne", "Evoked")
 is_dataset = partial(_is_of, "torch", "utils.data.Dataset")  # as those of braindecode are
 
 
+def is_path(x: Any) -> bool:
+    """Whether it is the path of a file or folder."""
+    return isinstance(x, str | os.PathLike)
+
+
 def are_signals(items: list) -> bool:
     """Whether all are objects of MNE or data sets."""
     return all(is_dataset(x) or is_epochs(x) or is_raw(x) for x in items)
@@ -348,14 +353,14 @@ def split_corpus(
     stays together.
     """
     members = X if isinstance(X, list | tuple) else [X]
-    if not any(is_raw(x) or _is_path(x) or _is_array(x) or _is_nested(x) for x in members):
+    if not any(is_raw(x) or is_path(x) or _is_array(x) or _is_nested(x) for x in members):
         return [(X, False)]
     found: list[tuple[Any, bool | None]] = []  # None: an item by itself, but no recording
     for x in members:
         if _is_nested(x):
             found += [(item, recording or None) for item, recording in split_corpus(x, open_epochs)]
             continue
-        if not _is_path(x):
+        if not is_path(x):
             found.append((x, None if _is_array(x) else is_raw(x)))
             continue
         try:
@@ -374,17 +379,13 @@ def split_corpus(
     return items
 
 
-def _is_path(x: Any) -> bool:
-    return isinstance(x, str | os.PathLike)
-
-
 def _is_array(x: Any) -> bool:
     return len(getattr(x, "shape", ())) == 3
 
 
 def _is_nested(x: Any) -> bool:
     """Whether it is a list of items of a corpus, not of numbers or of a data set's (x, y)."""
-    kinds = is_epochs, is_raw, is_dataset, _is_path, _is_array, _is_nested
+    kinds = is_epochs, is_raw, is_dataset, is_path, _is_array, _is_nested
     is_list = isinstance(x, list | tuple) and len(x) > 0
     return is_list and all(any(is_one(item) for is_one in kinds) for item in x)
 

@@ -1,6 +1,5 @@
 """One reader for every kind of input: float32 microvolts with names and a rate, as in ``fit``."""
 
-import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -288,7 +287,7 @@ def find_sources(X: Any, *, continuous: bool, **known: Any) -> Iterator[Signals]
             "exclude='bads') and pass evoked.data[None], with ch_names=evoked.ch_names, "
             "sfreq=evoked.info['sfreq'] and unit='V'."
         )
-    if continuous and isinstance(X, str | os.PathLike):
+    if continuous and objects.is_path(X):
         yield objects.from_raw(open_file(X), "file", " on the opened recording, and pass that")
     elif objects.are_signals(items):
         yield from objects.from_objects(items, continuous)
@@ -407,7 +406,7 @@ def _checked(X: Any) -> np.ndarray:
         raise SignalError("cannot read a masked array as X: drop what is masked, or fill it in.")
     if not (hasattr(X, "__array__") or isinstance(X, list | tuple) or issparse(X)):
         raise SignalTypeError(f"cannot read a {type(X).__name__} as X: expected {ACCEPTED}.")
-    if isinstance(X, list | tuple) and X and isinstance(X[0], str | os.PathLike):
+    if isinstance(X, list | tuple) and X and objects.is_path(X[0]):
         raise SignalTypeError(
             "cannot read names of files as X: pass a list of mne.Epochs, each from "
             "mne.read_epochs(name)."

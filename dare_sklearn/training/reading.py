@@ -19,7 +19,7 @@ from ..signals.container import LazyEpochs, Signals
 from ..signals.errors import SignalError, about, listed, tell
 from ..signals.files import explain, open_epochs
 from ..signals.grid import Windows, cut_windows, whole_on_grid
-from ..signals.objects import split_corpus, without_bad_windows
+from ..signals.objects import is_path, split_corpus, without_bad_windows
 from ..signals.readers import read_parts, tell_ignored
 from .corpus import BLOCK, Corpus, Stream, WindowStore, worker_options
 from .processes import Ranks
@@ -95,7 +95,7 @@ def find_sources(items: list[Any], reader: Reader) -> tuple[list[Source], list[S
         rest = [x for x in members if not _is_stream(x)]
         given = [x for x in members if _is_stream(x) and len(x)]
         streams += [Stream(x, reader.config, number) for x in given]
-        paths += [str(Path(x).absolute()) for x in rest if _is_path(x)]
+        paths += [str(Path(x).absolute()) for x in rest if is_path(x)]
         if len(rest) < len(members):  # an item without streams stays as it is
             item = rest[0] if len(rest) == 1 else rest
         if rest or not members:
@@ -108,18 +108,14 @@ def _is_stream(x: Any) -> bool:
     return callable(getattr(x, "batch", None)) and hasattr(x, "__len__")
 
 
-def _is_path(x: Any) -> bool:
-    return isinstance(x, str | os.PathLike)
-
-
 def read_sources(sources: list[Source], reader: Reader) -> Iterator[tuple[int, Part]]:
     """All parts in order, one at a time, each with the number of its source."""
-    paths = [item for item, *_ in sources if _is_path(item)]
+    paths = [item for item, *_ in sources if is_path(item)]
     outcomes = _read_files(paths, reader)
     remarks = []
     for at, (item, is_recording, _) in enumerate(sources):
         parts: Any = []
-        if _is_path(item):
+        if is_path(item):
             name, part, reason, its_remarks = next(outcomes)
             if its_remarks:
                 remarks.append(f"{name} ({'; '.join(dict.fromkeys(its_remarks))})")
@@ -183,7 +179,7 @@ def read_recording(item: Any, reader: Reader, name: str) -> Part:
         values *= np.float32(reader.robust_scale / spread)
     data = whole_on_grid(values, signals.sfreq, reader.config)[None]
     whole = replace(signals, data=data, sfreq=float(reader.config.sfreq))
-    on_disk = _is_path(item) or recording.on_disk
+    on_disk = is_path(item) or recording.on_disk
     return Part(
         whole, without_values(signals), on_disk,
         name=name, digest=recording.digest, bad=recording.bad,

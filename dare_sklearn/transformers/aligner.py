@@ -14,7 +14,7 @@ from sklearn.utils import Tags
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from ..base.input import SignalInputMixin, read_groups, whole_or_not_at_all
+from ..base.input import SignalInputMixin, SignalOutputMixin, read_groups, whole_or_not_at_all
 from ..signals.covariance import covariances, inverse_root, mean_at_one_power
 from ..signals.errors import SignalError, tell
 from ..signals.objects import in_kind_of, settle
@@ -35,7 +35,7 @@ CS_MODES = {
 
 
 @dataclass(eq=False, repr=False)  # its __init__ only assigns parameters
-class GroupAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
+class GroupAligner(SignalOutputMixin, SignalInputMixin, TransformerMixin, BaseEstimator):
     """Epochs of every group, aligned by the mean over them of a statistic of each.
 
     A subclass writes ``_statistics(data)``, that of every epoch; ``_common(means)``, what stands
@@ -117,10 +117,6 @@ class GroupAligner(SignalInputMixin, TransformerMixin, BaseEstimator):
     ) -> Any:
         """`fit` and `transform` with the same groups."""
         return self._align(*self._fit(X, groups, X_target_unlabeled))
-
-    def set_output(self, *, transform: Any = None) -> Self:
-        """No effect: signals are no table."""
-        return self
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

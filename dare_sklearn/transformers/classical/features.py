@@ -15,7 +15,12 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from ...base.input import SIGNAL_CONSTRAINTS, SignalInputMixin, whole_or_not_at_all
+from ...base.input import (
+    SIGNAL_CONSTRAINTS,
+    SignalInputMixin,
+    SignalOutputMixin,
+    whole_or_not_at_all,
+)
 from ...signals.container import Signals
 from ...signals.grid import resample, resampled_length
 
@@ -95,7 +100,7 @@ class SignalTransformer(SignalInputMixin, TransformerMixin, BaseEstimator):
 
 
 @dataclass(eq=False, repr=False)
-class SignalArray(SignalTransformer):
+class SignalArray(SignalOutputMixin, SignalTransformer):
     """Any input as one float64 array in microvolts, filtered and resampled if asked for.
 
     The first step in front of what takes arrays only: CSP of mne, covariances of pyriemann.
@@ -147,10 +152,6 @@ class SignalArray(SignalTransformer):
         "resample": [RATE, None],
         **SignalTransformer._parameter_constraints,
     }
-
-    def set_output(self, *, transform: Any = None) -> Self:
-        """No effect: signals are no table."""
-        return self
 
     def _prepare(self) -> None:
         self.sfreq_out_ = self.sfreq_in_ if self.resample is None else float(self.resample)
@@ -419,9 +420,9 @@ class FlickerCCA(SignalTransformer):
 
 def _basis(x: np.ndarray, largest: float) -> np.ndarray:
     """Directions ``(n_times, n_directions)`` of a centred epoch, without those of rounding only."""
-    size = np.linalg.norm(x, 2)
+    directions, sizes, _ = np.linalg.svd(x, full_matrices=False)
     rounding = np.finfo(np.float32).eps * largest * np.sqrt(len(x))  # offsets are rounded too
-    return orth(x, max(RANK, rounding / size if size else 1.0))
+    return directions[:, sizes > max(RANK * sizes[0], rounding)]
 
 
 def _check_band(band: Any, what: str, *, open_ends: bool = False) -> None:
