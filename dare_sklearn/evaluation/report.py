@@ -211,7 +211,7 @@ def judge(
     """
     candidate = results["pipeline"].iloc[0] if candidate is None else candidate
     known = results["pipeline"].unique()
-    names = ", ".join(known)
+    names = ", ".join(map(str, known))
     if candidate not in known:
         raise ValueError(f"candidate must be one of the pipelines {names}, got {candidate!r}.")
     if unknown := [name for name in (() if rivals is None else rivals) if name not in known]:
