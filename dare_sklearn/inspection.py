@@ -15,6 +15,7 @@ from sklearn.utils import Bunch, check_random_state
 from sklearn.utils._param_validation import Interval, validate_params
 from torch.nn import functional as F
 
+from .base.embed import SHARED_CONSTRAINTS
 from .base.encoder import resolve_encoder
 from .estimators.base import ProbeEstimator
 from .signals.electrodes import ELECTRODES, electrode_name
@@ -243,7 +244,12 @@ def _by_torch(estimator: Any, X: Any, target: Any) -> tuple[np.ndarray, list[str
 
 
 @validate_params(
-    {"n_chans": _from(1, 62), "n_trials": _from(2), "n_draws": _from(1)},
+    {
+        "n_chans": _from(1, 62),
+        "n_trials": _from(2),
+        "n_draws": _from(1),
+        "unknown_channels": SHARED_CONSTRAINTS["unknown_channels"],
+    },
     prefer_skip_nested_validation=False,
 )
 def mask_invariance(
@@ -281,7 +287,7 @@ def mask_invariance(
         Draws of trials and channels per overlap, the same for every encoder.
     ch_names, sfreq, unit
         Of arrays, as in `DAREEmbedder`.
-    unknown_channels : {"drop", "interpolate"}, default="drop"
+    unknown_channels : {"drop", "interpolate", "error"}, default="drop"
         How to handle channels that the encoder does not know. Interpolated ones mix others, so that
         views without common channels are not independent.
     random_state : int, RandomState or None, default=None

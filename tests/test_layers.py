@@ -160,6 +160,15 @@ def test_embedding_loads_no_trainer():
     assert run(code) == "[]"
 
 
+def test_a_first_embedding_and_a_comparison_load_no_compiler():
+    code = (
+        "import sys, dare_sklearn.evaluation, dare_sklearn.training.processes; "
+        "from dare_sklearn import load_encoder; load_encoder('nano'); "
+        "print([m for m in ('torch._dynamo', 'sympy') if m in sys.modules])"
+    )
+    assert run(code) == "[]"
+
+
 def run(code: str) -> str:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return done.stdout.strip()

@@ -21,6 +21,7 @@ from ..signals.errors import SignalError, about, listed, tell
 from ..signals.grid import Windows
 from ..signals.readers import read_signals, tell_ignored, tell_unusual
 from ..signals.validation import UNITS, summarize
+from ..training.device import fork_safe
 from ..weights.files import shorten
 from .cache import open_cache
 
@@ -33,7 +34,7 @@ SIGNAL_CONSTRAINTS: dict = {
 }
 EXTENSIONS = (pd.api.extensions.ExtensionDtype, np.dtypes.StringDType)  # of columns
 TINY = 1e-30  # of weights, whose squares would be lost
-_LOCK = threading.Lock()
+_LOCK = fork_safe(threading.Lock())
 _fits, _dtype = 0, torch.float32  # fits of all threads, and the default type before the first
 
 

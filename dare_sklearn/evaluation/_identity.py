@@ -56,7 +56,7 @@ def _is_users(code: Any) -> bool:
     except (OSError, TypeError):  # compiled, or typed at a prompt or in a notebook
         return getattr(code, "__module__", None) == "__main__"
     known = file.is_relative_to(_PACKAGE) or file.is_relative_to(_STANDARD)
-    return not known and "site-packages" not in file.parts
+    return not known and not {"site-packages", "dist-packages"} & {*file.parts}
 
 
 @cache

@@ -81,8 +81,10 @@ def report(
     >>> report(table, tempfile.mkdtemp()).name
     'report.html'
     """
-    if not isinstance(table, pd.DataFrame) or not len(table):
+    if not isinstance(table, pd.DataFrame):
         raise TypeError(f"table of report must be a table of compare, got {type(table).__name__}.")
+    if not len(table):
+        raise ValueError("table of report has no rows: in compare, every cell failed.")
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     extra = {"learning_curve": learning_curve, "lost_electrodes": lost_electrodes}

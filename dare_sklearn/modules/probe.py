@@ -260,6 +260,6 @@ class VirtualProbe(nn.Module):
         inside = inside + 1e-6 * inside.diagonal().mean() * torch.eye(len(index))
         weight = self.spatial.weight[:, :, 0].double() @ across
         weight = torch.linalg.solve(inside, weight.T).T
-        self.spatial = nn.Conv1d(len(index), len(weight), 1, bias=False)
-        self.spatial.weight.copy_(weight.float()[:, :, None])
+        self.spatial = nn.Conv1d(len(index), len(weight), 1, bias=False, dtype=torch.float32)
+        self.spatial.weight.copy_(weight[:, :, None])
         self.covariance = covariance[index][:, index].float()

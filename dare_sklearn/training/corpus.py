@@ -8,6 +8,7 @@ import signal
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +116,7 @@ class Corpus(Dataset):
     def sizes(self) -> list[int]:
         return [len(montage.windows) for montage in self.montages]
 
-    @property
+    @cached_property
     def n_windows(self) -> int:
         """Windows of signals, and of one epoch of each stream."""
         made = (len(stream) * len(stream.read(0)[0]) for stream in self.streams)

@@ -111,7 +111,8 @@ class Together:
     def __init__(self, model: PretrainingModel, ranks: Ranks) -> None:
         self.ranks, self.weights = ranks, model.weights
         # the head returns the vectors of the whole batch, so its loss is that of the batch
-        self._hook = model.projection.register_forward_hook(self._gather)
+        gather = torch.compiler.disable(self._gather)  # as a decorator, it imports the compiler
+        self._hook = model.projection.register_forward_hook(gather)
         self.module = DistributedDataParallel(
             model,
             broadcast_buffers=False,
@@ -151,7 +152,6 @@ class Together:
         done = dict(zip(names, summed, strict=True))
         return {**done, "loss": sum(self.weights[name] * value for name, value in done.items())}
 
-    @torch.compiler.disable
     def _gather(self, module: nn.Module, args: tuple, own: Tensor) -> Tensor:
         """The rows of all processes, in the order of the batch.
 

@@ -160,8 +160,9 @@ def plot_paired(
         raise ValueError(f"There is no {unit} with a score of both pipelines.")
 
     ax = style.get_axes(ax, 4.2, 4.0)
-    gains = np.where(np.isclose(*pairs.T, rtol=1e-9, atol=1e-15), 0, pairs[:, 1] - pairs[:, 0])
-    for (a, b), gain in zip(pairs, gains, strict=True):  # rounding is none
+    same = np.isclose(*pairs.T, rtol=1e-9, atol=1e-15)  # but for rounding
+    gains = np.where(same, 0, pairs[:, 1] - pairs[:, 0])
+    for (a, b), gain in zip(pairs, gains, strict=True):
         shade = _BETTER if gain > 0 else _WORSE if gain < 0 else style.GREY
         ax.plot([0, 1], [a, b], "o-", color=shade, alpha=0.6, linewidth=1.2, markersize=4)
     ax.plot([0, 1], pairs.mean(axis=0), "D-", color="black", linewidth=2.6, label="mean")

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from ..modules.config import DAREConfig
 from ..modules.networks import Encoder
@@ -207,7 +208,7 @@ def make_network(
             f"{len(tensors)} tensors."
         )
     try:
-        with torch.device("meta"):  # float: whatever torch's default type is
+        with torch.device("meta"), _Undrawn():  # float: whatever torch's default type is
             if kind in _PROBES:
                 module = _PROBES[kind](Encoder(config), **spec)
             elif kind == "PretrainingModel":
@@ -220,8 +221,21 @@ def make_network(
             f"The configuration in {source} describes no possible network: {files.shorten(error)}."
         ) from None
     check_fit(module, tensors, source)
-    module.to_empty(device="cpu").load_state_dict(dict(tensors), strict=True)
+    copies = {k: v.clone(memory_format=torch.contiguous_format) for k, v in tensors.items()}
+    module.load_state_dict(copies, assign=True)
     return module.eval()
+
+
+class _Undrawn(TorchFunctionMode):
+    """Inside this, tensors keep the values they have where random ones would be drawn.
+
+    Without memory there is nothing to draw, and torch would import its compiler for it: a second,
+    and 100 MB.
+    """
+
+    def __torch_function__(self, function, types, args=(), kwargs=None) -> Any:
+        if getattr(function, "__module__", None) != nn.init.__name__:
+            return function(*args, **(kwargs or {}))
 
 
 def check_fit(module: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:

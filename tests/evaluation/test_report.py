@@ -215,6 +215,8 @@ def test_a_table_without_costs_and_chance(tmp_path):
 def test_what_is_not_a_table(tmp_path):
     with pytest.raises(TypeError, match="table of report must be a table of compare"):
         report([], tmp_path)
+    with pytest.raises(ValueError, match="has no rows: in compare, every cell failed"):
+        report(made_up(eeg=FAR)[:0], tmp_path)
 
 
 def test_errors_are_written_in_their_own_size(tmp_path):

@@ -79,6 +79,7 @@ def test_views_of_a_channel_blind_encoder_are_alike(epochs):
         ({"n_chans": 40}, "Two views of 40 channels with 0 in common need 80 channels.*knows 62"),
         ({"overlaps": [1.5]}, "overlaps must be numbers from 0 to 1, got .1.5."),
         ({"n_chans": 2.5}, "'n_chans' parameter .* must be an int in the range .1, 62."),
+        ({"unknown_channels": "keep"}, "'unknown_channels' parameter of mask_invariance must be"),
         ({"n_draws": 0}, "'n_draws' parameter of mask_invariance"),
         ({"n_trials": 1}, "'n_trials' parameter .* must be an int in the range .2, inf."),
     ],

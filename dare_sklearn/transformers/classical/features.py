@@ -328,7 +328,7 @@ class DownsampledSignals(SignalTransformer):
     }
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
-        """Names such as ``Cz_0.250s``, the time from the start of the epoch."""
+        """Names such as ``CZ_0.250s``, the time from the start of the epoch."""
         check_is_fitted(self)
         n_times = resampled_length(self.n_times_in_, self.sfreq_in_, self.sfreq_out_)
         return self._names([f"{i / self.sfreq_out_:.3f}s" for i in range(n_times)])
