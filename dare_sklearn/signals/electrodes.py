@@ -59,23 +59,25 @@ _NOT_EEG = re.compile(
     r"[XYZ]?\d*(?=$|[\s_:.+-])"
 )
 
-# Centre, in head coordinates (metres), of the sphere that electrodes are projected on.
-_CENTRE = np.array([0.0, 0.0, 0.04])
-HEAD_RADIUS = 0.095
+# Origin, in head coordinates (metres), of splines: as in MNE's interpolate_bads.
+_ORIGIN = (0.0, 0.0, 0.04)
 # As in MNE's interpolate_bads. A spline that passes through every electrode passes through its
 # noise: a left-out electrode of 61 had 31 % of its variance explained, and with this 78 %.
 SMOOTHING = 1e-5
 
 # How far, along the scalp, an electrode may be recorded from where the 10-05 system puts its name.
-# MNE's montages of that system differ from it by up to 5 cm (caps digitised on single heads by 1 to
-# 3), electrodes of other systems with the same names by 5 to 20 (BioSemi-128 and -256).
-MOST_OFF = 0.055
+# MNE's montages of that system differ from it by up to 5.5 cm (caps digitised on single heads by 1
+# to 3), electrodes of other systems with the same names by 5 to 20 (BioSemi-128 and -256).
+MOST_OFF = 0.06
 # Where more than this share of the names is further off, the montage follows another system: then
 # positions count for all. If nothing may be interpolated, an electrode that is as NEAR as this to
 # the place of its name stands for it.
 MOST_WRONG = 0.25
 NEAR = 0.025
 COIL_BIPOLAR = 5  # MNE's FIFFV_COIL_EEG_BIPOLAR, the type of what set_bipolar_reference makes
+
+# Fewer electrodes, all on the forehead for instance, may lie on the sphere of another head too.
+LEAST_TO_FIT = 16
 
 UNKNOWN_CHANNELS = ("interpolate", "drop", "error")
 _OTHERWISE = " Set unknown_channels to 'error' or 'drop' to treat them otherwise."
@@ -239,15 +241,15 @@ def _on_template_head(own: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
             tell("the positions of the montage are not places on a head, and are not used.")
         return {}
     centre, radius = head_sphere(xyz * unit)
-    placed = _CENTRE + (xyz * unit - centre) * (HEAD_RADIUS / radius)
-    placed = dict(zip(own, placed, strict=True))
+    middle, size = table_sphere()
+    placed = dict(zip(own, middle + (xyz * unit - centre) * (size / radius), strict=True))
     shared = [name for name in own if name in template]
     if len(shared) >= 6:
         here, there = (directions([p[name] for name in shared]) for p in (placed, template))
         from scipy.spatial.transform import Rotation  # networks, which read this file, need none
 
         turn, _ = Rotation.align_vectors(there, here)
-        turned = {name: _CENTRE + turn.apply(xyz - _CENTRE) for name, xyz in placed.items()}
+        turned = {name: middle + turn.apply(xyz - middle) for name, xyz in placed.items()}
         wrong, wrong_turned = (
             np.mean(np.array(list(_distances(p).values())) > MOST_OFF) for p in (placed, turned)
         )
@@ -261,15 +263,36 @@ def _on_template_head(own: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def head_sphere(xyz: np.ndarray) -> tuple[np.ndarray, float]:
-    """Centre and radius of the head under electrodes in metres."""
+    """Centre and radius, in metres, of the head under electrodes in metres.
+
+    Where they are too few to tell, or the sphere that fits them is not where a head is, it is the
+    table's sphere in their size.
+    """
+    middle, size = table_sphere()
     if len(xyz) >= 8:
-        design = np.c_[2.0 * xyz, np.ones(len(xyz))]
-        solution = np.linalg.lstsq(design, (xyz**2).sum(axis=1), rcond=None)[0]
-        centre = solution[:3]
-        radius = float(np.sqrt(max(solution[3] + centre @ centre, 0.0)))
-        if 0.07 < radius < 0.13 and np.linalg.norm(centre - _CENTRE) < 0.06:
+        centre, radius = _fitted_sphere(xyz)
+        if np.ptp(np.linalg.norm(xyz - centre, axis=1)) < 0.005 * radius:  # of a drawn montage
             return centre, radius
-    return _CENTRE, float(np.median(np.linalg.norm(xyz - _CENTRE, axis=1)))
+        near = np.linalg.norm(centre * size / radius - middle) < 0.03
+        if len(xyz) >= LEAST_TO_FIT and 0.04 < radius < 0.13 and near:
+            return centre, radius
+    scale = 1.0
+    for _ in range(20):  # the centre moves with the size
+        scale = float(np.median(np.linalg.norm(xyz - scale * middle, axis=1))) / size
+    return scale * middle, scale * size
+
+
+@lru_cache(maxsize=1)
+def table_sphere() -> tuple[np.ndarray, float]:
+    """Centre (head coordinates) and radius of the template's head under the table's electrodes."""
+    template = template_positions()
+    return _fitted_sphere(np.stack([template[name] for name in ELECTRODES]))
+
+
+def _fitted_sphere(xyz: np.ndarray) -> tuple[np.ndarray, float]:
+    design = np.c_[2.0 * xyz, np.ones(len(xyz))]
+    *centre, rest = np.linalg.lstsq(design, (xyz**2).sum(axis=1), rcond=None)[0]
+    return np.array(centre), float(np.sqrt(max(rest + np.square(centre).sum(), 0.0)))
 
 
 def _distances(own: Mapping[str, np.ndarray]) -> dict[str, float]:
@@ -278,16 +301,14 @@ def _distances(own: Mapping[str, np.ndarray]) -> dict[str, float]:
     shared = [name for name in own if name in template]
     if not shared:
         return {}
-    centre, _ = head_sphere(np.stack(list(template.values())))
-    there = directions([template[name] for name in shared], centre)
-    here = directions([own[name] for name in shared])
+    here, there = (directions([p[name] for name in shared]) for p in (own, template))
     angles = np.arccos(np.clip((here * there).sum(axis=1), -1.0, 1.0))
-    return dict(zip(shared, HEAD_RADIUS * angles, strict=True))
+    return dict(zip(shared, table_sphere()[1] * angles, strict=True))
 
 
-def directions(positions: Sequence[np.ndarray], centre: np.ndarray | float = _CENTRE) -> np.ndarray:
-    """Unit vectors ``(n, 3)`` from the centre of the head."""
-    away = np.asarray(positions, dtype=float) - centre
+def directions(positions: Sequence[np.ndarray], centre: Any = None) -> np.ndarray:
+    """Unit vectors ``(n, 3)`` from a centre, by default that of the template's head."""
+    away = np.asarray(positions, dtype=float) - (table_sphere()[0] if centre is None else centre)
     return away / np.linalg.norm(away, axis=-1, keepdims=True)
 
 
@@ -349,7 +370,7 @@ def _mne_spline(source: Mapping[str, np.ndarray], targets: Sequence[str]) -> np.
     info = mne.create_info(here.ch_names, 256.0, "eeg").set_montage(here)
     evoked = mne.EvokedArray(np.eye(len(source)), info, verbose="error")
     with mne.utils.use_log_level("error"):
-        moved = evoked.interpolate_to(there, tuple(_CENTRE), method="spline", reg=SMOOTHING)
+        moved = evoked.interpolate_to(there, _ORIGIN, method="spline", reg=SMOOTHING)
     return moved.get_data().astype(np.float32)
 
 

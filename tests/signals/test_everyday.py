@@ -1,5 +1,6 @@
 """Recordings as people have them: each of these was read wrongly, or blamed on something else."""
 
+import re
 import warnings
 
 import mne
@@ -17,7 +18,14 @@ from dare_sklearn import (
     EuclideanAligner,
 )
 from dare_sklearn.signals.container import LazyEpochs
-from dare_sklearn.signals.electrodes import place, template_montage
+from dare_sklearn.signals.electrodes import (
+    ELECTRODES,
+    TEN_TWENTY,
+    place,
+    plan_channels,
+    template_montage,
+    template_positions,
+)
 from dare_sklearn.signals.errors import SignalError
 from dare_sklearn.signals.files import open_file
 from dare_sklearn.signals.grid import resample
@@ -69,21 +77,42 @@ def test_a_rate_with_a_rounding_error(X):
     np.testing.assert_array_equal(with_error.transform(X), embedder(sfreq=256).fit_transform(X))
 
 
-def positions_of(montage):
-    montage = mne.channels.make_standard_montage(montage)
+def positions_of(montage, head_size=0.095):
+    montage = mne.channels.make_standard_montage(montage, head_size=head_size)
     info = mne.create_info(montage.ch_names, 256.0, "eeg").set_montage(montage)
     return {ch["ch_name"].upper(): ch["loc"][:3] for ch in info["chs"]}
 
 
+FOREHEAD = ("FP1", "FPZ", "FP2", "AF3", "AF4", "F3", "FZ", "F4")
+
+
+@pytest.mark.parametrize("size", [0.095, 0.05])  # of an adult, of an infant
+@pytest.mark.parametrize(
+    ("montage", "names"),
+    [
+        ("biosemi64", ELECTRODES), ("easycap-M1", ELECTRODES), ("colin27_1005", ELECTRODES),
+        ("colin27_1005", FOREHEAD), ("biosemi64", FOREHEAD), ("biosemi64", TEN_TWENTY),
+    ],
+)  # fmt: skip
+def test_electrodes_without_names_are_found_by_position(montage, names, size):
+    places = {n: xyz for n, xyz in positions_of(montage, size).items() if n in names}
+    own = {f"OF-{name}": xyz for name, xyz in places.items()}
+    assert len(own) > len(names) - 4
+    with pytest.warns(UserWarning, match="are interpolated") as told:
+        plan_channels(list(own), positions=own)
+    found = re.findall(r"OF-(\w+) -> (\w+)", str(told[0].message))
+    assert sorted(found) == sorted((name, name) for name in places)
+
+
 def test_positions_decide_over_names():
     own = positions_of("biosemi128")
-    with pytest.warns(UserWarning, match="C3 13 cm.*read by position"):
+    with pytest.warns(UserWarning, match="C3 14 cm.*read by position"):
         found, distrusted = place(list(own), own)
     assert {"C3", "C5", "A1", "A2"} <= distrusted
-    assert np.linalg.norm(found["A1"] - own["A1"]) < 0.01
+    assert np.linalg.norm(found["A1"] - template_positions()["CZ"]) < 0.015
     centre = np.array([0, 0, 0.04])
     ball = {name: (xyz - centre) / np.linalg.norm(xyz - centre) for name, xyz in own.items()}
-    with pytest.warns(UserWarning, match="C3 13 cm"):
+    with pytest.warns(UserWarning, match="C3 14 cm"):
         assert place(list(own), ball)[1] == distrusted
 
 
