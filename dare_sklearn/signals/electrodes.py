@@ -46,6 +46,9 @@ _REFERRED = re.compile(rf"^({_ELECTRODE})\s*[-_:/]\s*\(?(?:{_COMMON})\)?(?:/2)?$
 _PAIR = re.compile(rf"^({_ELECTRODE})\s*[-_:/]\s*({_ELECTRODE})(?:-\d)?$")
 _BETWEEN_EARS = re.compile(rf"^{_EARS}-{_EARS}$")
 
+# Names of caps with groups of 32 electrodes (BioSemi's of 128, 160 and 256).
+_LETTERED = re.compile(r"^[A-H]\d{1,2}$")
+
 # Channels that hold something else, by the words that recorders use: some wherever they stand in a
 # name ("VEOGU", "EMG(chin)"), others as a word of their own, which digits may follow ("DC01").
 _NOT_EEG = re.compile(
@@ -217,7 +220,16 @@ def place(
     known = {**own, **template, **{name: own[name] for name in far}}
     plain = {name: electrode_name(name) for name in names}
     distrusted = [name for name in names if plain[name] in far]
-    if distrusted:
+    lettered = {name for name in plain.values() if _LETTERED.match(name)}
+    if len(lettered - template.keys()) >= 32 and (bare := sorted(lettered & template.keys() - own)):
+        tell(
+            "the channels have names of a BioSemi cap (A1, B1, ...), where "
+            f"{', '.join(bare)} are no electrodes of the 10-05 system: set its montage, such as "
+            "'biosemi128'."
+        )
+        distrusted += [name for name in names if plain[name] in bare]
+        known = {name: xyz for name, xyz in known.items() if name not in bare}
+    elif distrusted:
         off_by = ", ".join(f"{name} {100 * off[plain[name]]:.0f} cm" for name in distrusted)
         tell(
             "some channels have names of the 10-05 system and were recorded elsewhere, by the "

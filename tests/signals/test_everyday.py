@@ -116,6 +116,17 @@ def test_positions_decide_over_names():
         assert place(list(own), ball)[1] == distrusted
 
 
+@pytest.mark.parametrize("cap", ["biosemi128", "biosemi256"])
+def test_names_of_a_lettered_cap_are_no_places(cap):
+    names = list(positions_of(cap))
+    for unknown, message in [("interpolate", "nor their positions"), ("drop", "knows none of")]:
+        with (
+            pytest.warns(UserWarning, match="names of a BioSemi cap.*C1.*set its montage"),
+            pytest.raises(SignalError, match=message),
+        ):
+            plan_channels(names, unknown=unknown)
+
+
 @pytest.mark.parametrize(
     "montage", ["easycap-M1", "biosemi64", "brainproducts-RNP-BA-128", "spherical_1005"]
 )
