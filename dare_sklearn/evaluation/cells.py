@@ -31,6 +31,11 @@ _BOUNDS = {
     **dict.fromkeys("r2 variance d2".split(), (-np.inf, 1)),
     "neg": (-np.inf, 0),
 }
+# Metrics that need different targets, and of which scikit-learn says 0 or 1 where there are none.
+_OF_SEVERAL = (
+    "r2_score", "explained_variance_score", "d2_absolute_error_score", "d2_pinball_score",
+    "d2_tweedie_score", "matthews_corrcoef", "average_precision_score",
+)  # fmt: skip
 _BINS = 10
 _RESPONSES = ("predict", "predict_proba", "predict_log_proba", "decision_function")
 
@@ -220,10 +225,17 @@ def size_of(metric: str, scores: np.ndarray) -> float:
 
 def _score(name: str, scorer: Callable, fitted: Any, test: Data) -> float:
     score = scorer(fitted, test.X, test.y)
-    if not np.isscalar(score) or not np.isfinite(score):
-        epochs = f"{len(test.y)} test epochs (labels: {np.unique(test.y).tolist()[:6]})"
-        why = "a metric that needs several classes needs them in every test fold"
-        raise ValueError(f"the metric {name!r} is {score} on these {epochs}; {why}")
+    labels = np.unique(test.y)
+    metric = getattr(getattr(scorer, "whole", scorer), "_score_func", None)
+    hidden = len(labels) == 1 and getattr(metric, "__name__", None) in _OF_SEVERAL
+    if hidden or not np.isscalar(score) or not np.isfinite(score):
+        epochs = f"{len(test.y)} test epochs (labels: {labels.tolist()[:6]})"
+        why = (
+            "a metric that needs several classes or targets needs them in every test fold: take "
+            "larger folds, or another metric"
+        )
+        said = "undefined" if hidden else score
+        raise ValueError(f"the metric {name!r} is {said} on these {epochs}; {why}")
     return float(score)
 
 

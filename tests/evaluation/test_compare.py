@@ -588,6 +588,21 @@ def test_a_metric_that_is_not_defined_is_no_number_in_the_table():
         warnings.simplefilter("ignore")  # scikit-learn's own word about it
         with pytest.raises(RuntimeError, match=r"'lr' failed .*'roc_auc' is nan .*labels: \[0\]"):
             compare({"lr": LogisticRegression()}, X, y, cv=one_class, scoring="roc_auc")
+    with pytest.raises(RuntimeError, match="'matthews_corrcoef' is undefined on these 2 test epo"):
+        compare({"lr": LogisticRegression()}, X, y, cv=one_class, scoring="matthews_corrcoef")
+
+
+def test_one_target_per_test_fold_has_no_r2():
+    """scikit-learn says 0 then, however far off the predictions are."""
+    X, person = np.random.default_rng(0).normal(size=(20, 2)), np.repeat(range(4), 5)
+    age, ridge = 20.0 + 10 * person, {"ridge": Ridge()}
+    with pytest.raises(
+        RuntimeError, match=r"'r2' is undefined on these 5 .*labels: \[50.0\].*larger"
+    ):
+        compare(ridge, X, age, groups=person, cv=4)
+    assert compare(ridge, X, age, groups=person, cv=2)["r2"].lt(0).all()
+    options = {"cv": 4, "scoring": "neg_mean_absolute_error"}
+    assert compare(ridge, X, age, groups=person, **options).shape[0] == 4
 
 
 @pytest.mark.parametrize(
