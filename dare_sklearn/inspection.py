@@ -1,5 +1,6 @@
 """What encoders and fitted estimators attend to, and what they do not mind."""
 
+import copy
 from collections.abc import Callable, Sequence
 from functools import partial
 from numbers import Integral, Real
@@ -11,6 +12,7 @@ import torch
 from sklearn.base import is_regressor
 from sklearn.inspection import permutation_importance
 from sklearn.metrics import check_scoring
+from sklearn.pipeline import Pipeline
 from sklearn.utils import Bunch, check_random_state
 from sklearn.utils._param_validation import Interval, validate_params
 from torch.nn import functional as F
@@ -25,6 +27,7 @@ from .signals.objects import eeg_picks, is_epochs, replace_data
 from .signals.readers import read_signals
 from .training.device import compute_threads, n_threads_to_embed, run_in_batches
 from .transformers import DAREEmbedder
+from .transformers.aligner import GroupAligner
 
 __all__ = ["channel_importance", "gradient_relevance", "mask_invariance"]
 
@@ -160,6 +163,7 @@ def gradient_relevance(estimator: Any, X: Any, *, target: Any = None) -> Bunch:
     True
     """
     data, put_back, channels, ch_names = _take_data(X, "gradient_relevance")
+    estimator = _with_fixed_aligners(estimator, X)
     read = getattr(estimator, "predict" if is_regressor(estimator) else "decision_function", None)
     if read is None:
         raise TypeError(
@@ -200,6 +204,20 @@ def _take_data(
         f"{asking} takes mne.Epochs or an array (n_epochs, n_chans, n_times), got a "
         f"{type(X).__name__}{shape}."
     )
+
+
+def _with_fixed_aligners(estimator: Any, X: Any) -> Any:
+    """The pipeline with first steps that align new people as in `X`, and undo no change of it."""
+    if not isinstance(estimator, Pipeline):
+        return estimator
+    fixed = copy.copy(estimator)
+    fixed.steps = list(estimator.steps)
+    for i, (name, step) in enumerate(estimator.steps):
+        if not isinstance(step, GroupAligner):
+            break
+        fixed.steps[i] = (name, step._fixed_to(X))
+        X = step.transform(X)
+    return fixed
 
 
 def _chosen(estimator: Any, scores: np.ndarray, target: Any) -> np.ndarray:

@@ -43,7 +43,7 @@ LAYERS = ("patch", "last")
 FLOOR = 1e-5
 SINGULAR = 1e-10
 BAND_STRIDE = 8  # samples between the windows of "bands"
-ROWS = 3  # changes where rows do within a version, so that caches hold no others
+ROWS = 4  # changes where rows do within a version, so that caches hold no others
 # Rhythms
 SHORTEST = 2.0  # s: the bins of shorter epochs are too few and too wide to tell a rhythm
 LOWEST, HIGHEST = 3.0, 45.0  # frequencies that are read, in Hz

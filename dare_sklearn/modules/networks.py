@@ -305,7 +305,9 @@ class Encoder(nn.Module):
 
     def filter_bank(self, x: Tensor, stride: int) -> Tensor:
         """Outputs ``(n_epochs, n_chans, n_windows, D)`` of the D filters that embed patches."""
-        return self.patch_embed(x.unfold(-1, self.config.patch_size, stride))
+        windows = x.unfold(-1, self.config.patch_size, stride)
+        # of overlapping views, torch multiplies each channel alone, in an order of the threads
+        return self.patch_embed(windows.contiguous())
 
     def log_power(self, x: Tensor, floor: float) -> Tensor:
         """Log-variance of every filter over overlapping patches, ``(n_epochs, n_chans, D)``."""

@@ -1,5 +1,6 @@
 """EuclideanAligner and SpectralAligner: people or sessions made alike, without labels."""
 
+import copy
 from collections.abc import Iterator
 from dataclasses import KW_ONLY, dataclass
 from math import ceil
@@ -26,6 +27,7 @@ UNITS_APART = 1e4
 # simulated imagery of new people, whitened, has 0.88 with all epochs, 0.83 with five, 0.77 with
 # three, 0.41 with one, and 0.80 without alignment.
 MIN_EPOCHS = 5
+WIDEST = 2.0  # Hz that a filter may not tell apart: theta and alpha are two
 FLOOR = 1e-3  # of the strongest frequency: below, a filter would raise noise
 # MOABB's names, and the share of an unseen group's epochs that each lets align them
 CS_MODES = {
@@ -110,6 +112,19 @@ class GroupAligner(SignalOutputMixin, SignalInputMixin, TransformerMixin, BaseEs
             )
         self._remember(X, groups, "update")
         return self
+
+    def _fixed_to(self, X: Any) -> Self:
+        """A copy that aligns unseen groups by these epochs of theirs, whatever it is given then."""
+        if "target_unlabeled" not in self.cs_mode:
+            return self
+        _, data, groups = self._read_again(X, None)
+        fixed = copy.copy(self)
+        fixed._before = dict(self._before)
+        for group, rows in _rows(groups, len(data)):
+            used = rows[: ceil(CS_MODES[self.cs_mode] * len(rows))]
+            if self._fitted_operator(group) is None and not {group, None} & self._before.keys():
+                fixed._before[group] = self._statistics(data[used]).sum(axis=0), len(used)
+        return fixed
 
     @whole_or_not_at_all
     def fit_transform(
@@ -390,7 +405,7 @@ class SpectralAligner(GroupAligner):
     ----------
     n_taps : int, default=128
         Samples of a filter, an even number: its resolution is the sampling rate divided by
-        `n_taps`, 1 Hz at 128 Hz. Epochs must be as long.
+        `n_taps`, 1 Hz at 128 Hz (coarser than 2 Hz is warned of). Epochs must be as long.
     group_by, cs_mode
         As in `EuclideanAligner`. With "train", groups that ``fit`` did not see stay as they are.
 
@@ -445,6 +460,14 @@ class SpectralAligner(GroupAligner):
             raise ValueError(
                 f"Epochs have {data.shape[-1]} samples, and n_taps={self.n_taps}: choose an even "
                 "number of taps that is not larger, or cut longer epochs."
+            )
+        if self._sfreq is not None and self._sfreq > WIDEST * self.n_taps:
+            tell(
+                f"n_taps={self.n_taps} resolves {self._sfreq / self.n_taps:.2g} Hz at "
+                f"{self._sfreq:g} Hz, so that a rhythm in which groups differ changes the "
+                f"frequencies beside it: pass more (epochs have {data.shape[-1]} samples), or "
+                "resample X.",
+                "a coarse filter",
             )
         return welch(data / self._typical, nperseg=self.n_taps)[1]
 

@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-from sklearn.linear_model import Ridge
+from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from dare_sklearn import DAREClassifier, DARERegressor, simulate_epochs
+from dare_sklearn import DAREClassifier, DARERegressor, SpectralAligner, simulate_epochs
 from dare_sklearn.inspection import gradient_relevance
+from dare_sklearn.transformers import BandPower
 from dare_sklearn.viz import plot_channel_relevance
 
 NAMES = ["Fz", "C3", "Cz", "C4", "Pz"]
@@ -150,3 +151,16 @@ def test_what_has_no_gradient(data):
     flat = make_pipeline(FunctionTransformer(lambda x: x.std(axis=2)), KNeighborsClassifier())
     with pytest.raises(TypeError, match="Pipeline has neither"):
         gradient_relevance(flat.fit(X, y), X)
+
+
+def test_the_alignment_of_a_new_person_undoes_no_change():
+    """A filter scales with its channel: the relevance is that of the aligned signals."""
+    epochs = simulate_epochs("motor", n_subjects=3, n_epochs=12, ch_names=NAMES, random_state=0)
+    y, new = epochs.metadata["label"].to_numpy(), epochs.metadata["subject"] == "S003"
+    aligner = SpectralAligner(group_by="subject")
+    both = make_pipeline(aligner, BandPower(), LogisticRegression()).fit(epochs[~new], y[~new])
+    aligned = both[0].transform(epochs[new])
+    expected = gradient_relevance(both[1:], aligned)
+    found = gradient_relevance(both, epochs[new])
+    assert_close(found.relevance, expected.relevance)
+    np.testing.assert_array_equal(both[0].transform(epochs[new]).get_data(), aligned.get_data())

@@ -40,6 +40,7 @@ COMPUTE = {
     "virtual": lambda: probabilities(spatial_init="auto"),
     "linear": lambda: probabilities(adaptation="linear"),
     "embed": lambda: DAREEmbedder("nano", **KNOWN).fit_transform(X),
+    "short": lambda: DAREEmbedder("nano", **KNOWN).fit_transform(X[..., :128]),
     "simulate": lambda: simulate_epochs("erp", n_subjects=1, n_epochs=6, random_state=3).get_data(),
 }
 

@@ -467,6 +467,11 @@ def test_spectral_filters_are_for_one_rate(epochs):
         aligner.fit([slow, short])
 
 
+def test_coarse_filters_are_warned_of(epochs):
+    with pytest.warns(UserWarning, match="n_taps=32 resolves 4 Hz at 128 Hz.*have 128 samples"):
+        SpectralAligner(32, group_by="subject").fit(epochs)
+
+
 def test_spectra_of_epochs_stay_epochs(epochs):
     aligned = SpectralAligner(64, group_by="subject").fit_transform(epochs)
     assert isinstance(aligned, mne.BaseEpochs)
