@@ -212,7 +212,14 @@ class BraindecodeClassifier(ClassifierMixin, BaseEstimator):
             info = mne.create_info(list(self.ch_names), 1.0, "eeg")
             info.set_montage(template_montage(), match_case=False, on_missing="ignore")
             known["chs_info"] = info["chs"]
-        module = network(**known) if self.weights is None else self._pretrained(network, known)
+        try:
+            module = network(**known) if self.weights is None else self._pretrained(network, known)
+        except ValueError as error:
+            if "sfreq could not be inferred" not in str(error):
+                raise
+            raise ValueError(
+                f"{self.model} is built for one sampling rate: pass sfreq= (of rival: rate=)."
+            ) from error
         if self.frozen and not (_takes(network, "return_features") or hasattr(module, LAST)):
             raise ValueError(f"{self.model} of braindecode has no features: use frozen=False.")
         return module
@@ -322,7 +329,7 @@ def rival(
     rate, scale : float or None, default=None
         Sampling rate (Hz) to which signals are brought, and microvolts per unit. None takes what
         the network was published for (`RATES`), or if it is not listed, the rate of the signals and
-        their standard deviation.
+        their standard deviation. Some that are not listed need `rate`, for their filters.
     ch_names, sfreq, unit
         Layout of arrays; `ch_names` also of mne.Epochs, for networks that ask for electrodes.
     **params
@@ -343,5 +350,7 @@ def rival(
     published = RATES.get(model.removeprefix("Interpolated").lower(), (None, None))
     rate, scale = rate or published[0], scale or published[1]
     signals = SignalArray(ch_names=ch_names, sfreq=sfreq, unit=unit, resample=rate)
-    net = BraindecodeClassifier(model, ch_names=ch_names, sfreq=rate, scale=scale, **params)
+    net = BraindecodeClassifier(
+        model, ch_names=ch_names, sfreq=rate or sfreq, scale=scale, **params
+    )
     return Pipeline([("signals", signals), ("net", net)])

@@ -37,7 +37,8 @@ def plot_scores(
     summary : DataFrame or None, default=None
         Means and intervals, of `dare_sklearn.evaluation.summarize`. None draws means of folds only.
     chance : float or None, default=None
-        Level of chance, a dashed line; None takes the mean of ``chance_<metric>``, if it is there.
+        Level of chance, a dashed line; None takes the mean ``chance_<metric>`` of each pipeline, if
+        it is there.
     ax : Axes or None, default=None
         Where to draw a single data set; None makes a figure.
 
@@ -88,11 +89,14 @@ def plot_scores(
             known = means.get((dataset, name))
             mean, arms = (scores.mean(), None) if known is None else (known.mean, _arms(known))
             panel.errorbar(mean, row + 0.14, xerr=arms, **diamond)
-        level = chance
-        if chance is None and f"chance_{metric}" in part:
-            level = part[f"chance_{metric}"].mean(skipna=False)
-        if level is not None and not np.isnan(level):
-            panel.axvline(level, color=style.GREY, linestyle="--", linewidth=1, zorder=1)
+        levels = {} if chance is None else dict.fromkeys(pipelines, chance)
+        if chance is None and f"chance_{metric}" in part:  # of errors, each pipeline's own
+            levels = drawn[f"chance_{metric}"].mean().dropna().to_dict()
+        for name, level in levels.items():
+            ends = pipelines.index(name) - 0.5, pipelines.index(name) + 0.5
+            panel.plot([level] * 2, ends, "--", color=style.GREY, linewidth=1, zorder=1)
+        if levels:
+            level = levels[min(levels, key=pipelines.index)]
             panel.annotate(
                 "chance", (level, 1.0), xycoords=("data", "axes fraction"), xytext=(3, -2),
                 textcoords="offset points", va="top", fontsize="x-small", color=style.GREY,

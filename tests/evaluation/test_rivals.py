@@ -178,6 +178,17 @@ def test_networks_from_scratch(model):
     assert pipeline.predict_proba(X).shape == (8, 2)
 
 
+def test_networks_that_are_built_for_a_rate():
+    X, y = task(8)
+    epochs = mne.EpochsArray(1e-6 * X, mne.create_info(NAMES, SFREQ, "eeg"), verbose="error")
+    options = {"max_epochs": 1, "random_state": 0}
+    with pytest.raises(ValueError, match=r"EEGInceptionERP is built for one.*\(of rival: rate=\)"):
+        rival("EEGInceptionERP", **options).fit(epochs, y)
+    with_rate = rival("EEGInceptionERP", rate=SFREQ, **options).fit(epochs, y)
+    of_arrays = rival("EEGInceptionERP", **LAYOUT, **options).fit(X, y)
+    np.testing.assert_allclose(with_rate.predict_proba(epochs), of_arrays.predict_proba(X), 1e-3)
+
+
 def test_a_rival_by_name_brings_signals_to_its_rate_and_unit():
     pipeline = rival("InterpolatedLaBraM", frozen=True, ch_names=NAMES, **LAYOUT)
     assert pipeline[0].resample == pipeline[1].sfreq == 200.0 and pipeline[1].scale == 100.0
