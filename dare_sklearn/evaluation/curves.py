@@ -10,11 +10,13 @@ import numpy as np
 import pandas as pd
 from sklearn.utils._param_validation import Interval, validate_params
 
-from ..signals.electrodes import electrode_name, place
+from ..signals.electrodes import electrode_name, info_positions, place
 from ..signals.errors import listed, tell
 from ..signals.objects import is_epochs
 from ..training.device import is_out_of_memory
 from .compare import COSTS, WHICH, check_folds, check_scorers, compare
+
+POINT_EEG = 3  # MNE's FIFFV_POINT_EEG, the kind of a digitised electrode
 
 
 def learning_curve(
@@ -159,13 +161,19 @@ def nested_rows(y: np.ndarray, train: np.ndarray, n: int, seed: int) -> np.ndarr
 def interpolated(epochs: Any, lost: Sequence[str]) -> Any:
     """A copy of ``mne.Epochs`` with the lost channels interpolated from the others."""
     filled = epochs.copy().load_data()
-    if filled.info["dig"] is None:  # the names say where electrodes are
-        eeg = [filled.ch_names[i] for i in mne.pick_types(filled.info, eeg=True, exclude=())]
-        where, _ = place(eeg)
+    picks = mne.pick_types(filled.info, eeg=True, exclude=())
+    own = info_positions([filled.info["chs"][i] for i in picks])
+    drawn = any(point["kind"] == POINT_EEG for point in filled.info["dig"] or ())
+    if len(own) < len(picks) or not drawn:  # the names say where the others are
+        eeg = [filled.ch_names[i] for i in picks]
+        where, _ = place(eeg, own)
         if strange := [name for name in eeg if name not in where]:
-            what = f"Lost electrodes are interpolated, and {listed(strange, 5)} have no position"
-            raise ValueError(f"{what}: set a montage on the epochs, or drop these channels.")
-        filled.set_montage(mne.channels.make_dig_montage(where, coord_frame="head"))
+            raise ValueError(
+                "Lost electrodes are interpolated, and no position is known of "
+                f"{listed(strange, 5)}: set a montage on the epochs, or drop these channels."
+            )
+        montage = mne.channels.make_dig_montage(where, coord_frame="head")
+        filled.set_montage(montage, on_missing="ignore")  # of other kinds
     bads = list(filled.info["bads"])
     filled.info["bads"] += lost
     # bad channels stay bad, and no source of the others

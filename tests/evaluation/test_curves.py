@@ -1,5 +1,6 @@
 """Fewer labels and lost electrodes, on the folds of compare."""
 
+import mne
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,6 +13,7 @@ from sklearn.preprocessing import FunctionTransformer
 from dare_sklearn import DAREEmbedder, simulate_epochs
 from dare_sklearn.evaluation import compare, learning_curve, lost_electrodes
 from dare_sklearn.evaluation.curves import interpolated
+from dare_sklearn.signals.electrodes import template_montage
 from dare_sklearn.transformers.classical import BandPower
 
 N = 40
@@ -98,8 +100,24 @@ def test_lost_electrodes_of_recordings_without_positions(epochs):
         found = lost_electrodes(power, bare, epochs.events[:, 2], **options)
     assert np.isfinite(found["accuracy"]).all()
     strange = bare.rename_channels({bare.ch_names[0]: "mine"})
-    with pytest.raises(RuntimeError, match="mine have no position: set a montage"):
+    with pytest.raises(RuntimeError, match="no position is known of mine: set a montage"):
         lost_electrodes(power, strange, epochs.events[:, 2], **options)
+
+
+def test_electrodes_without_a_position_are_where_their_names_say(epochs):
+    names, lost = epochs.ch_names, ["Cz"]
+    bare, part, head = (epochs.copy().load_data().set_montage(None) for _ in range(3))
+    expected = interpolated(bare, lost).get_data(lost)
+    template = template_montage()
+    some = {name: template.get_positions()["ch_pos"][name] for name in names[1:]}
+    fiducials = {key: template.get_positions()[key] for key in ("nasion", "lpa", "rpa")}
+    part.set_montage(mne.channels.make_dig_montage(some, **fiducials), on_missing="ignore")
+    np.testing.assert_allclose(interpolated(part, lost).get_data(lost), expected, rtol=0.2)
+    head.set_montage(mne.channels.make_dig_montage(**fiducials), on_missing="ignore")
+    depth = mne.create_info(["LA1"], head.info["sfreq"], "seeg")
+    noise = np.ones((len(head), 1, len(head.times)))
+    head.add_channels([mne.EpochsArray(noise, depth, head.events, verbose="error")], True)
+    np.testing.assert_allclose(interpolated(head, lost).get_data(lost), expected)
 
 
 def test_bad_channels_are_no_source_of_lost_ones(epochs):
