@@ -1,7 +1,8 @@
 """Write embeddings of recordings as a table.
 
 Embed epochs with a frozen encoder, and write one row per epoch: the file, the number and onset of
-the epoch, its label and metadata where the file has them, and the features (dare_s0_d000, ...).
+the epoch (s from the start of the recording; of saved epochs, from where their events count), its
+label and metadata where the file has them, and the features (dare_s0_d000, ...).
 
 Continuous recordings are cut into windows of --window seconds, or with --around START STOP around
 their events (a stim channel or annotations). Of files named *-epo.fif, --labels chooses epochs.

@@ -39,7 +39,8 @@ def learning_curve(
     Returns
     -------
     pandas.DataFrame
-        The rows of `compare` for every size, with the column ``n_labels``.
+        The rows of `compare` for every size, with the column ``n_labels``; ``n_train`` are the
+        training epochs of the fold, from which so many were drawn.
 
     Raises
     ------
@@ -69,7 +70,9 @@ def learning_curve(
     ]
     table = compare(pipelines, X, y, **{**compare_options, "cv": fewer})
     size, fold = np.divmod(table["fold"].to_numpy(dtype=int), len(folds))
-    return table.assign(fold=fold, n_labels=np.sort(sizes)[size])
+    # what folds share is told by what they draw from: few epochs of many are hardly the same
+    n_train = np.array([len(train) for train, _ in folds])[fold]
+    return table.assign(fold=fold, n_train=n_train, n_labels=np.sort(sizes)[size])
 
 
 @validate_params(

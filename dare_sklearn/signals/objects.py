@@ -20,6 +20,7 @@ from .errors import SignalError, SignalTypeError, listed, tell
 from .files import find_files, holds_epochs, open_epochs
 from .grid import overlapping
 
+AVERAGE = 10  # MNE's FIFFV_PROJ_ITEM_EEG_AVREF, the kind of a projector
 MOVED = 0.01  # metres between places of an electrode that are not the same
 
 
@@ -59,6 +60,12 @@ def from_objects(items: list, continuous: bool) -> Iterator[Signals]:
                 f"the epochs of X begin at different times ({listed(begins, 4)} s), and are read "
                 "as if they began at one: crop them alike, if it matters when something happens."
             )
+        if len({_changes(epochs.info) for epochs in filter(is_epochs, items)}) > 1:
+            tell(
+                "some epochs of X were referenced anew (set_eeg_reference), or cleaned by "
+                "projectors (SSP), and others were not: bring all to one reference and to the same "
+                "projectors."
+            )
     kept = [x for x in settle(items) if not is_epochs(x) or len(x)]
     if not kept:
         raise SignalError("X has 0 sample(s): all epochs are dropped, and 1 is required.")
@@ -74,6 +81,17 @@ def from_objects(items: list, continuous: bool) -> Iterator[Signals]:
                 yield from_raw(item)
             else:
                 yield from from_dataset(item)
+
+
+def _changes(info: Any) -> tuple:
+    """Whether signals have another reference than that of their recording, and their projectors."""
+    import mne
+
+    eeg = {info["ch_names"][i] for i in mne.pick_types(info, eeg=True, exclude=())}
+    # those that are not applied yet are told of by themselves
+    kinds = {p["desc"]: p["kind"] for p in info["projs"] if eeg & set(p["data"]["col_names"])}
+    others = sorted(desc for desc, kind in kinds.items() if kind != AVERAGE)
+    return bool(info["custom_ref_applied"]) or AVERAGE in kinds.values(), *others
 
 
 def by_layout(objects: list) -> list[list]:
@@ -194,6 +212,8 @@ def eeg_picks(
                 "encoders read potentials, and these are current source densities (V/m²): pass "
                 "what mne.preprocessing.compute_current_source_density was given"
             )
+        elif {"seeg", "ecog", "dbs"} & set(types):
+            reason = f"encoders read EEG of the scalp, and its channels are {types}"
         raise SignalError(f"X has no good EEG channel in the {what}: {reason}.")
     pending = [proj for proj in info["projs"] if not proj["active"]]
     if lacking := [p["desc"] for p in pending if set(names) & set(p["data"]["col_names"])]:

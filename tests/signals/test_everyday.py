@@ -326,6 +326,7 @@ def odd(X):
         "size": (X, {"encoder": "base"}, "is a size, not the name"),
         "z-scores": (make_epochs(X * 1e5), own, "z-scores"),
         "densities": (csd, own, "current source densities"),
+        "depth": (make_epochs(X, types="seeg"), own, "EEG of the scalp.*are .'seeg'"),
     }
 
 

@@ -312,6 +312,19 @@ def test_projectors_that_are_not_applied_are_reported(epochs):
     read(pending.apply_proj(), **own)
 
 
+def test_epochs_of_different_references_are_reported(epochs):
+    own = {"ch_names": None, "sfreq": None, "unit": "auto"}
+    plain = epochs.copy().load_data()
+    average = plain.copy().set_eeg_reference("average")
+    projected = plain.copy().set_eeg_reference(projection=True).apply_proj()
+    cleaned = plain.copy().add_proj(mne.compute_proj_epochs(plain, n_eeg=1, verbose="error"))
+    for other in (average, projected, cleaned.apply_proj()):
+        with pytest.warns(UserWarning, match="referenced anew .*, or cleaned by projectors"):
+            read([plain, other], **own)
+    read([average, projected], **own)
+    read([plain, plain.copy()], **own)
+
+
 @pytest.mark.filterwarnings("ignore:.*(recorded elsewhere|does not know)")
 def test_arrays_are_read_where_the_epochs_of_the_fit_were():
     """Names of another system of electrodes say nothing without the positions of the fit."""
