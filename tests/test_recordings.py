@@ -33,7 +33,9 @@ def test_uci(uci):
 def test_eegbci_names_and_rate(recordings):
     raw = mne.io.read_raw_edf(recordings / "eegbci" / "S001R06.edf", preload=True, verbose="error")
     epochs = mne.make_fixed_length_epochs(raw, 2.0, preload=True, verbose="error")
-    with pytest.warns(UserWarning, match="free near .*AFZ .*left out"):  # names as in the file: 'Fc5.'
+    with pytest.warns(
+        UserWarning, match="free near .*AFZ .*left out"
+    ):  # names as in the file: 'Fc5.'
         Z = DAREEmbedder(None, pooling="mean", random_state=0).fit_transform(epochs)
     assert Z.shape == (len(epochs), 64) and np.isfinite(Z).all()
 

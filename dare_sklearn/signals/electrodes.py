@@ -48,6 +48,7 @@ _BETWEEN_EARS = re.compile(rf"^{_EARS}-{_EARS}$")
 
 # Names of caps with groups of 32 electrodes (BioSemi's of 128, 160 and 256).
 _LETTERED = re.compile(r"^[A-H]\d{1,2}$")
+_LETTERS = {f"{letter}{number}" for letter in "AB" for number in range(1, 33)}
 
 # Channels that hold something else, by the words that recorders use: some wherever they stand in a
 # name ("VEOGU", "EMG(chin)"), others as a word of their own, which digits may follow ("DC01").
@@ -79,8 +80,9 @@ MOST_WRONG = 0.25
 NEAR = 0.025
 COIL_BIPOLAR = 5  # MNE's FIFFV_COIL_EEG_BIPOLAR, the type of what set_bipolar_reference makes
 
-# Fewer electrodes, all on the forehead for instance, may lie on the sphere of another head too.
-LEAST_TO_FIT = 16
+UNEVEN = 0.007  # metres that electrodes are off a sphere
+# metres between the centres of heads in head coordinates: sideways, forwards, upwards
+APART = np.array([0.005, 0.015, 0.015])
 
 UNKNOWN_CHANNELS = ("interpolate", "drop", "error")
 _OTHERWISE = " Set unknown_channels to 'error' or 'drop' to treat them otherwise."
@@ -221,7 +223,7 @@ def place(
     plain = {name: electrode_name(name) for name in names}
     distrusted = [name for name in names if plain[name] in far]
     lettered = {name for name in plain.values() if _LETTERED.match(name)}
-    if len(lettered - template.keys()) >= 32 and (bare := sorted(lettered & template.keys() - own)):
+    if lettered >= _LETTERS and (bare := sorted(lettered & template.keys() - own)):
         tell(
             "the channels have names of a BioSemi cap (A1, B1, ...), where "
             f"{', '.join(bare)} are no electrodes of the 10-05 system: set its montage, such as "
@@ -277,31 +279,33 @@ def _on_template_head(own: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 def head_sphere(xyz: np.ndarray) -> tuple[np.ndarray, float]:
     """Centre and radius, in metres, of the head under electrodes in metres.
 
-    Where they are too few to tell, or the sphere that fits them is not where a head is, it is the
-    table's sphere in their size.
+    Of all spheres it is the most likely one: electrodes are about as far from it as heads are no
+    spheres, and its centre is, for its size, about as far from the table's as caps and fiducials
+    are put on differently. Where few electrodes say little, it is the table's in their size.
     """
+    from scipy.optimize import least_squares  # networks, which read this file, need none
+
     middle, size = table_sphere()
-    if len(xyz) >= 8:
-        centre, radius = _fitted_sphere(xyz)
-        if np.ptp(np.linalg.norm(xyz - centre, axis=1)) < 0.005 * radius:  # of a drawn montage
-            return centre, radius
-        near = np.linalg.norm(centre * size / radius - middle) < 0.03
-        if len(xyz) >= LEAST_TO_FIT and 0.04 < radius < 0.13 and near:
-            return centre, radius
-    scale = 1.0
-    for _ in range(20):  # the centre moves with the size
-        scale = float(np.median(np.linalg.norm(xyz - scale * middle, axis=1))) / size
-    return scale * middle, scale * size
+
+    def errors(sphere: np.ndarray) -> np.ndarray:
+        centre, radius = sphere[:3], sphere[3]
+        off = np.linalg.norm(xyz - centre, axis=1) / radius - 1
+        return np.concatenate([size * off / UNEVEN, (centre * size / radius - middle) / APART])
+
+    scale = np.median(np.linalg.norm(xyz, axis=1)) / size
+    found = least_squares(errors, scale * np.array([*middle, size]), x_scale=0.01).x
+    return found[:3], float(found[3])
 
 
 @lru_cache(maxsize=1)
 def table_sphere() -> tuple[np.ndarray, float]:
     """Centre (head coordinates) and radius of the template's head under the table's electrodes."""
     template = template_positions()
-    return _fitted_sphere(np.stack([template[name] for name in ELECTRODES]))
+    return fitted_sphere(np.stack([template[name] for name in ELECTRODES]))
 
 
-def _fitted_sphere(xyz: np.ndarray) -> tuple[np.ndarray, float]:
+def fitted_sphere(xyz: np.ndarray) -> tuple[np.ndarray, float]:
+    """Centre and radius of the sphere that fits points best, of a whole head."""
     design = np.c_[2.0 * xyz, np.ones(len(xyz))]
     *centre, rest = np.linalg.lstsq(design, (xyz**2).sum(axis=1), rcond=None)[0]
     return np.array(centre), float(np.sqrt(max(rest + np.square(centre).sum(), 0.0)))

@@ -10,7 +10,7 @@ from scipy.spatial.transform import Rotation
 from ..signals.electrodes import (
     directions,
     electrode_name,
-    head_sphere,
+    fitted_sphere,
     template_montage,
     template_positions,
 )
@@ -71,7 +71,7 @@ def _template() -> tuple[tuple[str, ...], np.ndarray, np.ndarray, float]:
     """Names, positions in head coordinates (m), and the sphere (centre, radius) through them."""
     names, known = tuple(template_montage().ch_names), template_positions()
     positions = np.array([known[electrode_name(name)] for name in names])
-    return names, positions, *head_sphere(positions)
+    return names, positions, *fitted_sphere(positions)
 
 
 def _cortex_directions(rng: np.random.Generator, n_dipoles: int) -> np.ndarray:
