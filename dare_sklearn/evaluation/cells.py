@@ -34,7 +34,7 @@ _BOUNDS = {
 # Metrics that need different targets, and of which scikit-learn says 0 or 1 where there are none.
 _OF_SEVERAL = (
     "r2_score", "explained_variance_score", "d2_absolute_error_score", "d2_pinball_score",
-    "d2_tweedie_score", "matthews_corrcoef", "average_precision_score",
+    "d2_tweedie_score", "matthews_corrcoef", "cohen_kappa_score", "average_precision_score",
 )  # fmt: skip
 _BINS = 10
 _RESPONSES = ("predict", "predict_proba", "predict_log_proba", "decision_function")
@@ -231,8 +231,8 @@ def _score(name: str, scorer: Callable, fitted: Any, test: Data) -> float:
     if hidden or not np.isscalar(score) or not np.isfinite(score):
         epochs = f"{len(test.y)} test epochs (labels: {labels.tolist()[:6]})"
         why = (
-            "a metric that needs several classes or targets needs them in every test fold: take "
-            "larger folds, or another metric"
+            "a metric that needs several classes or targets needs them in every test fold, those "
+            "of a search too: take larger folds (cv, inner_cv), or another metric"
         )
         said = "undefined" if hidden else score
         raise ValueError(f"the metric {name!r} is {said} on these {epochs}; {why}")

@@ -164,23 +164,26 @@ def nested_rows(y: np.ndarray, train: np.ndarray, n: int, seed: int) -> np.ndarr
 def interpolated(epochs: Any, lost: Sequence[str]) -> Any:
     """A copy of ``mne.Epochs`` with the lost channels interpolated from the others."""
     filled = epochs.copy().load_data()
-    picks = mne.pick_types(filled.info, eeg=True, exclude=())
-    own = info_positions([filled.info["chs"][i] for i in picks])
+    picks = mne.pick_types(filled.info, eeg=True, exclude="bads")
+    chs = [filled.info["chs"][i] for i in picks]
+    names, own = [ch["ch_name"] for ch in chs], info_positions(chs)
+    where, _ = place(names, own)
+    nowhere = [name for name in names if name not in where]  # bipolar ones, say
+    if strange := [name for name in lost if name in nowhere]:
+        raise ValueError(
+            "Lost electrodes are interpolated, and no position is known of "
+            f"{listed(strange, 5)}: set a montage on the epochs, or drop these channels."
+        )
     drawn = any(point["kind"] == POINT_EEG for point in filled.info["dig"] or ())
-    if len(own) < len(picks) or not drawn:  # the names say where the others are
-        eeg = [filled.ch_names[i] for i in picks]
-        where, _ = place(eeg, own)
-        if strange := [name for name in eeg if name not in where]:
-            raise ValueError(
-                "Lost electrodes are interpolated, and no position is known of "
-                f"{listed(strange, 5)}: set a montage on the epochs, or drop these channels."
-            )
+    if not drawn or any(electrode_name(name) not in own for name in where):
         montage = mne.channels.make_dig_montage(where, coord_frame="head")
-        filled.set_montage(montage, on_missing="ignore")  # of other kinds
+        filled.set_montage(montage, on_missing="ignore")
     bads = list(filled.info["bads"])
-    filled.info["bads"] += lost
+    filled.info["bads"] += [*lost, *nowhere]
     # bad channels stay bad, and no source of the others
-    return filled.interpolate_bads(exclude=bads, verbose="error")
+    filled.interpolate_bads(exclude=[*bads, *nowhere], verbose="error")
+    filled.info["bads"] = bads
+    return filled
 
 
 class _WithLoss:

@@ -84,14 +84,14 @@ def from_objects(items: list, continuous: bool) -> Iterator[Signals]:
 
 
 def _changes(info: Any) -> tuple:
-    """Whether signals have another reference than that of their recording, and their projectors."""
+    """Whether signals have another reference than that of their recording; their projectors."""
     import mne
 
     eeg = {info["ch_names"][i] for i in mne.pick_types(info, eeg=True, exclude=())}
-    # those that are not applied yet are told of by themselves
-    kinds = {p["desc"]: p["kind"] for p in info["projs"] if eeg & set(p["data"]["col_names"])}
-    others = sorted(desc for desc, kind in kinds.items() if kind != AVERAGE)
-    return bool(info["custom_ref_applied"]) or AVERAGE in kinds.values(), *others
+    applied = [proj for proj in info["projs"] if proj["active"]]
+    kinds = [proj["kind"] for proj in applied if eeg & set(proj["data"]["col_names"])]
+    # how many others: those of each person have names of their own
+    return bool(info["custom_ref_applied"]) or AVERAGE in kinds, len(kinds) - kinds.count(AVERAGE)
 
 
 def by_layout(objects: list) -> list[list]:

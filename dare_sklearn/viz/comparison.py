@@ -89,7 +89,8 @@ def plot_scores(
             known = means.get((dataset, name))
             mean, arms = (scores.mean(), None) if known is None else (known.mean, _arms(known))
             panel.errorbar(mean, row + 0.14, xerr=arms, **diamond)
-        levels = {} if chance is None else dict.fromkeys(pipelines, chance)
+        given = chance is not None and not np.isnan(chance)
+        levels = dict.fromkeys(pipelines, chance) if given else {}
         if chance is None and f"chance_{metric}" in part:  # of errors, each pipeline's own
             levels = drawn[f"chance_{metric}"].mean().dropna().to_dict()
         for name, level in levels.items():

@@ -1,5 +1,7 @@
 """Fewer labels and lost electrodes, on the folds of compare."""
 
+import warnings
+
 import mne
 import numpy as np
 import pandas as pd
@@ -100,6 +102,13 @@ def test_lost_electrodes_of_recordings_without_positions(epochs):
         found = lost_electrodes(power, bare, epochs.events[:, 2], **options)
     assert np.isfinite(found["accuracy"]).all()
     strange = bare.rename_channels({bare.ch_names[0]: "mine"})
+    strange.info["bads"] = ["mine"]  # nothing asks where it is
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        lost_electrodes(power, strange, epochs.events[:, 2], **options)
+    assert any("lost electrodes are interpolated" in str(w.message) for w in told)
+    strange.info["bads"] = []
+    options["shares"] = [0.95]
     with pytest.raises(RuntimeError, match="no position is known of mine: set a montage"):
         lost_electrodes(power, strange, epochs.events[:, 2], **options)
 

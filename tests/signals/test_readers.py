@@ -306,9 +306,15 @@ def test_epochs_that_begin_at_different_times_are_reported(epochs):
 def test_projectors_that_are_not_applied_are_reported(epochs):
     own = {"ch_names": None, "sfreq": None, "unit": "auto"}
     pending = epochs.copy().set_eeg_reference(projection=True)
-    for X in (pending, [pending.copy().apply_proj(), pending]):
-        with pytest.warns(UserWarning, match="'Average EEG reference'.* of X are not applied"):
-            read(X, **own)
+    with pytest.warns(UserWarning, match="'Average EEG reference'.* of X are not applied"):
+        read(pending, **own)
+    with (
+        pytest.warns(UserWarning, match="'Average EEG reference'.* of X are not applied"),
+        pytest.warns(UserWarning, match="some epochs of X were referenced anew"),
+    ):
+        read([pending.copy().apply_proj(), pending], **own)
+    with pytest.warns(UserWarning, match="are not applied"):
+        read([epochs.copy().load_data(), pending], **own)  # the same reference
     read(pending.apply_proj(), **own)
 
 
