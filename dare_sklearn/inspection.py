@@ -207,17 +207,24 @@ def _take_data(
 
 
 def _with_fixed_aligners(estimator: Any, X: Any) -> Any:
-    """The pipeline with first steps that align new people as in `X`, and undo no change of it."""
-    if not isinstance(estimator, Pipeline):
+    """A pipeline whose aligners align as they do in `X`, and undo no change that is made to it."""
+    if isinstance(estimator, GroupAligner):
+        return estimator._fixed_to(X)
+    if not _has_aligner(estimator):
         return estimator
-    fixed = copy.copy(estimator)
-    fixed.steps = list(estimator.steps)
+    fixed, steps = copy.copy(estimator), list(estimator.steps)
     for i, (name, step) in enumerate(estimator.steps):
-        if not isinstance(step, GroupAligner):
+        steps[i] = name, _with_fixed_aligners(step, X)
+        if not any(_has_aligner(later) for _, later in estimator.steps[i + 1 :]):
             break
-        fixed.steps[i] = (name, step._fixed_to(X))
-        X = step.transform(X)
+        X = X if step in (None, "passthrough") else step.transform(X)
+    fixed.steps = steps
     return fixed
+
+
+def _has_aligner(step: Any) -> bool:
+    inside = [part for _, part in step.steps] if isinstance(step, Pipeline) else []
+    return isinstance(step, GroupAligner) or any(map(_has_aligner, inside))
 
 
 def _chosen(estimator: Any, scores: np.ndarray, target: Any) -> np.ndarray:

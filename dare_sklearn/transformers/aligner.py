@@ -52,6 +52,7 @@ class GroupAligner(SignalOutputMixin, SignalInputMixin, TransformerMixin, BaseEs
 
     _min_samples = 0  # per channel, that a group is aligned by
     _needs_one_rate = False
+    _fixed = None  # what aligns the epochs of X, of a copy that `_fixed_to` makes
     __metadata_request__fit = {"groups": True}
     __metadata_request__transform = {"groups": True}
 
@@ -112,19 +113,6 @@ class GroupAligner(SignalOutputMixin, SignalInputMixin, TransformerMixin, BaseEs
             )
         self._remember(X, groups, "update")
         return self
-
-    def _fixed_to(self, X: Any) -> Self:
-        """A copy that aligns unseen groups by these epochs of theirs, whatever it is given then."""
-        if "target_unlabeled" not in self.cs_mode:
-            return self
-        _, data, groups = self._read_again(X, None)
-        fixed = copy.copy(self)
-        fixed._before = dict(self._before)
-        for group, rows in _rows(groups, len(data)):
-            used = rows[: ceil(CS_MODES[self.cs_mode] * len(rows))]
-            if self._fitted_operator(group) is None and not {group, None} & self._before.keys():
-                fixed._before[group] = self._statistics(data[used]).sum(axis=0), len(used)
-        return fixed
 
     @whole_or_not_at_all
     def fit_transform(
@@ -247,7 +235,13 @@ class GroupAligner(SignalOutputMixin, SignalInputMixin, TransformerMixin, BaseEs
 
     def _align(self, X: Any, data: np.ndarray, groups: np.ndarray | None) -> Any:
         aligned = np.empty(data.shape, np.float32 if data.dtype == np.float32 else np.float64)
-        few = []
+        for rows, operator in self._fixed or self._operators_of(data, groups):
+            aligned[rows] = self._apply(operator, data[rows])
+        return in_kind_of(X, aligned, self.ch_names_in_)
+
+    def _operators_of(self, data: np.ndarray, groups: np.ndarray | None) -> list[tuple]:
+        """Epochs of each group, and what aligns them."""
+        found, few = [], []
         for group, rows in _rows(groups, len(data)):
             operator = self._fitted_operator(group)
             if operator is None:
@@ -256,9 +250,17 @@ class GroupAligner(SignalOutputMixin, SignalInputMixin, TransformerMixin, BaseEs
                     few.append((group, n_epochs))
                     reference = self._mean
                 operator = self._operators(reference)
-            aligned[rows] = self._apply(operator, data[rows])
+            found.append((rows, operator))
         self._tell_few(few)
-        return in_kind_of(X, aligned, self.ch_names_in_)
+        return found
+
+    def _fixed_to(self, X: Any) -> Self:
+        """A copy that aligns these epochs as it does now, whatever is changed in them."""
+        fixed = copy.copy(self)
+        with self._asking():
+            _, data, groups = self._read_again(X, None)
+            fixed._fixed = self._operators_of(data, groups)
+        return fixed
 
     def _fitted_operator(self, group: Any) -> np.ndarray | None:
         """What ``fit`` learned of `group`, if anything."""

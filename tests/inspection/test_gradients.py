@@ -5,7 +5,7 @@ import pytest
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.neighbors import KNeighborsClassifier
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from dare_sklearn import DAREClassifier, DARERegressor, SpectralAligner, simulate_epochs
@@ -153,14 +153,18 @@ def test_what_has_no_gradient(data):
         gradient_relevance(flat.fit(X, y), X)
 
 
-def test_the_alignment_of_a_new_person_undoes_no_change():
+@pytest.mark.parametrize("cs_mode", ["train_and_target_unlabeled_full", "train_trialwise"])
+def test_the_alignment_of_a_new_person_undoes_no_change(cs_mode):
     """A filter scales with its channel: the relevance is that of the aligned signals."""
     epochs = simulate_epochs("motor", n_subjects=3, n_epochs=12, ch_names=NAMES, random_state=0)
     y, new = epochs.metadata["label"].to_numpy(), epochs.metadata["subject"] == "S003"
-    aligner = SpectralAligner(group_by="subject")
+    aligner = SpectralAligner(group_by="subject", cs_mode=cs_mode)
     both = make_pipeline(aligner, BandPower(), LogisticRegression()).fit(epochs[~new], y[~new])
     aligned = both[0].transform(epochs[new])
     expected = gradient_relevance(both[1:], aligned)
     found = gradient_relevance(both, epochs[new])
     assert_close(found.relevance, expected.relevance)
     np.testing.assert_array_equal(both[0].transform(epochs[new]).get_data(), aligned.get_data())
+    nested = Pipeline([("same", "passthrough"), ("aligned", both)])
+    found = gradient_relevance(nested, epochs[new])
+    assert_close(found.relevance, expected.relevance)
