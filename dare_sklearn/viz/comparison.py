@@ -50,15 +50,6 @@ def plot_scores(
     ------
     TypeError, ValueError
         If the table lacks a column, or `ax` is passed for several data sets.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from dare_sklearn.viz import plot_scores
-    >>> results = pd.DataFrame({"dataset": "motor", "pipeline": ["CSP", "DARE"], "fold": 0,
-    ...     "accuracy": [0.6, 0.7]})
-    >>> plot_scores(results, "accuracy", chance=0.5).axes[0].get_title()
-    'motor'
     """
     style.check_table(results, ["dataset", "pipeline", "fold", metric], [metric])
     means = {}
@@ -148,14 +139,6 @@ def plot_paired(
     ------
     TypeError, ValueError
         If the table lacks a pipeline, or has no pairs.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from dare_sklearn.viz import plot_paired
-    >>> scores = pd.DataFrame({"CSP": [0.6, 0.7], "DARE": [0.7, 0.8]})
-    >>> plot_paired(scores, "CSP", "DARE", unit="subject").axes[0].get_title()
-    'DARE higher for 2 of 2 subjects'
     """
     if pipeline_a == pipeline_b:
         raise ValueError(f"Two pipelines are needed, got {pipeline_a!r} twice.")
@@ -262,15 +245,6 @@ def plot_significance(table: pd.DataFrame, *, ax: Axes | None = None) -> Figure:
     ------
     TypeError, ValueError
         If the table lacks a column or holds a pair twice.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from dare_sklearn.viz import plot_significance
-    >>> table = pd.DataFrame({"pipeline_a": ["DARE"], "pipeline_b": ["CSP"], "difference": [0.1],
-    ...     "p_holm": [0.01]})
-    >>> plot_significance(table).axes[0].get_title()
-    'Row minus column, and p; coloured where p < 0.05'
     """
     numbers = ["difference", "p_holm"]
     style.check_table(table, ["pipeline_a", "pipeline_b", *numbers], numbers)

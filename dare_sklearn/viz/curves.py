@@ -60,14 +60,6 @@ def plot_curve(
     ------
     TypeError, ValueError
         If the table lacks a column, or has several rows per point.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from dare_sklearn.viz import plot_curve
-    >>> table = pd.DataFrame({"n_labels": [8, 16], "mean": [0.6, 0.8]})
-    >>> plot_curve(table, "n_labels", hue=None).axes[0].get_xlabel()
-    'labelled training epochs'
     """
     band = [low, high] if {low, high} <= set(table) else []
     keys = [x] if hue is None else [x, hue]
@@ -123,15 +115,6 @@ def plot_mask_invariance(table: pd.DataFrame) -> Figure:
     ------
     TypeError, ValueError
         If the table lacks a column.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from dare_sklearn.viz import plot_mask_invariance
-    >>> table = pd.DataFrame({"encoder": "nano", "overlap": [0.2, 0.8], "retrieval": [0.5, 0.9],
-    ...     "positive_cosine": [0.6, 0.9], "negative_cosine": [0.1, 0.2]})
-    >>> [ax.get_ylabel() for ax in plot_mask_invariance(table).axes]
-    ['cosine similarity', 'found at once']
     """
     numbers = ["overlap", "positive_cosine", "negative_cosine", "retrieval"]
     style.check_table(table, numbers, numbers)
@@ -181,14 +164,6 @@ def plot_losses(history: Any, *, ax: Axes | None = None) -> Figure:
     ------
     TypeError, ValueError
         If there is no history, or none of its losses has a value.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from dare_sklearn.viz import plot_losses
-    >>> history = pd.DataFrame({"epoch": [1, 2, 3], "loss": [0.7, 0.5, 0.4], "lr": [1, 2, 1]})
-    >>> plot_losses(history).axes[0].get_title()
-    'Loss of training'
     """
     table = getattr(history, "history_", history)
     if not isinstance(table, pd.DataFrame):
@@ -256,14 +231,6 @@ def plot_embedding_map(
     References
     ----------
     .. [1] Van der Maaten, Hinton (2008). Visualizing data using t-SNE. JMLR 9.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from dare_sklearn.viz import plot_embedding_map
-    >>> Z = np.random.default_rng(0).normal(size=(20, 8))
-    >>> plot_embedding_map(Z, ["left", "right"] * 10, method="pca").axes[0].get_title()
-    'Embeddings (PCA)'
     """
     asks = {"ensure_min_samples": 3, "ensure_min_features": 2, "estimator": "plot_embedding_map"}
     Z, labels = check_array(Z, dtype=float, input_name="Z", **asks), np.asarray(labels)

@@ -57,15 +57,6 @@ def plot_attention(estimator: Any, X: Any, *, ax: Axes | None = None) -> Figure:
     References
     ----------
     .. [1] Vaswani et al. (2017). Attention is all you need. NeurIPS.
-
-    Examples
-    --------
-    >>> from dare_sklearn import DAREEmbedder, simulate_epochs
-    >>> from dare_sklearn.viz import plot_attention
-    >>> epochs = simulate_epochs(n_subjects=1, n_epochs=4, ch_names=["Fz", "C3", "Cz", "C4", "Pz"])
-    >>> print(plot_attention(DAREEmbedder(None).fit(epochs), epochs).axes[0].get_title())
-    Attention of the summary token
-    (16.7 % if all were alike)
     """
     import torch
 
@@ -170,16 +161,6 @@ def plot_spatial_filters(
     ----------
     .. [1] Haufe et al. (2014). On the interpretation of weight vectors of linear models in
        multivariate neuroimaging. NeuroImage 87.
-
-    Examples
-    --------
-    >>> from dare_sklearn import DAREClassifier, simulate_epochs
-    >>> from dare_sklearn.viz import plot_spatial_filters
-    >>> epochs = simulate_epochs(n_subjects=1, n_epochs=8, random_state=0)
-    >>> clf = DAREClassifier(None, spatial_init="spline", max_epochs=1)
-    >>> fig = plot_spatial_filters(clf.fit(epochs, epochs.metadata["label"]), targets=["C3", "C4"])
-    >>> [ax.get_title() for ax in fig.axes[:2]]
-    ['C3', 'C4']
     """
     module = _fitted_module(probe)
     own = own_positions(info)
@@ -289,12 +270,6 @@ def plot_channel_relevance(
     ------
     TypeError, ValueError
         If names or positions are unknown, or the numbers do not fit the names.
-
-    Examples
-    --------
-    >>> from dare_sklearn.viz import plot_channel_relevance
-    >>> plot_channel_relevance([0.0, 0.02, 0.2], ["Fz", "Cz", "C4"]).axes[0].get_title()
-    'Relevance of channels'
     """
     if hasattr(ch_names, "ch_names"):
         raise TypeError("ch_names is an mne.Info, not a sequence of names: pass info=... instead.")
