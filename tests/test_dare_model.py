@@ -24,6 +24,12 @@ from dare_sklearn import DAREClassifier, DAREEmbedder, simulate_epochs
 from dare_sklearn.models import DAREModel
 from dare_sklearn.modules.config import DAREConfig
 from dare_sklearn.modules.networks import Encoder, init_weights
+from dare_sklearn.signals.electrodes import (
+    TEN_TWENTY,
+    spline_matrix,
+    template_montage,
+    template_positions,
+)
 from dare_sklearn.signals.grid import resample
 from dare_sklearn.weights.load import load_encoder, save_model
 
@@ -327,15 +333,15 @@ def test_spline_start_from_names():
 
 
 def test_spline_start_from_positions():
-    known = channels(NAMES)
-    renamed = [{**ch, "ch_name": f"E{i}"} for i, ch in enumerate(known)]
+    chs = channels([name for name in template_montage().ch_names if name.upper() in TEN_TWENTY])
+    renamed = [{**ch, "ch_name": f"E{i}"} for i, ch in enumerate(chs)]
     start = spatial(make(n_chans=None, chs_info=renamed))
-    assert start.shape == (19, 4)
-    template = spatial(make(n_chans=None, chs_info=known))
-    # where a target was recorded, the names give its row, and positions the nearly same spline
-    torch.testing.assert_close(start, template, atol=0.05, rtol=0)
+    places = [template_positions()[ch["ch_name"].upper()] for ch in chs]
+    names = [ch["ch_name"] for ch in renamed]
+    expected = spline_matrix(dict(zip(names, places, strict=True)), TEN_TWENTY)
+    torch.testing.assert_close(start, torch.from_numpy(expected), atol=0.02, rtol=0)
     again = spatial(make(n_chans=None, chs_info=renamed, spatial_init="random"))
-    assert (again - template).abs().max() > 0.1
+    assert (again - start).abs().max() > 0.1
 
 
 @pytest.mark.parametrize("loc", [None, np.zeros(12), np.full(12, np.nan)])

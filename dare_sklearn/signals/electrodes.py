@@ -80,9 +80,9 @@ MOST_WRONG = 0.25
 NEAR = 0.025
 COIL_BIPOLAR = 5  # MNE's FIFFV_COIL_EEG_BIPOLAR, the type of what set_bipolar_reference makes
 
-UNEVEN = 0.007  # metres that electrodes are off a sphere
+UNEVEN = 0.01  # metres that electrodes are off a sphere
 # metres between the centres of heads in head coordinates: sideways, forwards, upwards
-APART = np.array([0.005, 0.015, 0.015])
+APART = np.array([0.005, 0.01, 0.01])
 
 UNKNOWN_CHANNELS = ("interpolate", "drop", "error")
 _OTHERWISE = " Set unknown_channels to 'error' or 'drop' to treat them otherwise."
