@@ -225,11 +225,10 @@ def size_of(metric: str, scores: np.ndarray) -> float:
 
 def _score(name: str, scorer: Callable, fitted: Any, test: Data) -> float:
     score = scorer(fitted, test.X, test.y)
-    labels = np.unique(test.y)
     metric = getattr(getattr(scorer, "whole", scorer), "_score_func", None)
-    hidden = len(labels) == 1 and getattr(metric, "__name__", None) in _OF_SEVERAL
+    hidden = getattr(metric, "__name__", None) in _OF_SEVERAL and len(np.unique(test.y)) == 1
     if hidden or not np.isscalar(score) or not np.isfinite(score):
-        epochs = f"{len(test.y)} test epochs (labels: {labels.tolist()[:6]})"
+        epochs = f"{len(test.y)} test epochs (labels: {np.unique(test.y).tolist()[:6]})"
         why = (
             "a metric that needs several classes or targets needs them in every test fold, those "
             "of a search too: take larger folds (cv, inner_cv), or another metric"

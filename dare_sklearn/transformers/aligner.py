@@ -239,9 +239,9 @@ class GroupAligner(SignalOutputMixin, SignalInputMixin, TransformerMixin, BaseEs
             aligned[rows] = self._apply(operator, data[rows])
         return in_kind_of(X, aligned, self.ch_names_in_)
 
-    def _operators_of(self, data: np.ndarray, groups: np.ndarray | None) -> list[tuple]:
-        """Epochs of each group, and what aligns them."""
-        found, few = [], []
+    def _operators_of(self, data: np.ndarray, groups: np.ndarray | None) -> Iterator[tuple]:
+        """Epochs of each group, and what aligns them; those of an epoch each may be large."""
+        few = []
         for group, rows in _rows(groups, len(data)):
             operator = self._fitted_operator(group)
             if operator is None:
@@ -250,16 +250,15 @@ class GroupAligner(SignalOutputMixin, SignalInputMixin, TransformerMixin, BaseEs
                     few.append((group, n_epochs))
                     reference = self._mean
                 operator = self._operators(reference)
-            found.append((rows, operator))
+            yield rows, operator
         self._tell_few(few)
-        return found
 
     def _fixed_to(self, X: Any) -> Self:
         """A copy that aligns these epochs as it does now, whatever is changed in them."""
         fixed = copy.copy(self)
         with self._asking():
             _, data, groups = self._read_again(X, None)
-            fixed._fixed = self._operators_of(data, groups)
+            fixed._fixed = list(self._operators_of(data, groups))
         return fixed
 
     def _fitted_operator(self, group: Any) -> np.ndarray | None:
